@@ -1,0 +1,63 @@
+# Every target makes .venv when it is missing; the command behind most of them is .venv/bin/leukoflow.
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+# The first Python 3.11 or 3.12 that really starts: a pyenv shim may be on PATH without one.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
+	$$python -c 'import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
+	2>/dev/null && { echo $$python; break; }; done)
+
+.DEFAULT_GOAL := help
+.PHONY: demo up down status test lint bench scoreboard image env cluster clean help
+
+demo: env ## the whole loop on sample smears; DATA=archive.zip uses your images, LIMIT=n takes n per class
+	$(BIN)/leukoflow demo $(if $(DATA),--data '$(DATA)') $(if $(LIMIT),--limit '$(LIMIT)')
+
+up: env ## start the stack: S3, MLflow, Airflow, service, reports
+	$(BIN)/leukoflow up
+
+down: env ## stop the stack; its data stays
+	$(BIN)/leukoflow down
+
+status: env ## state and address of every part
+	$(BIN)/leukoflow status
+
+test: env ## all tests
+	$(BIN)/pytest
+
+lint: env ## style, types, and the checks of what is shipped
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	@if [ -x .ci/lint-ship ]; then PATH="$(CURDIR)/$(BIN):$$PATH" .ci/lint-ship; fi
+
+bench: env ## ratios against named baselines, into benchmarks/results.json
+	$(BIN)/python -m benchmarks
+
+scoreboard: env ## the benchmarks' table against its targets
+	$(BIN)/python -m benchmarks --scoreboard
+
+image: env ## build the service image with docker, podman or buildah
+	$(BIN)/leukoflow image
+
+cluster: env ## the same stack in containers: PostgreSQL, Redis, Celery workers
+	@command -v docker >/dev/null || { echo "make cluster needs docker; without it, make up runs the embedded stack"; exit 3; }
+	docker compose up --build
+
+env: $(INSTALLED) ## make .venv from the hashed lock
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "expected python3.11 or python3.12 on PATH, found neither"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+clean: ## stop the stack and remove what make can make again; data and passwords in .leukoflow stay
+	@if [ -x $(BIN)/leukoflow ]; then $(BIN)/leukoflow down; fi
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
