@@ -1,0 +1,1 @@
+"""From an archive of cell images to a promoted, served classifier."""

@@ -1,0 +1,265 @@
+"""The typed manifests that cross the arrows between steps.
+
+An artefact is an immutable directory whose `manifest.json` was written last. Its address holds
+the digest of what it says, so the same content always has the same URI.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.contract.spec import ModelContract
+from pipeline.errors import ArtifactError
+
+MANIFEST = "manifest.json"
+CIRCUMSTANCES = ("run_id", "code_version", "created_at", "tracking_run")
+Part = Literal["train", "val", "test", ""]
+RecordT = TypeVar("RecordT", bound=BaseModel)
+
+
+class Frozen(BaseModel):
+    """Base of everything that is written down: unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Record(Frozen):
+    """One image of a dataset; columns fill up as it passes the steps."""
+
+    sha256: str
+    label: str
+    file: str
+    archive: str
+    """URI of the ingested archive artefact whose packs hold the bytes."""
+    hint: str = ""
+    """Group named by a manifest column or a file-name pattern, if any."""
+    group: str = ""
+    part: Part = ""
+
+
+class Quarantined(Frozen):
+    """An image that validation set aside, and why."""
+
+    sha256: str
+    label: str
+    file: str
+    archive: str
+    reason: str
+
+
+class Manifest(Frozen):
+    """What closes an artefact directory."""
+
+    kind: str
+    name: str
+    run_id: str
+    code_version: str
+    created_at: datetime
+    inputs: dict[str, str] = Field(default_factory=dict)
+    """Role to URI (or source) of what this was made from."""
+    counts: dict[str, int] = Field(default_factory=dict)
+    files: dict[str, str] = Field(default_factory=dict)
+    """Relative path to SHA-256 of every file; filled in when it is published."""
+
+    def digest(self) -> str:
+        """SHA-256 over everything but who ran it, when, and where it was tracked."""
+        said = self.model_dump(mode="json", exclude=set(CIRCUMSTANCES))
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+class ArchiveManifest(Manifest):
+    """An archive's images, verified and repacked as stored zips by image hash."""
+
+    kind: Literal["archive"] = "archive"
+    sha256: str
+    bytes: int
+
+
+class ArchiveRef(Frozen):
+    """An ingested archive inside a snapshot."""
+
+    uri: str
+    source: str
+    sha256: str
+
+
+class SnapshotManifest(Manifest):
+    """The union of archives, frozen by content: `records.csv`."""
+
+    kind: Literal["snapshot"] = "snapshot"
+    archives: tuple[ArchiveRef, ...]
+
+
+class DatasetManifest(Manifest):
+    """A validated snapshot: `records.csv`, `quarantine.csv`, `report.html`."""
+
+    kind: Literal["dataset"] = "dataset"
+
+
+class GroupingManifest(Manifest):
+    """A dataset whose records carry their source cell: `records.csv`."""
+
+    kind: Literal["grouping"] = "grouping"
+    method: str
+
+
+class SplitManifest(Manifest):
+    """A grouping dealt into train, val and test: `records.csv`."""
+
+    kind: Literal["split"] = "split"
+
+
+class WeightsManifest(Manifest):
+    """ImageNet VGG16 convolutions as plain arrays: `weights.npz`."""
+
+    kind: Literal["weights"] = "weights"
+    source: str
+    normalization: Literal["torch", "caffe"]
+    """What the weights expect: RGB/255 standardised, or BGR minus the mean."""
+
+
+class PackManifest(Manifest):
+    """Activations of some images at the freeze boundary: `activations.npy`, `images.txt`."""
+
+    kind: Literal["pack"] = "pack"
+    cache_key: str
+
+
+class FeaturesManifest(Manifest):
+    """One shard of a split: the packs that together hold its images' activations."""
+
+    kind: Literal["features"] = "features"
+    cache_key: str
+    packs: tuple[str, ...]
+
+
+class BundleManifest(Manifest):
+    """A trained Keras model, the source of truth: `model.keras`, contract, golden, curves."""
+
+    kind: Literal["bundle"] = "bundle"
+    tracking_run: str = ""
+    """MLflow run id, empty while tracking is unreachable."""
+
+
+class Parity(Frozen):
+    """How far the serving engine is from Keras on real images."""
+
+    precision: Literal["f32", "bf16"]
+    images: int
+    top1_agreement: float
+    max_probability_difference: float
+
+
+class ServedManifest(Manifest):
+    """A bundle exported to the serving engine: `model.xml`, `model.bin`, contract, golden."""
+
+    kind: Literal["served"] = "served"
+    tag: str
+    """`<name>:<12 hex digits of the Keras bundle's digest>`."""
+    contract: ModelContract
+    parity: Parity
+    tracking_run: str = ""
+
+
+class EvaluationManifest(Manifest):
+    """Scores on the locked part: `report.json`, `predictions.csv`, `reference.jsonl`."""
+
+    kind: Literal["evaluation"] = "evaluation"
+    tag: str
+
+
+class VerdictManifest(Manifest):
+    """What the gate said: `verdict.json`, `verdict.html`."""
+
+    kind: Literal["verdict"] = "verdict"
+    tag: str
+    passed: bool
+
+
+class BentoManifest(Manifest):
+    """A Bento with the model baked in, as a folder, after it answered its golden images."""
+
+    kind: Literal["bento"] = "bento"
+    tag: str
+
+
+class WindowManifest(Manifest):
+    """A dated window of the prediction log: `predictions.jsonl`."""
+
+    kind: Literal["window"] = "window"
+    start: datetime
+    end: datetime
+
+
+class DriftManifest(Manifest):
+    """A window tested against the reference: `drift.json`, `report.html`, `report.json`."""
+
+    kind: Literal["drift"] = "drift"
+    tag: str
+    alarm: bool
+
+
+M = TypeVar("M", bound=Manifest)
+
+
+@dataclass(frozen=True)
+class Artifact(Generic[M]):
+    """An address and what stands there."""
+
+    uri: str
+    manifest: M
+
+    @property
+    def digest(self) -> str:
+        """Digest of the manifest, from which the address is made."""
+        return self.manifest.digest()
+
+
+def model_tag(bundle: Artifact[BundleManifest]) -> str:
+    """`<name>:<12 hex digits of the bundle digest>`."""
+    return f"{bundle.manifest.name}:{bundle.digest[:12]}"
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file, read in blocks."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def to_csv(records: Iterable[BaseModel], model: type[BaseModel]) -> str:
+    """Records as CSV with a header, also when there are none."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, fieldnames=list(model.model_fields), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(record.model_dump() for record in records)
+    return out.getvalue()
+
+
+def from_csv(text: str, model: type[RecordT]) -> list[RecordT]:
+    """Read records back.
+
+    Raises:
+        ArtifactError: when the columns are not the model's.
+    """
+    reader = csv.DictReader(io.StringIO(text))
+    fields = list(model.model_fields)
+    if list(reader.fieldnames or []) != fields:
+        raise ArtifactError(
+            f"not a table of {model.__name__}",
+            expected=",".join(fields),
+            received=",".join(reader.fieldnames or []),
+        )
+    return [model.model_validate(row) for row in reader]
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and a final newline, the same bytes for the same value."""
+    return json.dumps(value, sort_keys=True, indent=2, default=str) + "\n"

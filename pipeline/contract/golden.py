@@ -1,0 +1,70 @@
+"""Images whose answers a model must repeat before anybody is served by it."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.contract.preprocessing import Pixels, prepare
+from pipeline.contract.spec import ModelContract
+from pipeline.errors import ArtifactError
+
+GOLDEN = "golden"
+Probabilities = NDArray[np.float32]
+
+
+class GoldenExample(BaseModel):
+    """One image of the bundle and the probabilities that training saw for it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    """Path inside the bundle, below `golden/`."""
+    label: str
+    probabilities: tuple[float, ...]
+
+
+def write_golden(folder: Path, examples: Sequence[GoldenExample], images: Sequence[bytes]) -> None:
+    """Store examples and their images under `folder/golden/`."""
+    target = folder / GOLDEN
+    target.mkdir(parents=True, exist_ok=True)
+    for example, image in zip(examples, images, strict=True):
+        (target / example.file).write_bytes(image)
+    body = [example.model_dump(mode="json") for example in examples]
+    (target / "golden.json").write_text(json.dumps(body, indent=2) + "\n")
+
+
+def read_golden(folder: Path) -> list[GoldenExample]:
+    """The examples of a bundle folder."""
+    body = json.loads((folder / GOLDEN / "golden.json").read_text())
+    return [GoldenExample.model_validate(item) for item in body]
+
+
+def replay(
+    folder: Path, contract: ModelContract, predict: Callable[[Pixels], Probabilities]
+) -> float:
+    """Answer every golden image and return the largest difference in probability.
+
+    Args:
+        folder: a bundle with `golden/`.
+        contract: the bundle's contract.
+        predict: crop (size, size, 3) uint8 to probabilities (classes,).
+
+    Raises:
+        ArtifactError: when an answer is further off than the contract's tolerance.
+    """
+    worst = 0.0
+    for example in read_golden(folder):
+        cell = prepare((folder / GOLDEN / example.file).read_bytes(), contract).crop
+        difference = float(np.abs(predict(cell) - np.array(example.probabilities)).max())
+        worst = max(worst, difference)
+        if not difference <= contract.golden_tolerance:
+            raise ArtifactError(
+                f"golden image {example.file} ({example.label}) is answered differently",
+                expected=f"within {contract.golden_tolerance} of what training saw",
+                received=f"{difference:.4f} off",
+            )
+    return worst

@@ -1,0 +1,36 @@
+"""One line per prediction: what monitoring may know, and nothing that shows a patient."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.contract.image_stats import ImageStats
+
+
+class PredictionRecord(BaseModel):
+    """A line of `logs/<name>/<date>/<worker>-<seq>.jsonl`: no pixels, file names or EXIF."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    request_id: str
+    time: datetime
+    tag: str
+    route: str
+    label: str
+    decision: str
+    probabilities: dict[str, float]
+    """Class to probability, in the contract's order."""
+    cell_found: bool
+    stats: ImageStats
+    embedding: tuple[float, ...]
+
+
+class ReferenceRecord(BaseModel):
+    """A line of an evaluation's `reference.jsonl`: a held-out image as the service would log it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    group: str
+    """Source cell, slide or patient: the unit that varies."""
+    truth: str
+    record: PredictionRecord

@@ -1,0 +1,26 @@
+"""What a model promises its callers: declared once in a config, carried by the bundle."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PREPROCESSING_VERSION = "1"
+"""Changes whenever `preprocessing.prepare` could return other pixels for the same bytes."""
+
+
+class ModelContract(BaseModel):
+    """Everything that serving needs to know of a model, and nothing it may choose itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")
+    classes: tuple[str, ...] = Field(min_length=2)
+    """In the order of the probabilities."""
+    input_size: int = Field(default=128, ge=32, le=512)
+    """Side of the square the network sees, in pixels."""
+    crop_margin: float = Field(default=2.2, ge=1.0, le=6.0)
+    """Side of the square crop over the larger side of the nucleus."""
+    preprocessing_version: str = PREPROCESSING_VERSION
+    embedding_size: int = Field(default=32, ge=2, le=512)
+    accept_confidence: float = Field(default=0.6, ge=0.0, le=1.0)
+    """Below this probability of the first class, a person should look."""
+    golden_tolerance: float = Field(default=0.02, gt=0.0, le=0.2)
+    """Largest difference in probability that replayed golden images may show."""

@@ -1,0 +1,42 @@
+"""The errors that people see: what is wrong, what was expected, what was received."""
+
+
+class PipelineError(Exception):
+    """Base of every expected failure; `exit_code` is what the command line returns."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, expected: str = "", received: str = "") -> None:
+        self.message, self.expected, self.received = message, expected, received
+        details = [
+            f"{word} {value}"
+            for word, value in (("expected", expected), ("received", received))
+            if value
+        ]
+        super().__init__("; ".join([message, *details]))
+
+
+class InvalidInputError(PipelineError):
+    """An archive, image, option or config that cannot be used as it is."""
+
+
+class GateRefusedError(PipelineError):
+    """A gate said no: a result, not a fault."""
+
+    exit_code = 1
+
+
+class ArtifactError(PipelineError):
+    """An artefact is missing, half-written or does not match its manifest."""
+
+
+class ConflictError(PipelineError):
+    """A compare-and-set lost: somebody else wrote first."""
+
+    exit_code = 1
+
+
+class UnreachableError(PipelineError):
+    """A part of the stack does not answer."""
+
+    exit_code = 3

