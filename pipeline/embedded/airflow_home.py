@@ -1,0 +1,74 @@
+"""Airflow's own folder: its settings, its password file, its database."""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from pipeline.embedded.credentials import replace_private
+from pipeline.embedded.parts import ROOT
+from pipeline.errors import UnreachableError
+from pipeline.settings import Settings
+
+
+def folder(home: Path) -> Path:
+    """AIRFLOW_HOME of a stack."""
+    return home / "data" / "airflow"
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Airflow's settings as variables; the secret ones come from `stack.env`."""
+    home = settings.leukoflow_home
+    url = settings.airflow_url.rstrip("/")
+    return {
+        "AIRFLOW_HOME": str(folder(home)),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        # One heavy task, one light one, and room for a sensor, on two cores.
+        "AIRFLOW__CORE__PARALLELISM": "3",
+        # Parsing waits its turn while a task trains; a busy machine is no broken DAG.
+        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
+        "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "150",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{settings.airflow_user}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(home)),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder(home) / 'airflow.db'}",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs" / "airflow"),
+    }
+
+
+def write_passwords(settings: Settings) -> None:
+    """Give the one user the generated password (SimpleAuthManager reads plain text, mode 600)."""
+    users = {settings.airflow_user: settings.airflow_password.get_secret_value()}
+    replace_private(_passwords(settings.leukoflow_home), json.dumps(users))
+
+
+def migrate(home: Path, variables: Mapping[str, str]) -> bool:
+    """Bring the database to the installed Airflow's schema; False when it already has it.
+
+    Raises:
+        UnreachableError: when Airflow refuses, naming the log.
+    """
+    stamp = folder(home) / "migrated"
+    installed = version("apache-airflow-core")
+    if stamp.is_file() and stamp.read_text() == installed:
+        return False
+    log = home / "logs" / "airflow-migrate.log"
+    with log.open("w") as stream:
+        done = subprocess.run(
+            ["airflow", "db", "migrate"], env=variables, stdout=stream, stderr=stream, check=False
+        )
+    if done.returncode:
+        raise UnreachableError(f"Airflow could not prepare its database; see {log}")
+    stamp.write_text(installed)
+    return True
+
+
+def _passwords(home: Path) -> Path:
+    return folder(home) / "passwords.json"

@@ -1,0 +1,87 @@
+"""The environment that every process of the embedded stack starts with."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from pipeline.embedded import airflow_home, credentials, ports
+from pipeline.embedded.parts import PARTS, ROOT
+from pipeline.settings import Settings
+
+MARK = "LEUKOFLOW_STACK"
+"""Variable that all descendants of a stack inherit, with the stack's home as its value."""
+
+TELEMETRY_OFF = {
+    "DO_NOT_TRACK": "true",  # Evidently (any value), MLflow and Airflow's providers
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "BENTOML_DO_NOT_TRACK": "True",
+    "ITERATIVE_DO_NOT_TRACK": "true",  # the library under Evidently's telemetry
+    "SCARF_ANALYTICS": "false",
+    # OpenVINO's converter reports unless it believes to run in CI (openvino_telemetry,
+    # OptInChecker._run_in_ci); of the three variables it looks at, this one disturbs nobody else.
+    "TF_BUILD": "leukoflow",
+}
+"""Switches off every library that would report home; SeaweedFS has its flag in the Procfile."""
+
+_LEAKING = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN")
+
+
+def of_stack(settings: Settings, outside: Mapping[str, str]) -> dict[str, str]:
+    """Variables for the Procfile's processes, from prepared settings and the caller's own.
+
+    Args:
+        settings: as `credentials.prepare` returns them.
+        outside: the environment that `up` was called in; real AWS sessions do not get through.
+    """
+    home = settings.leukoflow_home
+    inherited = {name: value for name, value in outside.items() if name not in _LEAKING}
+    return {
+        **inherited,
+        **TELEMETRY_OFF,
+        **credentials.read(home),
+        **_settings(settings),
+        **_ports(settings),
+        **airflow_home.environment(settings),
+        MARK: str(home),
+        "S3_BUCKET": bucket(settings),
+        "AWS_DEFAULT_REGION": settings.aws_region,  # the name that boto3 reads
+        "BENTOML_HOME": str(settings.bento_home.resolve()),
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        # setproctitle (Airflow) writes over the environment that MARK is found in.
+        "SPT_NOENV": "1",
+        "PYTHONPATH": _joined(str(ROOT), outside.get("PYTHONPATH", ""), ":"),
+        "PYTHONUNBUFFERED": "1",
+        "PATH": _joined(str(Path(sys.executable).parent), outside.get("PATH", ""), ":"),
+        "NO_PROXY": _joined("127.0.0.1,localhost", outside.get("NO_PROXY", ""), ","),
+        "no_proxy": _joined("127.0.0.1,localhost", outside.get("no_proxy", ""), ","),
+    }
+
+
+def bucket(settings: Settings) -> str:
+    """The bucket SeaweedFS makes: that of `store_uri`, else `leukoflow`."""
+    uri = settings.store_uri
+    return uri.removeprefix("s3://").partition("/")[0] if uri.startswith("s3://") else "leukoflow"
+
+
+def _settings(settings: Settings) -> dict[str, str]:
+    values = {}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        if value is not None:
+            values[name.upper()] = text
+    return values
+
+
+def _ports(settings: Settings) -> dict[str, str]:
+    return {
+        name: str(number)
+        for part in PARTS
+        for name, number in ports.variables(part, settings).items()
+    }
+
+
+def _joined(first: str, rest: str, separator: str) -> str:
+    return f"{first}{separator}{rest}" if rest else first

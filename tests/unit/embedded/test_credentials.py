@@ -1,0 +1,57 @@
+"""Passwords are made once and kept private."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from pipeline.embedded import credentials
+from pipeline.settings import STACK_ENV_FILE, Settings
+
+_GIVEN = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AIRFLOW_PASSWORD", "TRAIN_API_KEY")
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*_GIVEN, "AWS_ENDPOINT_URL_S3", "AIRFLOW_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_file_is_private(tmp_path: Path) -> None:
+    """Only the owner may read stack.env."""
+    credentials.prepare(Settings(leukoflow_home=tmp_path))
+    assert stat.S_IMODE((tmp_path / STACK_ENV_FILE).stat().st_mode) == 0o600
+
+
+def test_second_start_keeps_every_secret(tmp_path: Path) -> None:
+    """Preparing twice gives the same settings and the same file."""
+    first = credentials.prepare(Settings(leukoflow_home=tmp_path))
+    text = (tmp_path / STACK_ENV_FILE).read_text()
+    assert credentials.prepare(Settings(leukoflow_home=tmp_path)) == first
+    assert (tmp_path / STACK_ENV_FILE).read_text() == text
+
+
+def test_two_installations_share_no_secret(tmp_path: Path) -> None:
+    """Nothing has a default password."""
+    for name in ("a", "b"):
+        credentials.prepare(Settings(leukoflow_home=tmp_path / name))
+    one, other = credentials.read(tmp_path / "a"), credentials.read(tmp_path / "b")
+    secret = [name for name in one if not name.endswith(("_URL", "_URI", "_URL_S3", "_NAME"))]
+    assert len(secret) == 8
+    assert all(len(one[name]) >= 20 and one[name] != other[name] for name in secret)
+
+
+def test_settings_are_read_back_from_the_file(tmp_path: Path) -> None:
+    """What prepare returns is what pydantic-settings finds in the file later."""
+    moved = Settings(leukoflow_home=tmp_path, airflow_url="http://127.0.0.1:9999")
+    prepared = credentials.prepare(moved)
+    found = Settings(leukoflow_home=tmp_path, _env_file=tmp_path / STACK_ENV_FILE)
+    assert found == prepared
+    assert found.airflow_url == "http://127.0.0.1:9999"
+
+
+def test_given_keys_win_and_are_not_copied(tmp_path: Path) -> None:
+    """Real AWS keys of the caller never land in the file."""
+    settings = Settings(leukoflow_home=tmp_path, aws_access_key_id="AKIAREAL")
+    assert credentials.prepare(settings).aws_access_key_id == "AKIAREAL"
+    assert "AKIAREAL" not in (tmp_path / STACK_ENV_FILE).read_text()

@@ -1,0 +1,48 @@
+"""What the Procfile's processes find in their environment."""
+
+import re
+from pathlib import Path
+
+from pipeline.embedded import credentials, environment
+from pipeline.embedded.parts import commands
+from pipeline.settings import Settings
+
+
+def test_every_variable_of_the_procfile_is_set(tmp_path: Path) -> None:
+    """No line of the Procfile meets an unset variable."""
+    variables = environment.of_stack(credentials.prepare(Settings(leukoflow_home=tmp_path)), {})
+    for line in commands().values():
+        for name in re.findall(r"\$(\w+)", line):
+            assert variables[name], name
+
+
+def test_paths_are_absolute(tmp_path: Path) -> None:
+    """Tasks run in other folders, so that home and import path must not be relative."""
+    settings = credentials.prepare(Settings(leukoflow_home=tmp_path))
+    variables = environment.of_stack(settings, {"PYTHONPATH": "mine"})
+    assert Path(variables["LEUKOFLOW_HOME"]).is_absolute()
+    root, mine = variables["PYTHONPATH"].split(":")
+    assert (Path(root) / "pipeline").is_dir()
+    assert mine == "mine"
+
+
+def test_session_of_a_cloud_account_stays_outside(tmp_path: Path) -> None:
+    """A real AWS session of the caller must not be mixed with the generated keys."""
+    settings = credentials.prepare(Settings(leukoflow_home=tmp_path))
+    variables = environment.of_stack(settings, {"AWS_SESSION_TOKEN": "real", "AWS_PROFILE": "work"})
+    assert "real" not in variables.values()
+    assert "AWS_PROFILE" not in variables
+
+
+def test_nothing_phones_home(tmp_path: Path) -> None:
+    """The switches of every reporting library are set, whatever the caller says."""
+    settings = credentials.prepare(Settings(leukoflow_home=tmp_path))
+    variables = environment.of_stack(settings, {"DO_NOT_TRACK": "false"})
+    assert environment.TELEMETRY_OFF.items() <= variables.items()
+    assert "-master.telemetry=false" in commands()["s3"]
+
+
+def test_bucket_is_that_of_the_store() -> None:
+    """SeaweedFS makes the bucket that the pipeline writes to."""
+    assert environment.bucket(Settings(store_uri="s3://cells/prefix")) == "cells"
+    assert environment.bucket(Settings(store_uri="/tmp/store")) == "leukoflow"  # noqa: S108
