@@ -1,0 +1,116 @@
+"""Artefacts in an object store: published whole, loaded verified."""
+
+import hashlib
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from pipeline.adapters.storage import ObjectStore
+from pipeline.artifacts import MANIFEST, Artifact, Manifest, sha256_file
+from pipeline.errors import ArtifactError, ConflictError
+
+M = TypeVar("M", bound=Manifest)
+_TRANSFERS = 8
+
+
+class ArtifactStore:
+    """Immutable directories under one root: `<root>/<kind>/<name>/<digest>/`."""
+
+    def __init__(self, objects: ObjectStore, root: str) -> None:
+        self.objects = objects
+        self.root = root.rstrip("/")
+
+    def publish(self, folder: Path, manifest: M) -> Artifact[M]:
+        """Upload a folder's files, then its manifest; a second publication changes nothing."""
+        paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+        files = {str(path.relative_to(folder)): sha256_file(path) for path in paths}
+        whole = manifest.model_copy(update={"files": files})
+        artifact = Artifact(self.address(whole), whole)
+        if self.objects.stat(f"{artifact.uri}/{MANIFEST}") is not None:
+            return self.open(artifact.uri, type(manifest))
+        with ThreadPoolExecutor(_TRANSFERS) as pool:
+            list(pool.map(lambda n: self.objects.upload(folder / n, f"{artifact.uri}/{n}"), files))
+        return self._close(artifact)
+
+    def _close(self, artifact: Artifact[M]) -> Artifact[M]:
+        body = artifact.manifest.model_dump_json(indent=2).encode()
+        try:
+            self.objects.write(f"{artifact.uri}/{MANIFEST}", body, if_absent=True)
+        except ConflictError:
+            return self.open(artifact.uri, type(artifact.manifest))
+        return artifact
+
+    def address(self, manifest: Manifest) -> str:
+        """Where an artefact with this manifest stands."""
+        return f"{self.root}/{manifest.kind}/{manifest.name}/{manifest.digest()[:24]}"
+
+    def open(self, uri: str, kind: type[M]) -> Artifact[M]:
+        """Read a manifest.
+
+        Raises:
+            ArtifactError: when there is none, it is of another kind, or it does not fit its URI.
+        """
+        found = self.objects.read_tagged(f"{uri}/{MANIFEST}")
+        if found is None:
+            raise ArtifactError(
+                "no manifest: the artefact does not exist", expected=kind.__name__, received=uri
+            )
+        try:
+            manifest = kind.model_validate_json(found[0])
+        except ValidationError as error:
+            raise ArtifactError(
+                f"{uri}/{MANIFEST} does not fit: {error}", expected=kind.__name__
+            ) from error
+        if not uri.endswith(manifest.digest()[:24]):
+            raise ArtifactError(
+                "the manifest was changed", expected=uri, received=self.address(manifest)
+            )
+        return Artifact(uri, manifest)
+
+    def read(self, artifact: Artifact[M], name: str) -> bytes:
+        """One file of an artefact, verified against its manifest."""
+        expected = artifact.manifest.files.get(name)
+        if expected is None:
+            raise ArtifactError(
+                f"{artifact.uri} has no file {name}", expected=", ".join(artifact.manifest.files)
+            )
+        data = self.objects.read(f"{artifact.uri}/{name}")
+        _verify(artifact.uri, name, expected, sha256_bytes(data))
+        return data
+
+    def fetch(self, artifact: Artifact[M], folder: Path, names: list[str] | None = None) -> Path:
+        """Bring files (all of them by default) into `folder`, each verified, and the manifest."""
+        wanted = list(artifact.manifest.files) if names is None else names
+
+        def bring(name: str) -> None:
+            target = folder / name
+            self.objects.download(f"{artifact.uri}/{name}", target)
+            _verify(artifact.uri, name, artifact.manifest.files[name], sha256_file(target))
+
+        folder.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(_TRANSFERS) as pool:
+            list(pool.map(bring, wanted))
+        (folder / MANIFEST).write_text(artifact.manifest.model_dump_json(indent=2))
+        return folder
+
+
+def sha256_bytes(data: bytes) -> str:
+    """SHA-256 of bytes, as hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _verify(uri: str, name: str, expected: str, received: str) -> None:
+    if expected != received:
+        raise ArtifactError(
+            f"{uri}/{name} does not match its manifest", expected=expected, received=received
+        )
+
+
+def clear(folder: Path) -> Path:
+    """An empty folder at this place."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder

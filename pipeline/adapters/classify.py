@@ -1,0 +1,47 @@
+"""The service over HTTP, as any client would use it."""
+
+from typing import Any
+
+import httpx
+
+from pipeline.errors import InvalidInputError, PipelineError, UnreachableError
+
+_SECONDS = 60
+
+
+def classify(url: str, name: str, data: bytes) -> dict[str, Any]:
+    """Ask about one image; returns the service's answer.
+
+    Raises:
+        InvalidInputError: when the service refuses the image.
+        UnreachableError: when it does not answer, or has no model yet.
+    """
+    try:
+        answer = httpx.post(
+            f"{url}/classify", files={"image": (name, data, _media_type(data))}, timeout=_SECONDS
+        )
+    except httpx.TransportError as error:
+        raise UnreachableError(f"the service does not answer at {url}: {error}") from error
+    return _checked(answer)
+
+
+def served_model(url: str) -> dict[str, Any] | None:
+    """What `GET /model` says, or None while no model is served."""
+    try:
+        answer = httpx.get(f"{url}/model", timeout=_SECONDS)
+    except httpx.TransportError as error:
+        raise UnreachableError(f"the service does not answer at {url}: {error}") from error
+    return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else _checked(answer)
+
+
+def _media_type(data: bytes) -> str:
+    return "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
+
+
+def _checked(answer: httpx.Response) -> dict[str, Any]:
+    if answer.is_success:
+        body: dict[str, Any] = answer.json()
+        return body
+    error = answer.json()["error"]
+    kind: type[PipelineError] = InvalidInputError if answer.is_client_error else UnreachableError
+    raise kind(error["message"], expected=error["expected"], received=error["received"])

@@ -1,0 +1,155 @@
+"""MLflow as the record of what was tried; nothing here decides anything.
+
+Every call names its run, so no global active run is shared between tasks. A server that is down
+raises UnreachableError within seconds (retries and time-out are set before MLflow is imported).
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import UnreachableError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+}
+CHAMPION = "champion"
+
+
+class Tracking:
+    """One MLflow server and one experiment."""
+
+    def __init__(self, uri: str, experiment: str) -> None:
+        for name, value in _PATIENCE.items():
+            os.environ.setdefault(name, value)
+        import mlflow
+
+        self._uri = uri
+        self._experiment = experiment
+        self._client = mlflow.MlflowClient(tracking_uri=uri)
+
+    def start(self, run_name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+        """Create a run with parameters and tags; returns its id."""
+        with _errors(self._uri):
+            found = self._client.get_experiment_by_name(self._experiment)
+            experiment = (
+                found.experiment_id if found else self._client.create_experiment(self._experiment)
+            )
+            run_id = str(
+                self._client.create_run(experiment, run_name=run_name, tags=dict(tags)).info.run_id
+            )
+            for name, value in params.items():
+                self._client.log_param(run_id, name, value)
+        return run_id
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Add one point to each curve."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        with _errors(self._uri):
+            points = [Metric(name, float(value), now, step) for name, value in metrics.items()]
+            self._client.log_batch(run_id, metrics=points)
+
+    def log_dataset(self, run_id: str, name: str, digest: str, source: str) -> None:
+        """Name the dataset a run was made from."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        entity = Dataset(name=name, digest=digest[:36], source_type="s3", source=source)
+        inputs = [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])]
+        with _errors(self._uri):
+            self._client.log_inputs(run_id, inputs)
+
+    def log_folder(self, run_id: str, folder: Path, path: str) -> None:
+        """Upload a folder's files under `path` of the run's artefacts."""
+        with _errors(self._uri):
+            self._client.log_artifacts(run_id, str(folder), path)
+
+    def log_text(self, run_id: str, text: str, path: str) -> None:
+        """Upload a text."""
+        with _errors(self._uri):
+            self._client.log_text(run_id, text, path)
+
+    def log_figure(self, run_id: str, figure: "Figure", path: str) -> None:
+        """Upload a picture."""
+        with _errors(self._uri):
+            self._client.log_figure(run_id, figure, path)
+
+    def log_table(self, run_id: str, columns: Mapping[str, list[Any]], path: str) -> None:
+        """Upload a table that MLflow's page can show and filter."""
+        with _errors(self._uri):
+            self._client.log_table(run_id, dict(columns), path)
+
+    def log_model(self, run_id: str, model: Any, requirements: list[str]) -> None:
+        """Attach the Keras model to the run."""
+        import mlflow
+
+        with _errors(self._uri):
+            mlflow.set_tracking_uri(self._uri)
+            with mlflow.start_run(run_id=run_id):
+                mlflow.tensorflow.log_model(model, name="model", pip_requirements=requirements)
+
+    def finish(self, run_id: str, status: str = "FINISHED") -> None:
+        """End a run: FINISHED or FAILED."""
+        with _errors(self._uri):
+            self._client.set_terminated(run_id, status)
+
+    def champion(self, name: str, run_id: str, tag: str) -> None:
+        """Point the registered model's alias at the version with this tag, registering it once."""
+        from mlflow.exceptions import MlflowException
+
+        with _errors(self._uri):
+            try:
+                self._client.get_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                self._client.create_registered_model(name)
+            known = self._client.search_model_versions(f"name='{name}'")
+            version = next((v.version for v in known if v.tags.get("tag") == tag), None)
+            if version is None:
+                source = self._client.get_run(run_id).info.artifact_uri
+                made = self._client.create_model_version(
+                    name, f"{source}/served", run_id, tags={"tag": tag}
+                )
+                version = made.version
+            self._client.set_registered_model_alias(name, CHAMPION, version)
+
+    def champion_tag(self, name: str) -> str | None:
+        """The tag that the alias names now, or None."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with _errors(self._uri):
+                found = self._client.get_model_version_by_alias(name, CHAMPION)
+        except UnreachableError as error:
+            cause = error.__cause__
+            if isinstance(cause, MlflowException) and cause.error_code in (
+                "RESOURCE_DOES_NOT_EXIST",
+                "INVALID_PARAMETER_VALUE",
+            ):
+                return None
+            raise
+        return str(found.tags.get("tag"))
+
+
+@contextmanager
+def _errors(uri: str) -> Iterator[None]:
+    """Translate MLflow's errors into ours."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise UnreachableError(f"MLflow at {uri} did not do it: {error}") from error
