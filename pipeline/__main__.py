@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `leukoflow`."""
+
+from pipeline.cli import main
+
+main()

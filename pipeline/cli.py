@@ -1,0 +1,274 @@
+"""`leukoflow`: one sub-command per entry point, and the stack that runs them.
+
+Exit codes: 0 done, 1 refused by a gate, 2 bad usage or input, 3 a service is unreachable.
+"""
+
+import getpass
+import json
+import logging
+import sys
+import uuid
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pipeline import entrypoints
+from pipeline.errors import PipelineError
+from pipeline.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+console = Console()
+
+Config = Annotated[str, typer.Option(help="What the run does: configs/NAME.yaml.")]
+Name = Annotated[str, typer.Option(help="Model name; default MODEL_NAME.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+RunId = Annotated[str, typer.Option(help="Name of the run in manifests.")]
+BLOOD_CELLS = "configs/blood_cells.yaml"
+
+
+def _run_id(given: str) -> str:
+    return given or f"cli-{uuid.uuid4().hex[:8]}"
+
+
+def _show(value: Any, as_json: bool) -> None:
+    print(json.dumps(value, indent=2, default=str) if as_json else value)
+
+
+@app.command()
+def up() -> None:
+    """Start the embedded stack."""
+    from pipeline.embedded import stack
+
+    stack.up(load_settings(), console)
+
+
+@app.command()
+def down() -> None:
+    """Stop the embedded stack; its data stays."""
+    from pipeline.embedded import stack
+
+    console.print(f"stopped {stack.down(load_settings())} processes; the data stays")
+
+
+@app.command()
+def status() -> None:
+    """State and address of every part; exit code 3 unless all are healthy."""
+    from pipeline.embedded import stack
+
+    settings = load_settings()
+    states = stack.status(settings)
+    console.print(stack.table(states))
+    failure = stack.failure(settings)
+    if failure:
+        console.print(failure)
+    if any(one.state != "healthy" for one in states):
+        raise typer.Exit(3)
+
+
+@app.command()
+def demo(
+    data: Annotated[str, typer.Option(help="A zip of folders named by class.")] = "",
+    limit: Annotated[int, typer.Option(min=0, help="Images per class; 0 for all.")] = 0,
+) -> None:
+    """The whole loop on the embedded stack, through Airflow."""
+    from pipeline.demo import run_demo
+
+    run_demo(console, data=Path(data) if data else None, limit=limit)
+
+
+@app.command()
+def run(
+    archive: Annotated[str, typer.Option(help="Path or s3:// URI of an archive.")],
+    config: Config = BLOOD_CELLS,
+    limit: Annotated[int, typer.Option(min=0)] = 0,
+    run_id: RunId = "",
+) -> None:
+    """The whole loop without Airflow; exit code 1 when the gate refuses."""
+    run_id = _run_id(run_id)
+    snapshot = entrypoints.ingest(config, run_id, [archive], limit)
+    grouping = entrypoints.group(config, run_id, entrypoints.validate(config, run_id, snapshot))
+    parts = entrypoints.split(config, run_id, grouping)
+    shards = entrypoints.shards(config)
+    features = [entrypoints.featurize(config, run_id, parts, shard) for shard in shards]
+    bundle = entrypoints.train(config, run_id, parts, features)
+    served = entrypoints.export(config, run_id, bundle, parts)
+    evaluation = entrypoints.evaluate(config, run_id, served, bundle, parts)
+    verdict = entrypoints.gate(config, run_id, evaluation, served)
+    print(entrypoints.verdict_markdown(verdict))
+    if not entrypoints.verdict_passed(verdict):
+        raise typer.Exit(1)
+    print(entrypoints.promote(config, run_id, verdict, getpass.getuser(), "leukoflow run"))
+
+
+@app.command()
+def ingest(
+    archive: Annotated[list[str] | None, typer.Argument()] = None,
+    config: Config = BLOOD_CELLS,
+    limit: Annotated[int, typer.Option(min=0)] = 0,
+    run_id: RunId = "",
+) -> None:
+    """Freeze archives into a snapshot; all of archives/<name>/ when none is named."""
+    print(entrypoints.ingest(config, _run_id(run_id), archive or [], limit))
+
+
+@app.command()
+def validate(snapshot: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+    """Set bad images of a snapshot aside."""
+    print(entrypoints.validate(config, _run_id(run_id), snapshot))
+
+
+@app.command()
+def group(
+    archive: Annotated[str, typer.Option(help="Path or s3:// URI of an archive.")],
+    out: Annotated[Path, typer.Option(help="CSV with file, label and group.")],
+    config: Config = BLOOD_CELLS,
+) -> None:
+    """Find which images of an archive show one cell; needs no running stack."""
+    from pipeline.steps.group import write_groups_csv
+
+    records = entrypoints.group_archive(archive, config)
+    out.write_text(write_groups_csv(records))
+    print(f"{len(records)} images, {len({record.group for record in records})} cells: {out}")
+
+
+@app.command()
+def split(grouping: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+    """Deal a grouping into train, val and the locked test part."""
+    print(entrypoints.split(config, _run_id(run_id), grouping))
+
+
+@app.command()
+def featurize(parts: str, shard: int, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+    """Compute what the cache lacks of one shard of a split."""
+    print(entrypoints.featurize(config, _run_id(run_id), parts, shard))
+
+
+@app.command()
+def train(
+    parts: str, features: list[str], config: Config = BLOOD_CELLS, run_id: RunId = ""
+) -> None:
+    """Train on a split and its features."""
+    print(entrypoints.train(config, _run_id(run_id), parts, features))
+
+
+@app.command()
+def export(bundle: str, parts: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+    """Convert a bundle to the serving engine."""
+    print(entrypoints.export(config, _run_id(run_id), bundle, parts))
+
+
+@app.command()
+def evaluate(
+    archive: Annotated[str, typer.Option(help="A labelled archive.")],
+    out: Annotated[Path, typer.Option(help="Report as JSON.")],
+    predictions: Annotated[Path, typer.Option(help="Predictions as CSV.")],
+    model: Annotated[str, typer.Option(help="champion, or a tag.")] = "champion",
+    name: Name = "",
+) -> None:
+    """Score a model on any labelled archive."""
+    report, table = entrypoints.evaluate_archive(archive, name or load_settings().model_name, model)
+    out.write_text(json.dumps(report, indent=2) + "\n")
+    predictions.write_text(table)
+    print(json.dumps({key: report[key] for key in ("tag", "images", "cells", "accuracy")}))
+
+
+@app.command()
+def gate(evaluation: str, served: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+    """Judge a challenger; exit code 1 when it is refused."""
+    verdict = entrypoints.gate(config, _run_id(run_id), evaluation, served)
+    print(verdict)
+    print(entrypoints.verdict_markdown(verdict))
+    if not entrypoints.verdict_passed(verdict):
+        raise typer.Exit(1)
+
+
+@app.command()
+def promote(
+    verdict: str,
+    reason: Annotated[str, typer.Option()] = "promoted by hand",
+    config: Config = BLOOD_CELLS,
+    run_id: RunId = "",
+) -> None:
+    """Serve the model of a passed verdict."""
+    print(entrypoints.promote(config, _run_id(run_id), verdict, getpass.getuser(), reason))
+
+
+@app.command()
+def rollback(
+    tag: Annotated[str, typer.Argument(help="Empty: the model before this one.")] = "",
+    reason: Annotated[str, typer.Option()] = "rolled back by hand",
+    name: Name = "",
+) -> None:
+    """Serve an earlier model again."""
+    name = name or load_settings().model_name
+    print(entrypoints.rollback(name, tag, getpass.getuser(), reason).tag)
+
+
+@app.command()
+def history(name: Name = "", as_json: Json = False) -> None:
+    """What served when, who moved the pointer, and why."""
+    moves = entrypoints.history(name or load_settings().model_name)
+    if as_json:
+        _show([move.model_dump(mode="json") for move in moves], as_json)
+        return
+    for move in moves:
+        print(
+            f"{move.sequence:>4}  {move.time:%Y-%m-%d %H:%M}  {move.tag}  {move.author}: "
+            f"{move.reason}"
+        )
+
+
+@app.command()
+def retrain(
+    reason: Annotated[str, typer.Option()] = "asked on the command line",
+    config: Config = BLOOD_CELLS,
+) -> None:
+    """Ask Airflow for a training run."""
+    from pipeline.adapters.airflow import AirflowClient
+
+    client = AirflowClient(load_settings())
+    print(client.trigger("blood_cell_training", {"config": config, "reason": reason}).url)
+
+
+@app.command()
+def predict(images: list[Path], as_json: Json = False) -> None:
+    """Ask the service about images."""
+    from pipeline.adapters.classify import classify
+
+    url = load_settings().service_url
+    answers = [
+        {"file": str(path), **classify(url, path.name, path.read_bytes())} for path in images
+    ]
+    if as_json:
+        _show(answers, as_json)
+        return
+    for answer in answers:
+        share = answer["probabilities"][answer["label"]]
+        print(f"{answer['file']}\t{answer['label']}\t{share:.3f}\t{answer['decision']}")
+
+
+@app.command()
+def weights(config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+    """Bring the backbone's ImageNet weights once, verified."""
+    print(entrypoints.weights(config, _run_id(run_id)))
+
+
+@app.command()
+def image(config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+    """Build the container image of the served model."""
+    run_id = _run_id(run_id)
+    print(entrypoints.image(config, run_id, entrypoints.build(config, run_id)))
+
+
+def main() -> None:
+    """Run the command line; an expected failure is one clear line and its exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("httpx", "botocore", "boto3", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        app()
+    except PipelineError as error:
+        Console(stderr=True).print(f"[red]error[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,68 @@
+"""URIs in, URI out: the one place where settings, config, adapters and steps meet.
+
+The command line and the DAGs call these and nothing below them. Steps are imported inside the
+functions, so that parsing a DAG or asking for help loads no machine-learning library.
+"""
+
+from pipeline.entrypoints.archives import (
+    evaluate_archive,
+    find_model,
+    group_archive,
+    mark_seen,
+    new_archives,
+)
+from pipeline.entrypoints.deployment import build, image, smoke
+from pipeline.entrypoints.job import model_name, run_configs
+from pipeline.entrypoints.promotion import (
+    gate,
+    history,
+    promote,
+    record_refusal,
+    rollback,
+    served_now,
+    verdict_markdown,
+    verdict_passed,
+)
+from pipeline.entrypoints.training import (
+    evaluate,
+    export,
+    featurize,
+    group,
+    ingest,
+    shards,
+    split,
+    train,
+    validate,
+    weights,
+)
+
+__all__ = [
+    "build",
+    "evaluate",
+    "evaluate_archive",
+    "export",
+    "featurize",
+    "find_model",
+    "gate",
+    "group",
+    "group_archive",
+    "history",
+    "image",
+    "ingest",
+    "mark_seen",
+    "model_name",
+    "new_archives",
+    "promote",
+    "record_refusal",
+    "rollback",
+    "run_configs",
+    "served_now",
+    "shards",
+    "smoke",
+    "split",
+    "train",
+    "validate",
+    "verdict_markdown",
+    "verdict_passed",
+    "weights",
+]

@@ -1,0 +1,49 @@
+"""From what is served to what can be shipped."""
+
+import tempfile
+from pathlib import Path
+
+from pipeline.artifacts import BentoManifest, ServedManifest
+from pipeline.entrypoints.job import open_job
+from pipeline.errors import InvalidInputError
+
+
+def build(config: str, run_id: str, served: str = "") -> str:
+    """Build a Bento of a served bundle, of the one served now when none is named."""
+    from pipeline.steps.build import build as step
+
+    job = open_job(config, run_id)
+    if not served:
+        pointer = job.registry.read()
+        if pointer is None:
+            raise InvalidInputError(
+                f"no model of {job.config.name} is served", expected="a promoted model"
+            )
+        served = pointer.served
+    opened = job.store.open(served, ServedManifest)
+    return step(opened, store=job.store, run=job.run).uri
+
+
+def smoke(config: str, run_id: str, bento: str) -> str:
+    """Serve the stored Bento from its own folder and ask it the golden images."""
+    from pipeline.adapters.bento import baked_bundle
+    from pipeline.adapters.served_bento import ask_golden, serving
+
+    job = open_job(config, run_id)
+    built = job.store.open(bento, BentoManifest)
+    with tempfile.TemporaryDirectory(prefix="smoke-") as folder:
+        files = job.store.fetch(built, Path(folder))
+        bundle = baked_bundle(files)
+        manifest = ServedManifest.model_validate_json((bundle / "manifest.json").read_text())
+        with serving(files) as url:
+            ask_golden(url, bundle, manifest.contract)
+    return bento
+
+
+def image(config: str, run_id: str, bento: str) -> str:
+    """Build the container image; says what was pushed, or would be and where."""
+    from pipeline.steps.image import image as step
+
+    job = open_job(config, run_id)
+    built = job.store.open(bento, BentoManifest)
+    return step(built, settings=job.settings, store=job.store).summary

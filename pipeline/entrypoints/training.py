@@ -1,0 +1,145 @@
+"""From archive to evaluated bundle: the entry points of the first nine tasks."""
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pipeline.artifacts import (
+    Artifact,
+    BundleManifest,
+    DatasetManifest,
+    FeaturesManifest,
+    GroupingManifest,
+    ServedManifest,
+    SnapshotManifest,
+    SplitManifest,
+)
+from pipeline.config import load_config
+from pipeline.entrypoints.job import Job, config_path, open_job
+from pipeline.entrypoints.pages import publish
+from pipeline.errors import UnreachableError
+
+if TYPE_CHECKING:
+    from pipeline.modeling.fit import Epoch
+
+log = logging.getLogger(__name__)
+
+
+def weights(config: str, run_id: str) -> str:
+    """Bring the backbone's weights if they are not stored yet."""
+    return open_job(config, run_id).weights().uri
+
+
+def ingest(config: str, run_id: str, archives: Sequence[str] = (), limit: int = 0) -> str:
+    """Freeze archives (all of the name's when none is given) into a snapshot."""
+    from pipeline.steps.ingest import ingest as step
+
+    job = open_job(config, run_id, limit)
+    return step(archives, job.config, store=job.store, run=job.run).uri
+
+
+def validate(config: str, run_id: str, snapshot: str) -> str:
+    """Set bad images aside and publish the validation report."""
+    from pipeline.steps.validate import validate as step
+
+    job = open_job(config, run_id)
+    opened = job.store.open(snapshot, SnapshotManifest)
+    dataset = step(opened, job.config, store=job.store, run=job.run)
+    counts = dataset.manifest.counts
+    publish(job, dataset, "validation", "report.html", f"{counts.get('quarantined', 0)} set aside")
+    return dataset.uri
+
+
+def group(config: str, run_id: str, dataset: str) -> str:
+    """Find which images show the same cell."""
+    from pipeline.steps.group import group as step
+
+    job = open_job(config, run_id)
+    opened = job.store.open(dataset, DatasetManifest)
+    return step(opened, job.config, store=job.store, run=job.run).uri
+
+
+def split(config: str, run_id: str, grouping: str) -> str:
+    """Deal groups into train, val and the locked test part."""
+    from pipeline.steps.split import split as step
+
+    job = open_job(config, run_id)
+    opened = job.store.open(grouping, GroupingManifest)
+    return step(opened, job.config, store=job.store, run=job.run).uri
+
+
+def shards(config: str) -> list[int]:
+    """The shards that featurize is mapped over."""
+    return list(range(load_config(config_path(config)).features.shards))
+
+
+def featurize(config: str, run_id: str, split: str, shard: int) -> str:
+    """Compute the activations of one shard that nobody has paid for yet."""
+    from pipeline.steps.featurize import featurize as step
+
+    job = open_job(config, run_id)
+    opened = job.store.open(split, SplitManifest)
+    return step(opened, shard, job.config, job.weights(), store=job.store, run=job.run).uri
+
+
+def train(config: str, run_id: str, split: str, features: Sequence[str]) -> str:
+    """Train the head, tracked in MLflow when it answers."""
+    from pipeline.steps.train import TrainInputs
+    from pipeline.steps.train import train as step
+
+    job = open_job(config, run_id)
+    opened = job.store.open(split, SplitManifest)
+    parts = [job.store.open(uri, FeaturesManifest) for uri in features]
+    tracked = _start_tracking(job, opened)
+
+    def report(epoch: "Epoch") -> None:
+        log.info("epoch %d: validation accuracy %.3f", epoch.epoch, epoch.val_accuracy)
+        if tracked:
+            curve = {k: v for k, v in epoch.model_dump().items() if k != "epoch"}
+            job.tracking.log_metrics(tracked, curve, epoch.epoch)
+
+    inputs = TrainInputs(opened, parts, job.weights(), tracked)
+    return step(inputs, job.config, store=job.store, run=job.run, report=report).uri
+
+
+def _start_tracking(job: Job, split: Artifact[SplitManifest]) -> str:
+    """The id of a new MLflow run, or nothing when the server is down: training goes on."""
+    from pipeline.steps.tracking import environment, parameters
+
+    try:
+        tracked = job.tracking.start(
+            job.run.run_id,
+            parameters(job.config),
+            {"code_version": job.run.code_version, "dataset_digest": split.digest},
+        )
+        job.tracking.log_dataset(tracked, job.config.name, split.digest, split.uri)
+        job.tracking.log_text(tracked, environment(), "environment.txt")
+    except UnreachableError as error:
+        log.warning("training goes untracked: %s", error)
+        return ""
+    return tracked
+
+
+def export(config: str, run_id: str, bundle: str, split: str) -> str:
+    """Convert the bundle to the serving engine."""
+    from pipeline.steps.export import export as step
+
+    job = open_job(config, run_id)
+    opened = job.store.open(bundle, BundleManifest)
+    parted = job.store.open(split, SplitManifest)
+    return step(opened, parted, job.config, store=job.store, run=job.run).uri
+
+
+def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> str:
+    """Score both engines on the locked part and write the drift reference."""
+    from pipeline.steps.evaluate import evaluate as step
+    from pipeline.steps.tracking import track_evaluation
+
+    job = open_job(config, run_id)
+    opened = job.store.open(served, ServedManifest)
+    source = job.store.open(bundle, BundleManifest)
+    parted = job.store.open(split, SplitManifest)
+    done = step(opened, source, parted, job.config, store=job.store, run=job.run)
+    if opened.manifest.tracking_run:
+        track_evaluation(job.tracking, opened, source, done, store=job.store)
+    return done.artifact.uri

@@ -1,0 +1,155 @@
+"""An uploaded zip, read once it is known to be harmless: hashes, labels, hints, packs."""
+
+import csv
+import hashlib
+import io
+import re
+import zipfile
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from pipeline.artifacts import Record, to_csv
+from pipeline.config import IngestConfig
+from pipeline.errors import InvalidInputError
+from pipeline.steps.archive_check import check_members, open_archive
+from pipeline.steps.images import write_packs
+
+RECORDS = "records.csv"
+MEMBER_MANIFEST = "manifest.csv"
+"""At the root of an archive: `file,label,group`, where file is the path inside the archive."""
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a row of an archive's own manifest says of a file; empty where it says nothing."""
+
+    label: str = ""
+    group: str = ""
+
+
+def repack(path: Path, folder: Path, config: IngestConfig) -> list[Record]:
+    """Check an archive, then write `records.csv` and sixteen packs of its images into `folder`.
+
+    The same content and the same config give the same bytes. The records have no `archive` yet:
+    the address of the artefact depends on them.
+
+    Raises:
+        InvalidInputError: when the archive breaks a rule, or its manifest is wrong.
+    """
+    with open_archive(path, config) as archive:
+        members = {member.filename: member for member in check_members(archive, config)}
+        manifest = members.pop(MEMBER_MANIFEST, None)
+        said = {} if manifest is None else _read_manifest(archive, manifest, members)
+        hashes = {name: _sha256(archive, member) for name, member in members.items()}
+        records = _limited(_records(hashes, said, config), config.limit)
+        if not records:
+            raise InvalidInputError(
+                f"{path.name} holds no images", expected="folders of images named by class"
+            )
+        sources = {record.sha256: members[record.file] for record in records}
+        write_packs(folder, sources, lambda sha256: b"".join(_stream(archive, sources[sha256])))
+    (folder / RECORDS).write_text(to_csv(records, Record))
+    return records
+
+
+def _stream(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """A member in blocks; it may be neither longer, shorter nor other than its entry says."""
+    left = member.file_size
+    try:
+        with archive.open(member) as stream:
+            while block := stream.read(_BLOCK):
+                left -= len(block)
+                if left < 0:
+                    break
+                yield block
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise InvalidInputError(
+            f"the archive is damaged at {member.filename!r}", received=str(error)
+        ) from error
+    if left != 0:
+        raise InvalidInputError(
+            f"the archive is damaged at {member.filename!r}",
+            expected=f"{member.file_size} bytes",
+            received="more" if left < 0 else f"{member.file_size - left}",
+        )
+
+
+def _sha256(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str:
+    digest = hashlib.sha256()
+    for block in _stream(archive, member):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_manifest(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, files: Mapping[str, zipfile.ZipInfo]
+) -> dict[str, Said]:
+    try:
+        text = b"".join(_stream(archive, member)).decode("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInputError(
+            f"{MEMBER_MANIFEST} cannot be read", expected="CSV in UTF-8", received=str(error)
+        ) from error
+    said: dict[str, Said] = {}
+    for line, row in enumerate(rows, start=2):
+        file = row.get("file") or ""
+        if file not in files:
+            raise InvalidInputError(
+                f"{MEMBER_MANIFEST} line {line} names no file of the archive",
+                expected="columns file,label,group and a path inside the archive",
+                received=repr(file),
+            )
+        if file in said:
+            raise InvalidInputError(f"{MEMBER_MANIFEST} line {line} names {file!r} a second time")
+        said[file] = Said((row.get("label") or "").strip(), (row.get("group") or "").strip())
+    return said
+
+
+def _records(
+    hashes: Mapping[str, str], said: Mapping[str, Said], config: IngestConfig
+) -> list[Record]:
+    records = []
+    for file, sha256 in hashes.items():
+        row = said.get(file, Said())
+        records.append(
+            Record(
+                sha256=sha256,
+                label=row.label or PurePosixPath(file).parent.name,
+                file=file,
+                archive="",
+                hint=row.group or _hint(file, config.group_pattern),
+            )
+        )
+    return sorted(records, key=lambda record: (record.sha256, record.label, record.file))
+
+
+def _hint(file: str, pattern: str) -> str:
+    """What the pattern's group finds in the file's name (not its folders), or nothing."""
+    if not pattern:
+        return ""
+    try:
+        found = re.search(pattern, PurePosixPath(file).name)
+        return (found.group(1) or "") if found else ""
+    except (re.error, IndexError) as error:
+        raise InvalidInputError(
+            "ingest.group_pattern is no usable pattern",
+            expected="a regular expression with one group",
+            received=pattern,
+        ) from error
+
+
+def _limited(records: Sequence[Record], limit: int) -> list[Record]:
+    """The first `limit` images of each label in order of hash, with all files that show them."""
+    if not limit:
+        return list(records)
+    images: dict[str, list[str]] = defaultdict(list)
+    for record in records:
+        images[record.label].append(record.sha256)
+    taken = {label: set(islice(dict.fromkeys(found), limit)) for label, found in images.items()}
+    return [record for record in records if record.sha256 in taken[record.label]]

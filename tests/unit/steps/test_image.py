@@ -1,0 +1,73 @@
+"""Which builder is taken and what it is told."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import InvalidInputError
+from pipeline.settings import Settings
+from pipeline.steps.image import (
+    ImageResult,
+    build_command,
+    choose,
+    image_reference,
+    push_command,
+)
+
+TAG = "blood_cells:0123456789ab"
+
+
+@pytest.mark.parametrize(
+    ("tools", "expected"),
+    [
+        (["buildah", "podman", "docker"], "docker"),
+        (["buildah", "podman"], "podman"),
+        (["buildah"], "buildah"),
+    ],
+)
+def test_docker_is_preferred_then_podman_then_buildah(tools: list[str], expected: str) -> None:
+    """The first working builder of a fixed order is taken."""
+    assert choose(tools) == expected
+
+
+def test_a_machine_without_a_builder_is_told_what_is_missing() -> None:
+    """The error names all builders that would do."""
+    with pytest.raises(InvalidInputError, match="docker, podman, buildah"):
+        choose([])
+
+
+def test_the_reference_carries_the_model_tag() -> None:
+    """An image is named by the model it serves, below the registry."""
+    settings = Settings(image_registry="registry.example/team/", image_name="cells")
+    assert image_reference(settings, TAG) == "registry.example/team/cells:blood_cells-0123456789ab"
+
+
+def test_without_a_registry_the_image_stays_local() -> None:
+    """No registry means a local name."""
+    settings = Settings(image_registry="", image_name="cells")
+    assert image_reference(settings, TAG) == "localhost/cells:blood_cells-0123456789ab"
+
+
+def test_the_bento_folder_is_the_build_context() -> None:
+    """The builder gets our Dockerfile, the image's name and the Bento's folder."""
+    command = build_command("podman", Path("/bento"), "localhost/cells:x")
+    assert command[:3] == ["podman", "build", "--file"]
+    assert Path(command[3]).name == "service.Dockerfile"
+    assert command[4:] == ["--tag", "localhost/cells:x", "/bento"]
+
+
+def test_an_unpushed_image_says_what_would_be_pushed() -> None:
+    """The summary holds the exact push, with the registry to be filled in."""
+    reference = "localhost/cells:x"
+    result = ImageResult(
+        tool="buildah",
+        reference=reference,
+        pushed=False,
+        push_command=push_command("buildah", reference),
+    )
+    assert "buildah push $IMAGE_REGISTRY/cells:x" in result.summary
+
+
+def test_a_configured_registry_is_pushed_to_by_its_own_name() -> None:
+    """With a registry in the name nothing is replaced."""
+    assert push_command("docker", "registry.example/cells:x")[-1] == "registry.example/cells:x"
