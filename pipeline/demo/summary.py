@@ -1,0 +1,117 @@
+"""The demo's closing table: every figure is read from an artefact or an answer."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+from pipeline.adapters.airflow import DagRun
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.registry import Pointer
+from pipeline.artifacts import VerdictManifest
+from pipeline.demo.traffic import Sent
+from pipeline.settings import Settings
+
+Rows = list[tuple[str, str]]
+Counts = Mapping[str, int]
+
+
+def data_rows(snapshot: Counts, dataset: Counts, grouping: Counts) -> Rows:
+    """Images, cells and what was set aside."""
+    return [
+        (
+            "data",
+            f"{dataset['images']} images of {grouping['groups']} cells (groups), "
+            f"{dataset['quarantined']} quarantined, {snapshot['duplicates']} exact duplicates",
+        )
+    ]
+
+
+def reuse_rows(archive: bool, before: int, after: int) -> Rows:
+    """What an earlier run had already paid for."""
+    said = [f"activations of {before} images were cached, {after - before} were computed"]
+    if archive:
+        said.append("the archive was in S3")
+    return [("reused", "; ".join(said))]
+
+
+def score_rows(report: Mapping[str, Any]) -> Rows:
+    """Balanced accuracy on the locked part, per image and per cell."""
+    scores = report["scores"]
+    return [
+        (
+            "held-out score",
+            f"balanced accuracy {_interval(scores['balanced_accuracy'])} on {scores['images']} "
+            f"images of {scores['cells']} cells; per cell "
+            f"{_interval(scores['cell_balanced_accuracy'])}",
+        )
+    ]
+
+
+def verdict_rows(store: ArtifactStore, uri: str, pointer: Pointer | None) -> Rows:
+    """What the gate said, and what is served."""
+    artifact = store.open(uri, VerdictManifest)
+    checks = json.loads(store.read(artifact, "verdict.json"))["checks"]
+    passed = sum(check["passed"] for check in checks)
+    word = "passed" if artifact.manifest.passed else "refused"
+    return [
+        ("gate", f"{word}: {passed} of {len(checks)} checks"),
+        ("served", f"{pointer.tag}, move {pointer.sequence}" if pointer else "no model"),
+    ]
+
+
+def served_rows(answered: Sent) -> Rows:
+    """One prediction, and how many held-out images were answered rightly over HTTP."""
+    if not answered.answers:
+        return []
+    first, truth = answered.answers[0], answered.labels[0]
+    decisions = Counter(answer["decision"] for answer in answered.answers)
+    return [
+        (
+            "prediction",
+            f"{first['label']} ({first['probabilities'][first['label']]:.2f}, "
+            f"{first['decision']}); the label says {truth}",
+        ),
+        (
+            "over HTTP",
+            f"{answered.accuracy:.0%} of {len(answered.labels)} held-out images right, "
+            f"{decisions['review']} for review",
+        ),
+    ]
+
+
+def drift_rows(windows: Mapping[str, Mapping[str, Any]], cancelled: list[str]) -> Rows:
+    """Verdict of each window, and what became of the retrain it asked for."""
+    rows = [
+        (title, f"{verdict['verdict']} (n = {verdict['n']}): {'; '.join(verdict['reasons'])}")
+        for title, verdict in windows.items()
+    ]
+    said = f"cancelled {', '.join(cancelled)}" if cancelled else "none was started"
+    return [*rows, ("retrain", said)]
+
+
+def url_rows(settings: Settings, run: DagRun) -> Rows:
+    """Where to look next."""
+    return [
+        ("page and API", settings.service_url),
+        ("Airflow run", run.url),
+        ("MLflow", settings.mlflow_tracking_uri),
+        ("reports", settings.reports_url),
+        ("passwords", f"{settings.leukoflow_home}/stack.env (user {settings.airflow_user})"),
+    ]
+
+
+def table(rows: Rows, seconds: float) -> Table:
+    """The rows as a table, with the time it all took."""
+    shown = Table(title=f"make demo, {seconds:.0f} s", title_justify="left", show_header=False)
+    shown.add_column(style="bold", no_wrap=True)
+    shown.add_column(overflow="fold")
+    for name, value in rows:
+        shown.add_row(name, value)
+    return shown
+
+
+def _interval(score: Mapping[str, float]) -> str:
+    return f"{score['value']:.3f} (95 % {score['low']:.3f} to {score['high']:.3f})"
