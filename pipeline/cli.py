@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 refused by a gate, 2 bad usage or input, 3 a service is un
 import getpass
 import json
 import logging
+import os
 import sys
 import uuid
 from pathlib import Path
@@ -17,6 +18,7 @@ from rich.console import Console
 from pipeline import entrypoints
 from pipeline.errors import PipelineError
 from pipeline.settings import load_settings
+from pipeline.telemetry import silence
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console()
@@ -267,6 +269,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("httpx", "botocore", "boto3", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    silence(os.environ)
     try:
         app()
     except PipelineError as error:

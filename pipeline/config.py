@@ -39,8 +39,8 @@ class ValidateConfig(Frozen):
 class GroupConfig(Frozen):
     """How images of one cell find each other when nobody says so."""
 
-    max_distance: int = 6
-    """Largest Hamming distance between 64-bit perceptual hashes of one cell's images."""
+    min_similarity: float = Field(default=0.82, gt=0, le=1)
+    """Least correlation of two nuclei' surroundings, best of all turns and mirrors."""
 
 
 class SplitConfig(Frozen):

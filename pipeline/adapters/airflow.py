@@ -2,7 +2,8 @@
 
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -29,6 +30,8 @@ class DagRun:
     """`queued`, `running`, `success` or `failed`."""
     url: str
     """Its page in Airflow."""
+    conf: Mapping[str, Any] = field(default_factory=dict)
+    """What its form said."""
 
     @property
     def finished(self) -> bool:
@@ -53,13 +56,13 @@ class TaskState:
 class AirflowClient:
     """One user's session; tokens are renewed as they expire."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, transport: httpx.BaseTransport | None = None) -> None:
         self._url = settings.airflow_url.rstrip("/")
         self._login = {
             "username": settings.airflow_user,
             "password": settings.airflow_password.get_secret_value(),
         }
-        self._http = httpx.Client(base_url=self._url, timeout=30)
+        self._http = httpx.Client(base_url=self._url, timeout=30, transport=transport)
 
     def trigger(self, dag_id: str, conf: dict[str, Any], *, run_id: str | None = None) -> DagRun:
         """Start a run with the form's fields in `conf`; a `run_id` that exists is returned as is.
@@ -165,7 +168,7 @@ class AirflowClient:
     def _dag_run(self, entry: dict[str, Any]) -> DagRun:
         dag_id, run_id = entry["dag_id"], entry["dag_run_id"]
         url = f"{self._url}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
-        return DagRun(dag_id, run_id, entry["state"], url)
+        return DagRun(dag_id, run_id, entry["state"], url, entry.get("conf") or {})
 
 
 def task_states(entries: list[dict[str, Any]], now: datetime) -> list[TaskState]:

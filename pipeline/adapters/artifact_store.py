@@ -25,7 +25,7 @@ class ArtifactStore:
 
     def publish(self, folder: Path, manifest: M) -> Artifact[M]:
         """Upload a folder's files, then its manifest; a second publication changes nothing."""
-        paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+        paths = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)
         files = {str(path.relative_to(folder)): sha256_file(path) for path in paths}
         whole = manifest.model_copy(update={"files": files})
         artifact = Artifact(self.address(whole), whole)

@@ -29,9 +29,10 @@ BUNDLE = "bundle"
 SOURCES = "src"
 """Where a Bento keeps the files it was built from."""
 BENTOFILE = "bentofile.yaml"
-QUIET = {"BENTOML_DO_NOT_TRACK": "True", "OPENVINO_TELEMETRY_OPT_OUT": "1", "DO_NOT_TRACK": "true"}
-"""Environment that keeps BentoML and OpenVINO from reporting home."""
+QUIET = {"BENTOML_DO_NOT_TRACK": "True"}
+"""Environment that keeps BentoML from reporting home; OpenVINO does so in its converter only."""
 _INFO = "model.yaml"
+_LAST_CHARACTERS = 2000
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +130,8 @@ def _run(command: list[str], private: Path) -> None:
         check=False,
     )
     if done.returncode:
-        raise ArtifactError(f"BentoML failed: {done.stdout}{done.stderr}".strip())
+        said = f"{done.stdout}{done.stderr}".strip()
+        raise ArtifactError("BentoML failed", received=said[-_LAST_CHARACTERS:])
 
 
 def _manifest(folder: Path) -> ServedManifest:

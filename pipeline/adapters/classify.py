@@ -42,6 +42,13 @@ def _checked(answer: httpx.Response) -> dict[str, Any]:
     if answer.is_success:
         body: dict[str, Any] = answer.json()
         return body
-    error = answer.json()["error"]
+    try:
+        error = answer.json()["error"]
+    except (ValueError, TypeError, KeyError):
+        raise UnreachableError(
+            f"something else answers at {answer.url}",
+            expected="the service",
+            received=f"{answer.status_code} {answer.text[:200]}",
+        ) from None
     kind: type[PipelineError] = InvalidInputError if answer.is_client_error else UnreachableError
     raise kind(error["message"], expected=error["expected"], received=error["received"])

@@ -229,14 +229,14 @@ class LocalStore:
         return ObjectInfo(uri, facts.st_size, _etag(path.read_bytes()), modified)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        root = _path(prefix)
-        folder = root if root.is_dir() else root.parent
-        for path in sorted(folder.rglob("*")):
-            hidden = path.name.startswith(".")
-            if not hidden and path.is_file() and str(path).startswith(str(root)):
-                info = self.stat(str(path))
-                if info is not None:
-                    yield info
+        # A Path forgets the final slash that tells `a/` from `a` and `ab`.
+        start = str(_path(prefix)) + ("/" if prefix.endswith("/") else "")
+        folder = Path(start) if start.endswith("/") else Path(start).parent
+        for path in sorted(map(str, folder.rglob("*"))):
+            hidden = Path(path).name.startswith(".")
+            info = None if hidden or not path.startswith(start) else self.stat(path)
+            if info is not None:
+                yield info
 
 
 class UriStore:

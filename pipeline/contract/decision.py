@@ -33,7 +33,8 @@ def decide(probabilities: Sequence[float], cell_found: bool, contract: ModelCont
     reasons = []
     if not cell_found:
         reasons.append("no_cell_found")
-    if probabilities[best] < contract.accept_confidence:
+    # Written so that a NaN, which is below and above nothing, is no reason for confidence.
+    if not probabilities[best] >= contract.accept_confidence:
         reasons.append("low_confidence")
     return Decision(
         label=contract.classes[best],

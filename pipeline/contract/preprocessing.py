@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict
 from scipy import ndimage
 
@@ -21,6 +21,20 @@ MAX_PIXELS = 24_000_000
 FORMATS = ("JPEG", "PNG")
 _SEARCH_SIDE = 160
 """The cell is searched for in a copy whose longer side has this many pixels."""
+
+_OVERSAMPLING = 8
+"""A square this many times larger than the crop is thinned before it is resized: its memory is
+bounded, however long and narrow the image."""
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation to the turn that undoes it."""
 
 Pixels = NDArray[np.uint8]
 
@@ -58,8 +72,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
                 _check_size(opened.size, max_pixels)
-                upright = ImageOps.exif_transpose(opened)
-                return np.asarray(_to_rgb(upright), dtype=np.uint8)
+                return np.asarray(_to_rgb(_upright(opened)), dtype=np.uint8)
     except (
         UnidentifiedImageError,
         OSError,
@@ -84,6 +97,12 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
             expected=f"at most {max_pixels} pixels",
             received=f"{size[0]}x{size[1]}",
         )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as EXIF says; Pillow's own turn writes EXIF anew, and fails where it is damaged."""
+    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -139,7 +158,8 @@ def _threshold(values: NDArray[np.float32]) -> float:
     sums = np.cumsum(counts * centres)
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(centres[int(np.nanargmax(np.where(above > 0, between, np.nan)))])
+    # A side without pixels has no mean; a grey image has no other sides.
+    return float(centres[int(np.argmax(np.nan_to_num(np.where(above > 0, between, 0))))])
 
 
 def _nucleus(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
@@ -165,8 +185,9 @@ def _nucleus(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
 def crop(image: Pixels, box: CellBox, size: int) -> Pixels:
     """Cut a square, repeating edge pixels where it reaches over the border, and resize it."""
     height, width = image.shape[:2]
-    rows = np.clip(np.arange(box.top, box.top + box.side), 0, height - 1)
-    columns = np.clip(np.arange(box.left, box.left + box.side), 0, width - 1)
+    step = max(1, box.side // (_OVERSAMPLING * size))
+    rows = np.clip(np.arange(box.top, box.top + box.side, step), 0, height - 1)
+    columns = np.clip(np.arange(box.left, box.left + box.side, step), 0, width - 1)
     square = Image.fromarray(image[np.ix_(rows, columns)])
     return np.asarray(square.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
 

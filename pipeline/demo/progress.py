@@ -58,7 +58,8 @@ def _live(looks: Iterator[Look], run: DagRun, console: Console) -> DagRun:
 
 def _plain(looks: Iterator[Look], console: Console) -> DagRun:
     told: set[tuple[str, int]] = set()
-    for run, tasks, elapsed in looks:
+    for look in looks:
+        run, tasks, elapsed = look
         for task in tasks:
             key = (task.task_id, task.map_index)
             if key not in told and task.state in ("success", "failed", "skipped"):

@@ -9,21 +9,10 @@ from pydantic import SecretStr
 from pipeline.embedded import airflow_home, credentials, ports
 from pipeline.embedded.parts import PARTS, ROOT
 from pipeline.settings import Settings
+from pipeline.telemetry import TELEMETRY_OFF
 
 MARK = "LEUKOFLOW_STACK"
 """Variable that all descendants of a stack inherit, with the stack's home as its value."""
-
-TELEMETRY_OFF = {
-    "DO_NOT_TRACK": "true",  # Evidently (any value), MLflow and Airflow's providers
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "BENTOML_DO_NOT_TRACK": "True",
-    "ITERATIVE_DO_NOT_TRACK": "true",  # the library under Evidently's telemetry
-    "SCARF_ANALYTICS": "false",
-    # OpenVINO's converter reports unless it believes to run in CI (openvino_telemetry,
-    # OptInChecker._run_in_ci); of the three variables it looks at, this one disturbs nobody else.
-    "TF_BUILD": "leukoflow",
-}
-"""Switches off every library that would report home; SeaweedFS has its flag in the Procfile."""
 
 _LEAKING = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN")
 

@@ -5,12 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract.spec import ModelContract
-from pipeline.errors import InvalidInputError
+from pipeline.modeling.frozen import CAFFE_MEAN, TORCH_MEAN, TORCH_STD
 from pipeline.modeling.weights import LAYERS, Arrays
-
-BOUNDARIES = ("block3_pool", "block4_pool", "block5_pool")
-_TORCH_MEAN, _TORCH_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 
 def backbone(contract: ModelContract, arrays: Arrays, normalization: str) -> keras.Model:
@@ -28,31 +24,11 @@ def backbone(contract: ModelContract, arrays: Arrays, normalization: str) -> ker
 def _normalize(pixels: keras.KerasTensor, normalization: str) -> keras.KerasTensor:
     x = keras.ops.cast(pixels, "float32")
     if normalization == "torch":
-        variance = np.square(_TORCH_STD) * 255**2
-        mean = np.array(_TORCH_MEAN) * 255
+        variance = np.square(TORCH_STD) * 255**2
+        mean = np.array(TORCH_MEAN) * 255
         return keras.layers.Normalization(mean=mean, variance=variance, name="normalize")(x)
     x = keras.ops.flip(x, axis=-1)
-    return keras.layers.Normalization(mean=_CAFFE_MEAN, variance=(1, 1, 1), name="normalize")(x)
-
-
-def below(network: keras.Model, boundary: str) -> keras.Model:
-    """The frozen part: pixels to activations at the boundary."""
-    _check_boundary(boundary)
-    return keras.Model(network.input, network.get_layer(boundary).output, name="frozen")
-
-
-def above(network: keras.Model, boundary: str) -> list[keras.layers.Layer]:
-    """The layers between the boundary and `block5_pool`."""
-    _check_boundary(boundary)
-    names = [layer.name for layer in network.layers]
-    return list(network.layers[names.index(boundary) + 1 :])
-
-
-def _check_boundary(boundary: str) -> None:
-    if boundary not in BOUNDARIES:
-        raise InvalidInputError(
-            "no such freeze boundary", expected=", ".join(BOUNDARIES), received=boundary
-        )
+    return keras.layers.Normalization(mean=CAFFE_MEAN, variance=(1, 1, 1), name="normalize")(x)
 
 
 def head(features_shape: tuple[int, ...], classes: int, seed: int) -> keras.Model:

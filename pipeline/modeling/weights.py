@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,9 +77,18 @@ def ensure_weights(
 
 
 def read_weights(data: bytes) -> Arrays:
-    """Arrays `<layer>/kernel` (HWIO) and `<layer>/bias` from an `.npz`."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+    """Arrays `<layer>/kernel` (HWIO) and `<layer>/bias` from an `.npz`.
+
+    Raises:
+        ArtifactError: when the bytes are no whole `.npz` of plain arrays.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ArtifactError(
+            "the weights cannot be read", expected="an .npz of plain arrays", received=str(error)
+        ) from error
 
 
 def _bring(source: str, store: ArtifactStore) -> tuple[Arrays, Normalization]:

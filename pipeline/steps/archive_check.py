@@ -90,16 +90,19 @@ class _BoundedFile(io.FileIO):
 
     def __init__(self, path: Path, largest: int) -> None:
         super().__init__(path)
+        self._size = path.stat().st_size
         self._largest = max(largest, 1 << 20)
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or size < 0 or size > self._largest:
+        left = max(self._size - self.tell(), 0)
+        wanted = left if size is None or size < 0 else min(size, left)
+        if wanted > self._largest:
             raise InvalidInputError(
                 "the archive's directory is too large",
                 expected=f"at most {self._largest} bytes",
-                received=f"{size}",
+                received=f"{wanted}",
             )
-        return super().read(size)
+        return super().read(wanted)
 
 
 def _refuse(

@@ -20,6 +20,8 @@ from pipeline.artifacts import (
 from pipeline.config import RunConfig
 from pipeline.contract.preprocessing import Pixels, prepare
 from pipeline.modeling.feature_cache import PACK_SIZE, cache_key, cached_images, write_pack
+from pipeline.modeling.frozen import FrozenNetwork
+from pipeline.modeling.weights import read_weights
 from pipeline.run import RunContext
 from pipeline.steps.images import partition, read_images
 
@@ -76,18 +78,19 @@ def _extract(
     run: RunContext,
 ) -> dict[str, str]:
     """Compute and store activations pack by pack; image hash to pack URI."""
-    from pipeline.modeling.network import backbone, below
-    from pipeline.modeling.weights import read_weights
-
-    arrays = read_weights(store.read(weights, "weights.npz"))
-    network = backbone(config.contract, arrays, weights.manifest.normalization)
-    frozen = below(network, config.features.boundary)
+    frozen = FrozenNetwork(
+        config.contract,
+        read_weights(store.read(weights, "weights.npz")),
+        weights.manifest.normalization,
+        config.features.boundary,
+    )
     stored: dict[str, str] = {}
     crops_of = _crops(records, config, store)
     while group := list(islice(crops_of, PACK_SIZE)):
         images, crops = [sha for sha, _ in group], np.stack([crop for _, crop in group])
-        values = frozen.predict(crops, batch_size=config.features.batch_size, verbose=0)
-        uri = write_pack(store, run, key, images, values.astype(np.float16))
+        size = config.features.batch_size
+        parts = [frozen(crops[start : start + size]) for start in range(0, len(crops), size)]
+        uri = write_pack(store, run, key, images, np.concatenate(parts))
         stored |= dict.fromkeys(images, uri)
         log.info("featurize: %d of %d images", len(stored), len(records))
     return stored

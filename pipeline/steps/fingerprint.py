@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 from pipeline.contract.image_stats import WEDGE_LEVEL
-from pipeline.contract.preprocessing import CellBox, Pixels, Prepared, crop
+from pipeline.contract.preprocessing import CellBox, Pixels, Prepared
 
 RINGS, ANGLES = 28, 64
 _REACH = 7.0
@@ -44,14 +45,10 @@ class Fingerprint:
 
 def fingerprint(prepared: Prepared) -> Fingerprint:
     """Take the fingerprint of a prepared image."""
-    box = _wider(prepared.box)
-    square = crop(prepared.image, box, _SIDE)
-    seen = _inside(prepared.image, box) & (square >= WEDGE_LEVEL).any(axis=-1)
-    # Interpolation blends a rim of black into the photograph.
-    seen = ndimage.binary_erosion(seen, iterations=2)
+    square, seen = _look(prepared.image, _wider(prepared.box))
     filled = square.astype(np.float32)
-    filled[~seen] = np.median(filled[seen], axis=0) if seen.any() else 0.0
-    smooth = ndimage.gaussian_filter(filled, (1.0, 1.0, 0.0))
+    filled[~seen] = filled[seen].mean(axis=0) if seen.any() else 0.0
+    smooth = ndimage.gaussian_filter(filled, (1.0, 1.0, 0.0), truncate=2.5)
     points = _polar_points(*_frame(smooth))
     rings = np.stack(
         [ndimage.map_coordinates(smooth[..., k], points, order=1, mode="nearest") for k in range(3)]
@@ -78,12 +75,19 @@ def _wider(box: CellBox) -> CellBox:
     )
 
 
-def _inside(image: Pixels, box: CellBox) -> NDArray[np.bool_]:
-    """Which pixels of the square lie on the image."""
-    steps = (np.arange(_SIDE) + 0.5) * box.side / _SIDE
-    rows, columns = box.top + steps, box.left + steps
-    height, width = image.shape[:2]
-    return np.outer((rows >= 0) & (rows < height), (columns >= 0) & (columns < width))
+def _look(image: Pixels, box: CellBox) -> tuple[Pixels, NDArray[np.bool_]]:
+    """The square at `_SIDE` pixels a side, and where in it the photograph is."""
+    step = max(1, box.side // _SIDE)
+    small = np.asarray(Image.fromarray(image).reduce(step)) if step > 1 else image
+    height, width = small.shape[:2]
+    places = (np.arange(_SIDE) + 0.5) * box.side / _SIDE
+    rows = np.floor((box.top + places) / step).astype(np.intp)
+    columns = np.floor((box.left + places) / step).astype(np.intp)
+    inside = np.outer((rows >= 0) & (rows < height), (columns >= 0) & (columns < width))
+    square = small[np.ix_(rows.clip(0, height - 1), columns.clip(0, width - 1))]
+    seen = inside & (square.max(axis=-1) >= WEDGE_LEVEL)
+    # Interpolation blends a rim of black into the photograph.
+    return square, ndimage.binary_erosion(seen, iterations=2)
 
 
 def _frame(square: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -93,7 +97,7 @@ def _frame(square: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     stain = (cell[..., 2] - cell[..., 1]) + 0.5 * (cell[..., 0] - cell[..., 1])
     low, high = np.percentile(stain, [50, 97])
     weight = np.clip((stain - (low + high) / 2) / (high - low + 1e-6), 0.0, 0.5)
-    grid = np.stack(np.mgrid[: cell.shape[0], : cell.shape[1]]).astype(np.float64)
+    grid = np.indices(cell.shape[:2]).astype(np.float64)
     middle = (cell.shape[0] - 1) / 2
     weight = weight * (((grid - middle) ** 2).sum(axis=0) < (0.8 * middle) ** 2)
     total = weight.sum()

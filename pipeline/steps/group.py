@@ -86,7 +86,7 @@ def group_names(hashes: Sequence[str], roots: Sequence[int]) -> dict[str, str]:
 def _recovered(
     records: Sequence[Record], config: RunConfig, store: ArtifactStore
 ) -> Mapping[str, str]:
-    """Groups by near-duplicate search; images enter in order of hash, so the answer is repeatable."""
+    """Image hash to group by near-duplicate search, in order of hash: repeatable."""
     if not records:
         return {}
     by_hash = sorted(records, key=lambda record: record.sha256)

@@ -42,9 +42,7 @@ class ImageResult(Frozen):
         if self.pushed:
             return f"pushed {self.reference}"
         command = " ".join(self.push_command)
-        return (
-            f"built {self.reference}; without IMAGE_REGISTRY not pushed by: {command}"
-        )
+        return f"built {self.reference}; IMAGE_REGISTRY is empty, with one I would run: {command}"
 
 
 def image(
@@ -71,6 +69,24 @@ def image(
         _run(result.push_command)
     logger.info(result.summary)
     return result
+
+
+def ship(bento: Artifact[BentoManifest], *, settings: Settings, store: ArtifactStore) -> str:
+    """Build and push where a registry is configured; elsewhere say what would be, and stop.
+
+    Returns:
+        One line for people.
+    """
+    if settings.image_registry:
+        return image(bento, settings=settings, store=store).summary
+    reference = image_reference(settings, bento.manifest.tag)
+    command = " ".join(push_command("docker", reference))
+    said = (
+        f"IMAGE_REGISTRY is empty: {bento.manifest.tag} stops here, proved as a Bento. "
+        f"`make image` would build {reference}, and with a registry push it by: {command}"
+    )
+    logger.info(said)
+    return said
 
 
 def choose(tools: Sequence[str]) -> str:

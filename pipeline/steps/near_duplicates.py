@@ -12,7 +12,7 @@ NEIGHBOURS = 24
 """Candidates of an image; copies that are no direct neighbours are linked through others."""
 _DIMENSIONS = 24
 """Principal components of the signatures that neighbours are searched in."""
-_MIN_OVERLAP = 0.5
+_MIN_OVERLAP = 0.4
 """Least share of the field, by area, that both images must show."""
 _BLOCK = 2000
 _PCA_SAMPLE = 3000
@@ -87,7 +87,8 @@ def _correlate(
     power_other = shifted(one[0], other[2]) - sum_other**2 / safe
     shared = shifted(one[1], other[1]) - sum_one * sum_other / safe
     score = shared / np.sqrt(np.maximum(power_one, 1e-3) * np.maximum(power_other, 1e-3))
-    return np.where(overlap > enough, score, -1.0).max(axis=-1)
+    best: Floats = np.where(overlap > enough, score, np.float32(-1.0)).max(axis=-1)
+    return best
 
 
 def unite(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:

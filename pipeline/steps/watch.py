@@ -10,7 +10,7 @@ from pipeline.artifacts import Frozen
 from pipeline.errors import ConflictError
 
 Archives = list[dict[str, str]]
-"""Each with `uri` and `etag`."""
+"""Each with `uri`, `etag` and the `turn` in which it was claimed."""
 
 
 class Watermark(Frozen):
@@ -18,6 +18,8 @@ class Watermark(Frozen):
 
     seen: dict[str, str] = Field(default_factory=dict)
     pending: dict[str, str] = Field(default_factory=dict)
+    turn: int = 0
+    """Claims made so far: it tells an archive that returned to an earlier content from that one."""
 
 
 def new_archives(name: str, *, store: ArtifactStore) -> Archives:
@@ -33,10 +35,13 @@ def new_archives(name: str, *, store: ArtifactStore) -> Archives:
 
     def claim(mark: Watermark) -> Watermark:
         fresh = {uri: etag for uri, etag in found.items() if mark.seen.get(uri) != etag}
-        return mark if mark.pending else mark.model_copy(update={"pending": fresh})
+        if mark.pending or not fresh:
+            return mark
+        return mark.model_copy(update={"pending": fresh, "turn": mark.turn + 1})
 
-    pending = _update(name, claim, store).pending
-    return [{"uri": uri, "etag": etag} for uri, etag in sorted(pending.items())]
+    mark = _update(name, claim, store)
+    turn = str(mark.turn)
+    return [{"uri": uri, "etag": etag, "turn": turn} for uri, etag in sorted(mark.pending.items())]
 
 
 def mark_seen(name: str, archives: Iterable[dict[str, str]], *, store: ArtifactStore) -> None:
@@ -45,7 +50,7 @@ def mark_seen(name: str, archives: Iterable[dict[str, str]], *, store: ArtifactS
 
     def settle(mark: Watermark) -> Watermark:
         left = {uri: etag for uri, etag in mark.pending.items() if done.get(uri) != etag}
-        return Watermark(seen=mark.seen | done, pending=left)
+        return mark.model_copy(update={"seen": mark.seen | done, "pending": left})
 
     _update(name, settle, store)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline.embedded import credentials, environment
 from pipeline.embedded.parts import commands
 from pipeline.settings import Settings
+from pipeline.telemetry import TELEMETRY_OFF
 
 
 def test_every_variable_of_the_procfile_is_set(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_nothing_phones_home(tmp_path: Path) -> None:
     """The switches of every reporting library are set, whatever the caller says."""
     settings = credentials.prepare(Settings(leukoflow_home=tmp_path))
     variables = environment.of_stack(settings, {"DO_NOT_TRACK": "false"})
-    assert environment.TELEMETRY_OFF.items() <= variables.items()
+    assert TELEMETRY_OFF.items() <= variables.items()
     assert "-master.telemetry=false" in commands()["s3"]
 
 

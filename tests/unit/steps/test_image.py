@@ -1,9 +1,13 @@
 """Which builder is taken and what it is told."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.storage import LocalStore
+from pipeline.artifacts import Artifact, BentoManifest
 from pipeline.errors import InvalidInputError
 from pipeline.settings import Settings
 from pipeline.steps.image import (
@@ -12,6 +16,7 @@ from pipeline.steps.image import (
     choose,
     image_reference,
     push_command,
+    ship,
 )
 
 TAG = "blood_cells:0123456789ab"
@@ -71,3 +76,22 @@ def test_an_unpushed_image_says_what_would_be_pushed() -> None:
 def test_a_configured_registry_is_pushed_to_by_its_own_name() -> None:
     """With a registry in the name nothing is replaced."""
     assert push_command("docker", "registry.example/cells:x")[-1] == "registry.example/cells:x"
+
+
+def test_without_a_registry_shipping_stops_and_says_what_it_would_do(tmp_path: Path) -> None:
+    """Nothing is fetched or built; the line names the image and the push."""
+    manifest = BentoManifest(
+        name="blood_cells",
+        run_id="test",
+        code_version="test",
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        tag=TAG,
+    )
+    nowhere = ArtifactStore(LocalStore(), str(tmp_path / "absent"))
+    said = ship(
+        Artifact("nowhere", manifest),
+        settings=Settings(image_registry="", image_name="cells"),
+        store=nowhere,
+    )
+    assert "localhost/cells:blood_cells-0123456789ab" in said
+    assert "push $IMAGE_REGISTRY/cells:blood_cells-0123456789ab" in said

@@ -1,0 +1,39 @@
+"""`make bench`: measure, print one table, write `benchmarks/results.json`."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measure import Row
+from pipeline.telemetry import silence
+
+RESULTS = Path(__file__).parent / "results.json"
+
+
+def main(arguments: list[str]) -> None:
+    """Measure anew, or with `--scoreboard` show the last results."""
+    silence(os.environ)
+    if "--scoreboard" not in arguments:
+        from benchmarks.extraction import rows
+
+        body = [row.model_dump() for row in rows()]
+        RESULTS.write_text(json.dumps(body, indent=2) + "\n")
+    if not RESULTS.is_file():
+        sys.exit(f"no results yet: expected {RESULTS}, which `make bench` writes")
+    Console().print(_table([Row.model_validate(row) for row in json.loads(RESULTS.read_text())]))
+
+
+def _table(rows: list[Row]) -> Table:
+    shown = Table("name", "value", "95 % interval", "unit", "baseline")
+    for row in rows:
+        interval = f"{row.low:.2f} to {row.high:.2f}"
+        shown.add_row(row.name, f"{row.value:.2f}", interval, row.unit, row.baseline)
+    return shown
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,52 @@
+"""The frozen part of the network: OpenVINO as featurize runs it, over Keras.
+
+The weights are drawn at random: speed does not depend on them, and nothing is downloaded.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from benchmarks.measure import Row, ratio
+from pipeline.contract.spec import ModelContract
+from pipeline.modeling.frozen import FrozenNetwork
+from pipeline.modeling.weights import LAYERS, Arrays
+
+_WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
+BATCH = 16
+
+
+def rows() -> list[Row]:
+    """Images a second at 128 px, batch 16 as in featurize and batch 1 as in serving."""
+    from pipeline.modeling.network import backbone
+
+    contract = ModelContract(name="bench", classes=("A", "B"))
+    arrays = _weights()
+    keras = backbone(contract, arrays, "torch")
+    side = contract.input_size
+    crops = np.random.default_rng(1).integers(0, 256, (BATCH, side, side, 3), np.uint8)
+    measured = []
+    for precision in ("bf16", "f32"):
+        engine = FrozenNetwork(contract, arrays, "torch", "block5_pool", precision)
+        for size in (BATCH, 1):
+            measured.append(
+                ratio(
+                    f"VGG16 to block5_pool, OpenVINO {precision}, batch {size}",
+                    partial(engine, crops[:size]),
+                    partial(keras.predict, crops[:size], verbose=0),
+                    f"keras predict, float32, batch {size}",
+                )
+            )
+    return measured
+
+
+def _weights() -> Arrays:
+    rng = np.random.default_rng(0)
+    arrays: Arrays = {}
+    before = 3
+    for layer, width in zip(LAYERS, _WIDTHS, strict=True):
+        scale = np.sqrt(2 / (9 * before))
+        arrays[f"{layer}/kernel"] = rng.normal(0, scale, (3, 3, before, width)).astype(np.float32)
+        arrays[f"{layer}/bias"] = np.zeros(width, np.float32)
+        before = width
+    return arrays

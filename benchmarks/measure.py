@@ -1,0 +1,50 @@
+"""Timing two things against each other, in turns, so that a busy moment hits both."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+
+class Row(BaseModel):
+    """One line of the table."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    value: float
+    low: float
+    high: float
+    unit: str
+    baseline: str
+
+
+def ratio(
+    name: str,
+    subject: Callable[[], object],
+    baseline: Callable[[], object],
+    against: str,
+    *,
+    rounds: int = 12,
+) -> Row:
+    """How many times faster `subject` is than `baseline`: geometric mean and 95 % interval.
+
+    Args:
+        name: of the row.
+        subject: does the work once.
+        baseline: does the same work the other way.
+        against: what the baseline is.
+        rounds: pairs of timings, after one warm-up of each.
+    """
+    subject(), baseline()
+    logs = np.array([np.log(_seconds(baseline) / _seconds(subject)) for _ in range(rounds)])
+    mean, error = logs.mean(), 1.96 * logs.std(ddof=1) / np.sqrt(rounds)
+    value, low, high = (float(np.exp(x)) for x in (mean, mean - error, mean + error))
+    return Row(name=name, value=value, low=low, high=high, unit="times faster", baseline=against)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

@@ -1,0 +1,211 @@
+"""A served bundle, loaded only if every file and every golden answer is what its manifest says.
+
+`python -m bento_service.classifier check FOLDER` does the same in a process of its own and prints
+what it found as JSON: the promotion gate asks that way whether a bundle serves.
+"""
+
+import json
+import logging
+import resource
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from bento_service.schemas import Reason
+from pipeline.artifacts import MANIFEST, ServedManifest, sha256_file
+from pipeline.contract import golden
+from pipeline.contract.decision import Verdict, decide
+from pipeline.contract.preprocessing import Pixels, Prepared, prepare
+from pipeline.contract.spec import PREPROCESSING_VERSION, ModelContract
+from pipeline.errors import ArtifactError, PipelineError
+from pipeline.modeling.engine import Engine
+
+logger = logging.getLogger(__name__)
+
+METRICS = "metrics.json"
+_TIMED_ROUNDS = 20
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer to one image, with what it was based on."""
+
+    prepared: Prepared
+    label: str
+    probabilities: dict[str, float]
+    decision: Verdict
+    reasons: tuple[Reason, ...]
+    embedding: NDArray[np.float32]
+    """(embedding_size,)"""
+
+
+class Classifier:
+    """Answers images with one verified bundle; safe to call from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load a bundle folder, check it against its manifest and replay its golden images.
+
+        The folder may be removed afterwards.
+
+        Raises:
+            ArtifactError: when a file is missing, unlisted or changed, the preprocessing is of
+                another version, or a golden image is answered differently.
+        """
+        self.manifest = _verified(folder)
+        self.contract = self.manifest.contract
+        self.metrics = _metrics(folder)
+        self._engine = _engine(folder, self.manifest)
+        self.golden_worst = golden.replay(folder, self.contract, self._probabilities)
+
+    @property
+    def tag(self) -> str:
+        """`<name>:<12 hex digits>` of the model."""
+        return self.manifest.tag
+
+    def classify(self, data: bytes) -> Prediction:
+        """Answer the bytes of a JPEG or PNG.
+
+        Raises:
+            InvalidInputError: when they are no image that can be decoded.
+        """
+        prepared = prepare(data, self.contract)
+        probabilities, embedding = self._engine.predict(prepared.crop[None])
+        named = dict(zip(self.contract.classes, map(float, probabilities[0]), strict=True))
+        decided = decide(tuple(named.values()), prepared.cell_found, self.contract)
+        reasons = _explained(decided.reasons, named[decided.label], self.contract)
+        return Prediction(prepared, decided.label, named, decided.decision, reasons, embedding[0])
+
+    def _probabilities(self, crop: Pixels) -> NDArray[np.float32]:
+        probabilities, _ = self._engine.predict(crop[None])
+        return np.asarray(probabilities[0], np.float32)
+
+
+def _explained(
+    codes: tuple[str, ...], confidence: float, contract: ModelContract
+) -> tuple[Reason, ...]:
+    """The reasons of the contract's decision, in words."""
+    words = {
+        "low_confidence": (
+            f"Confidence {confidence:.0%} is below {contract.accept_confidence:.0%}."
+        ),
+        "no_cell_found": "No stained nucleus was found, so the whole image was used.",
+    }
+    return tuple(Reason(code=code, message=words[code]) for code in codes)
+
+
+def _verified(folder: Path) -> ServedManifest:
+    """The manifest, after every file below the folder was found in it unchanged."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ArtifactError("no bundle", expected=f"a folder with {MANIFEST}", received=str(folder))
+    try:
+        manifest = ServedManifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ArtifactError(f"{path} does not fit: {error}", expected="a served bundle") from error
+    present = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} - {MANIFEST}
+    if present != manifest.files.keys():
+        raise ArtifactError(
+            f"{folder} does not hold the files of its manifest",
+            expected=", ".join(sorted(manifest.files)),
+            received=", ".join(sorted(present)),
+        )
+    for name, expected in manifest.files.items():
+        if (received := sha256_file(folder / name)) != expected:
+            raise ArtifactError(
+                f"{name} does not match its manifest", expected=expected, received=received
+            )
+    _check_contract(folder, manifest)
+    return manifest
+
+
+def _check_contract(folder: Path, manifest: ServedManifest) -> None:
+    contract = manifest.contract
+    if contract.preprocessing_version != PREPROCESSING_VERSION:
+        raise ArtifactError(
+            "the bundle was trained with another preprocessing",
+            expected=PREPROCESSING_VERSION,
+            received=contract.preprocessing_version,
+        )
+    if f"{golden.GOLDEN}/golden.json" not in manifest.files or not golden.read_golden(folder):
+        raise ArtifactError("the bundle has no golden images", expected="at least one")
+
+
+def _metrics(folder: Path) -> dict[str, Any]:
+    path = folder / METRICS
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def _engine(folder: Path, manifest: ServedManifest) -> Engine:
+    """The engine, warmed up, after its outputs were found to have the contract's shapes."""
+    contract = manifest.contract
+    blank = np.zeros((1, contract.input_size, contract.input_size, 3), np.uint8)
+    try:
+        engine = Engine.of(folder, manifest.parity)
+        probabilities, embedding = engine.predict(blank)
+    except RuntimeError as error:  # all that OpenVINO ever raises
+        raise ArtifactError(f"the engine cannot run the model: {error}") from error
+    received = (probabilities.shape, embedding.shape)
+    expected = ((1, len(contract.classes)), (1, contract.embedding_size))
+    if received != expected:
+        raise ArtifactError(
+            "the model's outputs do not fit its contract",
+            expected=str(expected),
+            received=str(received),
+        )
+    return engine
+
+
+def check(folder: Path) -> dict[str, Any]:
+    """Load a bundle and measure it: milliseconds per image, seconds to load, peak megabytes."""
+    started = time.perf_counter()
+    classifier = Classifier(folder)
+    loaded = time.perf_counter()
+    images = [
+        (folder / golden.GOLDEN / example.file).read_bytes()
+        for example in golden.read_golden(folder)
+    ]
+    times = []
+    for turn in range(_TIMED_ROUNDS):
+        before = time.perf_counter()
+        classifier.classify(images[turn % len(images)])
+        times.append(time.perf_counter() - before)
+    return {
+        "ok": True,
+        "tag": classifier.tag,
+        "golden_worst": classifier.golden_worst,
+        "load_seconds": round(loaded - started, 3),
+        "latency_ms": round(statistics.median(times) * 1000, 2),
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "bytes": sum((folder / name).stat().st_size for name in classifier.manifest.files),
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """`check FOLDER`: print the findings as JSON; 0 when the bundle serves, else 1."""
+    if len(arguments) != 2 or arguments[0] != "check":
+        sys.stderr.write("usage: python -m bento_service.classifier check FOLDER\n")
+        return 2
+    try:
+        findings = check(Path(arguments[1]))
+    except PipelineError as error:
+        findings = {
+            "ok": False,
+            "error": {
+                "message": error.message,
+                "expected": error.expected,
+                "received": error.received,
+            },
+        }
+    sys.stdout.write(json.dumps(findings) + "\n")
+    return 0 if findings["ok"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,222 @@
+"""What every request passes before anybody else looks at it, and every answer on its way out."""
+
+import asyncio
+import json
+import logging
+import re
+import uuid
+from http import HTTPStatus
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bento_service import metrics, refusal, upload
+from bento_service.refusal import Refusal
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 20_000_000
+MAX_HELD_BYTES = 10 * MAX_BODY_BYTES
+"""Bodies that one worker holds in memory at the same time."""
+BODY_SECONDS = 30.0
+"""Time within which a body must have arrived."""
+
+BODIES = {
+    "/classify": "multipart/form-data",
+    "/predict": "application/json",
+    "/train": "application/json",
+}
+"""The only kind of body each of these routes takes."""
+FILES = {"/classify": "image"}
+"""Routes that take one file, and the name of its part."""
+COUNTED = frozenset(BODIES) | {"/", "/model", "/metrics", "/livez", "/readyz"}
+"""Routes that are counted by name; all other paths are counted together."""
+
+SECURITY_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_KEPT_HEADERS = ("allow", "retry-after", "www-authenticate", "connection")
+
+
+class Guard:
+    """ASGI middleware: caps and reads the body, takes files out of it, gives errors one shape."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_body: int = MAX_BODY_BYTES,
+        max_held: int = MAX_HELD_BYTES,
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
+        self._app = app
+        self._max_body = max_body
+        self._max_held = max_held
+        self._body_seconds = body_seconds
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        state = scope.setdefault("state", {})
+        state["request_id"] = _request_id(headers)
+        reply = _Reply(scope, send, state["request_id"])
+        try:
+            _check_route(scope, headers)
+            body = await self._read(scope, headers, receive)
+            try:
+                if scope["method"] == "POST" and scope["path"] in FILES:
+                    field = FILES[scope["path"]]
+                    state["file"] = await upload.read_file(headers, body, field)
+                await self._app(scope, _replayed(body, receive), reply)
+            finally:
+                self._held -= len(body)
+        except Refusal as no:
+            await no.response()(scope, receive, reply)
+        except ClientDisconnect:
+            logger.info("request %s was given up by its sender", state["request_id"])
+
+    async def _read(self, scope: Scope, headers: Headers, receive: Receive) -> bytes:
+        """The whole body, counted as held until the request is answered."""
+        if scope["method"] in ("GET", "HEAD"):
+            return b""
+        announced = headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > self._max_body:
+            raise self._too_large(f"{announced} bytes")
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                async for chunk in Request(scope, receive).stream():
+                    body += chunk
+                    self._held += len(chunk)
+                    self._check_size(len(body))
+        except TimeoutError as error:
+            self._held -= len(body)
+            raise self._too_slow() from error
+        except (Refusal, ClientDisconnect, asyncio.CancelledError):
+            self._held -= len(body)
+            raise
+        return bytes(body)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_body:
+            raise self._too_large(f"more than {self._max_body} bytes")
+        if self._held > self._max_held:
+            raise refusal.busy()
+
+    def _too_large(self, received: str) -> Refusal:
+        return Refusal(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "body_too_large",
+            "the body is too large",
+            expected=f"at most {self._max_body} bytes",
+            received=received,
+            headers={"Connection": "close"},
+        )
+
+    def _too_slow(self) -> Refusal:
+        return Refusal(
+            HTTPStatus.REQUEST_TIMEOUT,
+            "body_timeout",
+            "the body did not arrive in time",
+            expected=f"the whole body within {self._body_seconds:g} seconds",
+            headers={"Connection": "close"},
+        )
+
+
+class _Reply:
+    """Sends an answer on, with the headers every answer has and errors in their one shape."""
+
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+        self._scope = scope
+        self._send = send
+        self._request_id = request_id
+        self._refused: Message | None = None
+        self._body = bytearray()
+
+    async def __call__(self, message: Message) -> None:
+        """Pass one ASGI message, or hold it back until an error body is complete."""
+        if message["type"] == "http.response.start":
+            self._count(message["status"])
+            if message["status"] >= HTTPStatus.BAD_REQUEST:
+                self._refused = message
+                return
+            self._add_headers(message)
+        elif self._refused is not None:
+            self._body += message.get("body", b"")
+            if not message.get("more_body", False):
+                await self._refuse(self._refused)
+            return
+        await self._send(message)
+
+    def _count(self, status: int) -> None:
+        path = self._scope["path"]
+        metrics.REQUESTS.labels(path if path in COUNTED else "other", status).inc()
+
+    async def _refuse(self, start: Message) -> None:
+        given = Headers(raw=start["headers"])
+        kept = [(name, given[name]) for name in _KEPT_HEADERS if name in given]
+        detail = refusal.parse(bytes(self._body)) or refusal.of_status(
+            start["status"],
+            expected=given.get("allow", ""),
+            received=f"{self._scope['method']} {self._scope['path'][:200]}",
+        )
+        body = refusal.ErrorBody(
+            error=detail.model_copy(update={"request_id": self._request_id})
+        ).model_dump()
+        content = json.dumps(body).encode()
+        headers = [*kept, ("content-type", "application/json")]
+        headers.append(("content-length", str(len(content))))
+        raw = [(name.encode(), value.encode()) for name, value in headers]
+        start = {"type": "http.response.start", "status": start["status"], "headers": raw}
+        self._add_headers(start)
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": content})
+
+    def _add_headers(self, start: Message) -> None:
+        headers = MutableHeaders(raw=start["headers"])
+        headers["x-request-id"] = self._request_id
+        headers.update(SECURITY_HEADERS)
+        start["headers"] = headers.raw
+
+
+def _request_id(headers: Headers) -> str:
+    """The caller's own id when it is a plain word, else a new one."""
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _check_route(scope: Scope, headers: Headers) -> None:
+    """Refuse a body of the wrong kind, and paths that only look like one of ours."""
+    path: str = scope["path"]
+    if not path.isprintable():  # a router's `$` also matches before a final line feed
+        raise Refusal(HTTPStatus.NOT_FOUND, "not_found", "there is no such route")
+    wanted = BODIES.get(path)
+    given = headers.get("content-type", "").partition(";")[0].strip()
+    if scope["method"] == "POST" and wanted is not None and given.lower() != wanted:
+        raise Refusal(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "the body is of a kind that this route does not take",
+            expected=wanted,
+            received=given[:100] or "no content type",
+        )
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body in one piece and afterwards whatever the server says."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replay

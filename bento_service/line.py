@@ -1,0 +1,54 @@
+"""The line in front of the engine: a few threads, a few places to wait, and a limit of patience."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from bento_service import metrics, refusal
+from bento_service.refusal import Refusal
+
+T = TypeVar("T")
+
+
+class Line:
+    """Runs work in threads; work that was given up keeps its place until it really ends.
+
+    Two threads let one request decode while the engine, which fills all cores, answers another.
+    """
+
+    def __init__(self, threads: int = 2, waiting: int = 32, patience: float = 20.0) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="line")
+        self._places = threading.BoundedSemaphore(threads + waiting)
+        self._patience = patience
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do some work in its turn.
+
+        Raises:
+            Refusal: 429 when every place is taken, 504 when the answer took too long.
+        """
+        if not self._places.acquire(blocking=False):
+            metrics.SHED.inc()
+            raise refusal.busy()
+        future = self._pool.submit(work)
+        future.add_done_callback(self._leave)
+        try:
+            async with asyncio.timeout(self._patience):
+                return await asyncio.wrap_future(future)
+        except TimeoutError as error:
+            raise Refusal(
+                HTTPStatus.GATEWAY_TIMEOUT,
+                "timeout",
+                "the answer took too long",
+                expected=f"an answer within {self._patience:g} seconds",
+            ) from error
+
+    def close(self) -> None:
+        """Let running work end and start no more."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _leave(self, _: Future[Any]) -> None:
+        self._places.release()

@@ -1,0 +1,55 @@
+"""What the service counts.
+
+BentoML's own request metrics are switched off: they keep a time series for every path that anybody
+asks for, so a caller could fill the memory with them.
+"""
+
+import os
+
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+REQUESTS = Counter("leukoflow_requests_total", "Answered requests", ["route", "status"])
+PREDICTIONS = Counter(
+    "leukoflow_predictions_total", "Answered images", ["route", "label", "decision"]
+)
+SECONDS = Histogram(
+    "leukoflow_prediction_seconds",
+    "From the bytes of an image to its answer, waiting included",
+    buckets=(0.01, 0.02, 0.03, 0.05, 0.08, 0.13, 0.2, 0.35, 0.6, 1, 2, 5, 10, 20),
+)
+MODEL = Gauge(
+    "leukoflow_model",
+    "Workers that serve a model, by its tag",
+    ["tag"],
+    multiprocess_mode="livesum",
+)
+RELOAD_FAILURES = Counter(
+    "leukoflow_reload_failures_total", "Promoted models that a worker refused to serve"
+)
+SHED = Counter("leukoflow_shed_total", "Requests turned away because the line was full")
+LOG_FAILURES = Counter(
+    "leukoflow_log_failures_total", "Lines or segments of the prediction log that failed to be kept"
+)
+
+
+def exposition() -> bytes:
+    """Everything in Prometheus's text format: of all workers where BentoML has started several."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def leave() -> None:
+    """Take this worker out of the gauges that count living workers."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]

@@ -1,0 +1,173 @@
+"""The prediction log: lines into segments on disk, closed segments into the store.
+
+Local files mirror their address in the store, `<name>/<date>/<worker>-<seq>.jsonl`, below a folder
+per worker. A segment is removed here only after it was uploaded, and its address never changes, so
+a crash at any moment costs at most a second upload of the same bytes.
+"""
+
+import fcntl
+import logging
+import os
+import secrets
+import shutil
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from bento_service import metrics
+from pipeline.adapters.storage import ObjectStore
+from pipeline.contract.prediction_log import PredictionRecord
+from pipeline.errors import PipelineError
+
+logger = logging.getLogger(__name__)
+
+SEGMENT_LINES = 1000
+RETRY_SECONDS = 15.0
+"""Pause after an upload that failed."""
+_OPEN = ".open"
+_LOCK = ".lock"
+
+
+class PredictionLog:
+    """The log of one worker process; `append` from any thread, `tend` and `close` from one."""
+
+    def __init__(
+        self, folder: Path, store: ObjectStore, root: str, name: str, *, segment_seconds: float
+    ) -> None:
+        """Take a folder of one's own below `folder`; segments go to `root`/`name`/..."""
+        self.worker = secrets.token_hex(6)
+        self._folder = folder
+        self._store = store
+        self._root = root.rstrip("/")
+        self._name = name
+        self._seconds = segment_seconds
+        self._guard = threading.Lock()
+        self._segment: _Segment | None = None
+        self._count = 0
+        self._retry_at = 0.0
+        self._lock = _claim(folder, self.worker)
+
+    def append(self, record: PredictionRecord) -> None:
+        """Write one line; it has left the process when this returns."""
+        line = record.model_dump_json().encode() + b"\n"
+        with self._guard:
+            if self._segment and self._segment.is_over(record.time, self._seconds):
+                self._seal()
+            if self._segment is None:
+                self._count += 1
+                self._segment = _Segment(self._path(record.time))
+            self._segment.write(line)
+
+    def tend(self) -> None:
+        """Close a segment that is due, then upload what is closed, also of workers that died."""
+        with self._guard:
+            if self._segment and self._segment.is_over(None, self._seconds):
+                self._seal()
+        if time.monotonic() >= self._retry_at:
+            self._upload_all()
+
+    def close(self) -> None:
+        """Close and upload the last segment; what cannot be uploaded waits for the next start."""
+        with self._guard:
+            self._seal()
+        self._upload_all()
+        self._lock.close()
+
+    def _path(self, when: datetime) -> Path:
+        name = f"{self.worker}-{self._count:06d}.jsonl{_OPEN}"
+        return self._folder / self.worker / self._name / when.date().isoformat() / name
+
+    def _seal(self) -> None:
+        if self._segment is not None:
+            self._segment.seal()
+            self._segment = None
+
+    def _upload_all(self) -> None:
+        try:
+            self._upload(self._folder / self.worker)
+            self._adopt()
+        except (PipelineError, OSError) as error:
+            logger.warning("prediction log: %s; trying again later", error)
+            metrics.LOG_FAILURES.inc()
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+
+    def _upload(self, worker: Path) -> None:
+        for path in sorted(worker.rglob("*.jsonl")):
+            uri = f"{self._root}/{path.relative_to(worker)}"
+            self._store.upload(path, uri)
+            path.unlink()
+            logger.info("prediction log: uploaded %s", uri)
+
+    def _adopt(self) -> None:
+        """Upload what workers left that are no longer alive, and remove their folders."""
+        for lock_path in sorted(self._folder.glob(f"[!.]*/{_LOCK}")):
+            worker = lock_path.parent
+            if worker.name == self.worker:
+                continue
+            with lock_path.open("rb") as lock:
+                if not _lock(lock):
+                    continue
+                for left in sorted(worker.rglob(f"*{_OPEN}")):
+                    _salvage(left)
+                self._upload(worker)
+                shutil.rmtree(worker)
+
+
+class _Segment:
+    """An open file of lines."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._date = path.parent.name
+        self._file = path.open("ab", buffering=0)
+        self._lines = 0
+        self._opened = time.monotonic()
+
+    def is_over(self, when: datetime | None, seconds: float) -> bool:
+        """Full, too old, or of another day than a line of `when`."""
+        other_day = when is not None and when.date().isoformat() != self._date
+        aged = time.monotonic() - self._opened >= seconds
+        return other_day or aged or self._lines >= SEGMENT_LINES
+
+    def write(self, line: bytes) -> None:
+        self._file.write(line)
+        self._lines += 1
+
+    def seal(self) -> None:
+        """Bring the lines to the disk and give the file its final name."""
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._path.rename(self._path.with_suffix(""))
+
+
+def _claim(folder: Path, worker: str) -> BinaryIO:
+    """Make the worker's folder, already locked when others can see it."""
+    hidden = folder / f".{worker}"
+    hidden.mkdir(parents=True)
+    lock = (hidden / _LOCK).open("wb")
+    _lock(lock)
+    hidden.rename(folder / worker)
+    return lock
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Whether the lock was free; it is held until the file, or its process, is closed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _salvage(path: Path) -> None:
+    """Close a dead worker's segment, without the line it was killed in."""
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if whole:
+        path.write_bytes(whole)
+        path.rename(path.with_suffix(""))
+    else:
+        path.unlink()

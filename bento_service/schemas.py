@@ -1,0 +1,104 @@
+"""What the routes take and return."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.artifacts import Parity
+from pipeline.contract.decision import Verdict
+from pipeline.contract.preprocessing import CellBox
+from pipeline.contract.spec import ModelContract
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Reason(_Answer):
+    """Why a person should look at an image."""
+
+    code: str
+    """`low_confidence` or `no_cell_found`."""
+    message: str
+
+
+class Classification(_Answer):
+    """The answer to one image."""
+
+    label: str
+    probabilities: dict[str, float]
+    """Class to probability, in the contract's order."""
+    decision: Verdict
+    reasons: tuple[Reason, ...]
+    """Empty when the decision is `accept`."""
+    cell: CellBox
+    """The square the network saw, in pixels of the upright image; it may reach over the border."""
+    cell_found: bool
+    width: int
+    """Of the upright image, in pixels."""
+    height: int
+    tag: str
+    """The model that answered."""
+    request_id: str
+
+
+class LegacyRequest(BaseModel):
+    """The body of the replaced application's `/predict`."""
+
+    image: str = Field(min_length=1, description="A JPEG or PNG as base64")
+
+
+class LegacyPrediction(_Answer):
+    """One entry of the replaced application's answer."""
+
+    image: str = Field(description="The predicted class")
+
+
+class TrainRequest(BaseModel):
+    """Why somebody wants a new model."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(min_length=3, max_length=500)
+
+
+class TrainStarted(_Answer):
+    """The Airflow run that was asked for."""
+
+    run_id: str
+    url: str
+
+
+class Move(_Answer):
+    """How the served model came to be served."""
+
+    sequence: int
+    author: str
+    reason: str
+    time: datetime
+
+
+class Lineage(_Answer):
+    """Where the served bundle came from."""
+
+    run_id: str
+    code_version: str
+    created_at: datetime
+    tracking_run: str
+    inputs: dict[str, str]
+
+
+class ModelCard(_Answer):
+    """What is served, and what it may be used for."""
+
+    tag: str
+    digest: str
+    contract: ModelContract
+    parity: Parity
+    metrics: dict[str, Any]
+    """Scores on held-out cells as the training run wrote them; empty when it wrote none."""
+    lineage: Lineage
+    promoted: Move | None
+    """None for a model that is baked into an image."""
+    limits: tuple[str, ...]

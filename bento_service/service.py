@@ -1,0 +1,78 @@
+"""The BentoML service: `bentoml serve bento_service.service:Service`."""
+
+from typing import Annotated, Any
+
+import bentoml
+from bentoml import IODescriptor
+from pydantic import GetJsonSchemaHandler
+from pydantic_core import CoreSchema
+from starlette.requests import Request
+
+from bento_service.guard import Guard
+from bento_service.refusal import Refusal
+from bento_service.schemas import Classification
+from bento_service.serving import Serving
+from bento_service.web import create_app
+from pipeline.settings import load_settings
+
+app = create_app()
+
+
+class _FileSchema:
+    """Says `file` to BentoML's clients, which then send a form, and plain OpenAPI to others."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        schema = handler(core)
+        return {**schema, "type": "file"} if handler.mode == "validation" else schema
+
+
+class ImageUpload(IODescriptor):  # type: ignore[misc]
+    """A form with one file, a JPEG or PNG of one cell."""
+
+    media_type = "multipart/form-data"
+
+    image: Annotated[bytes, _FileSchema()]
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: object) -> "ImageUpload":  # noqa: ARG003
+        """The file that the guard took out of the body; BentoML reads no bodies here."""
+        return cls(image=request.state.file)
+
+
+ImageUpload.multipart_fields = ["image"]  # BentoML finds only paths by itself
+
+
+# One worker: the engine fills every core with one image, so more processes only add memory. The
+# traffic timeout is a net below the guard's and the line's own, whose answers have our shape.
+@bentoml.service(name="leukoflow", workers=1, traffic={"timeout": 90}, metrics={"enabled": False})
+@bentoml.asgi_app(app, path="/")
+class Service:
+    """Answers photographs of white blood cells. Research use, not for diagnosis."""
+
+    def __init__(self) -> None:
+        self.serving = Serving(load_settings())
+        app.state.serving = self.serving
+        self.serving.start()
+
+    @bentoml.api(route="/classify", input_spec=ImageUpload)  # type: ignore[untyped-decorator]
+    async def classify(self, image: bytes, ctx: bentoml.Context) -> Classification:
+        """Class, probabilities, decision and cell of one image."""
+        request_id = ctx.request.state.request_id
+        try:
+            return await self.serving.classify(image, route="/classify", request_id=request_id)
+        except Refusal as no:
+            ctx.response.status_code = no.status
+            return no.response()  # type: ignore[return-value]  # sent as it is
+
+    def __is_ready__(self) -> bool:
+        return self.serving.ready
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def stop(self) -> None:
+        """Bring the prediction log to safety."""
+        self.serving.stop()
+
+
+Service.add_asgi_middleware(Guard)  # type: ignore[attr-defined]

@@ -1,0 +1,171 @@
+"""One worker's model, line, log and metrics: what the routes of the service share."""
+
+import logging
+import time
+from datetime import UTC, datetime
+
+from bento_service import metrics, refusal
+from bento_service.classifier import Classifier, Prediction
+from bento_service.follow import Follower, Served
+from bento_service.line import Line
+from bento_service.periodic import Periodic
+from bento_service.prediction_log import PredictionLog
+from bento_service.schemas import Classification, Lineage, ModelCard, Move
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.registry import Registry
+from pipeline.adapters.storage import UriStore
+from pipeline.contract.image_stats import image_stats
+from pipeline.contract.prediction_log import PredictionRecord
+from pipeline.errors import PipelineError
+from pipeline.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+LIMITS = (
+    "Research use only; not for diagnosis.",
+    "Made for one stained white blood cell per photograph.",
+    "Every image is answered with one of the model's classes, also a cell of another kind.",
+    "Another microscope, camera or stain can lower the accuracy without lowering the confidence.",
+)
+DRAWN = "Trained on drawings, not on photographs: its answers say nothing about real cells."
+DEMO_NAME = "demo"
+
+
+class Serving:
+    """Answers images with the model that is to be served now."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load a baked-in bundle, or get ready to follow the pointer.
+
+        Raises:
+            ArtifactError: when a baked-in bundle cannot be served.
+        """
+        self.settings = settings
+        self._line = Line()
+        objects = UriStore(settings)
+        registry = Registry(objects, settings.store_uri, settings.model_name)
+        artifacts = ArtifactStore(objects, settings.store_uri)
+        self._follower = Follower(registry, artifacts, settings.model_name)
+        name = settings.model_name
+        if settings.bundle_dir is not None:
+            classifier = Classifier(settings.bundle_dir)
+            self._follower.current = Served(classifier, None)
+            metrics.MODEL.labels(classifier.tag).set(1)
+            name = classifier.contract.name
+        self._log = PredictionLog(
+            settings.leukoflow_home / "predictions",
+            objects,
+            f"{settings.store_uri.rstrip('/')}/logs",
+            name,
+            segment_seconds=settings.log_segment_seconds,
+        )
+        self._threads = self._make_threads()
+
+    def _make_threads(self) -> list[Periodic]:
+        tending = min(2.0, self.settings.log_segment_seconds / 4)
+        threads = [Periodic("prediction-log", tending, self._log.tend)]
+        if self.settings.bundle_dir is None:
+            seconds = self.settings.pointer_poll_seconds
+            threads.append(Periodic("pointer", seconds, self._follower.poll))
+        return threads
+
+    def start(self) -> None:
+        """Begin to follow the pointer and to upload the log."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End the work that runs and bring the log to safety."""
+        for thread in self._threads:
+            thread.stop()
+        self._line.close()
+        self._log.close()
+        metrics.leave()
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a model."""
+        return self._follower.current is not None
+
+    async def classify(self, image: bytes, *, route: str, request_id: str) -> Classification:
+        """Answer the bytes of one image and log the answer.
+
+        Raises:
+            Refusal: 422 for no image, 429, 503 without a model, 504.
+        """
+        classifier = self._served().classifier
+        started = time.perf_counter()
+
+        def work() -> Classification:
+            prediction = classifier.classify(image)
+            self._keep(prediction, classifier.tag, route, request_id)
+            return _answer(prediction, classifier.tag, request_id)
+
+        try:
+            answer = await self._line.run(work)
+        except PipelineError as error:
+            raise refusal.of_pipeline_error(error) from error
+        metrics.SECONDS.observe(time.perf_counter() - started)
+        metrics.PREDICTIONS.labels(route, answer.label, answer.decision).inc()
+        return answer
+
+    def card(self) -> ModelCard:
+        """What is served now.
+
+        Raises:
+            Refusal: 503 when there is no model.
+        """
+        served = self._served()
+        manifest, pointer = served.classifier.manifest, served.pointer
+        drawn = (DRAWN,) if manifest.contract.name == DEMO_NAME else ()
+        return ModelCard(
+            tag=manifest.tag,
+            digest=manifest.digest(),
+            contract=manifest.contract,
+            parity=manifest.parity,
+            metrics=served.classifier.metrics,
+            lineage=Lineage.model_validate(manifest.model_dump(include=set(Lineage.model_fields))),
+            promoted=Move.model_validate(pointer.model_dump()) if pointer else None,
+            limits=(*LIMITS, *drawn),
+        )
+
+    def _served(self) -> Served:
+        served = self._follower.current
+        if served is None:
+            raise refusal.no_model()
+        return served
+
+    def _keep(self, prediction: Prediction, tag: str, route: str, request_id: str) -> None:
+        record = PredictionRecord(
+            request_id=request_id,
+            time=datetime.now(UTC),
+            tag=tag,
+            route=route,
+            label=prediction.label,
+            decision=prediction.decision,
+            probabilities={name: round(p, 5) for name, p in prediction.probabilities.items()},
+            cell_found=prediction.prepared.cell_found,
+            stats=image_stats(prediction.prepared),
+            embedding=tuple(round(float(value), 4) for value in prediction.embedding),
+        )
+        try:
+            self._log.append(record)
+        except OSError:  # a full disk costs the line, not the answer
+            logger.exception("a prediction could not be logged")
+            metrics.LOG_FAILURES.inc()
+
+
+def _answer(prediction: Prediction, tag: str, request_id: str) -> Classification:
+    height, width = prediction.prepared.image.shape[:2]
+    return Classification(
+        label=prediction.label,
+        probabilities={name: round(p, 6) for name, p in prediction.probabilities.items()},
+        decision=prediction.decision,
+        reasons=prediction.reasons,
+        cell=prediction.prepared.box,
+        cell_found=prediction.prepared.cell_found,
+        width=width,
+        height=height,
+        tag=tag,
+        request_id=request_id,
+    )

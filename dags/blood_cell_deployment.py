@@ -1,0 +1,86 @@
+"""Ship the promoted model.
+
+Builds a Bento of the model that was promoted, proves it by serving it from its own folder and
+asking it the golden images, and builds the image. Where no registry is configured nothing is
+pushed: `image` says what it would push, and where to.
+
+## When it fails
+
+- **build**: the served bundle does not match its manifest; the pointer stays where it is.
+- **smoke**: the built Bento answers a golden image differently; roll back with
+  `leukoflow rollback`, then compare engine versions in the log.
+- **image**: the registry refused; check `IMAGE_REGISTRY` and its credentials, then clear the task.
+"""
+
+# TaskFlow hands over an XComArg where the task's body gets the value.
+# mypy: disable-error-code="arg-type"
+
+from collections.abc import Mapping
+from typing import Any
+
+from _assets import MODEL_PROMOTED, asked
+from _defaults import DEFAULT_ARGS
+from airflow.sdk import Param, dag, task
+
+PARAMS = {
+    "config": Param(
+        "configs/blood_cells.yaml",
+        type="string",
+        pattern=r"^configs/[\w.-]+\.ya?ml$",
+        title="Config",
+        description="Whose model to ship.",
+    ),
+    "served": Param(
+        "",
+        type=["string", "null"],
+        title="Model",
+        description="URI of the served bundle to ship; empty: the one the pointer names now.",
+    ),
+}
+
+
+def _run(context: Mapping[str, Any]) -> tuple[str, str]:
+    """Config and run id, the first two arguments of every entry point."""
+    return asked(context, MODEL_PROMOTED, "config"), context["run_id"]
+
+
+@task
+def build(**context: Any) -> str:
+    """Pack model, contract and service into a Bento."""
+    from pipeline import entrypoints
+
+    return entrypoints.build(*_run(context), asked(context, MODEL_PROMOTED, "served") or "")
+
+
+@task
+def smoke(bento: str, **context: Any) -> str:
+    """Serve the Bento from its own folder and ask it the golden images."""
+    from pipeline import entrypoints
+
+    return entrypoints.smoke(*_run(context), bento)
+
+
+@task
+def image(bento: str, **context: Any) -> str:
+    """Build the image; push it where a registry is configured."""
+    from pipeline import entrypoints
+
+    return entrypoints.image(*_run(context), bento)
+
+
+@dag(
+    schedule=MODEL_PROMOTED,
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    params=PARAMS,
+    tags=["blood-cells", "deployment"],
+    doc_md=__doc__,
+)
+def blood_cell_deployment() -> None:
+    """Build to image."""
+    bento = build()
+    smoke(bento) >> image(bento)
+
+
+blood_cell_deployment()

@@ -1,0 +1,140 @@
+"""Watch what the served model sees.
+
+Each hour the prediction log becomes a dated window, the window is tested against the reference of
+the model that answered, and the policy decides. A report is published either way; only a decision
+to retrain emits the asset `retrain_requested`, which starts `blood_cell_training`.
+
+## When it fails
+
+- **collect**: S3 is away, or the service has not uploaded a segment yet; a window without
+  predictions is no failure.
+- **detect**: the bundle that answered is gone from the store; `leukoflow history` names it.
+- **publish**: the report site's folder in S3 cannot be written.
+- **request_retrain**: clear it; until it succeeds the request stays open and no other is made.
+"""
+
+# TaskFlow hands over an XComArg where the task's body gets the value.
+# mypy: disable-error-code="arg-type"
+
+from collections.abc import Mapping
+from typing import Any
+
+from _assets import RETRAIN_REQUESTED
+from _defaults import DEFAULT_ARGS
+from airflow.sdk import CronTriggerTimetable, Param, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+PARAMS = {
+    "name": Param(
+        None,
+        type=["null", "string"],
+        pattern=r"^[a-z][a-z0-9_]{0,40}$",
+        title="Model",
+        description="Whose predictions to look at; empty: the model that the service follows. "
+        "Retraining uses configs/<name>.yaml.",
+    ),
+    "since": Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        title="From",
+        description="Start of the window; empty: where the last one ended.",
+    ),
+    "until": Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        title="To",
+        description="End of the window; empty: now.",
+    ),
+    "config": Param(
+        "configs/monitoring.yaml",
+        type="string",
+        pattern=r"^configs/[\w.-]+\.ya?ml$",
+        title="Config",
+        description="Minimum sample, thresholds and the policy.",
+    ),
+}
+
+
+def _run(context: Mapping[str, Any]) -> tuple[str, str]:
+    """Config and run id, the first two arguments of every entry point."""
+    return context["params"]["config"], context["run_id"]
+
+
+def _name(context: Mapping[str, Any]) -> str:
+    """The model looked at."""
+    from pipeline import entrypoints
+
+    return context["params"]["name"] or entrypoints.model_name()
+
+
+@task
+def collect(**context: Any) -> str:
+    """Make a dated window of the prediction log; without a promoted model there is none."""
+    from monitoring import entrypoints
+    from pipeline.entrypoints import served_now
+
+    name, params = _name(context), context["params"]
+    if served_now(name) is None:
+        raise AirflowSkipException(f"no model of the name {name} is promoted yet")
+    return entrypoints.collect(*_run(context), name, params["since"], params["until"])
+
+
+@task
+def detect(window: str, **context: Any) -> str:
+    """Test the window against the model's reference."""
+    from monitoring import entrypoints
+
+    return entrypoints.detect(*_run(context), window)
+
+
+@task
+def decide(drift: str, **context: Any) -> str:
+    """Apply the policy, and open a request when it says so."""
+    from monitoring import entrypoints
+
+    return entrypoints.decide(*_run(context), _name(context), drift)
+
+
+@task
+def publish(drift: str, decision: str, **context: Any) -> str:
+    """Put the report on the report site."""
+    from monitoring import entrypoints
+
+    return entrypoints.publish(*_run(context), _name(context), drift, decision)
+
+
+@task(outlets=[RETRAIN_REQUESTED])
+def request_retrain(decision: str, **context: Any) -> str:
+    """Start a training run, if the policy decided on one."""
+    from monitoring import entrypoints
+
+    if not entrypoints.decision_requests_retrain(decision):
+        raise AirflowSkipException("the policy asks for no retraining")
+    name = _name(context)
+    context["outlet_events"][RETRAIN_REQUESTED].extra = {
+        "name": name,
+        "config": f"configs/{name}.yaml",
+        "reason": entrypoints.decision_reason(decision),
+    }
+    return decision
+
+
+@dag(
+    schedule=CronTriggerTimetable("17 * * * *", timezone="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    params=PARAMS,
+    tags=["blood-cells", "monitoring"],
+    doc_md=__doc__,
+)
+def blood_cell_monitoring() -> None:
+    """Collect to retrain request."""
+    drift = detect(collect())
+    decision = decide(drift)
+    publish(drift, decision) >> request_retrain(decision)
+
+
+blood_cell_monitoring()

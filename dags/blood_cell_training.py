@@ -1,0 +1,266 @@
+"""Train, judge and promote a blood cell classifier.
+
+Each task hands the URI of an immutable artefact to the next, so any task runs on any worker and a
+retried one finds what its first try finished. The DAG starts on the asset `retrain_requested`, from
+`blood_cell_ingestion` when an archive arrives, weekly, or by hand with the form.
+
+A refusal is a result: when the gate or a person says no, `promote` is skipped and the run
+succeeds. Whatever happens, `close_request` tells monitoring how its request ended. It is a teardown
+and the run's last word: it also runs when a task failed or the run was cancelled, and then fails
+itself, since Airflow would call a run successful whose remaining tasks were skipped.
+
+## When it fails
+
+- **ingest**: no archive under `archives/<name>/`, or one was refused; the last line of the log
+  names the member and the rule. Nothing was stored. Fix the archive and trigger again.
+- **validate**: too many images cannot be used; the dataset's report lists each with its reason.
+- **featurize**: an out-of-memory kill; lower `features.batch_size`. Finished packs are kept.
+- **train**: clear the task; it resumes from its last complete checkpoint.
+- **evaluate**, **gate**: the exported model does not answer like the trained one; see the log.
+- **promote**: somebody moved the pointer meanwhile; clear `gate` and all after it, so that the
+  model is judged against the new champion.
+- **close_request**: look at the task that failed before it; clearing that one repeats this one.
+- **S3 or MLflow is away**: tasks retry with growing pauses; clear the failed ones afterwards.
+"""
+
+# TaskFlow hands over an XComArg where the task's body gets the value.
+# mypy: disable-error-code="arg-type"
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from _assets import MODEL_PROMOTED, RETRAIN_REQUESTED, asked, events
+from _defaults import DEFAULT_ARGS
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+APPROVE, REJECT = "Approve", "Reject"
+PARAMS = {
+    "archives": Param(
+        [],
+        type="array",
+        items={"type": "string"},
+        title="Archives",
+        description="URIs to train on, one a line; empty: all of archives/<name>/.",
+    ),
+    "limit": Param(
+        0,
+        type="integer",
+        minimum=0,
+        title="Images per class",
+        description="Take this many images of each class from each archive; 0 takes all.",
+    ),
+    "config": Param(
+        "configs/blood_cells.yaml",
+        type="string",
+        pattern=r"^configs/[\w.-]+\.ya?ml$",
+        title="Config",
+        description="What the run does: classes, split, training and the gate's floors.",
+    ),
+    "require_approval": Param(
+        False,
+        type="boolean",
+        title="Ask a person",
+        description="Wait for a person's yes before a model that passed the gate is promoted.",
+    ),
+    "reason": Param(
+        "",
+        type=["string", "null"],
+        title="Reason",
+        description="Why this run was started; kept in the ledger of promotions.",
+    ),
+}
+
+
+def _run(context: Mapping[str, Any]) -> tuple[str, str]:
+    """Config and run id, the first two arguments of every entry point."""
+    return asked(context, RETRAIN_REQUESTED, "config"), context["run_id"]
+
+
+@task
+def ingest(**context: Any) -> str:
+    """Freeze the archives into a snapshot."""
+    from pipeline import entrypoints
+
+    params = context["params"]
+    return entrypoints.ingest(*_run(context), params["archives"], params["limit"])
+
+
+@task
+def validate(snapshot: str, **context: Any) -> str:
+    """Set aside what cannot be used; stop when that is too much."""
+    from pipeline import entrypoints
+
+    return entrypoints.validate(*_run(context), snapshot)
+
+
+@task
+def group(dataset: str, **context: Any) -> str:
+    """Find the images of one cell."""
+    from pipeline import entrypoints
+
+    return entrypoints.group(*_run(context), dataset)
+
+
+@task
+def split(grouping: str, **context: Any) -> str:
+    """Deal whole groups into train, validation and the locked test part."""
+    from pipeline import entrypoints
+
+    return entrypoints.split(*_run(context), grouping)
+
+
+@task
+def shards(**context: Any) -> list[int]:
+    """How many ways `featurize` is shared out."""
+    from pipeline import entrypoints
+
+    return entrypoints.shards(_run(context)[0])
+
+
+@task(execution_timeout=timedelta(hours=6))
+def featurize(split: str, shard: int, **context: Any) -> str:
+    """Pass one shard's images through the frozen part of the network, or find them cached."""
+    from pipeline import entrypoints
+
+    return entrypoints.featurize(*_run(context), split, shard)
+
+
+@task(execution_timeout=timedelta(hours=12))
+def train(split: str, features: Iterable[str], **context: Any) -> str:
+    """Fit the head."""
+    from pipeline import entrypoints
+
+    return entrypoints.train(*_run(context), split, list(features))
+
+
+@task
+def export(bundle: str, split: str, **context: Any) -> str:
+    """Translate the model for the serving engine and prove that it answers alike."""
+    from pipeline import entrypoints
+
+    return entrypoints.export(*_run(context), bundle, split)
+
+
+@task
+def evaluate(served: str, bundle: str, split: str, **context: Any) -> str:
+    """Score both engines on the locked part and measure the drift reference."""
+    from pipeline import entrypoints
+
+    return entrypoints.evaluate(*_run(context), served, bundle, split)
+
+
+@task
+def gate(evaluation: str, served: str, **context: Any) -> str:
+    """Judge the challenger against floors and champion."""
+    from pipeline import entrypoints
+
+    return entrypoints.gate(*_run(context), evaluation, served)
+
+
+class Approval(HITLOperator):
+    """Shows a person the verdict; skipped when nobody asked for that or the gate refused."""
+
+    def __init__(self, *, verdict: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.verdict = verdict
+
+    template_fields = (*HITLOperator.template_fields, "verdict")
+
+    def execute(self, context: Any) -> Any:
+        """Put the verdict's page into the request, then wait without holding a worker."""
+        from pipeline import entrypoints
+
+        if not context["params"]["require_approval"]:
+            raise AirflowSkipException("this run promotes without a person's approval")
+        if not entrypoints.verdict_passed(self.verdict):
+            raise AirflowSkipException("the gate refused; there is nothing to approve")
+        self.body = entrypoints.verdict_markdown(self.verdict)
+        return super().execute(context)
+
+
+@task(trigger_rule="none_failed", multiple_outputs=False)
+def record_decision(verdict: str, answer: dict[str, Any] | None, **context: Any) -> dict[str, str]:
+    """Who promotes and why; empty, and a person's no recorded, when gate or person refuse."""
+    from pipeline import entrypoints
+
+    if not entrypoints.verdict_passed(verdict):
+        return {}
+    decision = _decision(answer, asked(context, RETRAIN_REQUESTED, "reason"))
+    if answer is None or answer["chosen_options"] == [APPROVE]:
+        return decision
+    entrypoints.record_refusal(*_run(context), verdict, **decision)
+    return {}
+
+
+@task(outlets=[MODEL_PROMOTED])
+def promote(verdict: str, decision: dict[str, str], **context: Any) -> str:
+    """Move the pointer to the judged model, unless it was refused."""
+    from pipeline import entrypoints
+
+    if not decision:
+        raise AirflowSkipException("gate or person refused this model")
+
+    config, run_id = _run(context)
+    served = entrypoints.promote(config, run_id, verdict, **decision)
+    context["outlet_events"][MODEL_PROMOTED].extra = {"config": config, "served": served}
+    return served
+
+
+@task
+def close_request(decision: dict[str, str] | None, served: str | None, **context: Any) -> None:
+    """Tell monitoring how the retraining it asked for ended, and fail when it did not end well."""
+    from monitoring import entrypoints
+
+    outcome = "promoted" if served else "refused" if decision == {} else "failed"
+    for name in {request["name"] for request in events(context, RETRAIN_REQUESTED)}:
+        entrypoints.close_request(context["run_id"], name, outcome)
+    if outcome == "failed":
+        raise AirflowFailException("a task before this one failed or was cancelled")
+
+
+def _decision(answer: dict[str, Any] | None, reason: str | None) -> dict[str, str]:
+    """Author and reason: of the person who answered, of the clock, or of the gate alone."""
+    if answer is None:
+        return {"author": "gate", "reason": reason or "the gate passed"}
+    person, note = answer["responded_by_user"], answer["params_input"].get("note")
+    return {
+        "author": person["name"] if person else "nobody in time",
+        "reason": note or reason or "no reason given",
+    }
+
+
+@dag(
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("0 3 * * 1", timezone="UTC"), assets=RETRAIN_REQUESTED
+    ),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    params=PARAMS,
+    tags=["blood-cells", "training"],
+    doc_md=__doc__,
+)
+def blood_cell_training() -> None:
+    """Ingest to promote."""
+    dealt = split(group(validate(ingest())))
+    features = featurize.partial(split=dealt).expand(shard=shards())
+    bundle = train(dealt, features)
+    served = export(bundle, dealt)
+    verdict = gate(evaluate(served, bundle, dealt), served)
+    answer = Approval(
+        task_id="approve",
+        verdict=verdict,
+        subject="Promote this model?",
+        options=[APPROVE, REJECT],
+        defaults=REJECT,
+        params={"note": Param("", type=["string", "null"], title="Why")},
+        response_timeout=timedelta(days=2),
+    ).output
+    decision = record_decision(verdict, answer)
+    close_request(decision, promote(verdict, decision)).as_teardown(on_failure_fail_dagrun=True)
+
+
+blood_cell_training()

@@ -1,0 +1,29 @@
+# The processes of the Procfile as containers. Build context: the checkout. EXTRAS names the extras
+# of pyproject.toml to install, at the versions and hashes of the one lock.
+FROM python:3.11-slim-bookworm
+RUN useradd --uid 10001 --create-home leukoflow \
+    && install -d -o leukoflow -g leukoflow /var/lib/leukoflow
+WORKDIR /opt/leukoflow
+COPY pyproject.toml requirements.txt ./
+COPY pipeline/__init__.py pipeline/errors.py pipeline/
+COPY pipeline/adapters/__init__.py pipeline/adapters/requirements.py pipeline/adapters/
+ARG EXTRAS
+# EXTRAS is a list of words.
+# hadolint ignore=SC2086
+RUN python3 -m pipeline.adapters.requirements ${EXTRAS:?} > /opt/requirements.txt \
+    && python3 -m venv /opt/venv \
+    && /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r /opt/requirements.txt
+COPY bentofile.yaml ./
+COPY bento_service bento_service
+COPY configs configs
+COPY dags dags
+COPY docker docker
+COPY monitoring monitoring
+COPY pipeline pipeline
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONPATH=/opt/leukoflow \
+    PYTHONUNBUFFERED=1 \
+    LEUKOFLOW_HOME=/var/lib/leukoflow
+USER 10001:10001
+VOLUME /var/lib/leukoflow
+CMD ["python", "-m", "pipeline", "--help"]

@@ -1,0 +1,144 @@
+"""URIs in, URI out: what the monitoring DAG and the command line call.
+
+`config` is the path of a monitoring config; imports of steps stand inside the functions, so that
+parsing a DAG loads none of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from monitoring.config import MonitoringConfig, load_monitoring_config
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.artifacts import DriftManifest, WindowManifest
+from pipeline.contract.prediction_log import ReferenceRecord
+from pipeline.entrypoints.job import code_version, config_path, open_store
+from pipeline.errors import InvalidInputError
+from pipeline.run import RunContext
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Config and adapters of one call."""
+
+    config: MonitoringConfig
+    store: ArtifactStore
+    run: RunContext
+
+
+def collect(
+    config: str, run_id: str, name: str, since: str | None = "", until: str | None = ""
+) -> str:
+    """Make a window of a model's predictions.
+
+    Args:
+        config: path of a monitoring config.
+        run_id: who asks; the same run gets the same window again.
+        name: model name.
+        since: ISO time, inclusive; empty continues where the last window ended.
+        until: ISO time, exclusive; empty means now.
+
+    Returns:
+        URI of a WindowManifest.
+    """
+    from monitoring.collect import collect as step
+
+    job = _job(config, run_id)
+    period = _time(since), _time(until)
+    return step(name, *period, job.config, store=job.store, run=job.run).uri
+
+
+def detect(config: str, run_id: str, window_uri: str) -> str:
+    """Test a window against its model's reference; returns the URI of a DriftManifest."""
+    from monitoring.drift import detect as step
+
+    job = _job(config, run_id)
+    window = job.store.open(window_uri, WindowManifest)
+    return step(window, job.config.test, store=job.store, run=job.run).uri
+
+
+def decide(config: str, run_id: str, name: str, drift_uri: str) -> str:
+    """Apply the policy; returns the URI of the decision under `<store>/retrain/<name>/`."""
+    from monitoring.drift import read_verdict
+    from monitoring.requests import RetrainRequests
+
+    job = _job(config, run_id)
+    drift = job.store.open(drift_uri, DriftManifest)
+    window = job.store.open(drift.manifest.inputs["window"], WindowManifest)
+    requests = RetrainRequests(job.store.objects, job.store.root, name)
+    verdict = read_verdict(job.store, drift)
+    return requests.decide(drift, verdict, window, job.config.policy, job.run)
+
+
+def publish(config: str, run_id: str, name: str, drift_uri: str, decision_uri: str) -> str:
+    """Put a drift report on the report site; returns the URI of its folder.
+
+    Raises:
+        InvalidInputError: when the report is of another model.
+    """
+    from monitoring.drift import read_verdict
+    from monitoring.report import publish_drift
+    from monitoring.requests import read_decision
+
+    store = _job(config, run_id).store
+    drift = store.open(drift_uri, DriftManifest)
+    if drift.manifest.name != name:
+        raise InvalidInputError(
+            "a report of another model", expected=name, received=drift.manifest.name
+        )
+    window = store.open(drift.manifest.inputs["window"], WindowManifest)
+    decision = read_decision(store.objects, decision_uri)
+    return publish_drift(drift, read_verdict(store, drift), window, decision, store=store)
+
+
+def decision_requests_retrain(uri: str) -> bool:
+    """Whether a decision asks for a retrain."""
+    from monitoring.requests import read_decision
+
+    return read_decision(open_store().objects, uri).requested
+
+
+def decision_reason(uri: str) -> str:
+    """Why a decision fell as it did."""
+    from monitoring.requests import read_decision
+
+    return read_decision(open_store().objects, uri).reason
+
+
+def close_request(run_id: str, name: str, outcome: str) -> bool:
+    """Close the open retrain request with how its training ended; false when none is open."""
+    from monitoring.requests import RetrainRequests
+
+    store = open_store()
+    requests = RetrainRequests(store.objects, store.root, name)
+    return requests.close(f"{outcome} ({run_id})", datetime.now(UTC))
+
+
+def drift(
+    records: Sequence[ReferenceRecord],
+    reference: Sequence[ReferenceRecord],
+    window: int,
+    draws: int,
+    config: str,
+) -> dict[str, object]:
+    """Draw windows from a scored archive and test each: `alarm_share`, then the verdicts."""
+    from monitoring.windows import judge_windows
+
+    loaded = load_monitoring_config(config_path(config))
+    return judge_windows(records, reference, window, draws, loaded.test)
+
+
+def _job(config: str, run_id: str) -> _Job:
+    loaded = load_monitoring_config(config_path(config))
+    return _Job(loaded, open_store(), RunContext.now(run_id, code_version()))
+
+
+def _time(text: str | None) -> datetime | None:
+    """A time; without a zone it is UTC."""
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInputError("not a time", expected="ISO 8601", received=text) from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

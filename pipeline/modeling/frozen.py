@@ -1,0 +1,87 @@
+"""The frozen part of the network in the serving engine, built from the weights alone.
+
+Extraction is most of what a training costs, and OpenVINO at bf16 does it twice as fast as
+TensorFlow at float32 on the same cores. The graph is VGG16's (Simonyan & Zisserman, ICLR 2015);
+`tests/unit/modeling/test_frozen.py` holds it to Keras's answers.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.contract.preprocessing import Pixels
+from pipeline.contract.spec import ModelContract
+from pipeline.errors import InvalidInputError
+from pipeline.modeling.weights import LAYERS, Arrays
+
+BOUNDARIES = ("block3_pool", "block4_pool", "block5_pool")
+TORCH_MEAN, TORCH_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's RGB in 0 to 1, as torchvision's weights expect."""
+CAFFE_MEAN = (103.939, 116.779, 123.68)
+"""Of ImageNet's BGR in 0 to 255, as Keras's own weights expect."""
+
+
+class FrozenNetwork:
+    """Pixels to activations at the freeze boundary."""
+
+    def __init__(
+        self,
+        contract: ModelContract,
+        arrays: Arrays,
+        normalization: str,
+        boundary: str,
+        precision: str = "bf16",
+    ) -> None:
+        """Build and compile; `precision` is `bf16` or `f32`.
+
+        Raises:
+            InvalidInputError: when there is no such boundary.
+        """
+        if boundary not in BOUNDARIES:
+            raise InvalidInputError(
+                "no such freeze boundary", expected=", ".join(BOUNDARIES), received=boundary
+            )
+        import openvino as ov
+
+        model = _graph(contract.input_size, arrays, normalization, boundary)
+        hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "THROUGHPUT"}
+        self._compiled = ov.Core().compile_model(model, "CPU", hints)
+
+    def __call__(self, crops: Pixels) -> NDArray[np.float16]:
+        """Activations (n, height, width, channels) of crops (n, size, size, 3) uint8."""
+        result = self._compiled.create_infer_request().infer({0: crops})
+        return np.asarray(result[0], np.float16)
+
+
+def _graph(size: int, arrays: Arrays, normalization: str, boundary: str) -> Any:
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    pixels = ops.parameter([-1, size, size, 3], np.uint8, name="pixels")
+    x = ops.transpose(ops.convert(pixels, np.float32), np.array([0, 3, 1, 2]))
+    x = _normalized(x, normalization)
+    for index, layer in enumerate(LAYERS):
+        kernel = arrays[f"{layer}/kernel"].transpose(3, 2, 0, 1)
+        bias = arrays[f"{layer}/bias"].reshape(1, -1, 1, 1)
+        x = ops.convolution(x, np.ascontiguousarray(kernel), [1, 1], [1, 1], [1, 1], [1, 1])
+        x = ops.relu(ops.add(x, bias))
+        block = layer.partition("_")[0]
+        if index + 1 == len(LAYERS) or not LAYERS[index + 1].startswith(block):
+            pool = ops.max_pool(x, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2])
+            x = pool.output(0)
+            if boundary == f"{block}_pool":
+                break
+    return ov.Model([ops.transpose(x, np.array([0, 2, 3, 1]))], [pixels], "frozen")
+
+
+def _normalized(x: Any, normalization: str) -> Any:
+    """RGB planes as the weights expect them."""
+    from openvino import opset13 as ops
+
+    if normalization == "torch":
+        mean = np.array(TORCH_MEAN, np.float32).reshape(1, 3, 1, 1) * 255
+        scale = 1 / (np.array(TORCH_STD, np.float32).reshape(1, 3, 1, 1) * 255)
+        return ops.multiply(ops.subtract(x, mean), scale)
+    planes = ops.gather(x, np.array([2, 1, 0]), np.array(1))
+    return ops.subtract(planes, np.array(CAFFE_MEAN, np.float32).reshape(1, 3, 1, 1))

@@ -1,0 +1,110 @@
+"""What the DAG files promise whoever reads the grid."""
+
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DAGS = Path(__file__).parents[2] / "dags"
+FILES = sorted(DAGS.glob("blood_cell_*.py"))
+HEAVY = (
+    *("tensorflow", "keras", "mlflow", "bentoml", "evidently", "pandas", "boto3"),
+    *("pipeline.entrypoints", "pipeline.adapters", "monitoring"),
+)
+
+
+@pytest.fixture(scope="module")
+def dags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The DAGs by id, read as Airflow reads them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
+        patch.syspath_prepend(DAGS)
+        return {path.stem: getattr(import_module(path.stem), path.stem)() for path in FILES}
+
+
+def test_parsing_the_dags_loads_no_heavy_library(tmp_path: Path) -> None:
+    """A scheduler that reads the DAGs every few seconds must not pay for TensorFlow."""
+    code = (
+        f"import sys, {', '.join(path.stem for path in FILES)}\n"
+        f"print(*[name for name in sys.modules if name.startswith({HEAVY!r})])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(DAGS), "AIRFLOW_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_every_dag_is_named_after_its_file(dags: dict[str, Any]) -> None:
+    """Who sees a red DAG in the grid knows which file to open."""
+    assert len(dags) == 4
+    assert {name: dag.dag_id for name, dag in dags.items()} == {name: name for name in dags}
+
+
+def test_every_dag_says_what_to_do_when_it_fails(dags: dict[str, Any]) -> None:
+    """The page of a DAG carries its own runbook, never runs twice at once and never catches up."""
+    for dag in dags.values():
+        assert "## When it fails" in dag.doc_md
+        assert dag.max_active_runs == 1
+        assert not dag.catchup
+        assert dag.tags
+
+
+def test_every_task_has_a_timeout_and_retries_with_backoff(dags: dict[str, Any]) -> None:
+    """No task hangs for ever, and none gives up on a part that was away for a moment."""
+    for task in (task for dag in dags.values() for task in dag.tasks):
+        assert task.execution_timeout, task.task_id
+        assert task.retries >= 1, task.task_id
+        assert task.retry_exponential_backoff, task.task_id
+
+
+def test_every_task_of_a_runbook_exists(dags: dict[str, Any]) -> None:
+    """A renamed task must not leave advice behind that nobody can follow."""
+    for dag in dags.values():
+        advice = dag.doc_md.partition("## When it fails")[2]
+        named = {
+            word.strip("* ,")
+            for line in advice.splitlines()
+            if line.startswith("- **") and "S3" not in line.partition(":")[0]
+            for word in line[2:].partition(":")[0].split(",")
+        }
+        assert named <= set(dag.task_ids)
+
+
+def test_nothing_is_promoted_unless_it_was_judged(dags: dict[str, Any]) -> None:
+    """The vital order: evaluation, gate, decision, promotion, whatever else moves."""
+    training = dags["blood_cell_training"]
+    before = training.get_task("promote").get_flat_relative_ids(upstream=True)
+    assert {"validate", "split", "evaluate", "gate", "approve", "record_decision"} <= before
+    assert training.get_task("promote").trigger_rule == "all_success"
+
+
+def test_nothing_is_shipped_unless_it_answered_its_golden_images(dags: dict[str, Any]) -> None:
+    """The image is built from a Bento that was served and asked."""
+    image = dags["blood_cell_deployment"].get_task("image")
+    assert {"build", "smoke"} <= image.get_flat_relative_ids(upstream=True)
+
+
+def test_the_request_is_closed_last_and_decides_the_run(dags: dict[str, Any]) -> None:
+    """A teardown outlives failure and cancellation, and its own failure fails the run."""
+    close = dags["blood_cell_training"].get_task("close_request")
+    assert close.is_teardown
+    assert close.on_failure_fail_dagrun
+    assert not close.downstream_task_ids
+    assert "promote" in close.upstream_task_ids
+
+
+def test_the_watermark_moves_only_after_the_run_exists(dags: dict[str, Any]) -> None:
+    """A crash in between repeats the trigger, whose run id Airflow holds only once."""
+    ingestion = dags["blood_cell_ingestion"]
+    assert "start_training" in ingestion.get_task("mark_seen").upstream_task_ids
+    started = ingestion.get_task("start_training").partial_kwargs
+    assert started["skip_when_already_exists"] is True
+    assert started["trigger_dag_id"] in dags

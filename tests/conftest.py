@@ -1,0 +1,254 @@
+"""A small real model, for the tests of every room that serves one."""
+
+import io
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.storage import LocalStore
+from pipeline.artifacts import Artifact, Parity, ServedManifest
+from pipeline.contract import golden
+from pipeline.contract.preprocessing import Pixels, prepare
+from pipeline.contract.spec import ModelContract
+
+ROOT = Path(__file__).resolve().parents[1]
+CLASSES = ("EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE", "NEUTROPHIL")
+_PLASMA = ((236, 140, 120), (120, 150, 235), (180, 185, 205), (240, 205, 225))
+
+
+def draw_cell(kind: int, *, width: int = 320, height: int = 240, shift: int = 0) -> bytes:
+    """A JPEG with one round cell whose cytoplasm has the colour of its class."""
+    image = Image.new("RGB", (width, height), (240, 232, 226))
+    brush = ImageDraw.Draw(image)
+    x, y = width // 2 + shift, height // 2
+    brush.ellipse((x - 55, y - 55, x + 55, y + 55), fill=_PLASMA[kind])
+    brush.ellipse((x - 26, y - 30, x + 30, y + 24), fill=(96, 40, 140))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A local store with a way to publish models and to point at them."""
+
+    root: Path
+    contract: ModelContract
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """The artefacts below the root."""
+        return ArtifactStore(LocalStore(), str(self.root))
+
+    @property
+    def registry(self) -> Registry:
+        """The pointer of the contract's name."""
+        return Registry(LocalStore(), str(self.root), self.contract.name)
+
+    def publish(self, folder: Path, seed: int = 0) -> Artifact[ServedManifest]:
+        """Build a bundle in `folder` and publish it; another seed is another model."""
+        write_bundle(folder, self.contract, seed)
+        now = datetime.now(UTC)
+        return self.artifacts.publish(
+            folder,
+            ServedManifest(
+                name=self.contract.name,
+                run_id="test",
+                code_version="test",
+                created_at=now,
+                inputs={"bundle": f"test/{seed}"},
+                tag=f"{self.contract.name}:{seed:012x}",
+                contract=self.contract,
+                parity=Parity(
+                    precision="f32", images=4, top1_agreement=1.0, max_probability_difference=0.0
+                ),
+            ),
+        )
+
+    def point_to(self, served: Artifact[ServedManifest]) -> Pointer:
+        """Move the pointer, whatever it points to now."""
+        target = Pointer(
+            sequence=0,
+            name=self.contract.name,
+            tag=served.manifest.tag,
+            served=served.uri,
+            evaluation="",
+            verdict="",
+            author="test",
+            reason="a test",
+            time=datetime.now(UTC),
+        )
+        return self.registry.move(target, self.registry.read())
+
+
+def write_bundle(folder: Path, contract: ModelContract, seed: int) -> None:
+    """A model that reads mean colours, and golden images with its own answers."""
+    from pipeline.modeling.engine import Engine
+
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_model(folder, contract, seed)
+    engine = Engine(folder, "f32")
+
+    def predict(crop: Pixels) -> tuple[float, ...]:
+        return tuple(float(p) for p in engine.predict(crop[None])[0][0])
+
+    images = [draw_cell(kind) for kind in range(len(contract.classes))]
+    examples = [
+        golden.GoldenExample(
+            file=f"{kind}.jpeg",
+            label=contract.classes[kind],
+            probabilities=predict(prepare(image, contract).crop),
+        )
+        for kind, image in enumerate(images)
+    ]
+    golden.write_golden(folder, examples, images)
+    (folder / "contract.json").write_text(contract.model_dump_json(indent=2))
+    (folder / "metrics.json").write_text('{"balanced_accuracy": 0.5}\n')
+
+
+def _write_model(folder: Path, contract: ModelContract, seed: int) -> None:
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    rng = np.random.default_rng(seed)
+    size, classes = contract.input_size, len(contract.classes)
+    spread = rng.normal(size=(3, contract.embedding_size)).astype(np.float32)
+    centres = np.array(_PLASMA, np.float32)[:classes] / 255
+    # Distance to the colour of each class: -|x - c|^2 = 2xc - |c|^2 - |x|^2, the last cancels.
+    weights = (2 * centres.T * (60 + seed)).astype(np.float32)
+    bias = (-(centres**2).sum(axis=1) * (60 + seed)).astype(np.float32)
+    image = ops.parameter([-1, size, size, 3], np.uint8, name="image")
+    scaled = ops.divide(ops.convert(image, np.float32), np.float32(255))
+    corner = ops.slice(scaled, [0, 24, 24, 0], [2**31 - 1, 40, 104, 3], [1, 1, 1, 1])
+    colour = ops.reduce_mean(corner, np.array([1, 2]), False)
+    logits = ops.add(ops.matmul(colour, ops.constant(weights), False, False), ops.constant(bias))
+    probabilities = ops.softmax(logits, 1)
+    embedding = ops.matmul(colour, ops.constant(spread), False, False)
+    model = ov.Model([probabilities, embedding], [image], "mean_colour")
+    model.output(0).get_tensor().set_names({"probabilities"})
+    model.output(1).get_tensor().set_names({"embedding"})
+    ov.save_model(model, folder / "model.xml", compress_to_fp16=False)
+
+
+@pytest.fixture(scope="session")
+def cell_image() -> Callable[..., bytes]:
+    """`draw_cell`: a JPEG of a drawn cell of the class with this number."""
+    return draw_cell
+
+
+def _make_stage(root: Path, name: str = "blood_cells") -> Stage:
+    contract = ModelContract(name=name, classes=CLASSES, embedding_size=8, accept_confidence=0.8)
+    return Stage(root, contract)
+
+
+@pytest.fixture(scope="session")
+def make_stage() -> Callable[..., Stage]:
+    """An empty local store at a place, whose models have four classes."""
+    return _make_stage
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    """A stage of the test's own."""
+    return _make_stage(tmp_path / "store")
+
+
+@contextmanager
+def _serving(folder: Path, store: Path, **variables: str) -> Iterator[str]:
+    """The service as the Procfile starts it, on a free port; its URL."""
+    port = _free_port()
+    environment = os.environ | {
+        "BENTOML_DO_NOT_TRACK": "True",
+        "BENTOML_HOME": str(folder / "bentoml"),
+        "LEUKOFLOW_HOME": str(folder / "home"),
+        "STORE_URI": str(store),
+        "MODEL_NAME": "blood_cells",
+        "POINTER_POLL_SECONDS": "0.3",
+        "LOG_SEGMENT_SECONDS": "1",
+        "TRAIN_API_KEY": "sesame",
+        "AIRFLOW_URL": "http://127.0.0.1:9",
+        **variables,
+    }
+    command = [str(Path(sys.executable).parent / "bentoml"), "serve"]
+    command += ["bento_service.service:Service", "--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "service.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_alive(process, f"{url}/livez", folder / "service.log")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _free_port() -> int:
+    """A free port below those that the kernel lends to outgoing connections meanwhile."""
+    for port in random.sample(range(20_000, 32_000), 50):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    pytest.fail("no free port")
+
+
+def _wait_until_alive(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    for _ in range(1200):
+        assert process.poll() is None, log.read_text()
+        try:
+            httpx.get(url, timeout=5)
+            return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    pytest.fail(log.read_text())
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[..., AbstractContextManager[str]]:
+    """A context manager that runs the BentoML service in a process and gives its URL."""
+    return _serving
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder with real images, `TEST_DATA`; the test is skipped where there is none."""
+    folder = Path(os.environ.get("TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real images: TEST_DATA ({folder}) is no folder")
+    return folder
+
+
+def _skipped(config: pytest.Config) -> list[str]:
+    """What may not be skipped, because CI installs everything: names, empty outside CI."""
+    if os.environ.get("CI") != "true":
+        return []
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    return [report.nodeid for report in terminal.stats.get("skipped", [])] if terminal else []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A skipped test fails the session in CI: a check that nobody ran proves nothing."""
+    if _skipped(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what was skipped although CI allows no skip."""
+    if names := _skipped(terminalreporter.config):
+        terminalreporter.section("CI=true allows no skipped test", red=True)
+        terminalreporter.line("\n".join(names))

@@ -1,0 +1,156 @@
+"""The page in headless Chromium: many images at once, on a desk and on a phone."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.chromium,
+    pytest.mark.skipif(
+        shutil.which("chromium") is None or shutil.which("chromedriver") is None,
+        reason="chromium and chromedriver are not installed",
+    ),
+]
+
+ARTIFACTS = Path(__file__).parents[2] / "artifacts"
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page_url(
+    tmp_path_factory: pytest.TempPathFactory,
+    make_stage: Callable[..., Any],
+    serve: Callable[..., AbstractContextManager[str]],
+) -> Iterator[str]:
+    """A service with a model that is called `demo`."""
+    folder = tmp_path_factory.mktemp("page")
+    stage = make_stage(folder / "store", "demo")
+    stage.point_to(stage.publish(folder / "built"))
+    with serve(folder, stage.root, MODEL_NAME="demo") as url:
+        yield url
+
+
+@pytest.fixture
+def browser() -> Iterator[webdriver.Chrome]:
+    """A Chromium that talks to nobody but the service."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    driver = webdriver.Chrome(options=options, service=service)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def files(tmp_path: Path, cell_image: Callable[..., bytes]) -> list[Path]:
+    """Two cells, a photograph without one, and a file that is no image."""
+    names = ("first.jpeg", "second.jpeg", "empty.png", "broken.png")
+    paths = [tmp_path / name for name in names]
+    paths[0].write_bytes(cell_image(0))
+    paths[1].write_bytes(cell_image(3, shift=-120))
+    Image.new("L", (240, 240), 205).save(paths[2])
+    paths[3].write_text("not an image")
+    return paths
+
+
+def resize(browser: webdriver.Chrome, width: int, height: int = 900) -> None:
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def shown(browser: webdriver.Chrome, selector: str) -> list[str]:
+    return [found.text for found in browser.find_elements(By.CSS_SELECTOR, selector)]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_many_images_are_answered_side_by_side(
+    browser: webdriver.Chrome, page_url: str, files: list[Path], width: int
+) -> None:
+    """Each shows bars in contract order, a decision, its crop and the tag; errors stay theirs."""
+    resize(browser, width)
+    browser.get(page_url)
+    wait = WebDriverWait(browser, 30)
+    wait.until(
+        lambda _: browser.find_element(By.ID, "model").get_attribute("data-state") == "ready"
+    )
+    browser.find_element(By.ID, "files").send_keys("\n".join(map(str, files)))
+    wait.until(lambda _: len(shown(browser, ".card")) == 4)
+    wait.until(lambda _: not shown(browser, '.card[data-state="waiting"]'))
+
+    assert shown(browser, '.card[data-state="error"] .file') == ["broken.png"]
+    assert "The image cannot be read" in shown(browser, '.card[data-state="error"] .reasons')[0]
+    assert shown(browser, '.card[data-state="review"] .file') == ["empty.png"]
+    assert "No stained nucleus" in shown(browser, '.card[data-state="review"] .reasons')[0]
+    names = ["Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil"]
+    assert shown(browser, ".card:first-child .bars .name") == names
+    assert shown(browser, ".card:first-child .pill")[0] in ("Accept", "Needs review")
+    assert "demo:000000000000" in shown(browser, ".card:first-child .meta")[0]
+    assert _colours(browser, ".card:first-child .crop canvas") > 3
+    assert "Research use, not for diagnosis." in shown(browser, ".notice")[0]
+    assert "trained on drawings" in shown(browser, ".notice")[0]
+    assert browser.execute_script("return document.documentElement.scrollWidth") == width
+    _screenshot(browser, width)
+    log = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    assert not [entry for entry in log if "Content Security" in entry["message"]]
+
+
+def _colours(browser: webdriver.Chrome, selector: str) -> int:
+    """How many different colours a canvas holds."""
+    script = """
+        const canvas = document.querySelector(arguments[0]);
+        const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+        return new Set(new Uint32Array(data.buffer)).size;
+    """
+    return int(browser.execute_script(script, selector))
+
+
+def _screenshot(browser: webdriver.Chrome, width: int) -> None:
+    ARTIFACTS.mkdir(exist_ok=True)
+    height = browser.execute_script("return document.documentElement.scrollHeight")
+    resize(browser, width, height)
+    browser.save_screenshot(str(ARTIFACTS / f"page-{width}.png"))
+
+
+def test_the_keyboard_reaches_everything(
+    browser: webdriver.Chrome, page_url: str, files: list[Path]
+) -> None:
+    """Tab goes from the name to the file field to Clear, and Enter clears."""
+    browser.get(page_url)
+    browser.find_element(By.ID, "files").send_keys(str(files[0]))
+    WebDriverWait(browser, 30).until(lambda _: shown(browser, ".card .pill") not in ([], [""]))
+    browser.execute_script("document.querySelector('.brand').focus()")
+    visited = []
+    for _ in range(2):
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        visited.append(browser.switch_to.active_element.get_attribute("id"))
+    assert visited == ["files", "clear"]
+    ActionChains(browser).send_keys(Keys.ENTER).perform()
+    assert shown(browser, ".card") == []
+
+
+def test_a_missing_model_is_said_plainly(
+    browser: webdriver.Chrome, tmp_path: Path, serve: Callable[..., AbstractContextManager[str]]
+) -> None:
+    """Before the first promotion the page works and says that there is no model."""
+    with serve(tmp_path, tmp_path / "store") as url:
+        browser.get(url)
+        WebDriverWait(browser, 30).until(
+            lambda _: shown(browser, "#model-text") == ["No model is served yet"]
+        )

@@ -1,0 +1,340 @@
+"""A real BentoML process over HTTP, following a pointer in a local store."""
+
+import base64
+import http.client
+import io
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from pipeline.contract.prediction_log import PredictionRecord
+
+pytestmark = pytest.mark.integration
+
+JSON = {"content-type": "application/json"}
+SECRET_NAME = "Jane-Doe-1971.jpeg"
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Poll until the condition holds; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+def answers(url: str) -> bool:
+    """Whether a GET is answered with 200."""
+    try:
+        return httpx.get(url, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def served(
+    tmp_path_factory: pytest.TempPathFactory,
+    make_stage: Callable[[Path], Any],
+    serve: Callable[..., AbstractContextManager[str]],
+) -> Iterator[tuple[str, Any, Path]]:
+    """URL of a service that follows a pointer, its stage, and its folder."""
+    folder = tmp_path_factory.mktemp("service")
+    stage = make_stage(folder / "store")
+    with serve(folder, stage.root) as url:
+        assert_without_model(url)
+        stage.point_to(stage.publish(folder / "first", 0))
+        wait_for(lambda: answers(f"{url}/readyz"))
+        yield url, stage, folder
+
+
+def assert_without_model(url: str) -> None:
+    """Before the first promotion the service lives, is not ready, and says so in our shape."""
+    assert answers(f"{url}/livez")
+    for answer in (
+        httpx.get(f"{url}/readyz"),
+        httpx.get(f"{url}/model"),
+        httpx.post(f"{url}/classify", files={"image": ("x.png", b"1")}),
+    ):
+        assert answer.status_code == 503
+        error_of(answer)
+
+
+def error_of(answer: httpx.Response) -> dict[str, str]:
+    """The error of a response, after its shape was checked."""
+    assert answer.headers["content-type"] == "application/json"
+    error: dict[str, str] = answer.json()["error"]
+    assert error.keys() == {"code", "message", "expected", "received", "request_id"}
+    assert error["request_id"] == answer.headers["x-request-id"]
+    return error
+
+
+def test_classify_tells_everything_about_its_answer(
+    served: tuple[str, Any, Path], cell_image: Callable[..., bytes]
+) -> None:
+    """Label, probabilities in contract order, decision, cell, size, tag, request id."""
+    url, stage, _ = served
+    reply = httpx.post(
+        f"{url}/classify",
+        files={"image": ("x.jpeg", cell_image(0))},
+        headers={"x-request-id": "mine"},
+    )
+    assert reply.status_code == 200, reply.text
+    answer = reply.json()
+    assert tuple(answer["probabilities"]) == stage.contract.classes
+    assert answer["label"] == max(answer["probabilities"], key=answer["probabilities"].get)
+    assert answer["decision"] == ("review" if answer["reasons"] else "accept")
+    assert (answer["width"], answer["height"]) == (320, 240)
+    assert answer["request_id"] == reply.headers["x-request-id"] == "mine"
+    assert answer["tag"] == httpx.get(f"{url}/model").json()["tag"]
+
+
+def test_bentomls_own_client_works(
+    served: tuple[str, Any, Path], cell_image: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """`SyncHTTPClient.classify(image=Path)` answers like plain HTTP."""
+    import bentoml
+
+    path = tmp_path / "cell.jpeg"
+    path.write_bytes(cell_image(1))
+    with bentoml.SyncHTTPClient(served[0]) as client:
+        assert client.classify(image=path)["cell_found"]
+
+
+def test_predict_keeps_the_replaced_contract(
+    served: tuple[str, Any, Path], cell_image: Callable[..., bytes]
+) -> None:
+    """Base64 in, exactly `[{"image": CLASS}]` out, and the same class as /classify."""
+    url = served[0]
+    image = cell_image(2)
+    label = httpx.post(f"{url}/classify", files={"image": ("x", image)}).json()["label"]
+    for text in (base64.b64encode(image).decode(), base64.encodebytes(image).decode()):
+        assert httpx.post(f"{url}/predict", json={"image": text}).json() == [{"image": label}]
+
+
+def test_reviews_have_reasons(served: tuple[str, Any, Path]) -> None:
+    """An empty grey photograph has no cell, and the answer says so."""
+    blank = io.BytesIO()
+    Image.new("L", (200, 100), 200).save(blank, "PNG")
+    answer = httpx.post(
+        f"{served[0]}/classify", files={"image": ("x.png", blank.getvalue())}
+    ).json()
+    assert answer["decision"] == "review"
+    assert "no_cell_found" in [reason["code"] for reason in answer["reasons"]]
+
+
+def test_model_openapi_page_and_metrics(served: tuple[str, Any, Path]) -> None:
+    """What a person, a client generator and Prometheus ask for."""
+    url, stage, _ = served
+    card = httpx.get(f"{url}/model").json()
+    assert card["contract"]["classes"] == list(stage.contract.classes)
+    assert card["limits"]
+    assert card["lineage"]["run_id"] == "test"
+    paths = httpx.get(f"{url}/docs.json", timeout=30).json()["paths"]
+    assert paths.keys() >= {"/classify", "/predict", "/train", "/model", "/readyz", "/metrics"}
+    page = httpx.get(url)
+    assert page.headers["content-type"].startswith("text/html")
+    assert "not for diagnosis" in page.text
+    assert "style=" not in page.text
+    assert httpx.get(f"{url}/static/page.js").status_code == 200
+    metrics = httpx.get(f"{url}/metrics").text
+    assert f'leukoflow_model{{tag="{card["tag"]}"}} 1.0' in metrics
+    assert "leukoflow_predictions_total{" in metrics
+    assert httpx.get(f"{url}/made-up").status_code == 404
+    assert "made-up" not in httpx.get(f"{url}/metrics").text
+
+
+def test_train_asks_for_the_key_and_for_airflow(served: tuple[str, Any, Path]) -> None:
+    """401 without the key, 422 without a reason, 503 while Airflow does not answer."""
+    url = f"{served[0]}/train"
+    body = {"reason": "new labels"}
+    assert error_of(httpx.post(url, json=body))["code"] == "unauthorized"
+    wrong = httpx.post(url, json=body, headers={"x-api-key": "sesam"})
+    assert wrong.status_code == 401
+    right = {"x-api-key": "sesame"}
+    assert httpx.post(url, json={}, headers=right).status_code == 422
+    unreachable = httpx.post(url, json=body, headers=right, timeout=60)
+    assert unreachable.status_code == 503
+    assert error_of(unreachable)["code"] == "unreachable"
+
+
+def bad_inputs(image: bytes) -> dict[str, tuple[int, dict[str, Any]]]:
+    """Requests that are wrong, and the status each of them gets."""
+    gif = io.BytesIO()
+    Image.new("RGB", (20, 20)).save(gif, "GIF")
+    wide = io.BytesIO()
+    Image.new("1", (30_000, 1_000)).save(wide, "PNG")
+    form = {"content-type": "multipart/form-data; boundary=x"}
+
+    def upload(data: bytes, kind: str = "image/jpeg") -> dict[str, Any]:
+        return {"files": {"image": ("x", data, kind)}}
+
+    def post(content: bytes, headers: dict[str, str], path: str = "/classify") -> dict[str, Any]:
+        return {"path": path, "content": content, "headers": headers}
+
+    def predict(content: bytes) -> dict[str, Any]:
+        return post(content, JSON, "/predict")
+
+    return {
+        "empty file": (422, upload(b"")),
+        "text": (422, upload(b"hello")),
+        "truncated": (422, upload(image[: len(image) // 2])),
+        "gif": (422, upload(gif.getvalue(), "image/gif")),
+        "gif called jpeg": (422, upload(gif.getvalue())),
+        "eps": (422, upload(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\n", "image/eps")),
+        "too many pixels": (422, upload(wide.getvalue())),
+        "url as a value": (400, {"files": {"image": (None, "http://127.0.0.1:1/a.png")}}),
+        "no image": (400, {"files": {"other": ("x", image)}}),
+        "two images": (400, {"files": [("image", ("a", image)), ("image", ("b", image))]}),
+        "image and a value": (400, {"files": {"image": ("x", image), "a": (None, "b")}}),
+        "no boundary": (400, post(image, {"content-type": "multipart/form-data"})),
+        "broken form": (400, post(b"--y\r\n", form)),
+        "unended form": (400, post(b"--x\r\nContent-Disposition: form-data; na", form)),
+        "no part name": (400, post(b"--x\r\nA: b\r\n\r\nc\r\n--x--\r\n", form)),
+        "raw image": (415, post(image, {"content-type": "image/jpeg"})),
+        "json url": (415, post(b'{"image": "http://127.0.0.1:1/"}', JSON)),
+        "plain url": (415, post(b"http://127.0.0.1:1/", {"content-type": "text/plain"})),
+        "form url": (
+            415,
+            post(b"image=http://x", {"content-type": "application/x-www-form-urlencoded"}),
+        ),
+        "pickle": (415, post(b"\x80\x05.", {"content-type": "application/vnd.bentoml+pickle"})),
+        "no content type": (415, post(image, {})),
+        "path with a line feed": (404, post(b"http://127.0.0.1:1/", {}, "/classify%0a")),
+        "not json": (400, predict(b"{")),
+        "json of another shape": (422, predict(b"[]")),
+        "no key": (422, predict(b"{}")),
+        "image is a number": (422, predict(b'{"image": 7}')),
+        "not base64": (422, predict(b'{"image": "http://127.0.0.1:1/a.png"}')),
+        "base64 of text": (422, predict(b'{"image": "aGVsbG8="}')),
+        "lone surrogate": (422, predict(b'{"image": "\\ud800"}')),
+        "deep json": (400, predict(b"[" * 100_000)),
+        "unknown route": (404, {"path": "/nothing", "content": b""}),
+        "other method": (405, {"method": "GET", "path": "/classify"}),
+        "put": (405, {"method": "PUT", "path": "/predict", "content": b"{}"}),
+        "page climbing": (404, {"method": "GET", "path": "/static/..%2f..%2fservice.py"}),
+    }
+
+
+def test_a_clients_mistake_is_never_a_500(
+    served: tuple[str, Any, Path], cell_image: Callable[..., bytes]
+) -> None:
+    """Every bad request gets its 4xx in the one shape, and the service goes on."""
+    url = served[0]
+    found = {}
+    wanted = {}
+    for name, (status, parts) in bad_inputs(cell_image(0)).items():
+        parts = {"method": "POST", "path": "/classify", **parts}
+        answer = httpx.request(parts.pop("method"), url + parts.pop("path"), timeout=30, **parts)
+        error_of(answer)
+        found[name], wanted[name] = answer.status_code, status
+    assert found == wanted
+    assert answers(f"{url}/readyz")
+
+
+def test_a_url_in_place_of_a_file_is_never_fetched(served: tuple[str, Any, Path]) -> None:
+    """A listener that such a request names sees no connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        target = f"http://127.0.0.1:{listener.getsockname()[1]}/cell.png"
+        url = f"{served[0]}/classify"
+        httpx.post(url, files={"image": (None, target)})
+        httpx.post(url, json={"image": target})
+        httpx.post(url, data={"image": target})
+        httpx.post(url, content=target.encode())
+        httpx.post(f"{url}%0a", files={"image": (None, target)})
+        listener.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            listener.accept()
+
+
+def test_large_bodies_are_refused_both_ways(served: tuple[str, Any, Path]) -> None:
+    """20 MB is the cap, announced or streamed, and the refusal arrives."""
+    host = served[0].removeprefix("http://")
+    connection = http.client.HTTPConnection(host, timeout=30)
+    connection.putrequest("POST", "/predict")
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Content-Length", str(20_000_001))
+    connection.endheaders()  # not one byte of the body is needed for the answer
+    announced = connection.getresponse()
+    assert announced.status == 413
+    assert json.load(announced)["error"]["code"] == "body_too_large"
+    chunks = (b"x" * 1_000_000 for _ in range(21))
+    streamed = httpx.post(f"{served[0]}/predict", content=chunks, headers=JSON, timeout=30)
+    assert streamed.status_code == 413
+    assert error_of(streamed)["code"] == "body_too_large"
+
+
+def test_segments_arrive_without_names_or_pixels(
+    served: tuple[str, Any, Path], cell_image: Callable[..., bytes]
+) -> None:
+    """The line of a prediction reaches the store and holds nothing of the file but figures."""
+    url, stage, folder = served
+    image = Image.open(io.BytesIO(cell_image(3)))
+    exif = Image.Exif()
+    exif[0x010E] = SECRET_NAME
+    data = io.BytesIO()
+    image.save(data, "JPEG", exif=exif)
+    files = {"image": (SECRET_NAME, data.getvalue(), "image/jpeg")}
+    reply = httpx.post(f"{url}/classify", files=files).json()
+
+    def lines() -> list[str]:
+        return [
+            line
+            for path in (stage.root / "logs" / "blood_cells").rglob("*.jsonl")
+            for line in path.read_text().splitlines()
+        ]
+
+    wait_for(lambda: any(reply["request_id"] in line for line in lines()))
+    everything = "\n".join(lines()) + (folder / "service.log").read_text()
+    assert "Jane-Doe" not in everything
+    (mine,) = [line for line in lines() if reply["request_id"] in line]
+    record = PredictionRecord.model_validate_json(mine)
+    assert (record.tag, record.label) == (reply["tag"], reply["label"])
+    assert record.probabilities == {k: round(v, 5) for k, v in reply["probabilities"].items()}
+
+
+def test_a_moved_pointer_is_followed_and_a_bad_one_is_not(
+    served: tuple[str, Any, Path],
+) -> None:
+    """The next model takes over without a restart; a tampered one is counted and ignored."""
+    url, stage, folder = served
+
+    def tag() -> str:
+        return str(httpx.get(f"{url}/model").json()["tag"])
+
+    second = stage.publish(folder / "second", 1)
+    stage.point_to(second)
+    wait_for(lambda: tag() == second.manifest.tag)
+    third = stage.publish(folder / "third", 2)
+    (Path(third.uri) / "model.bin").write_bytes(b"tampered")
+    stage.point_to(third)
+    wait_for(lambda: "leukoflow_reload_failures_total 1.0" in httpx.get(f"{url}/metrics").text)
+    assert tag() == second.manifest.tag
+    assert answers(f"{url}/readyz")
+
+
+def test_a_baked_in_bundle_needs_no_pointer(
+    tmp_path: Path,
+    make_stage: Callable[[Path], Any],
+    cell_image: Callable[..., bytes],
+    serve: Callable[..., AbstractContextManager[str]],
+) -> None:
+    """With BUNDLE_DIR the model of the image is served, and the log is closed on the way out."""
+    stage = make_stage(tmp_path / "origin")
+    bundle = stage.artifacts.fetch(stage.publish(tmp_path / "built"), tmp_path / "bundle")
+    store = tmp_path / "store"
+    variables = {"BUNDLE_DIR": str(bundle), "LOG_SEGMENT_SECONDS": "600"}
+    with serve(tmp_path, store, **variables) as url:
+        wait_for(lambda: answers(f"{url}/readyz"))
+        reply = httpx.post(f"{url}/classify", files={"image": ("x", cell_image(0))}).json()
+        assert httpx.get(f"{url}/model").json()["promoted"] is None
+        assert not list(store.rglob("*.jsonl"))
+    (segment,) = store.rglob("*.jsonl")
+    assert reply["request_id"] in segment.read_text()

@@ -1,0 +1,124 @@
+"""Artefacts are published whole and loaded verified."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.storage import LocalStore
+from pipeline.artifacts import MANIFEST, Artifact, BentoManifest, DatasetManifest
+from pipeline.errors import ArtifactError
+from pipeline.run import RunContext
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    """An empty store whose root was given with a slash too many."""
+    return ArtifactStore(LocalStore(), f"{tmp_path}/store/")
+
+
+def dataset(run_id: str = "first", **counts: int) -> DatasetManifest:
+    run = RunContext.now(run_id, "version")
+    return DatasetManifest(name="cells", counts=counts, **run.model_dump())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two files, one of them in a folder of its own."""
+    (tmp_path / "made/deep").mkdir(parents=True)
+    (tmp_path / "made/one.csv").write_text("one")
+    (tmp_path / "made/deep/two.csv").write_text("two")
+    return tmp_path / "made"
+
+
+@pytest.fixture
+def published(store: ArtifactStore, folder: Path) -> Artifact[DatasetManifest]:
+    """The folder as a dataset."""
+    return store.publish(folder, dataset(images=2))
+
+
+def test_an_artefact_is_fetched_as_it_was_published(
+    store: ArtifactStore, published: Artifact[DatasetManifest], tmp_path: Path
+) -> None:
+    """Files in folders keep their place, and the manifest comes along."""
+    fetched = store.fetch(store.open(published.uri, DatasetManifest), tmp_path / "fetched")
+    assert (fetched / "one.csv").read_text() == "one"
+    assert (fetched / "deep/two.csv").read_text() == "two"
+    assert (fetched / MANIFEST).is_file()
+    assert store.read(published, "deep/two.csv") == b"two"
+
+
+def test_its_address_is_its_content(
+    store: ArtifactStore, published: Artifact[DatasetManifest], folder: Path
+) -> None:
+    """Kind, name and digest; the same content of another run is the same artefact."""
+    assert published.uri == f"{store.root}/dataset/cells/{published.digest[:24]}"
+    again = store.publish(folder, dataset("second", images=2))
+    assert again.uri == published.uri
+    assert again.manifest.run_id == "first"
+
+
+def test_another_content_has_another_address(
+    store: ArtifactStore, published: Artifact[DatasetManifest], folder: Path
+) -> None:
+    """Files and what is said of them both count."""
+    assert store.publish(folder, dataset(images=3)).uri != published.uri
+    (folder / "one.csv").write_text("other")
+    assert store.publish(folder, dataset(images=2)).uri != published.uri
+
+
+def test_without_a_manifest_it_does_not_exist(
+    store: ArtifactStore, published: Artifact[DatasetManifest]
+) -> None:
+    """Files of an interrupted publication are nothing to anybody."""
+    (Path(published.uri) / MANIFEST).unlink()
+    with pytest.raises(ArtifactError, match="no manifest"):
+        store.open(published.uri, DatasetManifest)
+
+
+def test_an_interrupted_publication_is_finished_by_the_next(
+    store: ArtifactStore, published: Artifact[DatasetManifest], folder: Path
+) -> None:
+    """What was half uploaded is uploaded again."""
+    (Path(published.uri) / MANIFEST).unlink()
+    (Path(published.uri) / "one.csv").write_text("torn")
+    again = store.publish(folder, dataset("second", images=2))
+    assert again.uri == published.uri
+    assert store.read(again, "one.csv") == b"one"
+
+
+def test_a_changed_file_is_refused(
+    store: ArtifactStore, published: Artifact[DatasetManifest], tmp_path: Path
+) -> None:
+    """Reading and fetching both verify, and name the file."""
+    (Path(published.uri) / "one.csv").write_text("changed")
+    with pytest.raises(ArtifactError, match="one.csv does not match its manifest"):
+        store.read(published, "one.csv")
+    with pytest.raises(ArtifactError, match="one.csv does not match its manifest"):
+        store.fetch(published, tmp_path / "fetched")
+
+
+def test_a_changed_manifest_is_refused(
+    store: ArtifactStore, published: Artifact[DatasetManifest]
+) -> None:
+    """Nobody can put another hash beside another file: the address would not fit."""
+    path = Path(published.uri) / MANIFEST
+    path.write_text(path.read_text().replace('"images": 2', '"images": 3'))
+    with pytest.raises(ArtifactError, match="manifest was changed"):
+        store.open(published.uri, DatasetManifest)
+
+
+def test_an_artefact_of_another_kind_is_refused(
+    store: ArtifactStore, published: Artifact[DatasetManifest]
+) -> None:
+    """A URI handed to the wrong step says so."""
+    with pytest.raises(ArtifactError, match="BentoManifest"):
+        store.open(published.uri, BentoManifest)
+
+
+def test_a_file_nobody_published_is_refused(
+    store: ArtifactStore, published: Artifact[DatasetManifest]
+) -> None:
+    """The error names the files there are."""
+    with pytest.raises(ArtifactError, match="no file three.csv.*one.csv"):
+        store.read(published, "three.csv")

@@ -1,0 +1,149 @@
+"""What a local folder promises in place of S3."""
+
+import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.adapters.storage import LocalStore, UriStore, split_s3
+from pipeline.errors import ArtifactError, ConflictError
+from pipeline.settings import Settings
+
+
+def test_what_is_written_is_read_with_its_etag(tmp_path: Path) -> None:
+    """Write, read, tagged read and stat tell one story, and the ETag is S3's: the MD5."""
+    store, uri = LocalStore(), str(tmp_path / "deep/er/object")
+    etag = store.write(uri, b"content")
+    info = store.stat(uri)
+    assert etag == f'"{hashlib.md5(b"content", usedforsecurity=False).hexdigest()}"'
+    assert store.read(uri) == b"content"
+    assert store.read_tagged(uri) == (b"content", etag)
+    assert info is not None
+    assert (info.uri, info.size, info.etag) == (uri, 7, etag)
+
+
+def test_what_is_not_there_is_none_or_an_error(tmp_path: Path) -> None:
+    """Asking whether is answered with None, asking for it is refused."""
+    store, uri = LocalStore(), str(tmp_path / "absent")
+    assert store.read_tagged(uri) is None
+    assert store.stat(uri) is None
+    assert list(store.list(f"{uri}/")) == []
+    with pytest.raises(ArtifactError, match="absent"):
+        store.read(uri)
+    with pytest.raises(ArtifactError, match="absent"):
+        store.download(uri, tmp_path / "copy")
+
+
+def test_if_absent_writes_once(tmp_path: Path) -> None:
+    """The second writer is told, and the first content stays."""
+    store, uri = LocalStore(), str(tmp_path / "object")
+    store.write(uri, b"first", if_absent=True)
+    with pytest.raises(ConflictError):
+        store.write(uri, b"second", if_absent=True)
+    assert store.read(uri) == b"first"
+
+
+def test_if_match_writes_only_over_what_was_seen(tmp_path: Path) -> None:
+    """Neither a changed nor a missing object is overwritten."""
+    store, uri = LocalStore(), str(tmp_path / "object")
+    with pytest.raises(ConflictError):
+        store.write(uri, b"new", if_match='"0"')
+    seen = store.write(uri, b"one")
+    store.write(uri, b"two", if_match=seen)
+    with pytest.raises(ConflictError):
+        store.write(uri, b"three", if_match=seen)
+    assert store.read(uri) == b"two"
+
+
+def test_upload_and_download_copy_whole_files(tmp_path: Path) -> None:
+    """A round trip into folders that do not exist yet."""
+    store, source, uri = LocalStore(), tmp_path / "source", str(tmp_path / "store/a/object")
+    source.write_bytes(b"content" * 1000)
+    store.upload(source, uri)
+    store.download(uri, tmp_path / "b/copy")
+    assert (tmp_path / "b/copy").read_bytes() == source.read_bytes()
+
+
+def test_a_listing_is_what_starts_with_the_prefix(tmp_path: Path) -> None:
+    """As in S3 a final slash counts, the order is that of the URI, and locks are not objects."""
+    store = LocalStore()
+    for name in ("ab/1", "a/2", "a/1", "a-b/1", "a/deep/3"):
+        store.write(str(tmp_path / name), b"")
+
+    def listed(prefix: str) -> list[str]:
+        found = store.list(f"{tmp_path}/{prefix}")
+        return [info.uri.removeprefix(f"{tmp_path}/") for info in found]
+
+    assert listed("a/") == ["a/1", "a/2", "a/deep/3"]
+    assert listed("a") == ["a-b/1", "a/1", "a/2", "a/deep/3", "ab/1"]
+    assert listed("a/d") == ["a/deep/3"]
+    assert listed("b/") == []
+    assert listed("a-/") == []
+
+
+def test_of_eight_writers_at_once_one_wins(tmp_path: Path) -> None:
+    """Compare-and-set holds between threads, each with a descriptor of its own."""
+    store, uri = LocalStore(), str(tmp_path / "object")
+    start = threading.Barrier(8)
+
+    def attempt(number: int) -> bool:
+        start.wait()
+        try:
+            store.write(uri, b"%d" % number, if_match=seen)
+        except ConflictError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(20):
+            seen = store.write(uri, b"seen")
+            won = list(pool.map(attempt, range(8)))
+            assert sum(won) == 1
+            assert store.read(uri) == b"%d" % won.index(True)
+
+
+def test_a_torn_write_is_never_visible(tmp_path: Path) -> None:
+    """Whoever reads meanwhile sees an old or a new content, whole, and no part of one."""
+    store, uri = LocalStore(), str(tmp_path / "object")
+    contents = {bytes([n]) * 300_000 for n in range(4)}
+    store.write(uri, bytes([0]) * 300_000)
+    done = threading.Event()
+    seen: set[bytes] = set()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.add(store.read(uri))
+            assert len(list(store.list(f"{tmp_path}/"))) == 1
+
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(read)
+        for _ in range(25):
+            for content in contents:
+                store.write(uri, content)
+        done.set()
+        reader.result()
+    assert seen <= contents
+
+
+def test_a_uri_names_its_store(tmp_path: Path) -> None:
+    """A path and a file:// URI are one place, and neither needs S3."""
+    store = UriStore(Settings())
+    store.write(f"file://{tmp_path}/object", b"content")
+    assert store.read(f"{tmp_path}/object") == b"content"
+
+
+@given(bucket=st.from_regex(r"[a-z]{3,8}", fullmatch=True), key=st.text(min_size=1))
+def test_an_s3_uri_is_bucket_and_key(bucket: str, key: str) -> None:
+    """Whatever a key holds, `?` and `#` too, is the key."""
+    assert split_s3(f"s3://{bucket}/{key}") == (bucket, key)
+
+
+@pytest.mark.parametrize("uri", ["/tmp/object", "http://bucket/key", "s3:///key"])  # noqa: S108
+def test_what_is_no_s3_uri_is_refused(uri: str) -> None:
+    """The error shows what was expected and what came."""
+    with pytest.raises(ArtifactError, match="s3://bucket/key"):
+        split_s3(uri)

@@ -1,0 +1,114 @@
+"""Every line reaches the store once its segment is closed, whatever dies in between."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bento_service import prediction_log
+from bento_service.prediction_log import PredictionLog
+from pipeline.adapters.storage import LocalStore
+from pipeline.contract.image_stats import ImageStats
+from pipeline.contract.prediction_log import PredictionRecord
+from pipeline.errors import UnreachableError
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def record(number: int, when: datetime = NOON) -> PredictionRecord:
+    numbers = dict.fromkeys(ImageStats.model_fields, 0)
+    return PredictionRecord(
+        request_id=f"r{number}", time=when, tag="blood_cells:0", route="/classify", label="A",
+        decision="accept", probabilities={"A": 1.0}, cell_found=True,
+        stats=ImageStats.model_validate(numbers), embedding=(0.0,),
+    )  # fmt: skip
+
+
+def make(tmp_path: Path, store: LocalStore | None = None, seconds: float = 60) -> PredictionLog:
+    return PredictionLog(
+        tmp_path / "home", store or LocalStore(), str(tmp_path / "store/logs"), "blood_cells",
+        segment_seconds=seconds,
+    )  # fmt: skip
+
+
+def uploaded(tmp_path: Path) -> list[str]:
+    """Request ids in the store, in order of their segments."""
+    return [
+        json.loads(line)["request_id"]
+        for path in sorted((tmp_path / "store").rglob("*.jsonl"))
+        for line in path.read_text().splitlines()
+    ]
+
+
+class FlakyStore(LocalStore):
+    """A store that is down until it is mended."""
+
+    down = True
+
+    def upload(self, path: Path, uri: str) -> None:
+        """Copy the file, or fail."""
+        if self.down:
+            raise UnreachableError("S3 does not answer")
+        super().upload(path, uri)
+
+
+def test_an_open_segment_stays_here_and_a_closed_one_moves(tmp_path: Path) -> None:
+    """Closing uploads to logs/<name>/<date>/<worker>-<seq>.jsonl and removes the local copy."""
+    log = make(tmp_path)
+    log.append(record(1))
+    log.tend()
+    assert uploaded(tmp_path) == []
+    log.close()
+    address = tmp_path / f"store/logs/blood_cells/2026-11-22/{log.worker}-000001.jsonl"
+    assert address.is_file()
+    assert not list((tmp_path / "home").rglob("*.jsonl*"))
+
+
+def test_age_lines_and_midnight_close_a_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each segment belongs to one date and has a bounded age and length."""
+    monkeypatch.setattr(prediction_log, "SEGMENT_LINES", 2)
+    log = make(tmp_path)
+    for number in range(5):
+        log.append(record(number))
+    log.append(record(5, NOON + timedelta(days=1)))
+    log.tend()
+    assert uploaded(tmp_path) == ["r0", "r1", "r2", "r3", "r4"]
+    log.close()
+    assert (tmp_path / f"store/logs/blood_cells/2026-11-23/{log.worker}-000004.jsonl").is_file()
+    aged = make(tmp_path, seconds=0)
+    aged.append(record(6))
+    aged.tend()
+    assert "r6" in uploaded(tmp_path)
+
+
+def test_a_store_that_is_down_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A segment that could not be uploaded is tried again later."""
+    store = FlakyStore()
+    log = make(tmp_path, store, seconds=0)
+    log.append(record(1))
+    log.tend()
+    assert uploaded(tmp_path) == []
+    store.down = False
+    monkeypatch.setattr(log, "_retry_at", 0.0)
+    log.tend()
+    assert uploaded(tmp_path) == ["r1"]
+
+
+def test_a_dead_workers_segments_are_uploaded_without_the_torn_line(tmp_path: Path) -> None:
+    """The next start brings home what a killed process left, and removes its folder."""
+    dead = make(tmp_path)
+    dead.append(record(1))
+    assert dead._segment is not None
+    dead._segment.write(b'{"request_id": "torn')
+    alive = make(tmp_path)
+    alive.tend()
+    assert uploaded(tmp_path) == []  # its lock is held: it might still be alive
+    dead._lock.close()
+    alive.tend()
+    assert uploaded(tmp_path) == ["r1"]
+    assert [path.name for path in (tmp_path / "home").iterdir()] == [alive.worker]

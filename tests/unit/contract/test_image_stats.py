@@ -1,0 +1,69 @@
+"""What is measured of a photograph."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.contract.image_stats import STATISTICS, ImageStats, image_stats
+from pipeline.contract.preprocessing import Pixels, prepare
+from pipeline.contract.spec import ModelContract
+
+CONTRACT = ModelContract(name="cells", classes=("ROUND", "LOBED"))
+
+
+def measured(image: Pixels) -> ImageStats:
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, "PNG")
+    return image_stats(prepare(out.getvalue(), CONTRACT))
+
+
+def photograph(cell_image: Callable[..., bytes]) -> Pixels:
+    return prepare(cell_image(0), CONTRACT).image
+
+
+def test_a_plain_image_has_its_colour_and_no_contrast() -> None:
+    """The units are those of the pixels, 0 to 255."""
+    stats = measured(np.full((48, 64, 3), (200, 150, 100), np.uint8))
+    assert (stats.red, stats.green, stats.blue) == (200, 150, 100)
+    assert (stats.cell_red, stats.cell_green, stats.cell_blue) == (200, 150, 100)
+    assert (stats.width, stats.height) == (64, 48)
+    assert stats.contrast == stats.sharpness == stats.wedge_share == 0
+
+
+def test_black_wedges_change_nothing_but_their_share(cell_image: Callable[..., bytes]) -> None:
+    """An augmented copy is not drift: its black corners are left out of every drift statistic."""
+    clean = photograph(cell_image)
+    wedged = clean.copy()
+    for row in range(60):
+        wedged[row, : 60 - row] = 0
+    before, after = measured(clean), measured(wedged)
+    assert after.wedge_share == pytest.approx(60 * 61 / 2 / (320 * 240), abs=1e-4)
+    for name in STATISTICS:
+        assert getattr(after, name) == pytest.approx(getattr(before, name), rel=0.05), name
+
+
+def test_blur_lowers_sharpness(cell_image: Callable[..., bytes]) -> None:
+    """A microscope out of focus shows in one number."""
+    image = photograph(cell_image)
+    blurred = np.asarray(Image.fromarray(image).reduce(4).resize((320, 240)))
+    assert measured(blurred).sharpness < measured(image).sharpness / 2
+
+
+def test_another_stain_shows_in_the_cells_colour(cell_image: Callable[..., bytes]) -> None:
+    """A shift of the blue channel is seen in image and cell alike."""
+    image = photograph(cell_image)
+    shifted = image.copy()
+    shifted[..., 2] = np.clip(image[..., 2].astype(int) - 20, 0, 255)
+    before, after = measured(image), measured(shifted)
+    assert before.blue - after.blue == pytest.approx(20, abs=0.5)
+    assert before.cell_blue - after.cell_blue == pytest.approx(20, abs=3)
+
+
+def test_an_all_black_image_is_measured() -> None:
+    """A camera that sends black gives numbers, not an error."""
+    stats = measured(np.zeros((40, 40, 3), np.uint8))
+    assert stats.wedge_share == 1
+    assert all(np.isfinite(getattr(stats, name)) for name in STATISTICS)

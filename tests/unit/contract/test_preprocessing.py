@@ -1,0 +1,176 @@
+"""The way from bytes to the network's pixels."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import ExifTags, Image
+
+from pipeline.contract.preprocessing import CellBox, Pixels, crop, decode, locate, prepare
+from pipeline.contract.spec import ModelContract
+from pipeline.errors import InvalidInputError
+
+CONTRACT = ModelContract(name="cells", classes=("ROUND", "LOBED"))
+NOISE = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def turned(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    exif[ExifTags.Base.ImageDescription] = "a description"
+    return encoded(Image.fromarray(NOISE), exif=exif)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [
+        (1, NOISE),
+        (2, NOISE[:, ::-1]),
+        (3, NOISE[::-1, ::-1]),
+        (4, NOISE[::-1]),
+        (5, NOISE.transpose(1, 0, 2)),
+        (6, np.rot90(NOISE, -1)),
+        (7, np.rot90(NOISE, 2).transpose(1, 0, 2)),
+        (8, np.rot90(NOISE)),
+    ],
+)
+def test_a_turned_photograph_is_decoded_upright(orientation: int, upright: Pixels) -> None:
+    """A camera held sideways must not show the network another cell."""
+    np.testing.assert_array_equal(decode(turned(orientation)), upright)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "RGB"])
+def test_every_opaque_mode_becomes_rgb(mode: str) -> None:
+    """The network sees three channels, whatever a scanner wrote."""
+    kind = "JPEG" if mode == "CMYK" else "PNG"
+    assert decode(encoded(Image.fromarray(NOISE).convert(mode), kind)).shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparent_parts_are_paper(mode: str) -> None:
+    """A scan cut out of its background stands on white."""
+    assert (decode(encoded(Image.new(mode, (8, 8)))) == 255).all()
+
+
+def test_sixteen_bits_keep_their_shades() -> None:
+    """A 16-bit grey image spans the same range after it, in place of being cut off."""
+    wide = np.linspace(0, 65535, 64 * 4).astype(np.uint16).reshape(4, 64)
+    grey = decode(encoded(Image.fromarray(wide)))[..., 0]
+    assert grey.min() == 0
+    assert grey.max() == 255
+    assert len(np.unique(grey)) > 200
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"GIF89a",
+        encoded(Image.fromarray(NOISE), "GIF"),
+        encoded(Image.fromarray(NOISE), "BMP"),
+        encoded(Image.fromarray(NOISE), "TIFF"),
+        encoded(Image.fromarray(NOISE), "JPEG")[:-200],
+        encoded(Image.fromarray(NOISE))[:-200],
+    ],
+    ids=["nothing", "stub", "gif", "bmp", "tiff", "cut jpeg", "cut png"],
+)
+def test_what_is_no_whole_jpeg_or_png_is_refused(data: bytes) -> None:
+    """The caller learns what was expected; no other decoder of Pillow is ever reached."""
+    with pytest.raises(InvalidInputError, match="JPEG or PNG") as refused:
+        decode(data)
+    assert "0x" not in str(refused.value)
+
+
+def test_the_size_is_checked_before_the_pixels_are_unpacked() -> None:
+    """A small file that promises many pixels costs nothing but its header."""
+    header = encoded(Image.new("1", (8000, 8000)))[:200]
+    with pytest.raises(InvalidInputError, match="too large.*8000x8000"):
+        decode(header)
+
+
+def test_damaged_exif_costs_no_photograph() -> None:
+    """The turn is still read where another entry claims a type that its content is not."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    exif[ExifTags.Base.ImageDescription] = "a description"
+    whole = encoded(Image.fromarray(NOISE), "JPEG", exif=exif)
+    text, fraction = b"\x01\x0e\x00\x02", b"\x01\x0e\x00\x0b"
+    assert whole.count(text) == 1
+    np.testing.assert_array_equal(decode(whole.replace(text, fraction)), decode(whole))
+
+
+DAMAGE = st.lists(st.tuples(st.integers(0, 159), st.integers(0, 255)), min_size=1, max_size=6)
+
+
+@settings(max_examples=400, deadline=None)
+@given(which=st.sampled_from(["PNG", "JPEG"]), damage=DAMAGE)
+def test_damaged_bytes_are_decoded_or_refused(which: str, damage: list[tuple[int, int]]) -> None:
+    """A client's broken file, its EXIF included, is never an error of ours."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.ImageDescription] = "a description"
+    data = bytearray(encoded(Image.fromarray(NOISE), which, exif=exif))
+    for place, value in damage:
+        data[place] = value
+    try:
+        assert decode(bytes(data)).shape[2] == 3
+    except InvalidInputError as refused:
+        assert refused.expected
+
+
+def test_the_cell_is_found_where_it_is(cell_image: Callable[..., bytes]) -> None:
+    """The square follows the nucleus, off the centre too."""
+    middle, aside = (prepare(cell_image(0, shift=shift), CONTRACT) for shift in (0, 70))
+    assert middle.cell_found
+    assert aside.cell_found
+    assert abs(middle.box.left + middle.box.side / 2 - 162) < 8
+    assert abs(middle.box.top + middle.box.side / 2 - 117) < 8
+    assert abs(aside.box.left - middle.box.left - 70) <= 4
+    difference = np.abs(middle.crop.astype(int) - aside.crop).mean()
+    assert difference < 6
+
+
+def test_a_larger_margin_gives_a_larger_square(cell_image: Callable[..., bytes]) -> None:
+    """The margin is the side over the nucleus."""
+    image = decode(cell_image(0))
+    narrow, wide = locate(image, 1.0), locate(image, 3.0)
+    assert narrow is not None
+    assert wide is not None
+    assert wide.side == pytest.approx(3 * narrow.side, abs=3)
+
+
+@pytest.mark.parametrize("grey", [0, 128, 255])
+def test_an_image_without_stain_is_taken_whole(grey: int) -> None:
+    """Nothing found is said, and the network still gets a picture."""
+    prepared = prepare(encoded(Image.new("RGB", (100, 60), (grey,) * 3)), CONTRACT)
+    assert not prepared.cell_found
+    assert prepared.box == CellBox(left=0, top=-20, side=100)
+    assert (prepared.crop == grey).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (30_000, 8)])
+def test_any_shape_gives_the_networks_square(size: tuple[int, int]) -> None:
+    """Long and narrow images cost no more memory than others."""
+    prepared = prepare(encoded(Image.new("RGB", size, (90, 40, 140))), CONTRACT)
+    assert prepared.crop.shape == (128, 128, 3)
+    assert prepared.crop.dtype == np.uint8
+
+
+@given(left=st.integers(-80, 80), top=st.integers(-80, 80), side=st.integers(24, 200))
+def test_a_square_over_the_border_repeats_edge_pixels(left: int, top: int, side: int) -> None:
+    """No invented black enters the crop: every pixel is one of the image's own shades."""
+    image = np.full((40, 60, 3), 200, np.uint8)
+    image[:, 30:] = 100
+    cut = crop(image, CellBox(left=left, top=top, side=side), 32)
+    assert cut.shape == (32, 32, 3)
+    assert cut.min() >= 100
+    assert cut.max() <= 200

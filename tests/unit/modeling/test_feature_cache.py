@@ -1,0 +1,119 @@
+"""Activations are kept by content and paid for once."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.storage import LocalStore
+from pipeline.artifacts import Artifact, WeightsManifest
+from pipeline.contract.spec import ModelContract
+from pipeline.errors import ArtifactError
+from pipeline.modeling.feature_cache import (
+    Activations,
+    cache_key,
+    cached_images,
+    load_activations,
+    write_pack,
+)
+from pipeline.run import RunContext
+
+RUN = RunContext.now("test", "test")
+CONTRACT = ModelContract(name="cells", classes=("ROUND", "LOBED"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    """An empty local store."""
+    return ArtifactStore(LocalStore(), str(tmp_path))
+
+
+def weights(source: str = "pypi") -> Artifact[WeightsManifest]:
+    manifest = WeightsManifest(
+        name="vgg16",
+        source=source,
+        normalization="torch",
+        run_id="test",
+        code_version="test",
+        created_at=datetime(2026, 11, 1, tzinfo=UTC),
+    )
+    return Artifact("weights", manifest)
+
+
+def values(*numbers: int) -> Activations:
+    return np.stack([np.full((2, 2, 3), number, np.float16) for number in numbers])
+
+
+def test_the_key_is_everything_that_activations_depend_on() -> None:
+    """Another crop, size, preprocessing, backbone or boundary is another cache."""
+    changed = (
+        (CONTRACT.model_copy(update={"input_size": 96}), weights(), "block5_pool"),
+        (CONTRACT.model_copy(update={"crop_margin": 3.0}), weights(), "block5_pool"),
+        (CONTRACT.model_copy(update={"preprocessing_version": "0"}), weights(), "block5_pool"),
+        (CONTRACT, weights("keras"), "block5_pool"),
+        (CONTRACT, weights(), "block4_pool"),
+    )
+    keys = {cache_key(*one) for one in ((CONTRACT, weights(), "block5_pool"), *changed)}
+    assert len(keys) == 1 + len(changed)
+
+
+def test_the_key_ignores_what_activations_do_not_depend_on() -> None:
+    """Names, classes and thresholds share one cache: the demo pays for nobody twice."""
+    other = ModelContract(name="demo", classes=("A", "B", "C"), accept_confidence=0.9)
+    assert cache_key(CONTRACT, weights(), "x") == cache_key(other, weights(), "x")
+
+
+def test_activations_come_in_the_order_asked_for(store: ArtifactStore) -> None:
+    """From as many packs as hold them, bit for bit."""
+    packs = [
+        write_pack(store, RUN, "key", ["a", "b"], values(1, 2)),
+        write_pack(store, RUN, "key", ["c"], values(3)),
+    ]
+    loaded = load_activations(store, packs, ["c", "a"])
+    assert loaded.dtype == np.float16
+    np.testing.assert_array_equal(loaded, values(3, 1))
+
+
+def test_an_image_asked_for_twice_is_there_twice(store: ArtifactStore) -> None:
+    """One image under two labels must not leave a row of whatever was in memory."""
+    pack = write_pack(store, RUN, "key", ["a", "b"], values(1, 2))
+    np.testing.assert_array_equal(load_activations(store, [pack], ["a", "b", "a"]), values(1, 2, 1))
+
+
+def test_packs_that_overlap_count_once(store: ArtifactStore) -> None:
+    """Two workers that computed the same image meanwhile do no harm."""
+    packs = [
+        write_pack(store, RUN, "key", ["a", "b"], values(1, 2)),
+        write_pack(store, RUN, "key", ["b", "c"], values(2, 3)),
+    ]
+    np.testing.assert_array_equal(load_activations(store, packs, ["a", "b", "c"]), values(1, 2, 3))
+
+
+def test_a_missing_image_is_named_as_missing(store: ArtifactStore) -> None:
+    """Training never starts on rows that nobody computed."""
+    pack = write_pack(store, RUN, "key", ["a"], values(1))
+    with pytest.raises(KeyError, match="1 of 2 images"):
+        load_activations(store, [pack], ["a", "b"])
+    with pytest.raises(KeyError, match="1 of 1 images"):
+        load_activations(store, [], ["a"])
+
+
+def test_the_cache_lists_what_it_holds_under_its_key(store: ArtifactStore) -> None:
+    """Nothing of another boundary, and nothing that was not closed by its manifest."""
+    first = write_pack(store, RUN, "key", ["a", "b"], values(1, 2))
+    write_pack(store, RUN, "key2", ["c"], values(3))
+    torn = write_pack(store, RUN, "key", ["d"], values(4))
+    (Path(torn) / "manifest.json").unlink()
+    assert cached_images(store, "key") == {"a": first, "b": first}
+    assert cached_images(store, "ke") == {}
+
+
+def test_a_changed_pack_is_refused(store: ArtifactStore) -> None:
+    """A flipped byte in the cache never reaches a training."""
+    pack = write_pack(store, RUN, "key", ["a"], values(1))
+    path = Path(pack) / "activations.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+    with pytest.raises(ArtifactError, match="activations.npy does not match"):
+        load_activations(store, [pack], ["a"])

@@ -1,0 +1,159 @@
+"""The backbone's weights: brought once, checked, stored plain."""
+
+import io
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.storage import LocalStore
+from pipeline.errors import ArtifactError, InvalidInputError
+from pipeline.modeling import weights
+from pipeline.modeling.weights import LAYERS, Arrays, ensure_weights, read_weights
+from pipeline.run import RunContext
+
+RUN = RunContext.now("test", "test")
+WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    """An empty local store."""
+    return ArtifactStore(LocalStore(), str(tmp_path / "store"))
+
+
+@pytest.fixture(scope="module")
+def arrays() -> Arrays:
+    """Arrays with VGG16's names and shapes."""
+    made: Arrays = {}
+    depth = 3
+    for layer, width in zip(LAYERS, WIDTHS, strict=True):
+        made[f"{layer}/kernel"] = np.zeros((3, 3, depth, width), np.float32)
+        made[f"{layer}/bias"] = np.full(width, depth, np.float32)
+        depth = width
+    return made
+
+
+@pytest.fixture
+def write_npz(tmp_path: Path) -> Callable[[Arrays], str]:
+    """Write arrays as an `.npz` and return its path."""
+
+    def write(held: Arrays) -> str:
+        path = tmp_path / "vgg16.npz"
+        np.savez(path, allow_pickle=False, **held)
+        return str(path)
+
+    return write
+
+
+def as_pickle(arrays: Arrays) -> bytes:
+    """The layout of the published checkpoint."""
+    layers = {
+        f"Conv_{index}": {part: arrays[f"{layer}/{part}"] for part in ("kernel", "bias")}
+        for index, layer in enumerate(LAYERS)
+    }
+    return pickle.dumps({"VGG16_0": layers})
+
+
+def test_weights_come_back_as_they_were_given(
+    store: ArtifactStore, arrays: Arrays, write_npz: Callable[[Arrays], str]
+) -> None:
+    """The stored `.npz` holds the same arrays, and its manifest counts them."""
+    artifact = ensure_weights(write_npz(arrays), store=store, run=RUN)
+    assert artifact.manifest.counts == {"parameters": weights.PARAMETERS}
+    stored = read_weights(store.read(artifact, "weights.npz"))
+    assert stored.keys() == arrays.keys()
+    assert all((stored[name] == arrays[name]).all() for name in arrays)
+
+
+def test_a_source_is_asked_once(
+    store: ArtifactStore, arrays: Arrays, write_npz: Callable[[Arrays], str]
+) -> None:
+    """A closed network needs the source for the first run only."""
+    source = write_npz(arrays)
+    first = ensure_weights(source, store=store, run=RUN)
+    Path(source).unlink()
+    assert ensure_weights(source, store=store, run=RUN).uri == first.uri
+
+
+def test_the_checkpoint_is_read_as_arrays(arrays: Arrays) -> None:
+    """Convolution n of the pickle is layer n of VGG16."""
+    read = weights._from_pickle(as_pickle(arrays))
+    assert all((read[name] == arrays[name]).all() for name in arrays)
+
+
+class Evil:
+    """A pickle of this calls print."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return print, ("unpickled",)
+
+
+def named(module: str, name: str) -> bytes:
+    """A pickle that asks for one global."""
+    return f"c{module}\n{name}\n.".encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pickle.dumps(Evil()),
+        named("os", "system"),
+        named("builtins", "eval"),
+        named("numpy", "load"),
+        named("numpy.lib.npyio", "DataSource"),
+    ],
+    ids=["print", "os.system", "eval", "numpy.load", "DataSource"],
+)
+def test_the_unpickler_admits_arrays_and_nothing_else(
+    data: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is not an array is refused before it is looked up, let alone called."""
+    with pytest.raises(ArtifactError, match="more than arrays"):
+        weights._from_pickle(data)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_checkpoint_of_objects_is_refused() -> None:
+    """An array of Python objects is a pickle within the pickle."""
+    smuggled = pickle.dumps(np.array([Evil()], dtype=object))
+    with pytest.raises(ArtifactError, match="more than arrays"):
+        weights._from_pickle(smuggled)
+
+
+def test_arrays_of_another_network_are_refused(
+    store: ArtifactStore, arrays: Arrays, write_npz: Callable[[Arrays], str]
+) -> None:
+    """A missing layer or another size stops before anything is stored."""
+    lacking = {name: array for name, array in arrays.items() if name != "block1_conv1/bias"}
+    smaller = arrays | {"block1_conv1/bias": np.zeros(32, np.float32)}
+    for wrong in (lacking, smaller, {}):
+        with pytest.raises(ArtifactError, match="not VGG16's convolutions.*26 arrays"):
+            ensure_weights(write_npz(wrong), store=store, run=RUN)
+    assert list(store.objects.list(f"{store.root}/")) == []
+
+
+def objects_npz() -> bytes:
+    out = io.BytesIO()
+    np.savez(out, allow_pickle=True, kernel=np.array([{}], dtype=object))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"<html>not found</html>", objects_npz(), objects_npz()[:-40]]
+)
+def test_a_file_that_holds_no_plain_arrays_is_refused(data: bytes) -> None:
+    """A login page saved as weights, a pickle inside an `.npz`, a torn download."""
+    with pytest.raises(ArtifactError, match="plain arrays"):
+        read_weights(data)
+
+
+@pytest.mark.parametrize("source", ["", "imagenet", "/models/vgg16.h5"])
+def test_an_unknown_source_is_refused(store: ArtifactStore, source: str) -> None:
+    """WEIGHTS_URI is named, with what it may be."""
+    with pytest.raises(InvalidInputError, match="WEIGHTS_URI.*pypi, keras"):
+        ensure_weights(source, store=store, run=RUN)

@@ -1,0 +1,75 @@
+"""Archives and a local store for the tests of the data steps."""
+
+import io
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.storage import LocalStore
+from pipeline.config import RunConfig, ValidateConfig
+from pipeline.contract.spec import ModelContract
+from pipeline.run import RunContext
+
+WriteZip = Callable[[str, Mapping[str, bytes]], str]
+
+
+def picture(seed: int, side: int = 48) -> bytes:
+    """A PNG of noise that no other seed gives."""
+    noise = np.random.default_rng(seed).integers(0, 255, (side, side, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def draw() -> Callable[..., bytes]:
+    """`picture`: PNG bytes of noise by seed and side."""
+    return picture
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    """An empty local artefact store."""
+    return ArtifactStore(LocalStore(), str(tmp_path / "store"))
+
+
+@pytest.fixture
+def run() -> RunContext:
+    """A run of this test."""
+    return RunContext.now("test", "test")
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    """Two classes, of which one image each is enough."""
+    return RunConfig(
+        contract=ModelContract(name="cells", classes=("ROUND", "LOBED")),
+        validation=ValidateConfig(min_images_per_class=1),
+    )
+
+
+@pytest.fixture
+def write_zip(tmp_path: Path) -> WriteZip:
+    """Write a zip of these members below the test's folder and return its path."""
+
+    def write(name: str, members: Mapping[str, bytes]) -> str:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member, data in members.items():
+                archive.writestr(member, data)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def small_archive(write_zip: WriteZip) -> str:
+    """Eight images of each class, at different depths."""
+    members = {f"top/ROUND/{n}.png": picture(n) for n in range(8)}
+    return write_zip("small.zip", members | {f"LOBED/{n}.png": picture(100 + n) for n in range(8)})
