@@ -30,6 +30,11 @@ RunId = Annotated[str, typer.Option(help="Name of the run in manifests.")]
 BLOOD_CELLS = "configs/blood_cells.yaml"
 
 
+def _quiet() -> None:
+    """Leave the terminal to a command that shows its own progress."""
+    logging.getLogger("pipeline").setLevel(logging.WARNING)
+
+
 def _run_id(given: str) -> str:
     return given or f"cli-{uuid.uuid4().hex[:8]}"
 
@@ -43,6 +48,7 @@ def up() -> None:
     """Start the embedded stack."""
     from pipeline.embedded import stack
 
+    _quiet()
     stack.up(load_settings(), console)
 
 
@@ -77,6 +83,7 @@ def demo(
     """The whole loop on the embedded stack, through Airflow."""
     from pipeline.demo import run_demo
 
+    _quiet()
     run_demo(console, data=Path(data) if data else None, limit=limit)
 
 
@@ -235,7 +242,10 @@ def retrain(
 
 
 @app.command()
-def predict(images: list[Path], as_json: Json = False) -> None:
+def predict(
+    images: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False)],
+    as_json: Json = False,
+) -> None:
     """Ask the service about images."""
     from pipeline.adapters.classify import classify
 
@@ -261,7 +271,7 @@ def weights(config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
 def image(config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
     """Build the container image of the served model."""
     run_id = _run_id(run_id)
-    print(entrypoints.image(config, run_id, entrypoints.build(config, run_id)))
+    print(entrypoints.build_image(config, run_id, entrypoints.build(config, run_id)))
 
 
 def main() -> None:

@@ -114,16 +114,19 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunCo
     """
     if not path.is_file():
         raise InvalidInputError("no such config", expected="configs/NAME.yaml", received=str(path))
-    values = yaml.safe_load(path.read_text()) or {}
-    for key, value in (overrides or {}).items():
-        _set(values, key.split("."), value)
     try:
+        values = yaml.safe_load(path.read_text()) or {}
+        for key, value in (overrides or {}).items():
+            _set(values, key.split("."), value)
         return RunConfig.model_validate(values)
-    except ValidationError as error:
+    except (yaml.YAMLError, ValidationError) as error:
         raise InvalidInputError(f"{path}: {error}") from error
 
 
-def _set(values: dict[str, Any], path: list[str], value: Any) -> None:
+def _set(values: Any, path: list[str], value: Any) -> None:
     for part in path[:-1]:
-        values = values.setdefault(part, {})
+        if isinstance(values, dict):
+            values = values.setdefault(part, {})
+    if not isinstance(values, dict):
+        raise InvalidInputError("an override leads nowhere", received=".".join(path))
     values[path[-1]] = value

@@ -2,8 +2,6 @@
 
 import io
 import os
-import random
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +23,7 @@ from pipeline.artifacts import Artifact, Parity, ServedManifest
 from pipeline.contract import golden
 from pipeline.contract.preprocessing import Pixels, prepare
 from pipeline.contract.spec import ModelContract
+from pipeline.embedded.ports import free_block
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ("EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE", "NEUTROPHIL")
@@ -171,7 +170,7 @@ def stage(tmp_path: Path) -> Stage:
 @contextmanager
 def _serving(folder: Path, store: Path, **variables: str) -> Iterator[str]:
     """The service as the Procfile starts it, on a free port; its URL."""
-    port = _free_port()
+    port = free_block(1)
     environment = os.environ | {
         "BENTOML_DO_NOT_TRACK": "True",
         "BENTOML_HOME": str(folder / "bentoml"),
@@ -195,15 +194,6 @@ def _serving(folder: Path, store: Path, **variables: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(30)
-
-
-def _free_port() -> int:
-    """A free port below those that the kernel lends to outgoing connections meanwhile."""
-    for port in random.sample(range(20_000, 32_000), 50):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
-    pytest.fail("no free port")
 
 
 def _wait_until_alive(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

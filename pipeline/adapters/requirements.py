@@ -72,14 +72,14 @@ def locked(extras: Iterable[str], root: Path = ROOT) -> str:
 
 
 def _entries(lock: str) -> dict[str, str]:
+    """Name to text; a package locked twice, for two Pythons, has both in one text."""
     entries: dict[str, str] = {}
     name = ""
     for line in lock.splitlines(keepends=True):
         if match := _PINNED.match(line):
             name = _normal(match[1])
-            entries[name] = ""
         if name:
-            entries[name] += line
+            entries[name] = entries.get(name, "") + line
     return entries
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import tempfile
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 
 from pipeline.adapters.bento import QUIET, baked_bundle, bentoml_command
 from pipeline.contract.golden import GOLDEN, GoldenExample, read_golden
@@ -128,14 +128,13 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the whole session: BentoML's workers are children of its arbiter."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    """Ask BentoML's arbiter to end its workers; what is still there afterwards is killed."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        for left in psutil.wait_procs(family, _STOP_SECONDS)[1]:
+            left.kill()
+    process.wait(_STOP_SECONDS)
 
 
 def _free_port() -> int:

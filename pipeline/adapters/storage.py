@@ -28,6 +28,8 @@ from pipeline.settings import Settings
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_CONNECTIONS = 32
+"""Several transfers at once, each of which may send its parts in parallel."""
 _MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
 _LOST = {"412", "409", "PreconditionFailed", "ConditionalRequestConflict"}
 
@@ -114,6 +116,7 @@ class S3Store:
                 retries={"max_attempts": 4, "mode": "standard"},
                 connect_timeout=5,
                 read_timeout=60,
+                max_pool_connections=_CONNECTIONS,
                 s3={"addressing_style": "path"} if settings.aws_endpoint_url_s3 else {},
             ),
         )

@@ -31,6 +31,7 @@ from pipeline.settings import Settings, load_settings
 CONFIG = "configs/demo.yaml"
 NAME = "demo"
 TRAINING, MONITORING = "blood_cell_training", "blood_cell_monitoring"
+DEPLOYMENT = "blood_cell_deployment"
 WINDOW = 64
 """Images in each of the two drift windows, at most."""
 _TRAINING_SECONDS, _MONITORING_SECONDS = 3600.0, 900.0
@@ -58,6 +59,7 @@ def run_demo(console: Console, *, data: Path | None, limit: int) -> None:
     uri, reused = demo_data.upload(archive, NAME, demo.store)
     console.print(f"archive: {uri}" + (" (was there already)" if reused else ""))
     cached = _cached(demo.store)
+    shipped = {run.run_id for run in demo.client.runs(DEPLOYMENT)}
     trained = _train(demo, uri, limit)
     pointer = Registry(demo.store.objects, demo.store.root, NAME).read()
     judged = _result(demo, trained, "gate")
@@ -69,6 +71,7 @@ def run_demo(console: Console, *, data: Path | None, limit: int) -> None:
     if pointer is not None:
         traffic.wait_for_model(demo.settings.service_url, pointer.tag)
         rows += _serve_and_watch(demo, trained, drawn=data is None)
+    rows += _ship(demo, shipped)
     rows += summary.url_rows(demo.settings, trained)
     console.print(summary.table(rows, time.monotonic() - start))
 
@@ -81,7 +84,7 @@ def _begin(console: Console) -> _Demo:
         stack.down(settings)
     complete = stack.up(wanted, console)
     client = AirflowClient(complete)
-    for dag_id in (TRAINING, MONITORING):
+    for dag_id in (TRAINING, MONITORING, DEPLOYMENT):
         client.wait_for_dag(dag_id, timeout=120)
         client.unpause(dag_id)
     return _Demo(complete, ArtifactStore(UriStore(complete), complete.store_uri), client, console)
@@ -147,6 +150,16 @@ def _watch(demo: _Demo, sent: traffic.Sent) -> dict[str, Any]:
     drift = demo.store.open(_result(demo, done, "detect"), DriftManifest)
     verdict: dict[str, Any] = json.loads(demo.store.read(drift, "drift.json"))
     return verdict
+
+
+def _ship(demo: _Demo, before: set[str]) -> summary.Rows:
+    """Wait until what the promotion set off has ended, so that nothing is left running."""
+    ended = [
+        follow(demo.client, run, demo.console, timeout=_MONITORING_SECONDS)
+        for run in demo.client.runs(DEPLOYMENT)
+        if run.run_id not in before
+    ]
+    return summary.deployment_rows([_result(demo, run, "image") for run in ended])
 
 
 def _stop_retrain(demo: _Demo, trained: DagRun) -> list[str]:

@@ -25,7 +25,7 @@ def follow(client: AirflowClient, run: DagRun, console: Console, *, timeout: flo
         RunFailedError: when it failed; the message ends with the failed task's last log lines.
         UnreachableError: when it has not ended in time.
     """
-    console.print(f"following {run.dag_id}: {run.url}")
+    console.print(f"following {run.dag_id}: {run.url}", soft_wrap=True)
     looks = _looks(client, run, timeout)
     end = _live(looks, run, console) if console.is_terminal else _plain(looks, console)
     if end.state != "success":

@@ -92,6 +92,11 @@ def drift_rows(windows: Mapping[str, Mapping[str, Any]], cancelled: list[str]) -
     return [*rows, ("retrain", said)]
 
 
+def deployment_rows(said: list[str]) -> Rows:
+    """What the deployment did with the promoted model."""
+    return [("deployment", line) for line in said or ["nothing new to ship"]]
+
+
 def url_rows(settings: Settings, run: DagRun) -> Rows:
     """Where to look next."""
     return [
@@ -105,7 +110,7 @@ def url_rows(settings: Settings, run: DagRun) -> Rows:
 
 def table(rows: Rows, seconds: float) -> Table:
     """The rows as a table, with the time it all took."""
-    shown = Table(title=f"make demo, {seconds:.0f} s", title_justify="left", show_header=False)
+    shown = Table(title=f"make demo: {seconds:.0f} s", title_justify="left", show_header=False)
     shown.add_column(style="bold", no_wrap=True)
     shown.add_column(overflow="fold")
     for name, value in rows:

@@ -11,7 +11,7 @@ from pipeline.entrypoints.archives import (
     mark_seen,
     new_archives,
 )
-from pipeline.entrypoints.deployment import build, image, smoke
+from pipeline.entrypoints.deployment import build, build_image, image, smoke
 from pipeline.entrypoints.job import model_name, run_configs
 from pipeline.entrypoints.promotion import (
     gate,
@@ -38,6 +38,7 @@ from pipeline.entrypoints.training import (
 
 __all__ = [
     "build",
+    "build_image",
     "evaluate",
     "evaluate_archive",
     "export",

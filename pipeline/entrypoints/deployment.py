@@ -41,7 +41,16 @@ def smoke(config: str, run_id: str, bento: str) -> str:
 
 
 def image(config: str, run_id: str, bento: str) -> str:
-    """Build the container image; says what was pushed, or would be and where."""
+    """Build and push the image where a registry is configured; else say what would be pushed."""
+    from pipeline.steps.image import ship
+
+    job = open_job(config, run_id)
+    built = job.store.open(bento, BentoManifest)
+    return ship(built, settings=job.settings, store=job.store)
+
+
+def build_image(config: str, run_id: str, bento: str) -> str:
+    """Build the image whether or not it can be pushed; says what was done."""
     from pipeline.steps.image import image as step
 
     job = open_job(config, run_id)

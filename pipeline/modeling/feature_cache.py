@@ -69,25 +69,26 @@ def load_activations(
     Raises:
         KeyError: when no pack holds an image.
     """
-    place = {image: row for row, image in enumerate(images)}
+    place = {image: row for row, image in enumerate(dict.fromkeys(images))}
     rows: Activations | None = None
-    missing = set(images)
+    missing = set(place)
     for uri in packs:
         pack = store.open(uri, PackManifest)
-        held = [(i, place[name]) for i, name in enumerate(_images(store, pack)) if name in missing]
+        names = _images(store, pack)
+        held = [(i, place[name]) for i, name in enumerate(names) if name in missing]
         if not held:
             continue
         with tempfile.TemporaryDirectory() as folder:
             store.fetch(pack, Path(folder), ["activations.npy"])
             values = np.load(Path(folder) / "activations.npy", mmap_mode="r", allow_pickle=False)
             if rows is None:
-                rows = np.empty((len(images), *values.shape[1:]), np.float16)
+                rows = np.empty((len(place), *values.shape[1:]), np.float16)
             source, target = zip(*held, strict=True)
             rows[list(target)] = values[list(source)]
-        missing -= {images[row] for row in target}
+        missing -= set(names)
     if missing or rows is None:
         raise KeyError(f"{len(missing)} of {len(images)} images have no cached activations")
-    return rows
+    return rows if len(place) == len(images) else rows[[place[image] for image in images]]
 
 
 def _images(store: ArtifactStore, pack: Artifact[PackManifest]) -> list[str]:

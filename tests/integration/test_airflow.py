@@ -1,18 +1,29 @@
 """A real Airflow that reads the real DAGs: started by files, by hand and by the form."""
 
+import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from monitoring.requests import RetrainRequests
 from pipeline.adapters.airflow import AirflowClient, DagRun
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.storage import LocalStore
+from pipeline.artifacts import EvaluationManifest
 from pipeline.embedded import airflow_home, preflight
 from pipeline.embedded.environment import of_stack
 from pipeline.embedded.foreground import on_free_ports, running
+from pipeline.embedded.parts import ROOT
 from pipeline.errors import InvalidInputError
 from pipeline.settings import Settings
+from tests.unit.monitoring.world import TAG, World
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -40,6 +51,34 @@ def airflow(settings: Settings) -> AirflowClient:
     for dag_id in (TRAINING, INGESTION, MONITORING, "blood_cell_deployment"):
         client.wait_for_dag(dag_id, 120)
     return client
+
+
+@pytest.fixture(scope="module")
+def logged(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
+    """Promotes a model named demo; the function adds fifty answers of it to the log."""
+    store, world = ArtifactStore(LocalStore(), settings.store_uri), World(seed=3)
+    folder, now = tmp_path_factory.mktemp("evaluation"), datetime.now(UTC)
+    lines = [item.model_dump_json() + "\n" for item in world.images(40, 4)]
+    (folder / "reference.jsonl").write_text("".join(lines))
+    evaluation = store.publish(
+        folder,
+        EvaluationManifest(name="demo", run_id="r", code_version="c", created_at=now, tag=TAG),
+    )
+    pointer = Pointer(
+        sequence=0, name="demo", tag=TAG, served="s", evaluation=evaluation.uri, verdict="v",
+        author="a", reason="r", time=now - timedelta(hours=1),
+    )  # fmt: skip
+    Registry(store.objects, store.root, "demo").move(pointer, None)
+
+    def answer(segment: str, shift: float) -> None:
+        now = datetime.now(UTC)
+        images = world.images(50, 1, shift=shift)
+        records = [item.record.model_copy(update={"time": now}) for item in images]
+        body = "".join(record.model_dump_json() + "\n" for record in records)
+        uri = f"{store.root}/logs/demo/{now:%Y-%m-%d}/{segment}.jsonl"
+        store.objects.write(uri, body.encode())
+
+    return answer
 
 
 def _until(found: Callable[[], object], seconds: float = 120) -> None:
@@ -78,7 +117,8 @@ def test_an_archive_starts_exactly_one_run(airflow: AirflowClient, settings: Set
     assert failed.state == "failed"
     ingest = next(t for t in airflow.tasks(TRAINING, failed.run_id) if t.task_id == "ingest")
     assert ingest.try_number == 1, "a bad archive is not tried again"
-    assert "InvalidInputError" in airflow.log(TRAINING, failed.run_id, ingest)[-1]
+    log = airflow.log(TRAINING, failed.run_id, ingest)
+    assert any(line.startswith("InvalidInputError: ") and "cells.zip" in line for line in log), log
     assert _states(airflow, failed)["promote"] == "upstream_failed"
 
 
@@ -103,6 +143,44 @@ def test_a_form_field_that_cannot_be_is_refused(airflow: AirflowClient) -> None:
         airflow.trigger(TRAINING, {"config": "../secrets.yaml"})
     with pytest.raises(InvalidInputError, match="limit"):
         airflow.trigger(TRAINING, {"limit": -1})
+
+
+def test_a_run_under_dag_test_succeeds(settings: Settings, logged: Callable[..., None]) -> None:
+    """The monitoring DAG in one process, on a quiet window: a report, and no retraining."""
+    logged("quiet", shift=0)
+    code = (
+        "import blood_cell_monitoring as dags\n"
+        "run = dags.blood_cell_monitoring().test(run_conf={'name': 'demo'})\n"
+        "states = {task.task_id: str(task.state) for task in run.get_task_instances()}\n"
+        "print(str(run.state), states['publish'], states['request_retrain'])"
+    )
+    variables = of_stack(settings, os.environ)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**variables, "PYTHONPATH": f"{variables['AIRFLOW__CORE__DAGS_FOLDER']}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1:] == ["success success skipped"], done.stdout + done.stderr
+
+
+def test_drift_starts_a_training_run_that_closes_its_request(
+    airflow: AirflowClient, settings: Settings, logged: Callable[..., None]
+) -> None:
+    """The event carries the config; with nothing to train on, the request ends as failed."""
+    logged("shifted", shift=25)
+    before = {run.run_id for run in airflow.runs(TRAINING)}
+    watched = _finished(airflow, airflow.trigger(MONITORING, {"name": "demo"}))
+    assert _states(airflow, watched)["request_retrain"] == "success"
+    _until(lambda: {run.run_id for run in airflow.runs(TRAINING)} - before)
+    asked = next(run for run in airflow.runs(TRAINING) if run.run_id not in before)
+    assert asked.run_id.startswith("asset_triggered__")
+    assert _finished(airflow, asked).state == "failed"
+    request = RetrainRequests(LocalStore(), settings.store_uri, "demo").last()
+    assert request is not None
+    assert not request.open
+    assert request.outcome.startswith(f"failed ({asked.run_id})")
 
 
 @pytest.mark.chromium

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+import psutil
 import pytest
 
 from pipeline.adapters.bento import baked_bundle
@@ -155,7 +155,11 @@ def _running(container: str, variables: dict[str, str]) -> Iterator[str]:
         _wait(process, url)
         yield url
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        # From within: buildah's own end would take the arbiter along and leave its worker behind.
+        for one in reversed(psutil.Process(process.pid).children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.terminate()
+                one.wait(30)
         process.wait(60)
 
 
@@ -166,7 +170,7 @@ def _wait(process: subprocess.Popen[bytes], url: str) -> None:
             if httpx.get(f"{url}/readyz", trust_env=False, timeout=30).status_code == 200:
                 return
         time.sleep(0.5)
-    pytest.fail(f"the image's service is not ready after {_START_SECONDS} s")
+    pytest.fail(f"the image's service is not ready; exit code {process.poll()}")
 
 
 def _call(command: list[str], variables: dict[str, str]) -> str:

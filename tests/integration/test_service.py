@@ -130,9 +130,12 @@ def test_reviews_have_reasons(served: tuple[str, Any, Path]) -> None:
     assert "no_cell_found" in [reason["code"] for reason in answer["reasons"]]
 
 
-def test_model_openapi_page_and_metrics(served: tuple[str, Any, Path]) -> None:
+def test_model_openapi_page_and_metrics(
+    served: tuple[str, Any, Path], cell_image: Callable[..., bytes]
+) -> None:
     """What a person, a client generator and Prometheus ask for."""
     url, stage, _ = served
+    httpx.post(f"{url}/classify", files={"image": ("x", cell_image(0))}).raise_for_status()
     card = httpx.get(f"{url}/model").json()
     assert card["contract"]["classes"] == list(stage.contract.classes)
     assert card["limits"]

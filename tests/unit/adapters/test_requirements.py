@@ -21,19 +21,23 @@ beta-core==2.0 ; sys_platform == 'linux' \\
 delta==4.0 \\
     --hash=sha256:dd
     # via leukoflow (pyproject.toml)
-gamma==3.0 \\
+gamma==3.0 ; python_full_version < '3.12' \\
     --hash=sha256:cc
+    # via beta-core
+gamma==3.1 ; python_full_version >= '3.12' \\
+    --hash=sha256:ce
     # via beta-core
 """
 
 
 def test_a_package_brings_what_it_was_locked_for() -> None:
-    """Dependencies of dependencies come along, strangers do not."""
+    """Dependencies of dependencies come along, for each Python, and strangers do not."""
     kept = subset(LOCK, ["Alpha"])
     assert re.findall(r"^\S+==\S+", kept, re.MULTILINE) == [
         "alpha==1.0",
         "beta-core==2.0",
         "gamma==3.0",
+        "gamma==3.1",
     ]
 
 

@@ -98,14 +98,14 @@ def test_the_size_is_checked_before_the_pixels_are_unpacked() -> None:
 
 
 def test_damaged_exif_costs_no_photograph() -> None:
-    """The turn is still read where another entry claims a type that its content is not."""
+    """The turn is still read where another entry holds what it cannot."""
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 3
     exif[ExifTags.Base.ImageDescription] = "a description"
     whole = encoded(Image.fromarray(NOISE), "JPEG", exif=exif)
-    text, fraction = b"\x01\x0e\x00\x02", b"\x01\x0e\x00\x0b"
-    assert whole.count(text) == 1
-    np.testing.assert_array_equal(decode(whole.replace(text, fraction)), decode(whole))
+    description, width = b"\x01\x0e\x00\x02", b"\x01\x00\x00\x02"  # tag, and the type of text
+    assert whole.count(description) == 1
+    np.testing.assert_array_equal(decode(whole.replace(description, width)), decode(whole))
 
 
 DAMAGE = st.lists(st.tuples(st.integers(0, 159), st.integers(0, 255)), min_size=1, max_size=6)

@@ -1,0 +1,40 @@
+"""How much each image counts in training."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.artifacts import Record
+from pipeline.steps.train import evidence_weights
+
+
+def image(label: str, group: str) -> Record:
+    return Record(sha256="", label=label, file="", archive="", group=group)
+
+
+def test_a_cell_counts_once_however_often_it_was_copied() -> None:
+    """Three copies of one cell weigh as much as the single image of another."""
+    weights = evidence_weights([image("A", "copied")] * 3 + [image("A", "single")])
+    assert weights[:3].sum() == pytest.approx(weights[3])
+
+
+def test_classes_count_alike() -> None:
+    """One cell of a rare class weighs as much as four of a common one."""
+    weights = evidence_weights([image("A", str(n)) for n in range(4)] + [image("B", "5")])
+    assert weights[:4].sum() == pytest.approx(weights[4])
+
+
+def test_a_cell_under_two_labels_is_a_cell_of_each() -> None:
+    """A disputed cell is not split between its classes by chance."""
+    weights = evidence_weights([image("A", "same"), image("B", "same")])
+    assert weights.tolist() == [1, 1]
+
+
+@given(st.lists(st.tuples(st.sampled_from("AB"), st.sampled_from("xyz")), min_size=1, max_size=30))
+def test_weights_keep_the_scale_of_the_loss(images: list[tuple[str, str]]) -> None:
+    """Their mean is 1, so that a learning rate means the same for every archive."""
+    weights = evidence_weights([image(label, group) for label, group in images])
+    assert weights.dtype == np.float32
+    assert (weights > 0).all()
+    assert weights.mean() == pytest.approx(1, rel=1e-5)

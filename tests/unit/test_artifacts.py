@@ -1,0 +1,118 @@
+"""What crosses the arrows: manifests, their digests, and tables of records."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from pipeline.artifacts import (
+    Artifact,
+    BundleManifest,
+    DatasetManifest,
+    Manifest,
+    Record,
+    canonical_json,
+    from_csv,
+    model_tag,
+    sha256_file,
+    to_csv,
+)
+from pipeline.errors import ArtifactError
+
+BUNDLE = BundleManifest(
+    name="cells",
+    run_id="one",
+    code_version="v1",
+    created_at=datetime(2026, 11, 1, tzinfo=UTC),
+    inputs={"split": "s", "weights": "w"},
+    counts={"train": 1},
+    files={"model.keras": "0" * 64},
+)
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+
+
+@pytest.mark.parametrize(
+    "circumstance",
+    [
+        {"run_id": "two"},
+        {"code_version": "v2"},
+        {"created_at": datetime(2027, 1, 1, tzinfo=UTC)},
+        {"tracking_run": "3f"},
+        {"inputs": {"weights": "w", "split": "s"}},
+    ],
+)
+def test_who_when_and_where_it_was_tracked_is_not_content(circumstance: dict[str, object]) -> None:
+    """The same content made again is the same artefact; nor does the order of inputs count."""
+    assert BUNDLE.model_copy(update=circumstance).digest() == BUNDLE.digest()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"name": "other"},
+        {"inputs": {"split": "other", "weights": "w"}},
+        {"counts": {"train": 2}},
+        {"files": {"model.keras": "1" * 64}},
+    ],
+)
+def test_everything_else_is_content(said: dict[str, object]) -> None:
+    """Another input, count or byte is another artefact."""
+    assert BUNDLE.model_copy(update=said).digest() != BUNDLE.digest()
+
+
+def test_a_kind_is_content() -> None:
+    """Two kinds never share an address."""
+    said = BUNDLE.model_dump(exclude={"kind", "tracking_run"})
+    assert DatasetManifest(**said).digest() != BUNDLE.digest()
+
+
+def test_a_digest_survives_the_file() -> None:
+    """Written and read back, a manifest still fits its address."""
+    assert BundleManifest.model_validate_json(BUNDLE.model_dump_json()).digest() == BUNDLE.digest()
+
+
+def test_a_tag_is_name_and_digest() -> None:
+    """Twelve hex digits, as callers see them."""
+    assert model_tag(Artifact("uri", BUNDLE)) == f"cells:{BUNDLE.digest()[:12]}"
+
+
+def test_a_manifest_takes_nothing_it_does_not_know() -> None:
+    """A field of a later version is an error, not a loss."""
+    said = json.loads(BUNDLE.model_dump_json()) | {"later": 1}
+    with pytest.raises(ValidationError, match="later"):
+        BundleManifest.model_validate(said)
+    with pytest.raises(ValidationError, match="kind"):
+        BundleManifest.model_validate(BUNDLE.model_dump() | {"kind": "dataset"})
+    assert issubclass(BundleManifest, Manifest)
+
+
+@given(st.lists(st.builds(Record, sha256=TEXT, label=TEXT, file=TEXT, archive=TEXT, hint=TEXT,
+                          group=TEXT, part=st.sampled_from(["train", "val", "test", ""]))))
+def test_records_come_back_from_csv(records: list[Record]) -> None:
+    """Commas, quotes and line breaks in a file's name are its own."""
+    assert from_csv(to_csv(records, Record), Record) == records
+
+
+def test_a_table_of_something_else_is_refused() -> None:
+    """The error shows both headers."""
+    with pytest.raises(ArtifactError, match="not a table of Record; expected sha256,label.*file,x"):
+        from_csv("file,x\n1,2\n", Record)
+    with pytest.raises(ArtifactError, match="not a table of Record"):
+        from_csv("", Record)
+
+
+def test_equal_values_have_equal_json() -> None:
+    """Files are addressed by their bytes, so a dictionary's history must not show."""
+    assert canonical_json({"b": 1, "a": [2]}) == canonical_json({"a": [2], "b": 1})
+    assert canonical_json({}).endswith("\n")
+
+
+def test_a_file_is_hashed_whole(tmp_path: Path) -> None:
+    """The known digest of a million `a` (FIPS 180-2, appendix B.3)."""
+    (tmp_path / "file").write_bytes(b"a" * 1_000_000)
+    expected = "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
+    assert sha256_file(tmp_path / "file") == expected

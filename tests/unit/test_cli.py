@@ -1,0 +1,167 @@
+"""The command line: what it lists, prints and returns."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from pipeline.artifacts import Artifact, VerdictManifest, canonical_json
+from pipeline.cli import main
+from pipeline.run import RunContext
+from pipeline.steps.verdict import Check, Verdict
+
+if TYPE_CHECKING:
+    from tests.conftest import Stage
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ("tensorflow", "keras", "mlflow", "bentoml", "evidently", "pandas", "openvino", "airflow")
+COMMANDS = (
+    "up down status demo run ingest validate group split featurize train export evaluate gate "
+    "promote rollback history retrain predict weights image"
+).split()
+
+
+@pytest.fixture
+def leukoflow(
+    monkeypatch: pytest.MonkeyPatch, stage: "Stage", tmp_path: Path
+) -> Callable[..., int]:
+    """Run a command in an empty home with a local store; returns the exit code."""
+    monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("STORE_URI", str(stage.root))
+    monkeypatch.setenv("SERVICE_URL", "http://service.test")
+    monkeypatch.delenv("MODEL_NAME", raising=False)
+
+    def run(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["leukoflow", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code if isinstance(ended.value.code, int) else 0
+
+    return run
+
+
+def test_help_lists_the_commands_and_loads_no_heavy_library(tmp_path: Path) -> None:
+    """Asking for help costs no import of TensorFlow, and leaves nothing behind."""
+    code = (
+        "import sys\n"
+        "from pipeline.cli import main\n"
+        "sys.argv = ['leukoflow', '--help']\n"
+        "try:\n    main()\n"
+        f"finally:\n    print(*set(sys.modules) & set({HEAVY!r}), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    listed = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("│ ")}
+    assert set(COMMANDS) <= listed
+    assert done.stderr.strip() == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(
+    leukoflow: Callable[..., int], capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """A command without a docstring is one nobody finds."""
+    assert leukoflow(command, "--help") == 0
+    assert "." in capsys.readouterr().out.split("Options")[0]
+
+
+def test_a_history_without_moves_is_empty(
+    leukoflow: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 0, and JSON that parses."""
+    assert leukoflow("history", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_a_history_tells_who_moved_what_and_why(
+    leukoflow: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    stage: "Stage",
+    tmp_path: Path,
+) -> None:
+    """One line a move."""
+    pointer = stage.point_to(stage.publish(tmp_path / "bundle"))
+    assert leukoflow("history") == 0
+    line = capsys.readouterr().out.strip()
+    assert line.startswith("1 ")
+    assert line.endswith(f"{pointer.tag}  test: a test")
+
+
+def refused(stage: "Stage", folder: Path) -> Artifact[VerdictManifest]:
+    check = Check(name="parity", value=0, threshold=1, passed=False, sentence="They agree.")
+    verdict = Verdict(name="blood_cells", tag="x:1", champion=None, passed=False, checks=(check,))
+    folder.mkdir()
+    (folder / "verdict.json").write_text(canonical_json(verdict.model_dump(mode="json")))
+    manifest = VerdictManifest(
+        name="blood_cells", tag="x:1", passed=False, **RunContext.now("test", "test").model_dump()
+    )
+    return stage.artifacts.publish(folder, manifest)
+
+
+def test_a_refused_promotion_is_exit_code_1(
+    leukoflow: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    stage: "Stage",
+    tmp_path: Path,
+) -> None:
+    """A gate's no is a result: one line that names the check."""
+    verdict = refused(stage, tmp_path / "verdict")
+    assert leukoflow("promote", verdict.uri) == 1
+    assert capsys.readouterr().err == "error the gate refused x:1; received parity\n"
+    assert stage.registry.read() is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["no-such-command"],
+        ["run"],
+        ["history", "--limit", "many"],
+        ["run", "--archive", "absent.zip"],
+        ["ingest", "absent.zip"],
+        ["validate", "no/such/snapshot"],
+        ["validate", "x", "--config", "configs/absent.yaml"],
+        ["group", "--archive", "absent.zip", "--out", "groups.csv"],
+        ["rollback"],
+        ["rollback", "x:1"],
+        ["predict", "absent.jpeg"],
+    ],
+    ids=" ".join,
+)
+def test_bad_usage_or_input_is_exit_code_2(
+    leukoflow: Callable[..., int], capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """What a person can put right is told on stderr, without a traceback."""
+    assert leukoflow(*words) == 2
+    said = capsys.readouterr().err
+    assert said
+    assert "Traceback" not in said
+
+
+def test_an_unreachable_service_is_exit_code_3(
+    leukoflow: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """The address is named."""
+
+    def refuse(*_: object, **__: object) -> httpx.Response:
+        raise httpx.ConnectError("connection refused")
+
+    monkeypatch.setattr(httpx, "post", refuse)
+    (tmp_path / "cell.jpeg").write_bytes(b"")
+    assert leukoflow("predict", str(tmp_path / "cell.jpeg")) == 3
+    assert "http://service.test" in capsys.readouterr().err

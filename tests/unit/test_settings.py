@@ -1,0 +1,113 @@
+"""Where things are, and that `.env.example` names every variable that says so."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from pipeline.embedded import credentials, parts, ports
+from pipeline.settings import STACK_ENV_FILE, Settings, load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = [ROOT / "tests/conftest.py"] + [
+    path
+    for folder in ("pipeline", "bento_service", "monitoring", "dags", "docker")
+    for path in (ROOT / folder).rglob("*.py")
+]
+EXAMPLE = dict(re.findall(r"^#?([A-Z][A-Z0-9_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.M))
+INTERNAL = {"LEUKOFLOW_STACK", "LEUKOFLOW_PART"}
+"""Marks that a stack gives its own processes."""
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An environment without a single variable of ours, in an empty folder."""
+    for name in EXAMPLE:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def read_by_name(source: str) -> set[str]:
+    """Variables that a module reads from os.environ by a literal name."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Attribute(attr="environ"), attr="get"),
+                args=[ast.Constant(value=str(name)), *_],
+            ):
+                names.add(name)
+            case ast.Subscript(
+                value=ast.Attribute(attr="environ"),
+                slice=ast.Constant(value=str(name)),
+                ctx=ast.Load(),
+            ):
+                names.add(name)
+    return names
+
+
+def known() -> set[str]:
+    """Every variable the checkout reads: settings, code, generated secrets, Compose, Procfile."""
+    settings = Settings()
+    names = {name.upper() for name in Settings.model_fields}
+    names |= set(credentials._generate())
+    for part in parts.PARTS:
+        local = settings.model_copy(update={"aws_endpoint_url_s3": "http://127.0.0.1:8333"})
+        names |= ports.variables(part, local).keys()
+    for path in SOURCES:
+        names |= read_by_name(path.read_text())
+    compose = (ROOT / "docker-compose.yml").read_text()
+    names |= set(re.findall(r"(?<!\$)\$\{(\w+)", compose))
+    names |= set(re.findall(r"\$([A-Z][A-Z0-9_]+)", (ROOT / "Procfile").read_text()))
+    return names - INTERNAL
+
+
+def test_the_example_names_every_variable_and_no_other() -> None:
+    """Nothing is read that a newcomer cannot find, and nothing stands there that nobody reads."""
+    assert set(EXAMPLE) == known()
+
+
+def test_the_example_shows_the_real_defaults() -> None:
+    """What is commented out is what happens without it."""
+    assert Settings(**{name.lower(): value for name, value in EXAMPLE.items() if value}) == Settings()
+
+
+def test_the_example_holds_no_secret_and_sets_nothing() -> None:
+    """Copied as it stands it changes nothing, and every variable has its line of explanation."""
+    secret = re.compile("PASSWORD|SECRET|ACCESS_KEY|API_KEY|FERNET|PASSPHRASE")
+    assert not any(value for name, value in EXAMPLE.items() if secret.search(name))
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    assert all(line.startswith("#") for line in lines if line)
+
+
+def test_the_environment_wins_over_the_generated_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A variable moves a part for one command; what it does not say the stack's file says."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / STACK_ENV_FILE).write_text("SERVICE_URL='http://file'\nAIRFLOW_URL='http://file'\n")
+    monkeypatch.setenv("LEUKOFLOW_HOME", str(home))
+    monkeypatch.setenv("SERVICE_URL", "http://environment")
+    settings = load_settings()
+    assert settings.leukoflow_home == home
+    assert settings.service_url == "http://environment"
+    assert settings.airflow_url == "http://file"
+    assert settings.reports_url == Settings.model_fields["reports_url"].default
+
+
+def test_without_a_stack_there_are_defaults() -> None:
+    """No file, no variable: loopback addresses, no key that would be accepted."""
+    settings = load_settings()
+    assert settings.service_url == "http://127.0.0.1:3000"
+    assert settings.train_api_key == SecretStr("")
+    assert settings.bento_home == Path(".leukoflow/bentoml")
+
+
+def test_secrets_do_not_print(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings may stand in a log or a traceback."""
+    for name in ("AWS_SECRET_ACCESS_KEY", "AIRFLOW_PASSWORD", "TRAIN_API_KEY"):
+        monkeypatch.setenv(name, "opensesame")
+    assert "opensesame" not in f"{load_settings()!r} {load_settings()}"
