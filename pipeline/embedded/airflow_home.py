@@ -31,6 +31,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         # One heavy task, one light one, and room for a sensor, on two cores.
         "AIRFLOW__CORE__PARALLELISM": "3",
+        # A finished task holds its slot until the next beat; five seconds is the default.
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         # Parsing waits its turn while a task trains; a busy machine is no broken DAG.
         "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
         "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "150",
