@@ -61,10 +61,10 @@ class FeaturesConfig(Frozen):
 class TrainConfig(Frozen):
     """The head and how it learns."""
 
-    epochs: int = Field(default=20, ge=1)
+    epochs: int = Field(default=40, ge=1)
     batch_size: int = Field(default=64, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
-    patience: int = Field(default=4, ge=1)
+    patience: int = Field(default=6, ge=1)
     seed: int = 7
     golden_per_class: int = Field(default=2, ge=1, le=8)
 

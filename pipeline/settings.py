@@ -12,7 +12,7 @@ STACK_ENV_FILE = "stack.env"
 class Settings(BaseSettings):
     """Every variable Leukoflow reads; `.env.example` names each of them."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     leukoflow_home: Path = Path(".leukoflow")
     """State of the embedded stack: data, logs, generated passwords."""

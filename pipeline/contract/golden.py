@@ -56,8 +56,11 @@ def replay(
     Raises:
         ArtifactError: when an answer is further off than the contract's tolerance.
     """
+    examples = read_golden(folder)
+    if not examples:
+        raise ArtifactError("the bundle has no golden images", expected="at least one")
     worst = 0.0
-    for example in read_golden(folder):
+    for example in examples:
         cell = prepare((folder / GOLDEN / example.file).read_bytes(), contract).crop
         difference = float(np.abs(predict(cell) - np.array(example.probabilities)).max())
         worst = max(worst, difference)

@@ -32,9 +32,13 @@ def _normalize(pixels: keras.KerasTensor, normalization: str) -> keras.KerasTens
 
 
 def head(features_shape: tuple[int, ...], classes: int, seed: int) -> keras.Model:
-    """The replaced project's own head: flatten and one softmax layer."""
+    """The replaced project's own head: flatten and one softmax layer.
+
+    Activations are scaled to about one first, or a step of Adam moves the logits by ten.
+    """
     features = keras.Input(features_shape, name="features")
-    flat = keras.layers.Flatten(name="flatten")(features)
+    scaled = keras.layers.Rescaling(0.1, name="scale")(features)
+    flat = keras.layers.Flatten(name="flatten")(scaled)
     start = keras.initializers.GlorotUniform(seed=seed)
     dense = keras.layers.Dense(classes, kernel_initializer=start, name="logits")(flat)
     return keras.Model(features, keras.layers.Softmax(name="probabilities")(dense), name="head")

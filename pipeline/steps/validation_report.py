@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from pipeline.artifacts import Artifact, Quarantined, Record, SnapshotManifest
 from pipeline.contract.preprocessing import Prepared, prepare
 from pipeline.contract.spec import ModelContract
-from pipeline.sample.contact_sheet import contact_sheet
+from pipeline.modeling.contact_sheet import contact_sheet
 
 EXAMPLES = 12
 """Images of each class on the page."""

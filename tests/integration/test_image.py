@@ -156,8 +156,8 @@ def _running(container: str, variables: dict[str, str]) -> Iterator[str]:
         yield url
     finally:
         # From within: buildah's own end would take the arbiter along and leave its worker behind.
-        for one in reversed(psutil.Process(process.pid).children(recursive=True)):
-            with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for one in reversed(psutil.Process(process.pid).children(recursive=True)):
                 one.terminate()
                 one.wait(30)
         process.wait(60)

@@ -90,8 +90,20 @@ def test_a_manifest_takes_nothing_it_does_not_know() -> None:
     assert issubclass(BundleManifest, Manifest)
 
 
-@given(st.lists(st.builds(Record, sha256=TEXT, label=TEXT, file=TEXT, archive=TEXT, hint=TEXT,
-                          group=TEXT, part=st.sampled_from(["train", "val", "test", ""]))))
+@given(
+    st.lists(
+        st.builds(
+            Record,
+            sha256=TEXT,
+            label=TEXT,
+            file=TEXT,
+            archive=TEXT,
+            hint=TEXT,
+            group=TEXT,
+            part=st.sampled_from(["train", "val", "test", ""]),
+        )
+    )
+)
 def test_records_come_back_from_csv(records: list[Record]) -> None:
     """Commas, quotes and line breaks in a file's name are its own."""
     assert from_csv(to_csv(records, Record), Record) == records
@@ -99,7 +111,7 @@ def test_records_come_back_from_csv(records: list[Record]) -> None:
 
 def test_a_table_of_something_else_is_refused() -> None:
     """The error shows both headers."""
-    with pytest.raises(ArtifactError, match="not a table of Record; expected sha256,label.*file,x"):
+    with pytest.raises(ArtifactError, match=r"not a table of Record; expected sha256,.*file,x"):
         from_csv("file,x\n1,2\n", Record)
     with pytest.raises(ArtifactError, match="not a table of Record"):
         from_csv("", Record)

@@ -52,7 +52,7 @@ def test_a_config_need_only_say_what_differs(path: Path) -> None:
 def test_what_a_config_cannot_say_is_refused(path: Path, text: str) -> None:
     """A misspelt key, a value out of bounds, no YAML at all: bad input that names the file."""
     path.write_text(text)
-    with pytest.raises(InvalidInputError, match="cells.yaml"):
+    with pytest.raises(InvalidInputError, match=r"cells.yaml"):
         load_config(path)
 
 
@@ -72,7 +72,7 @@ def test_an_override_of_nothing_is_refused(path: Path, key: str) -> None:
 
 def test_a_config_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """The error says where configs are."""
-    with pytest.raises(InvalidInputError, match="no such config.*configs/NAME.yaml"):
+    with pytest.raises(InvalidInputError, match=r"no such config.*configs/NAME.yaml"):
         load_config(tmp_path / "absent.yaml")
 
 

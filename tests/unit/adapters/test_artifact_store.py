@@ -92,9 +92,9 @@ def test_a_changed_file_is_refused(
 ) -> None:
     """Reading and fetching both verify, and name the file."""
     (Path(published.uri) / "one.csv").write_text("changed")
-    with pytest.raises(ArtifactError, match="one.csv does not match its manifest"):
+    with pytest.raises(ArtifactError, match=r"one.csv does not match its manifest"):
         store.read(published, "one.csv")
-    with pytest.raises(ArtifactError, match="one.csv does not match its manifest"):
+    with pytest.raises(ArtifactError, match=r"one.csv does not match its manifest"):
         store.fetch(published, tmp_path / "fetched")
 
 
@@ -120,5 +120,5 @@ def test_a_file_nobody_published_is_refused(
     store: ArtifactStore, published: Artifact[DatasetManifest]
 ) -> None:
     """The error names the files there are."""
-    with pytest.raises(ArtifactError, match="no file three.csv.*one.csv"):
+    with pytest.raises(ArtifactError, match=r"no file three.csv.*one.csv"):
         store.read(published, "three.csv")

@@ -50,14 +50,14 @@ def test_an_image_is_sent_as_what_it_is(
 
 def test_a_refused_image_is_bad_input(service: Callable[[Handler], None]) -> None:
     """What the service expected and received reaches the caller."""
-    service(lambda request: httpx.Response(415, json=ERROR))
+    service(lambda _: httpx.Response(415, json=ERROR))
     with pytest.raises(InvalidInputError, match="it is no image; expected a JPEG; received text"):
         adapter.classify(URL, "cell.png", b"text")
 
 
 def test_a_service_without_a_model_is_unreachable(service: Callable[[Handler], None]) -> None:
     """A 503 is not the image's fault, and `served_model` answers it with None."""
-    service(lambda request: httpx.Response(503, json=ERROR))
+    service(lambda _: httpx.Response(503, json=ERROR))
     with pytest.raises(UnreachableError):
         adapter.classify(URL, "cell.png", b"")
     assert adapter.served_model(URL) is None
@@ -81,6 +81,6 @@ def test_a_service_that_does_not_answer_is_named(
 
 def test_an_answer_from_something_else_is_no_traceback(service: Callable[[Handler], None]) -> None:
     """A proxy's HTML page in between is told as a service that does not answer."""
-    service(lambda request: httpx.Response(502, text="<html>bad gateway</html>"))
+    service(lambda _: httpx.Response(502, text="<html>bad gateway</html>"))
     with pytest.raises(UnreachableError, match="502"):
         adapter.classify(URL, "cell.png", b"")

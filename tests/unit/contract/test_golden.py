@@ -32,7 +32,7 @@ def bundle(tmp_path: Path, cell_image: Callable[..., bytes]) -> Path:
 
 
 def answering(*probabilities: float) -> Callable[[Pixels], Probabilities]:
-    return lambda crop: np.array(probabilities, np.float32)
+    return lambda _: np.array(probabilities, np.float32)
 
 
 def test_examples_come_back_as_they_were_written(bundle: Path) -> None:

@@ -115,5 +115,5 @@ def test_a_changed_pack_is_refused(store: ArtifactStore) -> None:
     pack = write_pack(store, RUN, "key", ["a"], values(1))
     path = Path(pack) / "activations.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"\x00")
-    with pytest.raises(ArtifactError, match="activations.npy does not match"):
+    with pytest.raises(ArtifactError, match=r"activations.npy does not match"):
         load_activations(store, [pack], ["a"])

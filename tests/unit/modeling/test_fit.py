@@ -90,7 +90,9 @@ def test_a_fit_learns(uninterrupted: tuple[list[Epoch], list[np.ndarray]]) -> No
 def test_a_fit_stops_when_it_gets_worse_and_keeps_its_best(checkpoint: Checkpoint) -> None:
     """With wrong labels to check against, learning only hurts: the first epoch is kept."""
     wrong = Examples(CHECK.features, 1 - CHECK.labels, CHECK.weights)
-    curve, weights = run(checkpoint, TrainConfig(epochs=9, learning_rate=0.05, patience=2), check=wrong)
+    curve, weights = run(
+        checkpoint, TrainConfig(epochs=9, learning_rate=0.05, patience=2), check=wrong
+    )
     assert len(curve) == 3
     model = head((2, 2, 4), 2, 0)
     model.set_weights(weights)
@@ -114,7 +116,7 @@ def test_a_finished_fit_is_not_continued(checkpoint: Checkpoint) -> None:
 def test_weights_weigh(checkpoint: Checkpoint) -> None:
     """An image without weight teaches nothing: the labels of half the set do not matter."""
     half = np.arange(80) < 40
-    curves = []
+    curves: list[list[Epoch]] = []
     for labels in (LEARN.labels, np.where(half, LEARN.labels, 1 - LEARN.labels)):
         model = head((2, 2, 4), 2, 0)
         learn = Examples(LEARN.features, labels, half.astype(np.float32))

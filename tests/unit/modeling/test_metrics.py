@@ -54,8 +54,8 @@ def test_balanced_accuracy_does_not_follow_the_large_class() -> None:
 def test_a_weight_is_a_number_of_copies(pairs: list[tuple[int, int]], data: st.DataObject) -> None:
     """Weighing images by integers is the same as repeating them."""
     truth, predicted = columns(pairs)
-    lengths = {"min_size": len(pairs), "max_size": len(pairs)}
-    times = np.array(data.draw(st.lists(st.integers(1, 3), **lengths)))
+    copies = st.lists(st.integers(1, 3), min_size=len(pairs), max_size=len(pairs))
+    times = np.array(data.draw(copies), np.int64)
     repeated = balanced_accuracy(
         truth.repeat(times), predicted.repeat(times), 4, np.ones(times.sum())
     )
@@ -72,9 +72,7 @@ def test_overconfidence_is_the_gap() -> None:
     """Nine tenths sure and half right is four tenths off; bins are weighed by their images."""
     right = np.array([True, False] * 5)
     assert calibration_error(np.full(10, 0.9), right) == pytest.approx(0.4)
-    both = calibration_error(
-        np.r_[np.full(10, 0.9), np.ones(30)], np.r_[right, np.ones(30, bool)]
-    )
+    both = calibration_error(np.r_[np.full(10, 0.9), np.ones(30)], np.r_[right, np.ones(30, bool)])
     assert both == pytest.approx(0.1)
 
 
@@ -94,7 +92,7 @@ def test_a_cell_votes_with_the_mean_of_its_images() -> None:
     """Two sure images outvote three that hesitate."""
     probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6], [0.4, 0.6], [0, 1]])
     voted = vote(probabilities, np.array([0, 0, 0, 0, 0, 1]))
-    np.testing.assert_allclose(voted, [[0.6, 0.4], [0, 1]])
+    np.testing.assert_allclose(voted, np.array([[0.6, 0.4], [0.0, 1.0]]))
 
 
 @settings(max_examples=60, deadline=None)

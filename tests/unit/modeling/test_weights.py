@@ -132,7 +132,7 @@ def test_arrays_of_another_network_are_refused(
     lacking = {name: array for name, array in arrays.items() if name != "block1_conv1/bias"}
     smaller = arrays | {"block1_conv1/bias": np.zeros(32, np.float32)}
     for wrong in (lacking, smaller, {}):
-        with pytest.raises(ArtifactError, match="not VGG16's convolutions.*26 arrays"):
+        with pytest.raises(ArtifactError, match=r"not VGG16's convolutions.*26 arrays"):
             ensure_weights(write_npz(wrong), store=store, run=RUN)
     assert list(store.objects.list(f"{store.root}/")) == []
 
@@ -155,5 +155,5 @@ def test_a_file_that_holds_no_plain_arrays_is_refused(data: bytes) -> None:
 @pytest.mark.parametrize("source", ["", "imagenet", "/models/vgg16.h5"])
 def test_an_unknown_source_is_refused(store: ArtifactStore, source: str) -> None:
     """WEIGHTS_URI is named, with what it may be."""
-    with pytest.raises(InvalidInputError, match="WEIGHTS_URI.*pypi, keras"):
+    with pytest.raises(InvalidInputError, match=r"WEIGHTS_URI.*pypi, keras"):
         ensure_weights(source, store=store, run=RUN)

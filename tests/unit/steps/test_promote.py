@@ -86,7 +86,7 @@ def test_a_refused_verdict_is_not_served(
 ) -> None:
     """The error names the check, and the command line turns it into exit code 1."""
     verdict = judge(stage, tmp_path / "verdict", models[0], None, passed=False)
-    with pytest.raises(GateRefusedError, match="refused.*received parity") as refused:
+    with pytest.raises(GateRefusedError, match=r"refused.*received parity") as refused:
         serve(stage, verdict)
     assert refused.value.exit_code == 1
     assert stage.registry.read() is None
@@ -99,7 +99,7 @@ def test_a_forged_verdict_is_not_served(
     verdict = judge(stage, tmp_path / "verdict", models[0], None, passed=False)
     path = Path(verdict.uri) / "verdict.json"
     path.write_text(path.read_text().replace("false", "true"))
-    with pytest.raises(ArtifactError, match="verdict.json does not match"):
+    with pytest.raises(ArtifactError, match=r"verdict.json does not match"):
         serve(stage, verdict)
 
 

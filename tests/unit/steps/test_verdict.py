@@ -126,7 +126,11 @@ def test_the_interval_decides_and_not_the_value() -> None:
     """Slightly worse on few cells is no proof of being no worse."""
     few, many = (
         compare(
-            TRUTH[:n], GROUPS[:n], ["B", *TRUTH[1:n]], TRUTH[:n], GateConfig(max_loss=0.1, draws=400)
+            TRUTH[:n],
+            GROUPS[:n],
+            ["B", *TRUTH[1:n]],
+            TRUTH[:n],
+            GateConfig(max_loss=0.1, draws=400),
         )
         for n in (12, 200)
     )
@@ -195,7 +199,7 @@ def test_a_first_model_has_no_champion() -> None:
 def test_the_page_shows_every_check() -> None:
     """Value, interval and threshold, in a page that stands alone."""
     shown = page(verdict(CHAMPION))
-    assert "<h1 class=\"fail\">Refused</h1>" in shown
+    assert '<h1 class="fail">Refused</h1>' in shown
     assert "0.700 to 0.900" in shown
     assert "cells:1" in shown
     assert shown.count("<tr>") == 1 + len(verdict().checks)

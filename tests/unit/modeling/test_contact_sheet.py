@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.sample.contact_sheet import contact_sheet
+from pipeline.modeling.contact_sheet import contact_sheet
 
 
 def _png(width: int, height: int, colour: str) -> bytes:

@@ -1,0 +1,199 @@
+"""The import rules of docs/architecture.md, held over the source tree."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("pipeline", "bento_service", "monitoring")
+SETTLED = ("pipeline.errors", "pipeline.run", "pipeline.settings", "pipeline.telemetry")
+"""What every room above the contract may import besides the rooms below it."""
+
+ALLOWED = {
+    "contract": ("pipeline.contract", "pipeline.errors"),
+    "artifacts": ("pipeline.contract", "pipeline.errors"),
+    "config": ("pipeline.artifacts", "pipeline.contract", "pipeline.errors"),
+    "errors": (),
+    "run": (),
+    "settings": (),
+    "telemetry": (),
+    "adapters": ("pipeline.adapters", "pipeline.artifacts", "pipeline.contract", *SETTLED),
+    "modeling": (
+        *("pipeline.modeling", "pipeline.config", "pipeline.artifacts", "pipeline.contract"),
+        # Weights and activations are artefacts, and a checkpoint is an object.
+        *("pipeline.adapters.artifact_store", "pipeline.adapters.storage"),
+        *SETTLED,
+    ),
+    "steps": (
+        *("pipeline.steps", "pipeline.modeling", "pipeline.adapters", "pipeline.config"),
+        *("pipeline.artifacts", "pipeline.contract"),
+        *SETTLED,
+    ),
+    "sample": ("pipeline.sample",),
+    "entrypoints": ("pipeline",),
+    "cli": ("pipeline",),
+    "demo": ("pipeline",),
+    "embedded": ("pipeline.embedded", *SETTLED),
+    "__init__": (),
+    "__main__": ("pipeline.cli",),
+}
+"""Room of `pipeline` to what it may import of this project."""
+CONTRACT_LIBRARIES = {"numpy", "PIL", "scipy", "pydantic"}
+
+
+def modules(package: str) -> Iterator[tuple[str, Path]]:
+    """Dotted name and file of every module below a package."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        yield ".".join(path.relative_to(ROOT).with_suffix("").parts), path
+
+
+def imported(path: Path) -> set[str]:
+    """Everything a file imports, at the top, inside functions and for type checking alike."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from pipeline.adapters import requirements` imports a module, other lines a name.
+            source = ROOT.joinpath(*node.module.split("."))
+            for alias in node.names:
+                below = (source / alias.name).is_dir() or (source / f"{alias.name}.py").is_file()
+                names.add(f"{node.module}.{alias.name}" if below else node.module)
+    return names
+
+
+def ours(names: set[str]) -> set[str]:
+    return {name for name in names if name.split(".")[0] in (*PACKAGES, "dags", "benchmarks")}
+
+
+def within(name: str, allowed: tuple[str, ...]) -> bool:
+    return any(name == room or name.startswith(f"{room}.") for room in allowed)
+
+
+@pytest.mark.parametrize("room", sorted({name.split(".")[1] for name, _ in modules("pipeline")}))
+def test_imports_run_one_way(room: str) -> None:
+    """Dags and cli, entrypoints, steps, modeling and adapters, artifacts, contract: never back."""
+    broken = {
+        f"{name} imports {other}"
+        for name, path in modules("pipeline")
+        if name.split(".")[1] == room
+        for other in ours(imported(path))
+        if not within(other, ALLOWED[room])
+    }
+    assert not broken
+
+
+def test_nothing_in_the_pipeline_knows_who_calls_it() -> None:
+    """Service, monitoring and DAGs are callers: `pipeline` would work without them."""
+    broken = {
+        f"{name} imports {other}"
+        for name, path in modules("pipeline")
+        for other in imported(path)
+        if within(other, ("bento_service", "monitoring", "dags", "benchmarks"))
+    }
+    assert not broken
+
+
+@pytest.mark.parametrize("package", ["bento_service", "monitoring"])
+def test_callers_do_not_know_each_other(package: str) -> None:
+    """Service and monitoring meet in S3, never in an import."""
+    broken = {
+        f"{name} imports {other}"
+        for name, path in modules(package)
+        for other in ours(imported(path))
+        if not within(other, (package, "pipeline"))
+    }
+    assert not broken
+
+
+def test_the_contract_needs_four_libraries() -> None:
+    """Whatever serves a model can carry the contract along."""
+    used = {
+        other.split(".")[0]
+        for name, path in modules("pipeline")
+        if name.startswith("pipeline.contract")
+        for other in imported(path)
+    }
+    assert used - set(sys.stdlib_module_names) - {"pipeline"} <= CONTRACT_LIBRARIES
+
+
+def test_evidently_has_one_door() -> None:
+    """Its surprises are dealt with in one file."""
+    users = {
+        name
+        for package in PACKAGES
+        for name, path in modules(package)
+        if any(within(other, ("evidently",)) for other in imported(path))
+    }
+    assert users == {"monitoring.drift"}
+
+
+def fresh(code: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a fresh interpreter whose home and working folder are one empty folder."""
+    return subprocess.run(
+        [sys.executable, "-B", "-c", code, *words],
+        cwd=folder,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "HOME": str(folder),
+            # What Keras and matplotlib leave in a home is theirs.
+            "KERAS_HOME": str(folder.parent),
+            "MPLCONFIGDIR": str(folder.parent),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_contract_loads_neither_keras_nor_boto3(tmp_path: Path) -> None:
+    """A client that only prepares images starts in a moment."""
+    names = [name for name, _ in modules("pipeline") if name.startswith("pipeline.contract")]
+    done = fresh(
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]: importlib.import_module(name)\n"
+        "print(*{'keras', 'tensorflow', 'boto3', 'bentoml', 'mlflow'} & set(sys.modules))",
+        tmp_path,
+        *(name.removesuffix(".__init__") for name in names),
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+WATCHED = """
+import importlib, logging, sys
+ASKED = ("socket.connect", "socket.getaddrinfo", "socket.sendto")
+seen = []
+sys.addaudithook(lambda event, args: seen.append((event, args)) if event in ASKED else None)
+before = logging.getLogger().handlers[:]
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+    for event, args in seen:
+        print(name, event, args[-1])
+    seen.clear()
+    if logging.getLogger().handlers != before:
+        print(name, "set up logging")
+        before = logging.getLogger().handlers[:]
+"""
+RUN_AS_MAIN = ("__main__", "pipeline.adapters.bento_model")
+
+
+@pytest.mark.slow
+def test_importing_a_module_does_nothing(tmp_path: Path) -> None:
+    """No file, no connection, no logging: all modules, in one fresh interpreter."""
+    home = tmp_path / "home"
+    home.mkdir()
+    names = [
+        name.removesuffix(".__init__")
+        for package in PACKAGES
+        for name, _ in modules(package)
+        if not name.endswith(RUN_AS_MAIN)
+    ]
+    done = fresh(WATCHED, home, *names)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert [str(path.relative_to(home)) for path in home.rglob("*")] == []

@@ -1,0 +1,74 @@
+"""The whole loop as a user runs it: `leukoflow demo` on a stack of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.registry import Registry
+from pipeline.adapters.storage import UriStore
+from pipeline.artifacts import DriftManifest
+from pipeline.embedded import stack
+from pipeline.embedded.foreground import on_free_ports
+from pipeline.settings import Settings
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+def test_from_an_archive_to_a_retrain_request(tmp_path: Path) -> None:
+    """One command trains, promotes, serves, keeps quiet, alarms, and asks for a retrain."""
+    settings = on_free_ports(tmp_path / "home")
+    environment = os.environ | {"LEUKOFLOW_HOME": str(tmp_path / "home"), "COLUMNS": "200"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline", "demo"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=1700,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "make demo" in done.stdout
+        _check(settings)
+        states = stack.status(settings)
+        assert {one.state for one in states} == {"healthy"}
+    finally:
+        stack.down(settings)
+    assert _passwords(settings).isdisjoint(_words(tmp_path / "home" / "logs"))
+
+
+def _check(settings: Settings) -> None:
+    store = ArtifactStore(UriStore(settings), settings.store_uri)
+    pointer = Registry(store.objects, store.root, "demo").read()
+    assert pointer is not None
+    assert pointer.sequence == 1
+    drifts = [
+        store.open(item.uri.removesuffix("/manifest.json"), DriftManifest)
+        for item in store.objects.list(f"{store.root}/drift/demo/")
+        if item.uri.endswith("/manifest.json")
+    ]
+    verdicts = sorted(json.loads(store.read(d, "drift.json"))["verdict"] for d in drifts)
+    assert verdicts == ["alarm", "quiet"]
+    decisions = [
+        json.loads(store.objects.read(item.uri))
+        for item in store.objects.list(f"{store.root}/retrain/demo/")
+    ]
+    assert any(decision.get("requested") for decision in decisions)
+
+
+def _passwords(settings: Settings) -> set[str]:
+    secrets = (settings.airflow_password, settings.train_api_key, settings.aws_secret_access_key)
+    return {secret.get_secret_value() for secret in secrets}
+
+
+def _words(folder: Path) -> set[str]:
+    """Everything in the logs, cut at what cannot be part of a password."""
+    text = "\n".join(p.read_text(errors="replace") for p in folder.rglob("*") if p.is_file())
+    for cut in "\"'=,:;()[]{}<>":
+        text = text.replace(cut, " ")
+    return set(text.split())

@@ -1,0 +1,49 @@
+"""Training and serving see the same pixels and give the same answers."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from pipeline import entrypoints
+from pipeline.artifacts import BundleManifest, Record, ServedManifest, SplitManifest, from_csv
+from pipeline.contract.preprocessing import CellBox, crop, decode, prepare
+from pipeline.entrypoints.job import open_store
+from pipeline.steps.images import read_images
+from tests.integration.trained import RUN, train_all, variables
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+
+def test_the_same_bytes_get_the_same_pixels_and_probabilities(
+    tmp_path: Path, serve: "Callable[..., AbstractContextManager[str]]"
+) -> None:
+    """The box that HTTP answers cuts the training loader's pixels; Keras and HTTP agree."""
+    import keras
+
+    trained = train_all(tmp_path, {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
+    with variables(trained.environment):
+        entrypoints.promote(trained.config, RUN, trained.verdict, "test", "skew")
+        store = open_store()
+        served = store.open(trained.served, ServedManifest).manifest
+        split = store.open(trained.split, SplitManifest)
+        records = from_csv(store.read(split, "records.csv").decode(), Record)
+        held = [record for record in records if record.part == "test"][:8]
+        images = [data for _, data in read_images(store, held)]
+        bundle = store.open(trained.bundle, BundleManifest)
+        store.fetch(bundle, tmp_path / "bundle", ["model.keras"])
+    trained_pixels = np.stack([prepare(data, served.contract).crop for data in images])
+    model = keras.models.load_model(tmp_path / "bundle" / "model.keras", compile=False)
+    expected = model.predict(trained_pixels, verbose=0)["probabilities"]
+    with serve(tmp_path / "served", tmp_path / "store", MODEL_NAME="tiny") as url:
+        for data, pixels, probabilities in zip(images, trained_pixels, expected, strict=True):
+            answer = httpx.post(f"{url}/classify", files={"image": ("x.jpeg", data)}).json()
+            box = CellBox.model_validate(answer["cell"])
+            seen = crop(decode(data), box, served.contract.input_size)
+            np.testing.assert_array_equal(seen, pixels)
+            given = [answer["probabilities"][name] for name in served.contract.classes]
+            bound = served.contract.golden_tolerance
+            np.testing.assert_allclose(given, probabilities, atol=bound)

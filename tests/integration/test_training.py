@@ -1,0 +1,100 @@
+"""From archive to pointer through the entry points, with a real MLflow."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline import entrypoints
+from pipeline.adapters.tracking import Tracking
+from pipeline.artifacts import EvaluationManifest, ServedManifest
+from pipeline.entrypoints.job import open_store
+from pipeline.errors import UnreachableError
+from pipeline.settings import Settings
+from tests.integration.trained import RUN, Trained, variables
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+
+def test_the_gate_judges_what_was_trained(tracked: Trained) -> None:
+    """A model trained on drawings passes its floors, and the verdict names every check."""
+    with variables(tracked.environment):
+        assert entrypoints.verdict_passed(tracked.verdict)
+        table = entrypoints.verdict_markdown(tracked.verdict)
+    assert all(word in table for word in ("balanced accuracy", "engine parity", "serves"))
+
+
+def test_the_run_is_in_mlflow(tracked: Trained) -> None:
+    """Parameters, a curve per epoch, scores, pictures and the model are on the MLflow run."""
+    import mlflow
+
+    with variables(tracked.environment):
+        store = open_store()
+        run_id = store.open(tracked.served, ServedManifest).manifest.tracking_run
+    client = mlflow.MlflowClient(tracked.environment["MLFLOW_TRACKING_URI"])
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["train.epochs"] == "6"
+    assert len(client.get_metric_history(run_id, "val_loss")) >= 2
+    assert 0 <= run.data.metrics["test_balanced_accuracy"] <= 1
+    assert run.inputs is not None
+    assert run.inputs.dataset_inputs[0].dataset.name == "tiny"
+    paths = {item.path for item in client.list_artifacts(run_id)}
+    assert {"confusion_matrix.png", "confusion_matrix.json", "environment.txt"} <= paths
+    assert {item.path for item in client.list_artifacts(run_id, "served")} >= {"served/model.xml"}
+
+
+def test_the_same_archive_trains_the_same_bundle(tracked: Trained) -> None:
+    """A second training of the same split gives the same digest, from its checkpoint."""
+    with variables(tracked.environment):
+        features = [entrypoints.featurize(tracked.config, RUN, tracked.split, n) for n in (0, 1)]
+        again = entrypoints.train(tracked.config, RUN, tracked.split, features)
+    assert again == tracked.bundle
+
+
+def test_promotion_moves_the_pointer_once(tracked: Trained) -> None:
+    """Promoting twice serves the model once, and both mirrors name it."""
+    with variables(tracked.environment):
+        for _ in range(2):
+            served = entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+            assert served == tracked.served
+        moves = entrypoints.history("tiny")
+        tag = open_store().open(tracked.served, ServedManifest).manifest.tag
+    assert [move.tag for move in moves] == [tag]
+    tracking = Tracking(tracked.environment["MLFLOW_TRACKING_URI"], "tiny")
+    assert tracking.champion_tag("tiny") == tag
+
+
+def test_an_archive_is_scored_by_the_champion(tracked: Trained, tmp_path: Path) -> None:
+    """`evaluate` scores any labelled archive with what is served."""
+    archive = Path(tracked.config).parent / "drawn.zip"
+    with variables(tracked.environment):
+        entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+        report, table = entrypoints.evaluate_archive(str(archive), "tiny", "champion")
+    assert report["images"] == len(table.splitlines()) - 1 == 96
+
+
+def test_evaluation_holds_the_drift_reference(tracked: Trained) -> None:
+    """Every held-out image has its line in the reference, with its cell."""
+    with variables(tracked.environment):
+        store = open_store()
+        evaluation = store.open(tracked.evaluation, EvaluationManifest)
+        lines = store.read(evaluation, "reference.jsonl").decode().splitlines()
+    assert len(lines) == evaluation.manifest.counts["images"]
+    assert len({json.loads(line)["group"] for line in lines}) == evaluation.manifest.counts["cells"]
+
+
+def test_a_tracking_server_that_is_down_is_an_error_within_seconds() -> None:
+    """Nobody waits minutes for an MLflow that is not there."""
+    tracking = Tracking("http://127.0.0.1:9", "nowhere")
+    with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:9"):
+        tracking.start("run", {}, {})
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory, mlflow_server: Settings) -> Trained:
+    """A training tracked by the real MLflow."""
+    from tests.integration.trained import train_all
+
+    where = {"MLFLOW_TRACKING_URI": mlflow_server.mlflow_tracking_uri}
+    return train_all(tmp_path_factory.mktemp("tracked"), where)
