@@ -27,7 +27,7 @@ LIMITS = (
     "Every image is answered with one of the model's classes, also a cell of another kind.",
     "Another microscope, camera or stain can lower the accuracy without lowering the confidence.",
 )
-DRAWN = "Trained on drawings, not on photographs: its answers say nothing about real cells."
+DRAWN = "Demo model, trained on drawings or on the archive given to `make demo`: not for real work."
 DEMO_NAME = "demo"
 
 

@@ -11,7 +11,7 @@ from pipeline.config import TrainConfig
 from pipeline.modeling.fit import Checkpoint, Epoch, Examples, Progress, fit
 from pipeline.modeling.network import head
 
-CONFIG = TrainConfig(epochs=5, batch_size=16, learning_rate=0.01, patience=10)
+CONFIG = TrainConfig(epochs=5, batch_size=16, learning_rate=0.1, patience=10)
 
 
 class KilledError(Exception):
@@ -91,7 +91,7 @@ def test_a_fit_stops_when_it_gets_worse_and_keeps_its_best(checkpoint: Checkpoin
     """With wrong labels to check against, learning only hurts: the first epoch is kept."""
     wrong = Examples(CHECK.features, 1 - CHECK.labels, CHECK.weights)
     curve, weights = run(
-        checkpoint, TrainConfig(epochs=9, learning_rate=0.05, patience=2), check=wrong
+        checkpoint, TrainConfig(epochs=9, learning_rate=0.5, patience=2), check=wrong
     )
     assert len(curve) == 3
     model = head((2, 2, 4), 2, 0)
