@@ -99,7 +99,8 @@ def _train(
             received="another key" if x_api_key else "no key",
         )
     try:
-        run = AirflowClient(serving.settings).trigger(TRAINING_DAG, {"reason": body.reason})
+        form = {"reason": body.reason, "config": f"configs/{serving.settings.model_name}.yaml"}
+        run = AirflowClient(serving.settings).trigger(TRAINING_DAG, form)
     except PipelineError as error:
         raise refusal.of_pipeline_error(error) from error
     return TrainStarted(run_id=run.run_id, url=run.url)

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import uuid
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -262,9 +263,20 @@ def predict(
 
 
 @app.command()
-def weights(config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
-    """Bring the backbone's ImageNet weights once, verified."""
-    print(entrypoints.weights(config, _run_id(run_id)))
+def weights() -> None:
+    """Bring the backbone's ImageNet weights once, verified; needs no running stack."""
+    print(entrypoints.weights())
+
+
+@app.command()
+def doctor() -> None:
+    """What this machine has and lacks; exit code 2 when something needed is missing."""
+    from pipeline.embedded.doctor import examine, table
+
+    findings = examine(load_settings())
+    console.print(table(findings))
+    if any(finding.needed and not finding.good for finding in findings):
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -280,6 +292,8 @@ def main() -> None:
     for noisy in ("httpx", "botocore", "boto3", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     silence(os.environ)
+    for plugin in entry_points(group="leukoflow.commands"):
+        app.command(plugin.name)(plugin.load())
     try:
         app()
     except PipelineError as error:

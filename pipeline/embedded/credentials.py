@@ -21,7 +21,7 @@ _REMEMBERED = (
     "reports_url",
     "model_name",
 )
-_S3_URL = "http://127.0.0.1:8333"
+S3_URL = "http://127.0.0.1:8333"
 
 
 def prepare(settings: Settings) -> Settings:
@@ -35,7 +35,7 @@ def prepare(settings: Settings) -> Settings:
     kept = {**_generate(), **read(home)}
     filled: dict[str, object] = {
         "leukoflow_home": home,
-        "aws_endpoint_url_s3": settings.aws_endpoint_url_s3 or _S3_URL,
+        "aws_endpoint_url_s3": settings.aws_endpoint_url_s3 or S3_URL,
     }
     for name in _SETTINGS:
         given = getattr(settings, name)

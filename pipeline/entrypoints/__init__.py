@@ -5,6 +5,7 @@ functions, so that parsing a DAG or asking for help loads no machine-learning li
 """
 
 from pipeline.entrypoints.archives import (
+    drift_records,
     evaluate_archive,
     find_model,
     group_archive,
@@ -39,6 +40,7 @@ from pipeline.entrypoints.training import (
 __all__ = [
     "build",
     "build_image",
+    "drift_records",
     "evaluate",
     "evaluate_archive",
     "export",

@@ -4,18 +4,32 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import UriStore
-from pipeline.artifacts import Artifact, GroupingManifest, Record, ServedManifest, from_csv
-from pipeline.config import RunConfig, load_config
+from pipeline.artifacts import (
+    Artifact,
+    EvaluationManifest,
+    Record,
+    ServedManifest,
+    SnapshotManifest,
+    from_csv,
+)
+from pipeline.config import RunConfig, ValidateConfig, load_config
+from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.entrypoints.job import code_version, config_path, open_job, open_store
 from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext
 from pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    from pipeline.steps.scoring import Answers
+
+EVERYTHING = ValidateConfig(min_images_per_class=0, max_quarantined_share=1.0)
+"""An archive that is only scored may be small and may hold what the model does not know."""
 
 
 def new_archives(config: str) -> list[dict[str, str]]:
@@ -39,8 +53,18 @@ class Grouped:
     """A labelled archive, its images grouped by cell, in a store that lasts as long as needed."""
 
     store: ArtifactStore
+    snapshot: Artifact[SnapshotManifest]
     records: list[Record]
-    run: RunContext
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A model's answers to an archive: images of its own classes, and of others."""
+
+    pointer: Pointer
+    known: "Answers"
+    unknown: "Answers"
+    """Of folders whose name is no class of the model: only their review decision counts."""
 
 
 def group_archive(archive: str, config: str) -> list[Record]:
@@ -60,8 +84,9 @@ def _grouped(archive: str, config: RunConfig) -> Iterator[Grouped]:
         store = ArtifactStore(UriStore(load_settings()), folder)
         snapshot = ingest([archive], config, store=store, run=run)
         dataset = validate(snapshot, config, store=store, run=run)
-        grouping: Artifact[GroupingManifest] = group(dataset, config, store=store, run=run)
-        yield Grouped(store, from_csv(store.read(grouping, "records.csv").decode(), Record), run)
+        grouping = group(dataset, config, store=store, run=run)
+        records = from_csv(store.read(grouping, "records.csv").decode(), Record)
+        yield Grouped(store, snapshot, records)
 
 
 def find_model(name: str, model: str) -> Pointer:
@@ -72,11 +97,11 @@ def find_model(name: str, model: str) -> Pointer:
     """
     store = open_store()
     registry = Registry(store.objects, store.root, name)
-    history = registry.history()
     current = registry.read()
-    wanted = [entry for entry in history if entry.tag == model]
     if model == "champion" and current is not None:
         return current
+    history = registry.history()
+    wanted = [entry for entry in history if entry.tag == model]
     if not wanted:
         raise InvalidInputError(
             "no such model",
@@ -89,24 +114,65 @@ def find_model(name: str, model: str) -> Pointer:
 def evaluate_archive(archive: str, name: str, model: str) -> tuple[dict[str, object], str]:
     """Score a model on any labelled archive: the report, and predictions as CSV."""
     from pipeline.steps.evaluate import predictions_csv
+    from pipeline.steps.scoring import scores
+
+    scored = _score(archive, name, model)
+    known, unknown = scored.known, scored.unknown
+    classes = open_store().open(scored.pointer.served, ServedManifest).manifest.contract.classes
+    figures = scores(known.records, known.probabilities, classes, draws=1000)
+    sent = [said.decision == "review" for said in unknown.predictions]
+    report = {
+        "tag": scored.pointer.tag,
+        **figures.model_dump(mode="json"),
+        "unknown": {"images": len(sent), "review_share": sum(sent) / len(sent) if sent else None},
+    }
+    return report, predictions_csv(known, unknown)
+
+
+def drift_records(archive: str, name: str) -> tuple[list[ReferenceRecord], list[ReferenceRecord]]:
+    """An archive as the champion would log it, and the champion's drift reference."""
+    scored = _score(archive, name, "champion")
+    answers = [*_as_reference(scored.known), *_as_reference(scored.unknown)]
+    store = open_store()
+    evaluation = store.open(scored.pointer.evaluation, EvaluationManifest)
+    lines = store.read(evaluation, "reference.jsonl").decode().splitlines()
+    return answers, [ReferenceRecord.model_validate_json(line) for line in lines]
+
+
+def _as_reference(answers: "Answers") -> list[ReferenceRecord]:
+    return [
+        ReferenceRecord(group=record.group, truth=record.label, record=said)
+        for record, said in zip(answers.records, answers.predictions, strict=True)
+    ]
+
+
+def _score(archive: str, name: str, model: str) -> Scored:
     from pipeline.steps.images import read_images
-    from pipeline.steps.scoring import answer, scores
+    from pipeline.steps.scoring import answer
 
     store = open_store()
     pointer = find_model(name, model)
     served = store.open(pointer.served, ServedManifest)
-    config = RunConfig(contract=served.manifest.contract)
+    config = RunConfig(contract=served.manifest.contract, validation=EVERYTHING)
+    when = RunContext.now("archive", "").created_at
     with (
         tempfile.TemporaryDirectory() as folder,
         _grouped(archive, config) as grouped,
     ):
         files = store.fetch(served, Path(folder))
-        images = read_images(grouped.store, grouped.records)
-        answers = answer(images, served, files, datetime.now(UTC))
-        scored = scores(
-            answers.records,
-            answers.probabilities,
-            config.contract.classes,
-            draws=config.gate.draws,
+        known, unknown = (
+            answer(read_images(grouped.store, records), served, files, when)
+            for records in (grouped.records, _of_no_class(grouped, config))
         )
-        return {"tag": pointer.tag, **scored.model_dump(mode="json")}, predictions_csv(answers)
+    return Scored(pointer, known, unknown)
+
+
+def _of_no_class(grouped: Grouped, config: RunConfig) -> list[Record]:
+    """Images in folders that are no class of the model, each a group of its own."""
+    classes = {name.casefold() for name in config.contract.classes}
+    table = grouped.store.read(grouped.snapshot, "records.csv").decode()
+    return [
+        record.model_copy(update={"group": record.sha256})
+        for record in from_csv(table, Record)
+        if record.label.casefold() not in classes
+    ]

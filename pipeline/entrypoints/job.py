@@ -49,9 +49,10 @@ class Job:
 
     def weights(self) -> Artifact[WeightsManifest]:
         """The backbone's weights, brought on first use."""
-        from pipeline.modeling.weights import ensure_weights
+        from pipeline.modeling.weights import bring_once
 
-        return ensure_weights(self.settings.weights_uri, store=self.store, run=self.run)
+        kept = kept_here(self.settings)
+        return bring_once(self.settings.weights_uri, kept, store=self.store, run=self.run)
 
 
 def open_job(config: str, run_id: str, limit: int = 0) -> Job:
@@ -65,6 +66,11 @@ def open_store(settings: Settings | None = None) -> ArtifactStore:
     """The artefacts that the settings name."""
     settings = settings or load_settings()
     return ArtifactStore(UriStore(settings), settings.store_uri)
+
+
+def kept_here(settings: Settings) -> ArtifactStore:
+    """Artefacts on this machine, whatever the settings name: the weights, once brought."""
+    return ArtifactStore(UriStore(settings), str(settings.leukoflow_home.resolve() / "kept"))
 
 
 def config_path(config: str) -> Path:

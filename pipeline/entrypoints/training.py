@@ -15,9 +15,11 @@ from pipeline.artifacts import (
     SplitManifest,
 )
 from pipeline.config import load_config
-from pipeline.entrypoints.job import Job, config_path, open_job
+from pipeline.entrypoints.job import Job, code_version, config_path, kept_here, open_job
 from pipeline.entrypoints.pages import publish
 from pipeline.errors import UnreachableError
+from pipeline.run import RunContext
+from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
     from pipeline.modeling.fit import Epoch
@@ -25,9 +27,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def weights(config: str, run_id: str) -> str:
-    """Bring the backbone's weights if they are not stored yet."""
-    return open_job(config, run_id).weights().uri
+def weights() -> str:
+    """Bring the backbone's weights to this machine, verified; needs no running stack."""
+    from pipeline.modeling.weights import ensure_weights
+
+    settings = load_settings()
+    run = RunContext.now("weights", code_version())
+    return ensure_weights(settings.weights_uri, store=kept_here(settings), run=run).uri
 
 
 def ingest(config: str, run_id: str, archives: Sequence[str] = (), limit: int = 0) -> str:

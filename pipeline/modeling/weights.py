@@ -56,7 +56,7 @@ def ensure_weights(
         UnreachableError: when the source cannot be reached.
         ArtifactError: when what came is not what was expected.
     """
-    marker = f"{store.root}/weights/sources/{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    marker = _marker(source, store)
     known = store.objects.read_tagged(marker)
     if known is not None:
         return store.open(known[0].decode(), WeightsManifest)
@@ -74,6 +74,33 @@ def ensure_weights(
         artifact = store.publish(Path(folder), manifest)
     store.objects.write(marker, artifact.uri.encode())
     return artifact
+
+
+def bring_once(
+    source: str, kept: ArtifactStore, *, store: ArtifactStore, run: RunContext
+) -> Artifact[WeightsManifest]:
+    """The weights in `store`, copied from `kept`, where they are brought on first use.
+
+    Args:
+        source: as `ensure_weights` takes it.
+        kept: artefacts on this machine, so that `leukoflow weights` needs no running stack.
+        store: artefacts that all workers read.
+        run: who runs.
+    """
+    marker = _marker(source, store)
+    known = store.objects.read_tagged(marker)
+    if known is not None:
+        return store.open(known[0].decode(), WeightsManifest)
+    local = ensure_weights(source, store=kept, run=run)
+    with tempfile.TemporaryDirectory() as folder:
+        kept.fetch(local, Path(folder))
+        copied = store.publish(Path(folder), local.manifest)
+    store.objects.write(marker, copied.uri.encode())
+    return copied
+
+
+def _marker(source: str, store: ArtifactStore) -> str:
+    return f"{store.root}/weights/sources/{hashlib.sha256(source.encode()).hexdigest()[:16]}"
 
 
 def read_weights(data: bytes) -> Arrays:

@@ -141,15 +141,16 @@ def _publish(
         return store.publish(folder, manifest)
 
 
-def predictions_csv(answers: Answers) -> str:
+def predictions_csv(*parts: Answers) -> str:
     """Columns `file,label,predicted,confidence,decision,p_<CLASS>...`, one row an image."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    classes = list(answers.predictions[0].probabilities) if answers.predictions else []
+    said_of = [pair for part in parts for pair in zip(part.records, part.predictions, strict=True)]
+    classes = list(said_of[0][1].probabilities) if said_of else []
     writer.writerow(
         ["file", "label", "predicted", "confidence", "decision", *(f"p_{name}" for name in classes)]
     )
-    for record, said in zip(answers.records, answers.predictions, strict=True):
+    for record, said in said_of:
         shares = said.probabilities.values()
         writer.writerow(
             [record.file, record.label, said.label, max(shares), said.decision, *shares]

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
+from pipeline.adapters.airflow import AirflowClient
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Registry
 from pipeline.adapters.storage import UriStore
@@ -35,6 +37,7 @@ def test_from_an_archive_to_a_retrain_request(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         assert "make demo" in done.stdout
         _check(settings)
+        _ask_for_a_retrain(settings)
         states = stack.status(settings)
         assert {one.state for one in states} == {"healthy"}
     finally:
@@ -59,6 +62,18 @@ def _check(settings: Settings) -> None:
         for item in store.objects.list(f"{store.root}/retrain/demo/")
     ]
     assert any(decision.get("requested") for decision in decisions)
+
+
+def _ask_for_a_retrain(settings: Settings) -> None:
+    """`POST /train` with the key starts a run in Airflow; it is ended at once."""
+    key = {"X-API-Key": settings.train_api_key.get_secret_value()}
+    asked = httpx.post(f"{settings.service_url}/train", json={"reason": "a test"}, headers=key)
+    assert asked.status_code == httpx.codes.ACCEPTED, asked.text
+    client = AirflowClient(settings)
+    started = client.run("blood_cell_training", asked.json()["run_id"])
+    assert started.conf["reason"] == "a test"
+    assert asked.json()["url"] == started.url
+    client.cancel("blood_cell_training", started.run_id)
 
 
 def _passwords(settings: Settings) -> set[str]:

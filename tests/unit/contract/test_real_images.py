@@ -1,0 +1,25 @@
+"""The contract on real photographs of two laboratories; skipped where TEST_DATA is absent."""
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pipeline.contract.image_stats import image_stats
+from pipeline.contract.preprocessing import prepare
+from pipeline.contract.spec import ModelContract
+
+CONTRACT = ModelContract(name="real", classes=("A", "B"))
+
+
+@pytest.mark.parametrize("archive", ["blood_cells.zip", "other_lab.zip"])
+def test_a_cell_is_found_on_real_photographs(test_data: Path, archive: str) -> None:
+    """Of 60 photographs chosen by hash, at least 57 show a nucleus, and all can be measured."""
+    with zipfile.ZipFile(test_data / archive) as opened:
+        names = [name for name in opened.namelist() if name.lower().endswith((".jpeg", ".png"))]
+        chosen = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:60]
+        prepared = [prepare(opened.read(name), CONTRACT) for name in chosen]
+    assert sum(one.cell_found for one in prepared) >= 57
+    assert {one.crop.shape for one in prepared} == {(128, 128, 3)}
+    assert all(0 < image_stats(one).contrast <= 128 for one in prepared)
