@@ -8,11 +8,10 @@ from functools import partial
 import numpy as np
 
 from benchmarks.measure import Row, ratio
+from benchmarks.random_weights import draw_weights
 from pipeline.contract.spec import ModelContract
 from pipeline.modeling.frozen import FrozenNetwork
-from pipeline.modeling.weights import LAYERS, Arrays
 
-_WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 BATCH = 16
 
 
@@ -21,7 +20,7 @@ def rows() -> list[Row]:
     from pipeline.modeling.network import backbone
 
     contract = ModelContract(name="bench", classes=("A", "B"))
-    arrays = _weights()
+    arrays = draw_weights()
     keras = backbone(contract, arrays, "torch")
     side = contract.input_size
     crops = np.random.default_rng(1).integers(0, 256, (BATCH, side, side, 3), np.uint8)
@@ -38,15 +37,3 @@ def rows() -> list[Row]:
                 )
             )
     return measured
-
-
-def _weights() -> Arrays:
-    rng = np.random.default_rng(0)
-    arrays: Arrays = {}
-    before = 3
-    for layer, width in zip(LAYERS, _WIDTHS, strict=True):
-        scale = np.sqrt(2 / (9 * before))
-        arrays[f"{layer}/kernel"] = rng.normal(0, scale, (3, 3, before, width)).astype(np.float32)
-        arrays[f"{layer}/bias"] = np.zeros(width, np.float32)
-        before = width
-    return arrays

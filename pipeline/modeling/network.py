@@ -82,7 +82,8 @@ def assemble(network: keras.Model, classifier: keras.Model, projection: Projecti
 
 
 def set_determinism(seed: int) -> None:
-    """Seed every generator and ask TensorFlow for deterministic kernels."""
+    """Seed every generator, count layer names anew, and ask for deterministic kernels."""
+    keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     import tensorflow as tf
 

@@ -11,6 +11,7 @@ import pytest
 from pipeline import entrypoints
 from pipeline.artifacts import BundleManifest, Record, ServedManifest, SplitManifest, from_csv
 from pipeline.contract.preprocessing import CellBox, crop, decode, prepare
+from pipeline.demo.traffic import wait_for_model
 from pipeline.entrypoints.job import open_store
 from pipeline.steps.images import read_images
 from tests.integration.trained import RUN, train_all, variables
@@ -38,9 +39,13 @@ def test_the_same_bytes_get_the_same_pixels_and_probabilities(
     trained_pixels = np.stack([prepare(data, served.contract).crop for data in images])
     model = keras.models.load_model(tmp_path / "bundle" / "model.keras", compile=False)
     expected = model.predict(trained_pixels, verbose=0)["probabilities"]
-    with serve(tmp_path / "served", tmp_path / "store", MODEL_NAME="tiny") as url:
+    (tmp_path / "serving").mkdir()
+    with serve(tmp_path / "serving", tmp_path / "store", MODEL_NAME="tiny") as url:
+        wait_for_model(url, served.tag)
         for data, pixels, probabilities in zip(images, trained_pixels, expected, strict=True):
-            answer = httpx.post(f"{url}/classify", files={"image": ("x.jpeg", data)}).json()
+            sent = httpx.post(f"{url}/classify", files={"image": ("x.jpeg", data)})
+            assert sent.is_success, sent.text
+            answer = sent.json()
             box = CellBox.model_validate(answer["cell"])
             seen = crop(decode(data), box, served.contract.input_size)
             np.testing.assert_array_equal(seen, pixels)

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from benchmarks.random_weights import draw_weights
 from pipeline import entrypoints
-from pipeline.modeling.weights import LAYERS
 from pipeline.sample.archive import write_archive
 from pipeline.sample.cells import CLASSES
 
-_WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 RUN = "test-run"
 
 
@@ -30,19 +29,6 @@ class Trained:
     served: str
     evaluation: str
     verdict: str
-
-
-def write_weights(path: Path) -> None:
-    """VGG16's convolutions, drawn at random (He et al., ICCV 2015): nothing is downloaded."""
-    rng = np.random.default_rng(0)
-    arrays: dict[str, np.ndarray] = {}
-    before = 3
-    for layer, width in zip(LAYERS, _WIDTHS, strict=True):
-        spread = np.sqrt(2 / (9 * before))
-        kernel = rng.normal(0, spread, (3, 3, before, width)).astype(np.float32)
-        arrays |= {f"{layer}/kernel": kernel, f"{layer}/bias": np.zeros(width, np.float32)}
-        before = width
-    np.savez(path, allow_pickle=False, **arrays)
 
 
 def write_config(path: Path) -> None:
@@ -67,7 +53,7 @@ def variables(values: dict[str, str]) -> Iterator[None]:
 
 def train_all(folder: Path, extra: dict[str, str]) -> Trained:
     """Ingest to verdict through the entry points that the DAG calls."""
-    write_weights(folder / "random.npz")
+    np.savez(folder / "random.npz", allow_pickle=False, **draw_weights())
     write_config(folder / "tiny.yaml")
     write_archive(folder / "drawn.zip", seed=3, cells_per_class=8, copies=3)
     environment = {

@@ -3,27 +3,19 @@
 import numpy as np
 import pytest
 
+from benchmarks.random_weights import draw_weights
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
 from pipeline.modeling.frozen import FrozenNetwork
-from pipeline.modeling.weights import LAYERS, Arrays
+from pipeline.modeling.weights import Arrays
 
 CONTRACT = ModelContract(name="frozen", classes=("A", "B"), input_size=32)
-WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 
 
 @pytest.fixture(scope="module")
 def arrays() -> Arrays:
     """VGG16's convolutions, drawn at random."""
-    rng = np.random.default_rng(0)
-    drawn: Arrays = {}
-    before = 3
-    for layer, width in zip(LAYERS, WIDTHS, strict=True):
-        spread = np.sqrt(2 / (9 * before))
-        drawn[f"{layer}/kernel"] = rng.normal(0, spread, (3, 3, before, width)).astype(np.float32)
-        drawn[f"{layer}/bias"] = rng.normal(0, 0.1, width).astype(np.float32)
-        before = width
-    return drawn
+    return draw_weights()
 
 
 @pytest.mark.slow
