@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -104,7 +105,10 @@ def url_rows(settings: Settings, run: DagRun) -> Rows:
         ("Airflow run", run.url),
         ("MLflow", settings.mlflow_tracking_uri),
         ("reports", settings.reports_url),
-        ("passwords", f"{settings.leukoflow_home}/stack.env (user {settings.airflow_user})"),
+        (
+            "passwords",
+            f"{_short(settings.leukoflow_home)}/stack.env (user {settings.airflow_user})",
+        ),
     ]
 
 
@@ -116,6 +120,12 @@ def table(rows: Rows, seconds: float) -> Table:
     for name, value in rows:
         shown.add_row(name, value)
     return shown
+
+
+def _short(path: Path) -> Path:
+    """Relative to the working folder where that is shorter."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _interval(score: Mapping[str, float]) -> str:
