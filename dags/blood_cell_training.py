@@ -13,7 +13,7 @@ itself, since Airflow would call a run successful whose remaining tasks were ski
 
 - **ingest**: no archive under `archives/<name>/`, or one was refused; the last line of the log
   names the member and the rule. Nothing was stored. Fix the archive and trigger again.
-- **validate**: too many images cannot be used; the dataset's report lists each with its reason.
+- **validate**: too many images cannot be used; the error counts the most frequent reasons.
 - **featurize**: an out-of-memory kill; lower `features.batch_size`. Finished packs are kept.
 - **train**: clear the task; it resumes from its last complete checkpoint.
 - **evaluate**, **gate**: the exported model does not answer like the trained one; see the log.

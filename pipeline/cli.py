@@ -25,6 +25,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 console = Console()
 
 Config = Annotated[str, typer.Option(help="What the run does: configs/NAME.yaml.")]
+ServedConfig = Annotated[str, typer.Option(help="Default: configs/MODEL_NAME.yaml.")]
 Name = Annotated[str, typer.Option(help="Model name; default MODEL_NAME.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 RunId = Annotated[str, typer.Option(help="Name of the run in manifests.")]
@@ -38,6 +39,11 @@ def _quiet() -> None:
 
 def _run_id(given: str) -> str:
     return given or f"cli-{uuid.uuid4().hex[:8]}"
+
+
+def _served(config: str) -> str:
+    """The config given, else that of the model that is served here."""
+    return config or f"configs/{load_settings().model_name}.yaml"
 
 
 def _show(value: Any, as_json: bool) -> None:
@@ -233,13 +239,13 @@ def history(name: Name = "", as_json: Json = False) -> None:
 @app.command()
 def retrain(
     reason: Annotated[str, typer.Option()] = "asked on the command line",
-    config: Config = BLOOD_CELLS,
+    config: ServedConfig = "",
 ) -> None:
     """Ask Airflow for a training run."""
     from pipeline.adapters.airflow import AirflowClient
 
     client = AirflowClient(load_settings())
-    print(client.trigger("blood_cell_training", {"config": config, "reason": reason}).url)
+    print(client.trigger("blood_cell_training", {"config": _served(config), "reason": reason}).url)
 
 
 @app.command()
@@ -280,9 +286,9 @@ def doctor() -> None:
 
 
 @app.command()
-def image(config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+def image(config: ServedConfig = "", run_id: RunId = "") -> None:
     """Build the container image of the served model."""
-    run_id = _run_id(run_id)
+    run_id, config = _run_id(run_id), _served(config)
     print(entrypoints.build_image(config, run_id, entrypoints.build(config, run_id)))
 
 

@@ -100,6 +100,11 @@ class Tracking:
             with mlflow.start_run(run_id=run_id):
                 mlflow.tensorflow.log_model(model, name="model", pip_requirements=requirements)
 
+    def is_finished(self, run_id: str) -> bool:
+        """Whether a run has ended well."""
+        with _errors(self._uri):
+            return str(self._client.get_run(run_id).info.status) == "FINISHED"
+
     def finish(self, run_id: str, status: str = "FINISHED") -> None:
         """End a run: FINISHED or FAILED."""
         with _errors(self._uri):

@@ -34,7 +34,8 @@ TRAINING, MONITORING = "blood_cell_training", "blood_cell_monitoring"
 DEPLOYMENT = "blood_cell_deployment"
 WINDOW = 64
 """Images in each of the two drift windows, at most."""
-_TRAINING_SECONDS, _MONITORING_SECONDS = 3600.0, 900.0
+_TRAINING_SECONDS, _MONITORING_SECONDS, _REQUEST_SECONDS = 3600.0, 900.0, 60.0
+_BY_ASSET = "asset_triggered__"
 
 
 @dataclass(frozen=True)
@@ -130,11 +131,12 @@ def _serve_and_watch(demo: _Demo, trained: DagRun, *, drawn: bool) -> summary.Ro
     unseen = _some(records, "val")
     null = traffic.send(url, traffic.stored(demo.store, unseen))
     shift = traffic.send(url, traffic.shifted(demo.store, unseen, drawn))
-    windows = {}
+    windows, before, asked = {}, {run.run_id for run in demo.client.runs(TRAINING)}, False
     for title, sent in (("null window", null), ("shifted window", shift)):
         traffic.wait_for_log(demo.store, NAME, sent)
-        windows[title] = _watch(demo, sent)
-    started = _stop_retrain(demo, trained)
+        windows[title], requested = _watch(demo, sent)
+        asked |= requested
+    started = _stop_retrain(demo, before) if asked else []
     return summary.served_rows(answered) + summary.drift_rows(windows, started)
 
 
@@ -143,13 +145,15 @@ def _some(records: list[Record], part: str) -> list[Record]:
     return sorted((r for r in records if r.part == part), key=lambda r: r.sha256)[:WINDOW]
 
 
-def _watch(demo: _Demo, sent: traffic.Sent) -> dict[str, Any]:
+def _watch(demo: _Demo, sent: traffic.Sent) -> tuple[dict[str, Any], bool]:
+    """Monitor a window: its verdict, and whether a retrain was requested."""
     conf = {"name": NAME, "since": sent.since.isoformat(), "until": sent.until.isoformat()}
     run = demo.client.trigger(MONITORING, conf)
     done = follow(demo.client, run, demo.console, timeout=_MONITORING_SECONDS)
     drift = demo.store.open(_result(demo, done, "detect"), DriftManifest)
     verdict: dict[str, Any] = json.loads(demo.store.read(drift, "drift.json"))
-    return verdict
+    decision = json.loads(demo.store.objects.read(_result(demo, done, "decide")))
+    return verdict, bool(decision["requested"])
 
 
 def _ship(demo: _Demo, before: set[str]) -> summary.Rows:
@@ -162,18 +166,23 @@ def _ship(demo: _Demo, before: set[str]) -> summary.Rows:
     return summary.deployment_rows([_result(demo, run, "image") for run in ended])
 
 
-def _stop_retrain(demo: _Demo, trained: DagRun) -> list[str]:
-    """Cancel the retrains that the shifted window caused; returns their ids."""
-    deadline = time.monotonic() + 20
+def _stop_retrain(demo: _Demo, before: set[str]) -> list[str]:
+    """Cancel the retrain that a request of the demo's started; nobody else's run is touched.
+
+    Args:
+        demo: where.
+        before: ids of the training runs there were before the request.
+    """
+    deadline = time.monotonic() + _REQUEST_SECONDS
     while time.monotonic() < deadline:
-        open_runs = [
+        caused = [
             run
             for run in demo.client.runs(TRAINING)
-            if not run.finished and run.run_id != trained.run_id
+            if run.run_id not in before and run.run_id.startswith(_BY_ASSET)
         ]
-        if open_runs:
-            for run in open_runs:
-                demo.client.cancel(run.dag_id, run.run_id)
-            return [run.run_id for run in open_runs]
+        for run in caused:
+            demo.client.cancel(run.dag_id, run.run_id)
+        if caused:
+            return [run.run_id for run in caused]
         time.sleep(1)
     return []

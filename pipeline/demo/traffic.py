@@ -98,7 +98,7 @@ def wait_for_log(store: ArtifactStore, name: str, sent: Sent, *, timeout: float 
     read: set[str] = set()
     deadline = time.monotonic() + timeout
     while True:
-        for item in store.objects.list(f"{store.root}/logs/{name}/{sent.since:%Y-%m-%d}/"):
+        for item in store.objects.list(f"{store.root}/logs/{name}/"):
             if item.uri not in read and item.modified >= sent.since.replace(microsecond=0):
                 read.add(item.uri)
                 text = store.objects.read(item.uri).decode()

@@ -25,7 +25,7 @@ from pipeline.embedded import (
 )
 from pipeline.embedded.health import is_healthy
 from pipeline.embedded.parts import PROCFILE, ROOT, Part, parts
-from pipeline.errors import UnreachableError
+from pipeline.errors import InvalidInputError, UnreachableError
 from pipeline.settings import Settings
 
 State = Literal["healthy", "starting", "down"]
@@ -59,8 +59,11 @@ def up(settings: Settings, console: Console, *, procfile: Path = PROCFILE) -> Se
     wanted = parts(procfile)
     preflight.make_folders(home)
     with preflight.alone(home):
+        alive = find_supervisor(home)
+        if alive:
+            _same_model(alive, settings)
         complete = credentials.prepare(settings)
-        if find_supervisor(home):
+        if alive:
             console.print("The stack is already up.")
             _wait(complete, wanted, console)
         else:
@@ -129,6 +132,16 @@ def find_supervisor(home: Path) -> psutil.Process | None:
         if marked and process.status() != psutil.STATUS_ZOMBIE:
             return process
     return None
+
+
+def _same_model(supervisor: psutil.Process, settings: Settings) -> None:
+    serving = supervisor.environ().get("MODEL_NAME", settings.model_name)
+    if serving != settings.model_name:
+        raise InvalidInputError(
+            f"the stack is up and serves {serving}; stop it first: make down",
+            expected=serving,
+            received=settings.model_name,
+        )
 
 
 def _start(settings: Settings, wanted: list[Part], console: Console, procfile: Path) -> None:

@@ -12,6 +12,7 @@ from pipeline.adapters.registry import Registry
 from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import Artifact, WeightsManifest
 from pipeline.config import RunConfig, load_config
+from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext
 from pipeline.settings import Settings, load_settings
 
@@ -85,9 +86,18 @@ def model_name() -> str:
 
 
 def run_configs() -> list[str]:
-    """The run configs of this checkout, as `configs/NAME.yaml`."""
-    paths = sorted((ROOT / "configs").glob("*.yaml"))
-    return [f"configs/{path.name}" for path in paths if path.name != "monitoring.yaml"]
+    """The run configs that are watched: each `configs/NAME.yaml` that is named like its model.
+
+    A variant under another file name shares the model's archives, and would start a second run.
+    """
+    watched = []
+    for path in sorted((ROOT / "configs").glob("*.yaml")):
+        try:
+            if path.name != "monitoring.yaml" and load_config(path).name == path.stem:
+                watched.append(f"configs/{path.name}")
+        except InvalidInputError as error:
+            log.warning("not watched: %s", error)
+    return watched
 
 
 def code_version() -> str:

@@ -1,7 +1,7 @@
 """From archive to evaluated bundle: the entry points of the first nine tasks."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.artifacts import (
@@ -100,12 +100,28 @@ def train(config: str, run_id: str, split: str, features: Sequence[str]) -> str:
 
     def report(epoch: "Epoch") -> None:
         log.info("epoch %d: validation accuracy %.3f", epoch.epoch, epoch.val_accuracy)
-        if tracked:
-            curve = {k: v for k, v in epoch.model_dump().items() if k != "epoch"}
-            job.tracking.log_metrics(tracked, curve, epoch.epoch)
+        curve = {k: v for k, v in epoch.model_dump().items() if k != "epoch"}
+        _if_reachable(tracked, lambda: job.tracking.log_metrics(tracked, curve, epoch.epoch))
 
-    inputs = TrainInputs(opened, parts, job.weights(), tracked)
-    return step(inputs, job.config, store=job.store, run=job.run, report=report).uri
+    status = "FAILED"
+    try:
+        inputs = TrainInputs(opened, parts, job.weights(), tracked)
+        bundle = step(inputs, job.config, store=job.store, run=job.run, report=report)
+        # The same training gives the same bundle, which keeps the run that first made it.
+        status = "RUNNING" if bundle.manifest.tracking_run == tracked else "FINISHED"
+    finally:
+        if status != "RUNNING":
+            _if_reachable(tracked, lambda: job.tracking.finish(tracked, status))
+    return bundle.uri
+
+
+def _if_reachable(tracked: str, act: Callable[[], None]) -> None:
+    """Tell MLflow about a tracked run; training outlives a server that is down."""
+    try:
+        if tracked:
+            act()
+    except UnreachableError as error:
+        log.warning("not tracked: %s", error)
 
 
 def _start_tracking(job: Job, split: Artifact[SplitManifest]) -> str:
@@ -146,6 +162,8 @@ def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> 
     source = job.store.open(bundle, BundleManifest)
     parted = job.store.open(split, SplitManifest)
     done = step(opened, source, parted, job.config, store=job.store, run=job.run)
-    if opened.manifest.tracking_run:
-        track_evaluation(job.tracking, opened, source, done, store=job.store)
+    tracked = opened.manifest.tracking_run
+    _if_reachable(
+        tracked, lambda: track_evaluation(job.tracking, opened, source, done, store=job.store)
+    )
     return done.artifact.uri

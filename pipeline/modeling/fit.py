@@ -106,6 +106,8 @@ def fit(
     model.compile(optimizer, "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
     progress = checkpoint.load()
     _restore(model, progress)
+    for epoch in progress.curve:
+        report(epoch)
     for number in range(len(progress.curve), config.epochs):
         if progress.curve and number - progress.best_epoch > config.patience:
             break

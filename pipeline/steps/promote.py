@@ -66,9 +66,12 @@ def rollback(registry: Registry, tag: str, *, author: str, reason: str, when: da
     """
     history = registry.history()
     current = registry.read()
+    # Before the first time it served: after A, B, C and back to B, the model before it is A.
+    tags = [entry.tag for entry in history]
+    known = history if tag or current is None else history[: tags.index(current.tag)]
     earlier = [
         entry
-        for entry in history
+        for entry in known
         if current is not None and entry.tag != current.tag and tag in ("", entry.tag)
     ]
     if current is None or not earlier:

@@ -43,6 +43,8 @@ def track_evaluation(
 ) -> None:
     """Add scores, confusion matrix, report and models to the training's run, and end it."""
     run, scores = served.manifest.tracking_run, done.report.scores
+    if tracking.is_finished(run):
+        return  # the same bundle was evaluated before
     tracking.log_metrics(run, _metrics(done))
     tracking.log_figure(run, confusion_figure(scores), "confusion_matrix.png")
     tracking.log_table(run, _confusion_table(scores), "confusion_matrix.json")

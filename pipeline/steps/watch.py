@@ -30,7 +30,7 @@ def new_archives(name: str, *, store: ArtifactStore) -> Archives:
     found = {
         item.uri: item.etag
         for item in store.objects.list(f"{store.root}/archives/{name}/")
-        if item.uri.endswith(".zip")
+        if item.uri.lower().endswith(".zip")
     }
 
     def claim(mark: Watermark) -> Watermark:

@@ -11,6 +11,10 @@ import yaml
 
 from benchmarks.random_weights import draw_weights
 from pipeline import entrypoints
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.storage import LocalStore
+from pipeline.artifacts import WeightsManifest
+from pipeline.run import RunContext
 from pipeline.sample.archive import write_archive
 from pipeline.sample.cells import CLASSES
 
@@ -29,6 +33,20 @@ class Trained:
     served: str
     evaluation: str
     verdict: str
+
+
+def write_weights(root: Path) -> str:
+    """Random weights as `leukoflow weights` would keep them; the path of their `.npz`."""
+    staging = root / "staging"
+    staging.mkdir(parents=True)
+    np.savez(staging / "weights.npz", allow_pickle=False, **draw_weights())
+    manifest = WeightsManifest(
+        name="vgg16",
+        source="random",
+        normalization="torch",
+        **RunContext.now(RUN, "test").model_dump(),
+    )
+    return f"{ArtifactStore(LocalStore(), str(root)).publish(staging, manifest).uri}/weights.npz"
 
 
 def write_config(path: Path) -> None:
@@ -53,13 +71,13 @@ def variables(values: dict[str, str]) -> Iterator[None]:
 
 def train_all(folder: Path, extra: dict[str, str]) -> Trained:
     """Ingest to verdict through the entry points that the DAG calls."""
-    np.savez(folder / "random.npz", allow_pickle=False, **draw_weights())
+    weights = write_weights(folder / "weights")
     write_config(folder / "tiny.yaml")
     write_archive(folder / "drawn.zip", seed=3, cells_per_class=8, copies=3)
     environment = {
         "LEUKOFLOW_HOME": str(folder / "home"),
         "STORE_URI": str(folder / "store"),
-        "WEIGHTS_URI": str(folder / "random.npz"),
+        "WEIGHTS_URI": weights,
         "MODEL_NAME": "tiny",
         **extra,
     }

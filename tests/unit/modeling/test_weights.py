@@ -4,16 +4,17 @@ import io
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
+from pipeline.artifacts import WeightsManifest
 from pipeline.errors import ArtifactError, InvalidInputError
 from pipeline.modeling import weights
-from pipeline.modeling.weights import LAYERS, Arrays, ensure_weights, read_weights
+from pipeline.modeling.weights import LAYERS, Arrays, bring_once, ensure_weights, read_weights
 from pipeline.run import RunContext
 
 RUN = RunContext.now("test", "test")
@@ -40,12 +41,17 @@ def arrays() -> Arrays:
 
 @pytest.fixture
 def write_npz(tmp_path: Path) -> Callable[[Arrays], str]:
-    """Write arrays as an `.npz` and return its path."""
+    """Publish arrays somewhere else and return the path of their `.npz`."""
 
-    def write(held: Arrays) -> str:
-        path = tmp_path / "vgg16.npz"
-        np.savez(path, allow_pickle=False, **held)
-        return str(path)
+    def write(held: Arrays, normalization: Literal["torch", "caffe"] = "torch") -> str:
+        folder = tmp_path / "given"
+        folder.mkdir(exist_ok=True)
+        np.savez(folder / "weights.npz", allow_pickle=False, **held)
+        manifest = WeightsManifest(
+            name="vgg16", source="given", normalization=normalization, **RUN.model_dump()
+        )
+        elsewhere = ArtifactStore(LocalStore(), str(tmp_path / "elsewhere"))
+        return f"{elsewhere.publish(folder, manifest).uri}/weights.npz"
 
     return write
 
@@ -68,6 +74,37 @@ def test_weights_come_back_as_they_were_given(
     stored = read_weights(store.read(artifact, "weights.npz"))
     assert stored.keys() == arrays.keys()
     assert all((stored[name] == arrays[name]).all() for name in arrays)
+
+
+def test_the_manifest_says_what_weights_expect(
+    store: ArtifactStore, arrays: Arrays, write_npz: Callable[..., str]
+) -> None:
+    """Weights of Keras keep their normalisation when they are handed on."""
+    artifact = ensure_weights(write_npz(arrays, "caffe"), store=store, run=RUN)
+    assert artifact.manifest.normalization == "caffe"
+
+
+def test_weights_that_were_changed_are_refused(
+    store: ArtifactStore, arrays: Arrays, write_npz: Callable[[Arrays], str]
+) -> None:
+    """A file that does not match the manifest beside it is never opened."""
+    source = Path(write_npz(arrays))
+    source.write_bytes(source.read_bytes() + b"x")
+    with pytest.raises(ArtifactError, match="does not match the manifest"):
+        ensure_weights(str(source), store=store, run=RUN)
+
+
+def test_copies_are_made_of_what_this_machine_keeps(
+    store: ArtifactStore, tmp_path: Path, arrays: Arrays, write_npz: Callable[[Arrays], str]
+) -> None:
+    """A source is asked once per machine, and the store gets the same artefact."""
+    kept = ArtifactStore(LocalStore(), str(tmp_path / "kept"))
+    source = write_npz(arrays)
+    brought = ensure_weights(source, store=kept, run=RUN)
+    Path(source).unlink()
+    copied = bring_once(source, kept, store=store, run=RUN)
+    assert copied.digest == brought.digest
+    assert bring_once(source, kept, store=store, run=RUN).uri == copied.uri
 
 
 def test_a_source_is_asked_once(

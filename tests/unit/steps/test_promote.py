@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.adapters.registry import Pointer
+from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, ServedManifest, VerdictManifest, canonical_json
 from pipeline.errors import ArtifactError, ConflictError, GateRefusedError, InvalidInputError
 from pipeline.run import RunContext
@@ -167,3 +168,26 @@ def test_rollback_to_nowhere_is_refused(
         back(stage)
     with pytest.raises(InvalidInputError, match=f"expected {models[0].manifest.tag}.*received x:1"):
         back(stage, "x:1")
+
+
+def test_rolling_back_twice_goes_further_back(tmp_path: Path) -> None:
+    """After A, B, C and back to B, the model before that is A, not the C just taken away."""
+    registry = Registry(LocalStore(), str(tmp_path), "demo")
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    for tag in ("demo:a", "demo:b", "demo:c"):
+        pointer = Pointer(
+            sequence=0,
+            name="demo",
+            tag=tag,
+            served=tag,
+            evaluation="",
+            verdict=tag,
+            author="test",
+            reason="a test",
+            time=when,
+        )
+        registry.move(pointer, registry.read())
+    tags = [rollback(registry, "", author="test", reason="worse", when=when).tag for _ in range(2)]
+    assert tags == ["demo:b", "demo:a"]
+    with pytest.raises(InvalidInputError, match="no model to roll back to"):
+        rollback(registry, "", author="test", reason="worse", when=when)
