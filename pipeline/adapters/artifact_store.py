@@ -1,7 +1,6 @@
 """Artefacts in an object store: published whole, loaded verified."""
 
 import hashlib
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -9,10 +8,11 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from pipeline.adapters.storage import ObjectStore
-from pipeline.artifacts import MANIFEST, Artifact, Manifest, sha256_file
+from pipeline.artifacts import MANIFEST, Artifact, Manifest, Record, from_csv, sha256_file
 from pipeline.errors import ArtifactError, ConflictError
 
 M = TypeVar("M", bound=Manifest)
+RECORDS = "records.csv"
 _TRANSFERS = 8
 
 
@@ -81,6 +81,10 @@ class ArtifactStore:
         _verify(artifact.uri, name, expected, sha256_bytes(data))
         return data
 
+    def records(self, artifact: Artifact[M]) -> list[Record]:
+        """The images an artefact lists in its `records.csv`."""
+        return from_csv(self.read(artifact, RECORDS).decode(), Record)
+
     def fetch(self, artifact: Artifact[M], folder: Path, names: list[str] | None = None) -> Path:
         """Bring files (all of them by default) into `folder`, each verified, and the manifest."""
         wanted = list(artifact.manifest.files) if names is None else names
@@ -107,10 +111,3 @@ def _verify(uri: str, name: str, expected: str, received: str) -> None:
         raise ArtifactError(
             f"{uri}/{name} does not match its manifest", expected=expected, received=received
         )
-
-
-def clear(folder: Path) -> Path:
-    """An empty folder at this place."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder

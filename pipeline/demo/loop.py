@@ -20,7 +20,6 @@ from pipeline.artifacts import (
     Record,
     SnapshotManifest,
     SplitManifest,
-    from_csv,
 )
 from pipeline.demo import data as demo_data
 from pipeline.demo import summary, traffic
@@ -123,7 +122,7 @@ def _cached(store: ArtifactStore) -> int:
 def _serve_and_watch(demo: _Demo, trained: DagRun, *, drawn: bool) -> summary.Rows:
     """Ask the service about held-out cells, then show a quiet and a shifted window."""
     split = demo.store.open(_result(demo, trained, "split"), SplitManifest)
-    records = from_csv(demo.store.read(split, "records.csv").decode(), Record)
+    records = demo.store.records(split)
     url = demo.settings.service_url
     held = _some(records, "test")
     demo.console.print(f"asking the service about {len(held)} held-out images")

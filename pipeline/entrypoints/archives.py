@@ -16,7 +16,6 @@ from pipeline.artifacts import (
     Record,
     ServedManifest,
     SnapshotManifest,
-    from_csv,
 )
 from pipeline.config import RunConfig, ValidateConfig, load_config
 from pipeline.contract.prediction_log import ReferenceRecord
@@ -85,7 +84,7 @@ def _grouped(archive: str, config: RunConfig) -> Iterator[Grouped]:
         snapshot = ingest([archive], config, store=store, run=run)
         dataset = validate(snapshot, config, store=store, run=run)
         grouping = group(dataset, config, store=store, run=run)
-        records = from_csv(store.read(grouping, "records.csv").decode(), Record)
+        records = store.records(grouping)
         yield Grouped(store, snapshot, records)
 
 
@@ -170,9 +169,8 @@ def _score(archive: str, name: str, model: str) -> Scored:
 def _of_no_class(grouped: Grouped, config: RunConfig) -> list[Record]:
     """Images in folders that are no class of the model, each a group of its own."""
     classes = {name.casefold() for name in config.contract.classes}
-    table = grouped.store.read(grouped.snapshot, "records.csv").decode()
     return [
         record.model_copy(update={"group": record.sha256})
-        for record in from_csv(table, Record)
+        for record in grouped.store.records(grouped.snapshot)
         if record.label.casefold() not in classes
     ]

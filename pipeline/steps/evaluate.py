@@ -16,11 +16,9 @@ from pipeline.artifacts import (
     BundleManifest,
     EvaluationManifest,
     Frozen,
-    Record,
     ServedManifest,
     SplitManifest,
     canonical_json,
-    from_csv,
 )
 from pipeline.config import RunConfig
 from pipeline.contract.prediction_log import ReferenceRecord
@@ -72,7 +70,7 @@ def evaluate(
         split: whose `test` records count.
         config: number of resamples.
     """
-    records = from_csv(store.read(split, "records.csv").decode(), Record)
+    records = store.records(split)
     held = [record for record in records if record.part == "test"]
     log.info("evaluate: %d held-out images", len(held))
     with tempfile.TemporaryDirectory() as scratch:

@@ -17,7 +17,6 @@ from pipeline.artifacts import (
     Record,
     ServedManifest,
     SplitManifest,
-    from_csv,
     model_tag,
 )
 from pipeline.config import RunConfig
@@ -122,7 +121,7 @@ def _repeats_golden(folder: Path, contract: ModelContract, engine: Engine) -> bo
 def _validation_crops(
     split: Artifact[SplitManifest], contract: ModelContract, store: ArtifactStore
 ) -> Pixels:
-    records = from_csv(store.read(split, "records.csv").decode(), Record)
+    records = store.records(split)
     held = sorted((r for r in records if r.part == "val"), key=lambda r: r.sha256)
     chosen: Sequence[Record] = held[:PARITY_IMAGES]
     return np.stack([prepare(data, contract).crop for _, data in read_images(store, chosen)])

@@ -15,7 +15,6 @@ from pipeline.artifacts import (
     Record,
     SplitManifest,
     WeightsManifest,
-    from_csv,
 )
 from pipeline.config import RunConfig
 from pipeline.contract.preprocessing import Pixels, prepare
@@ -45,7 +44,7 @@ def featurize(
         config: contract and boundary.
         weights: the backbone's.
     """
-    records = from_csv(store.read(split, "records.csv").decode(), Record)
+    records = store.records(split)
     mine = [r for r in records if shard_of(r.sha256, config.features.shards) == shard]
     key = cache_key(config.contract, weights, config.features.boundary)
     known = cached_images(store, key)

@@ -101,11 +101,7 @@ def _champion_check(
     """Challenger and champion on the same held-out cells, none of which either was trained on."""
     other = store.open(champion.served, ServedManifest)
     split = store.open(evaluation.manifest.inputs["split"], SplitManifest)
-    records = {
-        r.sha256: r
-        for r in from_csv(store.read(split, "records.csv").decode(), Record)
-        if r.part == "test"
-    }
+    records = {r.sha256: r for r in store.records(split) if r.part == "test"}
     seen = _trained_on(served, store) | _trained_on(other, store)
     spoilt = {record.group for record in records.values() if record.sha256 in seen}
     fair = [record for record in records.values() if record.group not in spoilt]

@@ -14,7 +14,6 @@ from pipeline.artifacts import (
     DatasetManifest,
     GroupingManifest,
     Record,
-    from_csv,
     to_csv,
 )
 from pipeline.config import RunConfig
@@ -40,7 +39,7 @@ def group(
     the same name means the same cell. Images without one are compared with each other.
     """
     _log.info("group: %s", dataset.uri)
-    records = from_csv(store.read(dataset, "records.csv").decode(), Record)
+    records = store.records(dataset)
     hinted = [record for record in records if record.hint]
     found = _recovered([record for record in records if not record.hint], config, store)
     named = [

@@ -16,7 +16,6 @@ from pipeline.artifacts import (
     Part,
     Record,
     SplitManifest,
-    from_csv,
     to_csv,
 )
 from pipeline.config import RunConfig, SplitConfig
@@ -54,7 +53,7 @@ def split(
         ConflictError: when other runs keep extending the lock meanwhile.
     """
     _log.info("split: %s", grouping.uri)
-    records = from_csv(store.read(grouping, "records.csv").decode(), Record)
+    records = store.records(grouping)
     dealt = _deal_and_lock(records, config, store)
     manifest = SplitManifest(
         name=config.name,

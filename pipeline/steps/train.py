@@ -20,7 +20,6 @@ from pipeline.artifacts import (
     SplitManifest,
     WeightsManifest,
     canonical_json,
-    from_csv,
     to_csv,
 )
 from pipeline.config import RunConfig
@@ -70,7 +69,7 @@ def train(
     from pipeline.modeling import network
 
     network.set_determinism(config.train.seed)
-    records = from_csv(store.read(inputs.split, "records.csv").decode(), Record)
+    records = store.records(inputs.split)
     packs = sorted({pack for part in inputs.features for pack in part.manifest.packs})
     learn, check = (_examples(records, part, packs, config, store) for part in ("train", "val"))
     log.info("train: %d images, %d to validate", len(learn.labels), len(check.labels))

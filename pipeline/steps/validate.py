@@ -14,7 +14,6 @@ from pipeline.artifacts import (
     Quarantined,
     Record,
     SnapshotManifest,
-    from_csv,
     to_csv,
 )
 from pipeline.config import RunConfig, ValidateConfig
@@ -53,7 +52,7 @@ def validate(
         InvalidInputError: when too large a share is set aside, or a class is left with too few.
     """
     _log.info("validate: %s", snapshot.uri)
-    found = from_csv(store.read(snapshot, "records.csv").decode(), Record)
+    found = store.records(snapshot)
     named, unnamed = by_class(found, config.contract.classes)
     agreed, disputed = settle_labels(named)
     result = _sort(agreed, config.validation, store)
