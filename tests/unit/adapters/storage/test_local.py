@@ -6,12 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipeline.adapters.storage import LocalStore, UriStore, split_s3
+from pipeline.adapters.storage import LocalStore
 from pipeline.errors import ArtifactError, ConflictError
-from pipeline.settings import Settings
 
 
 def test_what_is_written_is_read_with_its_etag(tmp_path: Path) -> None:
@@ -127,23 +124,3 @@ def test_a_torn_write_is_never_visible(tmp_path: Path) -> None:
         done.set()
         reader.result()
     assert seen <= contents
-
-
-def test_a_uri_names_its_store(tmp_path: Path) -> None:
-    """A path and a file:// URI are one place, and neither needs S3."""
-    store = UriStore(Settings())
-    store.write(f"file://{tmp_path}/object", b"content")
-    assert store.read(f"{tmp_path}/object") == b"content"
-
-
-@given(bucket=st.from_regex(r"[a-z]{3,8}", fullmatch=True), key=st.text(min_size=1))
-def test_an_s3_uri_is_bucket_and_key(bucket: str, key: str) -> None:
-    """Whatever a key holds, `?` and `#` too, is the key."""
-    assert split_s3(f"s3://{bucket}/{key}") == (bucket, key)
-
-
-@pytest.mark.parametrize("uri", ["/tmp/object", "http://bucket/key", "s3:///key"])  # noqa: S108
-def test_what_is_no_s3_uri_is_refused(uri: str) -> None:
-    """The error shows what was expected and what came."""
-    with pytest.raises(ArtifactError, match="s3://bucket/key"):
-        split_s3(uri)

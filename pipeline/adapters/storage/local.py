@@ -1,0 +1,101 @@
+"""Objects in a local folder, for work without a stack."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.adapters.storage.protocol import ObjectInfo
+from pipeline.errors import ArtifactError, ConflictError
+
+
+class LocalStore:
+    """Plain files with the same promises, for work without a stack."""
+
+    def read(self, uri: str) -> bytes:
+        path = _path(uri)
+        if not path.is_file():
+            raise ArtifactError("no such file", received=uri)
+        return path.read_bytes()
+
+    def read_tagged(self, uri: str) -> tuple[bytes, str] | None:
+        path = _path(uri)
+        if not path.is_file():
+            return None
+        data = path.read_bytes()
+        return data, _etag(data)
+
+    def write(
+        self, uri: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False
+    ) -> str:
+        path = _path(uri)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.parent):
+            if if_absent and path.exists():
+                raise ConflictError(f"{uri} is already there")
+            if if_match is not None and (not path.exists() or _etag(path.read_bytes()) != if_match):
+                raise ConflictError(f"{uri} was changed by somebody else")
+            _replace(path, data)
+        return _etag(data)
+
+    def upload(self, path: Path, uri: str) -> None:
+        target = _path(uri)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".part-", delete=False) as part:
+            with path.open("rb") as source:
+                shutil.copyfileobj(source, part)
+            part.flush()
+            os.fsync(part.fileno())
+        Path(part.name).replace(target)
+
+    def download(self, uri: str, path: Path) -> None:
+        if not _path(uri).is_file():
+            raise ArtifactError("no such file", received=uri)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_path(uri), path)
+
+    def stat(self, uri: str) -> ObjectInfo | None:
+        path = _path(uri)
+        if not path.is_file():
+            return None
+        facts = path.stat()
+        modified = datetime.fromtimestamp(facts.st_mtime, UTC)
+        return ObjectInfo(uri, facts.st_size, _etag(path.read_bytes()), modified)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        # A Path forgets the final slash that tells `a/` from `a` and `ab`.
+        start = str(_path(prefix)) + ("/" if prefix.endswith("/") else "")
+        folder = Path(start) if start.endswith("/") else Path(start).parent
+        for path in sorted(map(str, folder.rglob("*"))):
+            hidden = Path(path).name.startswith(".")
+            info = None if hidden or not path.startswith(start) else self.stat(path)
+            if info is not None:
+                yield info
+
+
+def _path(uri: str) -> Path:
+    return Path(uri.removeprefix("file://"))
+
+
+def _etag(data: bytes) -> str:
+    return f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
+
+
+def _replace(path: Path, data: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as part:
+        part.write(data)
+        part.flush()
+        os.fsync(part.fileno())
+    Path(part.name).replace(path)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,48 @@
+"""One store for every URI."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.adapters.storage.local import LocalStore
+from pipeline.adapters.storage.protocol import ObjectInfo, ObjectStore
+from pipeline.adapters.storage.s3 import S3Store
+from pipeline.settings import Settings
+
+
+class UriStore:
+    """The store that each URI names: S3 for `s3://`, local files for everything else."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._local = LocalStore()
+        self._s3: S3Store | None = None
+
+    def _of(self, uri: str) -> ObjectStore:
+        if not uri.startswith("s3://"):
+            return self._local
+        if self._s3 is None:
+            self._s3 = S3Store(self._settings)
+        return self._s3
+
+    def read(self, uri: str) -> bytes:
+        return self._of(uri).read(uri)
+
+    def read_tagged(self, uri: str) -> tuple[bytes, str] | None:
+        return self._of(uri).read_tagged(uri)
+
+    def write(
+        self, uri: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False
+    ) -> str:
+        return self._of(uri).write(uri, data, if_match=if_match, if_absent=if_absent)
+
+    def upload(self, path: Path, uri: str) -> None:
+        self._of(uri).upload(path, uri)
+
+    def download(self, uri: str, path: Path) -> None:
+        self._of(uri).download(uri, path)
+
+    def stat(self, uri: str) -> ObjectInfo | None:
+        return self._of(uri).stat(uri)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        return self._of(prefix).list(prefix)
