@@ -5,12 +5,14 @@ for the network. Normalisation is inside the Keras graph.
 """
 
 import io
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 from pydantic import BaseModel, ConfigDict
 from scipy import ndimage
 
@@ -18,7 +20,11 @@ from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
 
 MAX_PIXELS = 24_000_000
-FORMATS = ("JPEG", "PNG")
+_READERS: dict[bytes, type[ImageFile]] = {
+    b"\xff\xd8\xff": JpegImageFile,
+    b"\x89PNG\r\n\x1a\n": PngImageFile,
+}
+"""First bytes of a file to the one class of Pillow that may read it."""
 _SEARCH_SIDE = 160
 """The cell is searched for in a copy whose longer side has this many pixels."""
 
@@ -68,26 +74,29 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         InvalidInputError: when the bytes are no whole JPEG or PNG, or too large.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-                _check_size(opened.size, max_pixels)
-                return np.asarray(_to_rgb(_upright(opened)), dtype=np.uint8)
-    except (
-        UnidentifiedImageError,
-        OSError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
-        # Pillow's own text for unknown bytes names a memory address.
-        unknown = isinstance(error, UnidentifiedImageError)
-        raise InvalidInputError(
-            "the image cannot be read",
-            expected="a whole JPEG or PNG",
-            received="bytes of another kind" if unknown else str(error),
-        ) from error
+        with _open(data) as opened:
+            _check_size(opened.size, max_pixels)
+            return np.asarray(_to_rgb(_upright(opened)), dtype=np.uint8)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _unreadable(str(error)) from error
+
+
+def _open(data: bytes) -> ImageFile:
+    """Read a header and no pixels.
+
+    `Image.open` would warn of large images, or refuse them, before their size is known here; to
+    turn that off takes the process's warning filters, which threads share.
+    """
+    for start, reader in _READERS.items():
+        if data.startswith(start):
+            return reader(io.BytesIO(data))
+    raise _unreadable("bytes of another kind")
+
+
+def _unreadable(received: str) -> InvalidInputError:
+    return InvalidInputError(
+        "the image cannot be read", expected="a whole JPEG or PNG", received=received
+    )
 
 
 def _check_size(size: tuple[int, int], max_pixels: int) -> None:

@@ -51,7 +51,7 @@ def ingest(
     """
     uris = list(archives) or _uploaded(config.name, store)
     _log.info("ingest: %d archives of %s", len(uris), config.name)
-    ingested = [(uri, _ingest_archive(uri, config, store, run)) for uri in sorted(set(uris))]
+    ingested = [_ingest_archive(uri, config, store, run) for uri in sorted(set(uris))]
     snapshot = _publish_snapshot(ingested, config, store, run)
     _log.info("ingest: %s %s", snapshot.uri, snapshot.manifest.counts)
     return snapshot
@@ -87,6 +87,7 @@ def _ingest_archive(
         if known is not None:
             _log.info("ingest: reused %s for %s", known.uri, uri)
             return known
+        _log.info("ingest: reading %s", uri)
         with tempfile.TemporaryDirectory(prefix="leukoflow-ingest-") as staging:
             local = Path(staging) / PurePosixPath(uri).name
             store.objects.download(uri, local)
@@ -94,7 +95,8 @@ def _ingest_archive(
                 _log.warning("ingest: %s was replaced while it was read; starting again", uri)
                 continue
             archive = _publish_archive(local, config, store, run)
-        store.objects.write(marker, canonical_json({"archive": archive.uri}).encode())
+        said = {"archive": archive.uri, "source": uri}
+        store.objects.write(marker, canonical_json(said).encode())
         return archive
     raise ConflictError(f"{uri} was replaced {_ATTEMPTS} times while it was read")
 
@@ -146,24 +148,21 @@ def _publish_archive(
 
 
 def _publish_snapshot(
-    ingested: Sequence[tuple[str, Artifact[ArchiveManifest]]],
+    ingested: Iterable[Artifact[ArchiveManifest]],
     config: RunConfig,
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[SnapshotManifest]:
-    """The union of archives; one that came twice counts once, under its first name."""
-    sources: dict[str, tuple[str, Artifact[ArchiveManifest]]] = {}
-    for uri, archive in sorted(ingested, key=lambda pair: PurePosixPath(pair[0]).name):
-        sources.setdefault(archive.uri, (PurePosixPath(uri).name, archive))
-    every = [record for _, archive in sources.values() for record in _rows(archive, store)]
+    """The union of archives, whatever their names and order; one that came twice counts once."""
+    archives = sorted({archive.uri: archive for archive in ingested}.items())
+    every = [record for _, archive in archives for record in _rows(archive, store)]
     records = union(every)
     manifest = SnapshotManifest(
         name=config.name,
         **run.model_dump(),
         counts={"images": len(records), "duplicates": len(every) - len(records)},
         archives=tuple(
-            ArchiveRef(uri=archive.uri, source=source, sha256=archive.manifest.sha256)
-            for source, archive in sorted(sources.values(), key=lambda pair: pair[1].uri)
+            ArchiveRef(uri=uri, sha256=archive.manifest.sha256) for uri, archive in archives
         ),
     )
     with tempfile.TemporaryDirectory(prefix="leukoflow-snapshot-") as folder:

@@ -1,14 +1,11 @@
 """An uploaded zip, read once it is known to be harmless: hashes, labels, hints, packs."""
 
-import csv
 import hashlib
-import io
 import re
 import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -17,19 +14,10 @@ from pipeline.config import IngestConfig
 from pipeline.errors import InvalidInputError
 from pipeline.steps.archive_check import check_members, open_archive
 from pipeline.steps.images import write_packs
+from pipeline.steps.manifest_csv import MANIFEST_CSV, Said, read_manifest_csv
 
 RECORDS = "records.csv"
-MEMBER_MANIFEST = "manifest.csv"
-"""At the root of an archive: `file,label,group`, where file is the path inside the archive."""
 _BLOCK = 1 << 20
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a row of an archive's own manifest says of a file; empty where it says nothing."""
-
-    label: str = ""
-    group: str = ""
 
 
 def repack(path: Path, folder: Path, config: IngestConfig) -> list[Record]:
@@ -43,8 +31,10 @@ def repack(path: Path, folder: Path, config: IngestConfig) -> list[Record]:
     """
     with open_archive(path, config) as archive:
         members = {member.filename: member for member in check_members(archive, config)}
-        manifest = members.pop(MEMBER_MANIFEST, None)
-        said = {} if manifest is None else _read_manifest(archive, manifest, members)
+        manifest = members.pop(MANIFEST_CSV, None)
+        said = {}
+        if manifest is not None:
+            said = read_manifest_csv(b"".join(_stream(archive, manifest)), members)
         hashes = {name: _sha256(archive, member) for name, member in members.items()}
         records = _limited(_records(hashes, said, config), config.limit)
         if not records:
@@ -84,31 +74,6 @@ def _sha256(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str:
     for block in _stream(archive, member):
         digest.update(block)
     return digest.hexdigest()
-
-
-def _read_manifest(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, files: Mapping[str, zipfile.ZipInfo]
-) -> dict[str, Said]:
-    try:
-        text = b"".join(_stream(archive, member)).decode("utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(
-            f"{MEMBER_MANIFEST} cannot be read", expected="CSV in UTF-8", received=str(error)
-        ) from error
-    said: dict[str, Said] = {}
-    for line, row in enumerate(rows, start=2):
-        file = row.get("file") or ""
-        if file not in files:
-            raise InvalidInputError(
-                f"{MEMBER_MANIFEST} line {line} names no file of the archive",
-                expected="columns file,label,group and a path inside the archive",
-                received=repr(file),
-            )
-        if file in said:
-            raise InvalidInputError(f"{MEMBER_MANIFEST} line {line} names {file!r} a second time")
-        said[file] = Said((row.get("label") or "").strip(), (row.get("group") or "").strip())
-    return said
 
 
 def _records(

@@ -2,9 +2,8 @@
 
 import logging
 import tempfile
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
@@ -17,26 +16,40 @@ from pipeline.artifacts import (
     to_csv,
 )
 from pipeline.config import RunConfig, ValidateConfig
-from pipeline.contract.preprocessing import decode
+from pipeline.contract.preprocessing import MAX_PIXELS, decode
 from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext
 from pipeline.steps.images import read_images
-from pipeline.steps.validation_report import EXAMPLES, render
+from pipeline.steps.validation_report import (
+    EXAMPLES,
+    Findings,
+    Picture,
+    cell_picture,
+    plain_picture,
+    render,
+)
+from pipeline.steps.validation_rules import (
+    Rule,
+    amount_rules,
+    by_class,
+    per_class,
+    reasons,
+    set_aside,
+    settle_labels,
+)
 
 _log = logging.getLogger(__name__)
 
-_TOP_REASONS = 3
+_REASONS_SHOWN = 12
+"""Most frequent reasons of which examples are shown; a zip of a thousand folders has as many."""
 
 
-@dataclass
-class _Sorted:
-    """Where the images went, and a few of each class to look at."""
+class DatasetRefusedError(InvalidInputError):
+    """Too much of a snapshot cannot be used; `page` is the report that shows it, in HTML."""
 
-    kept: list[Record] = field(default_factory=list)
-    quarantined: list[Quarantined] = field(default_factory=list)
-    examples: dict[str, list[tuple[Record, bytes]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    def __init__(self, broken: Rule, page: str) -> None:
+        super().__init__(broken.problem, expected=broken.expected, received=broken.received)
+        self.page = page
 
 
 def validate(
@@ -49,130 +62,99 @@ def validate(
     """Check every image of a snapshot and write `records.csv`, `quarantine.csv`, `report.html`.
 
     Raises:
-        InvalidInputError: when too large a share is set aside, or a class is left with too few.
+        DatasetRefusedError: when too large a share is set aside, or a class is left with too few.
     """
     _log.info("validate: %s", snapshot.uri)
-    found = store.records(snapshot)
-    named, unnamed = by_class(found, config.contract.classes)
+    classes = config.contract.classes
+    named, unnamed = by_class(store.records(snapshot), classes)
     agreed, disputed = settle_labels(named)
-    result = _sort(agreed, config.validation, store)
-    result.quarantined += [*unnamed, *disputed]
-    result.quarantined.sort(key=lambda image: (image.sha256, image.label, image.file))
-    check_amounts(result.kept, result.quarantined, config)
-    artifact = _publish(result, snapshot, config, store, run)
+    kept, unfit, examples = _inspect(agreed, config, store)
+    aside = sorted([*unnamed, *disputed, *unfit], key=lambda q: (q.sha256, q.label, q.file))
+    counts = per_class(kept, classes)
+    rules = amount_rules(counts, aside, config)
+    findings = Findings(counts, aside, rules, examples, _faulty(aside, store))
+    page = render(snapshot, findings, config)
+    broken = next((rule for rule in rules if not rule.kept), None)
+    if broken is not None:
+        _log.warning("validate: refused %s", snapshot.uri)
+        raise DatasetRefusedError(broken, page)
+    artifact = _publish(kept, findings, page, snapshot, config, store=store, run=run)
     _log.info("validate: %s %s", artifact.uri, artifact.manifest.counts)
     return artifact
 
 
-def by_class(
-    records: Iterable[Record], classes: Sequence[str]
-) -> tuple[list[Record], list[Quarantined]]:
-    """Records with their class as the config spells it, and those in folders of no class."""
-    spelled = {name.casefold(): name for name in classes}
-    named, unnamed = [], []
-    for record in records:
-        name = spelled.get(record.label.strip().casefold())
-        if name is None:
-            unnamed.append(_set_aside(record, f"unknown class {record.label!r}"))
-        else:
-            named.append(record.model_copy(update={"label": name}))
-    return named, unnamed
-
-
-def settle_labels(records: Iterable[Record]) -> tuple[list[Record], list[Quarantined]]:
-    """Images whose bytes stand under one class, once each, and all rows of the others."""
-    rows: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        rows[record.sha256].append(record)
-    agreed, disputed = [], []
-    for same in rows.values():
-        labels = sorted({record.label for record in same})
-        if len(labels) == 1:
-            agreed.append(same[0])
-        else:
-            reason = f"the same image is labelled {' and '.join(labels)}"
-            disputed += [_set_aside(record, reason) for record in same]
-    return agreed, disputed
-
-
-def check_amounts(
-    kept: Sequence[Record], quarantined: Sequence[Quarantined], config: RunConfig
-) -> None:
-    """Stop when too much was set aside, or too little of a class is left.
-
-    Raises:
-        InvalidInputError: names the most frequent reasons, or the classes that are short.
-    """
-    share = len(quarantined) / max(len(kept) + len(quarantined), 1)
-    if share > config.validation.max_quarantined_share:
-        reasons = Counter(image.reason for image in quarantined).most_common(_TOP_REASONS)
-        top = "; ".join(f"{reason} ({count})" for reason, count in reasons)
-        raise InvalidInputError(
-            f"too many images were set aside: {top}",
-            expected=f"at most {config.validation.max_quarantined_share:.1%}",
-            received=f"{share:.1%} of {len(kept) + len(quarantined)}",
-        )
-    counts, least = _per_class(kept, config), config.validation.min_images_per_class
-    short = [f"{label} {count}" for label, count in counts.items() if count < least]
-    if short:
-        raise InvalidInputError(
-            "classes have too few images",
-            expected=f"at least {least} of each of {', '.join(config.contract.classes)}",
-            received=", ".join(short),
-        )
-
-
-def _sort(records: Iterable[Record], config: ValidateConfig, store: ArtifactStore) -> _Sorted:
-    result = _Sorted()
+def _inspect(
+    records: Iterable[Record], config: RunConfig, store: ArtifactStore
+) -> tuple[list[Record], list[Quarantined], Mapping[str, Sequence[Picture]]]:
+    """What can be used, what cannot, and some of each class to look at."""
+    kept: list[Record] = []
+    unfit: list[Quarantined] = []
+    examples: dict[str, list[Picture]] = defaultdict(list)
     for record, data in read_images(store, records):
-        reason = _fault(data, config)
+        reason = _fault(data, config.validation)
         if reason:
-            result.quarantined.append(_set_aside(record, reason))
+            unfit.append(set_aside(record, reason))
             continue
-        result.kept.append(record)
-        if len(result.examples[record.label]) < EXAMPLES:
-            result.examples[record.label].append((record, data))
-    result.kept.sort(key=lambda record: record.sha256)
-    return result
+        kept.append(record)
+        if len(examples[record.label]) < EXAMPLES:
+            examples[record.label].append(cell_picture(record, data, config.contract))
+    return sorted(kept, key=lambda record: record.sha256), unfit, examples
 
 
 def _fault(data: bytes, config: ValidateConfig) -> str:
     """Why an image cannot be used, or nothing; the same words for the same fault."""
     try:
-        height, width = decode(data, max_pixels=config.max_pixels).shape[:2]
+        # Training and serving decode no larger ones, whatever a config allows.
+        most = min(config.max_pixels, MAX_PIXELS)
+        height, width = decode(data, max_pixels=most).shape[:2]
     except InvalidInputError as error:
-        # The decoder's own words can hold addresses of this process: not for an artefact.
+        # What was received differs from image to image: one reason would become many.
         return error.message
     if min(height, width) < config.min_side:
         return f"a side is shorter than {config.min_side} pixels"
     return ""
 
 
-def _set_aside(record: Record, reason: str) -> Quarantined:
-    return Quarantined(**record.model_dump(include=set(Quarantined.model_fields)), reason=reason)
-
-
-def _per_class(kept: Iterable[Record], config: RunConfig) -> dict[str, int]:
-    counts = Counter(record.label for record in kept)
-    return {label: counts[label] for label in config.contract.classes}
+def _faulty(
+    quarantined: Sequence[Quarantined], store: ArtifactStore
+) -> Mapping[str, Sequence[Picture]]:
+    """Some of what was set aside for each of the most frequent reasons, where it decodes."""
+    shown = {reason: 0 for reason, _ in reasons(quarantined)[:_REASONS_SHOWN]}
+    chosen = []
+    for image in quarantined:
+        if shown.get(image.reason, EXAMPLES) < EXAMPLES:
+            shown[image.reason] += 1
+            chosen.append(image)
+    why = {(q.archive, q.sha256, q.file): q.reason for q in chosen}
+    records = [Record(**image.model_dump(exclude={"reason"})) for image in chosen]
+    pictures: dict[str, list[Picture]] = defaultdict(list)
+    for record, data in read_images(store, records):
+        picture = plain_picture(record, data)
+        if picture is not None:
+            pictures[why[record.archive, record.sha256, record.file]].append(picture)
+    return pictures
 
 
 def _publish(
-    result: _Sorted,
+    kept: Sequence[Record],
+    findings: Findings,
+    page: str,
     snapshot: Artifact[SnapshotManifest],
     config: RunConfig,
+    *,
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[DatasetManifest]:
-    classes = _per_class(result.kept, config)
-    counts = {"images": len(result.kept), "quarantined": len(result.quarantined), **classes}
+    amounts = {"images": len(kept), "quarantined": len(findings.quarantined)}
     manifest = DatasetManifest(
-        name=config.name, **run.model_dump(), inputs={"snapshot": snapshot.uri}, counts=counts
+        name=config.name,
+        **run.model_dump(),
+        inputs={"snapshot": snapshot.uri},
+        counts={**amounts, **findings.counts},
     )
-    page = render(snapshot, classes, result.quarantined, result.examples, config.contract)
     with tempfile.TemporaryDirectory(prefix="leukoflow-dataset-") as name:
         folder = Path(name)
-        (folder / "records.csv").write_text(to_csv(result.kept, Record))
-        (folder / "quarantine.csv").write_text(to_csv(result.quarantined, Quarantined))
+        (folder / "records.csv").write_text(to_csv(kept, Record))
+        (folder / "quarantine.csv").write_text(to_csv(findings.quarantined, Quarantined))
         (folder / "report.html").write_text(page)
         return store.publish(folder, manifest)

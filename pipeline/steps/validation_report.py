@@ -2,107 +2,108 @@
 
 import base64
 import io
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image, ImageDraw
 
+from pipeline.adapters.report_site import pages
 from pipeline.artifacts import Artifact, Quarantined, Record, SnapshotManifest
-from pipeline.contract.preprocessing import Prepared, prepare
+from pipeline.config import RunConfig
+from pipeline.contract.preprocessing import Pixels, decode, prepare
 from pipeline.contract.spec import ModelContract
-from pipeline.modeling.contact_sheet import contact_sheet
+from pipeline.errors import InvalidInputError
+from pipeline.steps.validation_rules import Rule, reasons
 
 EXAMPLES = 12
-"""Images of each class on the page."""
+"""Images shown of each class, and of each reason."""
 _ROWS = 200
-"""Quarantined images listed one by one; the rest stand in `quarantine.csv`."""
-_COLUMNS = 4
-_THUMB = 256
-_HEIGHT = 120
-_TEMPLATE = "validation_report.html.j2"
+"""Quarantined images listed one by one."""
+_BOX = (320, 240)
+"""Width and height that a picture is fitted into, in pixels."""
+_LOCATED, _NOT_LOCATED = "#12b886", "#e8590c"
 
 
 @dataclass(frozen=True)
-class _ClassRow:
-    name: str
-    images: int
-    share: float
-    """Of all images, in percent."""
-    sheet: str
-    """JPEG as a data URI, empty when there is nothing to show."""
+class Picture:
+    """An image as the page shows it."""
+
+    file: str
+    label: str
+    width: int
+    height: int
+    """Of the original, in pixels."""
+    sources: tuple[str, ...]
+    """JPEGs as data URIs: the image, and the crop that the network sees if it is usable."""
 
 
-def render(
-    snapshot: Artifact[SnapshotManifest],
-    counts: Mapping[str, int],
-    quarantined: Sequence[Quarantined],
-    examples: Mapping[str, Sequence[tuple[Record, bytes]]],
-    contract: ModelContract,
-) -> str:
-    """One self-contained HTML page; the same content gives the same bytes.
+@dataclass(frozen=True)
+class Findings:
+    """What validation found out about a snapshot."""
 
-    Args:
-        snapshot: what was checked.
-        counts: images per class, in the contract's order.
-        quarantined: what was set aside.
-        examples: some images of each class.
-        contract: how a cell is located and cropped.
-    """
-    total = sum(counts.values())
-    classes = [
-        _ClassRow(
-            name, images, 100 * images / max(total, 1), _sheet(examples.get(name, ()), contract)
+    counts: Mapping[str, int]
+    """Usable images per class, in the contract's order."""
+    quarantined: Sequence[Quarantined]
+    rules: Sequence[Rule]
+    examples: Mapping[str, Sequence[Picture]]
+    """Some usable images of each class."""
+    faulty: Mapping[str, Sequence[Picture]]
+    """Some images set aside, by reason, as far as they decode."""
+
+
+def render(snapshot: Artifact[SnapshotManifest], findings: Findings, config: RunConfig) -> str:
+    """One self-contained HTML page; the same content gives the same bytes."""
+    return (
+        pages("pipeline.steps")
+        .get_template("validation.html.j2")
+        .render(
+            title=f"Validation of {config.name}",
+            snapshot=snapshot,
+            found=findings,
+            total=sum(findings.counts.values()),
+            largest=max(findings.counts.values(), default=0) or 1,
+            least=config.validation.min_images_per_class,
+            broken=[rule for rule in findings.rules if not rule.kept],
+            reasons=reasons(findings.quarantined),
+            rows=findings.quarantined[:_ROWS],
         )
-        for name, images in counts.items()
-    ]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(_TEMPLATE).render(
-        snapshot=snapshot,
-        classes=classes,
-        total=total,
-        largest=max((row.images for row in classes), default=0),
-        quarantined=quarantined[:_ROWS],
-        quarantined_total=len(quarantined),
-        reasons=Counter(image.reason for image in quarantined).most_common(),
     )
 
 
-def _sheet(examples: Sequence[tuple[Record, bytes]], contract: ModelContract) -> str:
-    if not examples:
-        return ""
-    rows = [
-        (PurePosixPath(record.file).name[-36:], _side_by_side(prepare(data, contract)))
-        for record, data in examples
-    ]
-    sheet = contact_sheet(rows, columns=_COLUMNS, thumb=_THUMB)
-    out = io.BytesIO()
-    sheet.save(out, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+def plain_picture(record: Record, data: bytes) -> Picture | None:
+    """An image as it is, or nothing where it does not decode."""
+    try:
+        image = decode(data)
+    except InvalidInputError:
+        return None
+    return _picture(record, image, Image.fromarray(image))
 
 
-def _side_by_side(prepared: Prepared) -> bytes:
-    """The image with the located square drawn on it, and the crop beside it, as PNG."""
-    image = Image.fromarray(prepared.image)
-    box = prepared.box
-    width = max(2, round(image.height / 80))
-    colour = "#12b886" if prepared.cell_found else "#e8590c"
+def cell_picture(record: Record, data: bytes, contract: ModelContract) -> Picture:
+    """A usable image with the located square drawn on it, and the crop beside it."""
+    prepared = prepare(data, contract)
+    image, box = Image.fromarray(prepared.image), prepared.box
+    colour = _LOCATED if prepared.cell_found else _NOT_LOCATED
     corners = (box.left, box.top, box.left + box.side, box.top + box.side)
-    ImageDraw.Draw(image).rectangle(corners, outline=colour, width=width)
-    image = image.resize((max(1, round(image.width * _HEIGHT / image.height)), _HEIGHT))
-    crop = Image.fromarray(np.ascontiguousarray(prepared.crop)).resize((_HEIGHT, _HEIGHT))
-    pair = Image.new("RGB", (image.width + 4 + crop.width, _HEIGHT), "white")
-    pair.paste(image, (0, 0))
-    pair.paste(crop, (image.width + 4, 0))
+    ImageDraw.Draw(image).rectangle(corners, outline=colour, width=max(2, image.height // 80))
+    return _picture(record, prepared.image, image, Image.fromarray(prepared.crop))
+
+
+def _picture(record: Record, original: Pixels, *shown: Image.Image) -> Picture:
+    height, width = original.shape[:2]
+    return Picture(
+        file=PurePosixPath(record.file).name,
+        label=record.label,
+        width=width,
+        height=height,
+        sources=tuple(map(_data_uri, shown)),
+    )
+
+
+def _data_uri(image: Image.Image) -> str:
+    """The image, fitted into the box if it is larger."""
+    image.thumbnail(_BOX)
     out = io.BytesIO()
-    pair.save(out, "PNG")
-    return out.getvalue()
+    image.save(out, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

@@ -1,8 +1,12 @@
 """The way from bytes to the network's pixels."""
 
 import io
+import struct
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -91,11 +95,34 @@ def test_what_is_no_whole_jpeg_or_png_is_refused(data: bytes) -> None:
     assert "0x" not in str(refused.value)
 
 
-def test_the_size_is_checked_before_the_pixels_are_unpacked() -> None:
-    """A small file that promises many pixels costs nothing but its header."""
-    header = encoded(Image.new("1", (8000, 8000)))[:200]
-    with pytest.raises(InvalidInputError, match=r"too large.*8000x8000"):
-        decode(header)
+def promising(width: int, height: int) -> bytes:
+    """The beginning of a PNG that says it has this size."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    sealed = struct.pack(">I", 13) + header + struct.pack(">I", crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + sealed + struct.pack(">I", 9) + b"IDAT"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("side", [8_000, 12_000, 60_000])
+def test_the_size_is_checked_before_the_pixels_are_unpacked(side: int) -> None:
+    """What promises many pixels costs its header; our limit answers, none of Pillow's larger."""
+    with pytest.raises(InvalidInputError, match=rf"too large.*{side}x{side}"):
+        decode(promising(side, side))
+
+
+def test_decoding_in_threads_leaves_the_warning_filters_alone() -> None:
+    """The filters are the process's: a thread that sets them aside can put back another's."""
+    before, data = list(warnings.filters), encoded(Image.fromarray(NOISE))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(decode, [data] * 2000))
+    assert list(warnings.filters) == before
+
+
+def test_of_a_file_with_two_photographs_the_first_is_read() -> None:
+    """Phones append a preview to a JPEG; it is a JPEG all the same."""
+    first, second = Image.fromarray(NOISE), Image.fromarray(255 - NOISE)
+    both = encoded(first, "MPO", save_all=True, append_images=[second])
+    np.testing.assert_array_equal(decode(both), decode(encoded(first, "JPEG")))
 
 
 def test_damaged_exif_costs_no_photograph() -> None:
