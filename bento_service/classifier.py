@@ -21,9 +21,9 @@ from pydantic import ValidationError
 from bento_service.schemas import Reason
 from pipeline.artifacts import MANIFEST, ServedManifest, sha256_file
 from pipeline.contract import golden
-from pipeline.contract.decision import Verdict, decide
+from pipeline.contract.decision import Code, ReviewRule, Verdict, decide, read_review
 from pipeline.contract.preprocessing import Pixels, Prepared, prepare
-from pipeline.contract.spec import PREPROCESSING_VERSION, ModelContract
+from pipeline.contract.spec import PREPROCESSING_VERSION
 from pipeline.errors import ArtifactError, PipelineError
 from pipeline.modeling.engine import Engine
 
@@ -42,6 +42,8 @@ class Prediction:
     probabilities: dict[str, float]
     decision: Verdict
     reasons: tuple[Reason, ...]
+    doubt: float
+    """The largest doubt in units of what is accepted."""
     embedding: NDArray[np.float32]
     """(embedding_size,)"""
 
@@ -56,10 +58,12 @@ class Classifier:
 
         Raises:
             ArtifactError: when a file is missing, unlisted or changed, the preprocessing is of
-                another version, or a golden image is answered differently.
+                another version, there is no fitting review rule, or a golden image is answered
+                differently.
         """
         self.manifest = _verified(folder)
         self.contract = self.manifest.contract
+        self.rule = read_review(folder, self.contract)
         self.metrics = _metrics(folder)
         self._engine = _engine(folder, self.manifest)
         self.golden_worst = golden.replay(folder, self.contract, self._probabilities)
@@ -76,11 +80,20 @@ class Classifier:
             InvalidInputError: when they are no image that can be decoded.
         """
         prepared = prepare(data, self.contract)
-        probabilities, embedding = self._engine.predict(prepared.crop[None])
-        named = dict(zip(self.contract.classes, map(float, probabilities[0]), strict=True))
-        decided = decide(tuple(named.values()), prepared.cell_found, self.contract)
-        reasons = _explained(decided.reasons, named[decided.label], self.contract)
-        return Prediction(prepared, decided.label, named, decided.decision, reasons, embedding[0])
+        probabilities, embedding = (out[0] for out in self._engine.predict(prepared.crop[None]))
+        named = dict(zip(self.contract.classes, map(float, probabilities), strict=True))
+        decided = decide(
+            tuple(named.values()), embedding, prepared.cell_found, self.contract, self.rule
+        )
+        return Prediction(
+            prepared=prepared,
+            label=decided.label,
+            probabilities=named,
+            decision=decided.decision,
+            reasons=_explained(decided.reasons, named[decided.label], embedding, self.rule),
+            doubt=decided.doubt,
+            embedding=embedding,
+        )
 
     def _probabilities(self, crop: Pixels) -> NDArray[np.float32]:
         probabilities, _ = self._engine.predict(crop[None])
@@ -88,12 +101,15 @@ class Classifier:
 
 
 def _explained(
-    codes: tuple[str, ...], confidence: float, contract: ModelContract
+    codes: tuple[Code, ...], confidence: float, embedding: NDArray[np.float32], rule: ReviewRule
 ) -> tuple[Reason, ...]:
-    """The reasons of the contract's decision, in words."""
-    words = {
-        "low_confidence": (
-            f"Confidence {confidence:.0%} is below {contract.accept_confidence:.0%}."
+    """The reasons of a decision, in words."""
+    farther = rule.distance(embedding) / rule.max_distance
+    words: dict[Code, str] = {
+        "low_confidence": f"Confidence {confidence:.1%} is below {rule.min_confidence:.1%}.",
+        "far_from_training": (
+            "It does not look like the images the model was trained on: "
+            f"{farther:.1f} times as far from them as is accepted."
         ),
         "no_cell_found": "No stained nucleus was found, so the whole image was used.",
     }

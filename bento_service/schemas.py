@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.artifacts import Parity
-from pipeline.contract.decision import Verdict
+from pipeline.contract.decision import Code, Verdict
 from pipeline.contract.preprocessing import CellBox
 from pipeline.contract.spec import ModelContract
 
@@ -18,8 +18,7 @@ class _Answer(BaseModel):
 class Reason(_Answer):
     """Why a person should look at an image."""
 
-    code: str
-    """`low_confidence` or `no_cell_found`."""
+    code: Code
     message: str
 
 
@@ -32,6 +31,8 @@ class Classification(_Answer):
     decision: Verdict
     reasons: tuple[Reason, ...]
     """Empty when the decision is `accept`."""
+    doubt: float
+    """The largest doubt in units of what is accepted, 100 at most; above 1 a person should look."""
     cell: CellBox
     """The square the network saw, in pixels of the upright image; it may reach over the border."""
     cell_found: bool
@@ -89,12 +90,21 @@ class Lineage(_Answer):
     inputs: dict[str, str]
 
 
+class ReviewLimits(_Answer):
+    """What an answer must keep to be accepted; learned on held-out cells."""
+
+    min_confidence: float
+    max_distance: float
+    """Of the embedding to the training images', in standard deviations."""
+
+
 class ModelCard(_Answer):
     """What is served, and what it may be used for."""
 
     tag: str
     digest: str
     contract: ModelContract
+    review: ReviewLimits
     parity: Parity
     metrics: dict[str, Any]
     """Scores on held-out cells as the training run wrote them; empty when it wrote none."""

@@ -10,7 +10,7 @@ from bento_service.follow import Follower, Served
 from bento_service.line import Line
 from bento_service.periodic import Periodic
 from bento_service.prediction_log import PredictionLog
-from bento_service.schemas import Classification, Lineage, ModelCard, Move
+from bento_service.schemas import Classification, Lineage, ModelCard, Move, ReviewLimits
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Registry
 from pipeline.adapters.storage import UriStore
@@ -122,6 +122,9 @@ class Serving:
             tag=manifest.tag,
             digest=manifest.digest(),
             contract=manifest.contract,
+            review=ReviewLimits.model_validate(
+                served.classifier.rule.model_dump(include=set(ReviewLimits.model_fields))
+            ),
             parity=manifest.parity,
             metrics=served.classifier.metrics,
             lineage=Lineage.model_validate(manifest.model_dump(include=set(Lineage.model_fields))),
@@ -162,6 +165,7 @@ def _answer(prediction: Prediction, tag: str, request_id: str) -> Classification
         probabilities={name: round(p, 6) for name, p in prediction.probabilities.items()},
         decision=prediction.decision,
         reasons=prediction.reasons,
+        doubt=round(prediction.doubt, 4),
         cell=prediction.prepared.box,
         cell_found=prediction.prepared.cell_found,
         width=width,

@@ -51,7 +51,7 @@ function showFacts(card) {
     Model: card.tag,
     Digest: card.digest.slice(0, 24),
     Classes: card.contract.classes.map(readable).join(", "),
-    "Accepted from": percent(card.contract.accept_confidence),
+    "Accepted from": percent(card.review.min_confidence),
     Trained: `${card.lineage.created_at.slice(0, 10)}, run ${card.lineage.run_id}`,
   };
   if (card.promoted) facts.Promoted = `by ${card.promoted.author}: ${card.promoted.reason}`;

@@ -1,13 +1,41 @@
 """What is said of an image once its probabilities are known: one rule for all who ask."""
 
+import json
+import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.contract.spec import ModelContract
+from pipeline.errors import ArtifactError
 
+REVIEW = "review.json"
 Verdict = Literal["accept", "review"]
+Code = Literal["no_cell_found", "low_confidence", "far_from_training"]
+_NO_CELL = 2.0
+_MOST = 100.0
+"""Doubts end here, so that an answer that is no number can still be ordered and written as JSON."""
+
+
+class ReviewRule(BaseModel):
+    """When an answer can stand alone, as learned on held-out cells; `review.json` of a bundle."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_confidence: float = Field(ge=0, lt=1)
+    """Least probability of the first class."""
+    max_distance: float = Field(gt=0)
+    """Largest distance of the embedding to `centre`; in whitened units, standard deviations."""
+    centre: tuple[float, ...]
+    """Mean embedding of the training images (embedding_size,)."""
+
+    def distance(self, embedding: Sequence[float] | NDArray[np.float32]) -> float:
+        """How far an embedding (embedding_size,) is from the training images."""
+        return float(np.linalg.norm(np.asarray(embedding, np.float64) - self.centre))
 
 
 class Decision(BaseModel):
@@ -17,27 +45,76 @@ class Decision(BaseModel):
 
     label: str
     decision: Verdict
-    reasons: tuple[str, ...]
+    reasons: tuple[Code, ...]
     """Why a person should look; empty when accepted."""
+    doubt: float
+    """The largest doubt in units of what is accepted: above 1 a person should look, 100 at most."""
 
 
-def decide(probabilities: Sequence[float], cell_found: bool, contract: ModelContract) -> Decision:
+def decide(
+    probabilities: Sequence[float],
+    embedding: Sequence[float] | NDArray[np.float32],
+    cell_found: bool,
+    contract: ModelContract,
+    rule: ReviewRule,
+) -> Decision:
     """Name the first class and say whether it can stand alone.
 
+    Doubts are compared, not added: a model is often sure of what it has never seen, so confidence
+    must not make up for distance.
+
     Args:
-        probabilities: in the contract's order of classes.
+        probabilities: calibrated, in the contract's order of classes.
+        embedding: (embedding_size,).
         cell_found: whether a stained nucleus was located.
-        contract: classes and threshold.
+        contract: names of the classes.
+        rule: of the same bundle.
     """
     best = max(range(len(contract.classes)), key=lambda index: probabilities[index])
-    reasons = []
-    if not cell_found:
-        reasons.append("no_cell_found")
-    # Written so that a NaN, which is below and above nothing, is no reason for confidence.
-    if not probabilities[best] >= contract.accept_confidence:
-        reasons.append("low_confidence")
+    doubts: dict[Code, float] = {
+        "no_cell_found": 0.0 if cell_found else _NO_CELL,
+        "low_confidence": _bounded((1 - probabilities[best]) / (1 - rule.min_confidence)),
+        "far_from_training": _bounded((rule.distance(embedding) / rule.max_distance) ** 2),
+    }
+    reasons = tuple(code for code, doubt in doubts.items() if doubt > 1)
     return Decision(
         label=contract.classes[best],
         decision="review" if reasons else "accept",
-        reasons=tuple(reasons),
+        reasons=reasons,
+        doubt=max(doubts.values()),
     )
+
+
+def write_review(folder: Path, rule: ReviewRule) -> None:
+    """Store a rule as `folder/review.json`."""
+    body = json.dumps(rule.model_dump(mode="json"), indent=2, sort_keys=True)
+    (folder / REVIEW).write_text(body + "\n")
+
+
+def read_review(folder: Path, contract: ModelContract) -> ReviewRule:
+    """The rule of a bundle folder.
+
+    Raises:
+        ArtifactError: when there is none, or it was made for another embedding.
+    """
+    path = folder / REVIEW
+    if not path.is_file():
+        raise ArtifactError(
+            "the bundle does not say when a person should look", expected=REVIEW, received="no file"
+        )
+    try:
+        rule = ReviewRule.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ArtifactError(f"{path} does not fit: {error}", expected="a review rule") from error
+    if len(rule.centre) != contract.embedding_size:
+        raise ArtifactError(
+            "the review rule is for another embedding",
+            expected=f"{contract.embedding_size} components",
+            received=str(len(rule.centre)),
+        )
+    return rule
+
+
+def _bounded(doubt: float) -> float:
+    """A broken answer, which is below and above nothing, is the largest doubt."""
+    return _MOST if math.isnan(doubt) else min(doubt, _MOST)

@@ -20,7 +20,5 @@ class ModelContract(BaseModel):
     """Side of the square crop over the larger side of the nucleus."""
     preprocessing_version: str = PREPROCESSING_VERSION
     embedding_size: int = Field(default=32, ge=2, le=512)
-    accept_confidence: float = Field(default=0.6, ge=0.0, le=1.0)
-    """Below this probability of the first class, a person should look."""
     golden_tolerance: float = Field(default=0.02, gt=0.0, le=0.2)
     """Largest difference in probability that replayed golden images may show."""

@@ -4,7 +4,6 @@ import csv
 import io
 import logging
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,34 +14,29 @@ from pipeline.artifacts import (
     Artifact,
     BundleManifest,
     EvaluationManifest,
-    Frozen,
     ServedManifest,
     SplitManifest,
     canonical_json,
 )
 from pipeline.config import RunConfig
+from pipeline.contract.decision import read_review
 from pipeline.contract.prediction_log import ReferenceRecord
+from pipeline.contract.preprocessing import prepare
+from pipeline.contract.spec import ModelContract
 from pipeline.run import RunContext
+from pipeline.steps import evaluation_page
+from pipeline.steps.answers import Answers, answer
+from pipeline.steps.evaluation_report import EngineParity, EvaluationReport
 from pipeline.steps.images import read_images
-from pipeline.steps.scoring import Answers, Scores, answer, scores
+from pipeline.steps.lineage import trace
+from pipeline.steps.mistakes import show, worst_mistakes
+from pipeline.steps.model_card import model_card
+from pipeline.steps.scoring import scores
 
 log = logging.getLogger(__name__)
-
-
-class EngineParity(Frozen):
-    """How the exported engine compares with Keras on the locked part."""
-
-    top1_agreement: float
-    max_probability_difference: float
-    keras_balanced_accuracy: float
-
-
-class EvaluationReport(Frozen):
-    """`report.json` of an evaluation."""
-
-    tag: str
-    scores: Scores
-    parity: EngineParity
+PARITY_IMAGES = 384
+"""Keras is far slower than the engine; so many pairs show a disagreement of one in a hundred."""
+FIGURES, PAGE, CARD = "report.json", "report.html", "model_card.md"
 
 
 @dataclass(frozen=True)
@@ -68,11 +62,12 @@ def evaluate(
         served: the exported bundle, answered as the service would.
         bundle: its Keras source, answered by Keras.
         split: whose `test` records count.
-        config: number of resamples.
+        config: prevalence, number of resamples and of mistakes to show.
     """
     records = store.records(split)
     held = [record for record in records if record.part == "test"]
     log.info("evaluate: %d held-out images", len(held))
+    contract = served.manifest.contract
     with tempfile.TemporaryDirectory() as scratch:
         folder = store.fetch(served, Path(scratch) / "served")
         answers = answer(read_images(store, held), served, folder, run.created_at)
@@ -82,61 +77,74 @@ def evaluate(
             scores=scores(
                 answers.records,
                 answers.probabilities,
-                served.manifest.contract.classes,
-                draws=config.gate.draws,
+                answers.doubts,
+                contract.classes,
+                config.evaluate,
             ),
-            parity=_parity(source / "model.keras", answers, served.manifest.contract.classes),
+            parity=_parity(source / "model.keras", answers, contract, store),
+            rule=read_review(folder, contract),
+            mistakes=worst_mistakes(answers, config.evaluate.worst),
         )
-        artifact = _publish(report, answers, served, split, store=store, run=run)
+    with tempfile.TemporaryDirectory() as scratch:
+        _write(Path(scratch), report, answers)
+        evidence = show(report.mistakes, held, served, store=store)
+        page = evaluation_page.render(report, evidence, served.manifest)
+        (Path(scratch) / PAGE).write_text(page)
+        lineage = trace(served.uri, store)
+        (Path(scratch) / CARD).write_text(
+            model_card(report, served.manifest, records, lineage, config)
+        )
+        artifact = store.publish(Path(scratch), _manifest(report, served, split, run))
     log.info("evaluate done: %s", artifact.uri)
     return Evaluated(artifact, report)
 
 
-def _parity(model_file: Path, answers: Answers, classes: Sequence[str]) -> EngineParity:
+def _parity(
+    model_file: Path, answers: Answers, contract: ModelContract, store: ArtifactStore
+) -> EngineParity:
+    """Keras's answers to the first images by hash, against what the engine said of them."""
     import keras
 
-    from pipeline.modeling.metrics import balanced_accuracy
     from pipeline.modeling.saving import predict
 
-    model = keras.models.load_model(model_file, compile=False)
-    said, _ = predict(model, answers.crops)
-    truth = np.array([classes.index(record.label) for record in answers.records], np.int64)
-    first = said.argmax(axis=1)
-    difference = np.abs(said - answers.probabilities).max()
+    place = {record.sha256: i for i, record in enumerate(answers.records)}
+    chosen = [answers.records[place[sha256]] for sha256 in sorted(place)[:PARITY_IMAGES]]
+    images = list(read_images(store, chosen))
+    crops = np.stack([prepare(data, contract).crop for _, data in images])
+    theirs, _ = predict(keras.models.load_model(model_file, compile=False), crops)
+    ours = answers.probabilities[[place[record.sha256] for record, _ in images]]
     return EngineParity(
-        top1_agreement=float((first == answers.probabilities.argmax(axis=1)).mean()),
-        max_probability_difference=round(float(difference), 5),
-        keras_balanced_accuracy=balanced_accuracy(truth, first, len(classes), np.ones(len(truth))),
+        images=len(images),
+        top1_agreement=float((theirs.argmax(axis=1) == ours.argmax(axis=1)).mean()),
+        max_probability_difference=round(float(np.abs(theirs - ours).max()), 5),
     )
 
 
-def _publish(
-    report: EvaluationReport,
-    answers: Answers,
-    served: Artifact[ServedManifest],
-    split: Artifact[SplitManifest],
-    *,
-    store: ArtifactStore,
-    run: RunContext,
-) -> Artifact[EvaluationManifest]:
+def _write(folder: Path, report: EvaluationReport, answers: Answers) -> None:
+    """The figures, every answer as a table, and the reference that drift is measured against."""
+    (folder / FIGURES).write_text(canonical_json(report.model_dump(mode="json")))
+    (folder / "predictions.csv").write_text(predictions_csv(answers))
     reference = [
         ReferenceRecord(group=record.group, truth=record.label, record=said)
         for record, said in zip(answers.records, answers.predictions, strict=True)
     ]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "report.json").write_text(canonical_json(report.model_dump(mode="json")))
-        (folder / "predictions.csv").write_text(predictions_csv(answers))
-        lines = [line.model_dump_json() for line in reference]
-        (folder / "reference.jsonl").write_text("\n".join(lines) + "\n")
-        manifest = EvaluationManifest(
-            name=served.manifest.name,
-            tag=served.manifest.tag,
-            inputs={"served": served.uri, "split": split.uri},
-            counts={"images": report.scores.images, "cells": report.scores.cells},
-            **run.model_dump(),
-        )
-        return store.publish(folder, manifest)
+    lines = [line.model_dump_json() for line in reference]
+    (folder / "reference.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def _manifest(
+    report: EvaluationReport,
+    served: Artifact[ServedManifest],
+    split: Artifact[SplitManifest],
+    run: RunContext,
+) -> EvaluationManifest:
+    return EvaluationManifest(
+        name=served.manifest.name,
+        tag=served.manifest.tag,
+        inputs={"served": served.uri, "split": split.uri},
+        counts={"images": report.scores.images, "cells": report.scores.cells},
+        **run.model_dump(),
+    )
 
 
 def predictions_csv(*parts: Answers) -> str:

@@ -1,114 +1,106 @@
-"""Scoring: a served bundle over labelled images, and what its answers are worth."""
+"""Scoring: what a model's answers to labelled images are worth, per image and per cell."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.artifacts import Artifact, Frozen, Record, ServedManifest
-from pipeline.contract.decision import decide
-from pipeline.contract.image_stats import image_stats
-from pipeline.contract.prediction_log import PredictionRecord
-from pipeline.contract.preprocessing import Pixels, prepare
+from pipeline.artifacts import Frozen, Record
+from pipeline.config import EvaluateConfig
 from pipeline.errors import InvalidInputError
-from pipeline.modeling.engine import Engine
+from pipeline.modeling.calibration import (
+    Bin,
+    calibration_error,
+    calibration_errors,
+    gaps,
+    reliability,
+)
 from pipeline.modeling.metrics import (
+    Bools,
+    Floats,
     Interval,
     Ints,
-    balanced_accuracy,
-    calibration_error,
+    Resamples,
     confusion,
-    group_bootstrap,
     group_codes,
-    sensitivities,
+    interval,
+    rates,
     vote,
 )
+from pipeline.modeling.review import CoverageCurve, auroc
+
+COVERAGES = np.round(np.arange(0.05, 1.001, 0.05), 2)
+_ASKED = int(np.flatnonzero(COVERAGES == 0.8)[0])
 
 
-@dataclass(frozen=True)
-class Answers:
-    """A model's answers to labelled images, in the order of `records`."""
+class CoveragePoint(Frozen):
+    """How accurate the least doubtful answers are."""
 
-    records: list[Record]
-    predictions: list[PredictionRecord]
-    probabilities: NDArray[np.float64]
-    """(n, classes)"""
-    crops: Pixels
-    """(n, size, size, 3) uint8"""
+    coverage: float
+    accuracy: Interval
 
 
-class Scores(Frozen):
+class ReviewScores(Frozen):
+    """What leaving doubtful images to a person is worth."""
+
+    accepted: Interval
+    """Share that the model's rule accepts."""
+    accepted_accuracy: Interval | None
+    """None when nothing is accepted."""
+    accuracy_at_80: Interval
+    """Accuracy of the 80 % that are doubted least."""
+    mistake_auroc: float | None
+    """Chance that a wrong answer is doubted more than a right one; None without both."""
+    curve: tuple[CoveragePoint, ...]
+
+
+class UnitScores(Frozen):
+    """What answers are worth when each image counts alike, or each cell."""
+
+    accuracy: Interval
+    balanced_accuracy: Interval
+    sensitivity: dict[str, Interval]
+    specificity: dict[str, Interval]
+    """At equal prevalence of the classes, like `precision`."""
+    precision: dict[str, Interval]
+    """Only of classes that are present and named."""
+    typical_precision: dict[str, Interval]
+    """At the prevalence of the config; empty without one."""
+    calibration_error: Interval
+    reliability: tuple[Bin, ...]
+    review: ReviewScores
+    confusion: tuple[tuple[int, ...], ...]
+    """Rows are the truth, columns the prediction."""
+
+
+class Scores(UnitScores):
     """What the answers are worth, per image and per cell."""
 
     images: int
     cells: int
     classes: tuple[str, ...]
-    balanced_accuracy: Interval
-    accuracy: Interval
-    cell_balanced_accuracy: Interval
-    sensitivity: dict[str, Interval]
-    calibration_error: float
-    confusion: tuple[tuple[int, ...], ...]
-    """Rows are the truth, columns the prediction."""
-
-
-def answer(
-    images: Iterable[tuple[Record, bytes]],
-    served: Artifact[ServedManifest],
-    folder: Path,
-    when: datetime,
-) -> Answers:
-    """Answer images exactly as the service would.
-
-    Args:
-        images: labelled records with their bytes.
-        served: the bundle.
-        folder: its fetched files.
-        when: the time the answers are stamped with.
-    """
-    contract = served.manifest.contract
-    engine = Engine.of(folder, served.manifest.parity)
-    records, predictions, rows, crops = [], [], [], []
-    for record, data in images:
-        prepared = prepare(data, contract)
-        probabilities, embedding = engine.predict(prepared.crop[None])
-        decision = decide(probabilities[0].tolist(), prepared.cell_found, contract)
-        predictions.append(
-            PredictionRecord(
-                request_id=record.sha256[:16],
-                time=when,
-                tag=served.manifest.tag,
-                route="evaluate",
-                label=decision.label,
-                decision=decision.decision,
-                probabilities={
-                    name: round(float(p), 5)
-                    for name, p in zip(contract.classes, probabilities[0], strict=True)
-                },
-                cell_found=prepared.cell_found,
-                stats=image_stats(prepared),
-                embedding=tuple(round(float(v), 4) for v in embedding[0]),
-            )
-        )
-        records.append(record)
-        rows.append(probabilities[0].astype(np.float64))
-        crops.append(prepared.crop)
-    return Answers(records, predictions, np.array(rows), np.array(crops))
+    prevalence: dict[str, float]
+    """Share of each class in a typical sample, 0 to 1; empty when nobody said."""
+    by_cell: UnitScores
+    """A cell is named by the mean of its images' answers; its confidence and doubt are its images',
+    which share its weight."""
 
 
 def scores(
     records: Sequence[Record],
-    probabilities: NDArray[np.float64],
+    probabilities: Floats,
+    doubts: Floats,
     classes: tuple[str, ...],
-    *,
-    draws: int,
-    seed: int = 0,
+    config: EvaluateConfig,
 ) -> Scores:
     """Score answers; intervals resample cells, never images.
+
+    Args:
+        records: with label and group (n,).
+        probabilities: in the order of `classes` (n, classes).
+        doubts: as `decide` gives them (n,).
+        classes: of the model.
+        config: prevalence and number of resamples.
 
     Raises:
         InvalidInputError: when there is nothing to score.
@@ -118,53 +110,101 @@ def scores(
     truth = np.array([classes.index(record.label) for record in records], np.int64)
     predicted = probabilities.argmax(axis=1)
     codes = group_codes([record.group for record in records])
-    count = len(classes)
-    cell_truth = truth[np.unique(codes, return_index=True)[1]]
-    cell_predicted = vote(probabilities, codes).argmax(axis=1)
-    cell_codes = np.arange(len(cell_truth))
-    found = {
-        name: group_bootstrap(
-            partial(_sensitivity, truth, predicted, count, index),
-            codes,
-            truth,
-            draws=draws,
-            seed=seed,
-        )
-        for index, name in enumerate(classes)
-        if (truth == index).any()
-    }
+    resamples = Resamples(codes, truth, draws=config.draws)
+    total = sum(config.prevalence.values())
+    prevalence = {name: config.prevalence[name] / total for name in config.prevalence}
+    voted = vote(probabilities, codes).argmax(axis=1)
+    cells = truth[np.unique(codes, return_index=True)[1]]
+    answers = (probabilities.max(axis=1), predicted == truth, doubts)
     return Scores(
         images=len(records),
-        cells=len(cell_truth),
+        cells=len(cells),
         classes=classes,
-        balanced_accuracy=group_bootstrap(
-            lambda w: balanced_accuracy(truth, predicted, count, w),
-            codes,
-            truth,
-            draws=draws,
-            seed=seed,
+        prevalence=prevalence,
+        **_named(truth, predicted, resamples, classes, prevalence),
+        **_sure(*answers, np.ones(len(records)), resamples),
+        by_cell=UnitScores(
+            **_named(cells, voted, resamples.of_groups(), classes, prevalence),
+            **_sure(*answers, 1 / np.bincount(codes)[codes], resamples),
         ),
-        accuracy=group_bootstrap(
-            lambda w: float(np.average(truth == predicted, weights=w)),
-            codes,
-            truth,
-            draws=draws,
-            seed=seed,
-        ),
-        cell_balanced_accuracy=group_bootstrap(
-            lambda w: balanced_accuracy(cell_truth, cell_predicted, count, w),
-            cell_codes,
-            cell_truth,
-            draws=draws,
-            seed=seed,
-        ),
-        sensitivity=found,
-        calibration_error=calibration_error(probabilities.max(axis=1), truth == predicted),
-        confusion=tuple(tuple(int(n) for n in row) for row in confusion(truth, predicted, count)),
     )
 
 
-def _sensitivity(
-    truth: Ints, predicted: Ints, count: int, index: int, weight: NDArray[np.float64]
-) -> float:
-    return float(sensitivities(truth, predicted, count, weight)[index])
+def _named(
+    truth: Ints,
+    predicted: Ints,
+    resamples: Resamples,
+    classes: Sequence[str],
+    prevalence: dict[str, float],
+) -> dict[str, Any]:
+    """Fields of `UnitScores` that follow from which class is named."""
+    counts = confusion(truth, predicted, len(classes))
+    drawn = resamples.confusions(truth, predicted, len(classes))
+    equal = np.full(len(classes), 1 / len(classes))
+    once, often = rates(counts, equal), rates(drawn, equal)
+    typical = np.array([prevalence.get(name, np.nan) for name in classes])
+    return {
+        "accuracy": interval(_accuracy(counts), _accuracy(drawn)),
+        "balanced_accuracy": interval(
+            float(np.nanmean(once.sensitivity)), np.nanmean(often.sensitivity, axis=-1)
+        ),
+        "sensitivity": _by_class(once.sensitivity, often.sensitivity, classes),
+        "specificity": _by_class(once.specificity, often.specificity, classes),
+        "precision": _by_class(once.precision, often.precision, classes),
+        "typical_precision": _by_class(
+            rates(counts, typical).precision, rates(drawn, typical).precision, classes
+        ),
+        "confusion": tuple(tuple(int(n) for n in row) for row in counts),
+    }
+
+
+def _accuracy(counts: Floats | Ints) -> Any:
+    return np.trace(counts, axis1=-2, axis2=-1) / counts.sum(axis=(-2, -1))
+
+
+def _by_class(value: Floats, drawn: Floats, classes: Sequence[str]) -> dict[str, Interval]:
+    """Classes whose figure (classes,) has a value, with its resampled values (draws, classes)."""
+    return {
+        name: interval(value[index], drawn[:, index])
+        for index, name in enumerate(classes)
+        if not np.isnan(value[index])
+    }
+
+
+def _sure(
+    confidence: Floats, correct: Bools, doubts: Floats, weights: Floats, resamples: Resamples
+) -> dict[str, Any]:
+    """Fields of `UnitScores` that follow from how sure each answer (n,) is."""
+    error = calibration_error(confidence, correct, weights)
+    drawn = calibration_errors(resamples.sums(gaps(confidence, correct, weights)))
+    return {
+        "calibration_error": interval(error, drawn),
+        "reliability": reliability(confidence, correct, weights),
+        "review": _review(correct, doubts, weights, resamples),
+    }
+
+
+def _review(correct: Bools, doubts: Floats, weights: Floats, resamples: Resamples) -> ReviewScores:
+    curve = CoverageCurve(doubts, correct, COVERAGES)
+    drawn = resamples.each(lambda times: curve(times * weights))
+    accuracy = [interval(*pair) for pair in zip(curve(weights), drawn.T, strict=True)]
+    taken = weights * (doubts <= 1)
+    # Columns: weight, accepted weight, accepted and right.
+    kept = np.stack([weights, taken, taken * correct], axis=1)
+    (all_, accepted, right), often = kept.sum(axis=0), resamples.sums(kept)
+    with np.errstate(invalid="ignore"):
+        accuracies = often[:, 2] / often[:, 1]
+    return ReviewScores(
+        accepted=interval(accepted / all_, often[:, 1] / often[:, 0]),
+        accepted_accuracy=interval(right / accepted, accuracies) if accepted else None,
+        accuracy_at_80=accuracy[_ASKED],
+        mistake_auroc=(
+            auroc(doubts[~correct], doubts[correct], weights[~correct], weights[correct])
+            if 0 < correct.sum() < len(correct)
+            else None
+        ),
+        curve=tuple(
+            CoveragePoint(coverage=float(c), accuracy=a)
+            for c, a in zip(COVERAGES, accuracy, strict=True)
+        ),
+    )

@@ -69,8 +69,11 @@ def _metrics(done: Evaluated) -> dict[str, float]:
         "test_balanced_accuracy": scores.balanced_accuracy.value,
         "test_balanced_accuracy_low": scores.balanced_accuracy.low,
         "test_balanced_accuracy_high": scores.balanced_accuracy.high,
-        "test_cell_balanced_accuracy": scores.cell_balanced_accuracy.value,
-        "test_calibration_error": scores.calibration_error,
+        "test_cell_balanced_accuracy": scores.by_cell.balanced_accuracy.value,
+        "test_calibration_error": scores.calibration_error.value,
+        "test_cell_calibration_error": scores.by_cell.calibration_error.value,
+        "test_accepted": scores.review.accepted.value,
+        "test_accuracy_at_80_coverage": scores.review.accuracy_at_80.value,
         "engine_top1_agreement": done.report.parity.top1_agreement,
     } | {f"test_sensitivity_{name}": found.value for name, found in scores.sensitivity.items()}
 

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from bento_service.classifier import Classifier
+from pipeline.contract.decision import write_review
 from pipeline.errors import ArtifactError, InvalidInputError
 
 
@@ -90,7 +91,34 @@ def test_every_reason_for_a_review_is_put_into_words(bundle: Path) -> None:
     assert prediction.decision == "review"
     messages = {reason.code: reason.message for reason in prediction.reasons}
     assert messages.keys() == {"no_cell_found", "low_confidence"}
-    assert "below 80%" in messages["low_confidence"]
+    assert "below 80.0%" in messages["low_confidence"]
+
+
+def test_an_image_unlike_the_training_images_is_for_a_person(
+    stage: Any, tmp_path: Path, cell_image: Callable[..., bytes]
+) -> None:
+    """However sure the answer is, and the answer says how far away the image is."""
+    built = tmp_path / "built"
+    manifest = stage.publish(built).manifest
+    near = Classifier(stage.artifacts.fetch(stage.publish(built), tmp_path / "near"))
+    rule = near.rule.model_copy(
+        update={"max_distance": near.rule.distance(near.classify(cell_image(0)).embedding) / 2}
+    )
+    write_review(built, rule)
+    strict = stage.artifacts.publish(built, manifest)
+    prediction = Classifier(stage.artifacts.fetch(strict, tmp_path / "far")).classify(cell_image(0))
+    assert (prediction.decision, round(prediction.doubt, 2)) == ("review", 4.0)
+    assert "2.0 times as far" in prediction.reasons[-1].message
+
+
+def test_a_bundle_that_does_not_say_when_to_ask_is_refused(stage: Any, tmp_path: Path) -> None:
+    """Valid hashes do not replace a review rule."""
+    built = tmp_path / "built"
+    manifest = stage.publish(built).manifest
+    (built / "review.json").unlink()
+    served = stage.artifacts.publish(built, manifest)
+    with pytest.raises(ArtifactError, match="when a person should look"):
+        Classifier(stage.artifacts.fetch(served, tmp_path / "fetched"))
 
 
 def test_check_reports_as_json_in_a_process_without_bentoml(bundle: Path) -> None:

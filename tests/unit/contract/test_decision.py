@@ -1,44 +1,96 @@
 """When a person should look."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.contract.decision import Decision, decide
+from pipeline.contract.decision import ReviewRule, decide, read_review, write_review
 from pipeline.contract.spec import ModelContract
+from pipeline.errors import ArtifactError
 
-CONTRACT = ModelContract(name="cells", classes=("A", "B", "C"), accept_confidence=0.6)
+CONTRACT = ModelContract(name="cells", classes=("A", "B", "C"), embedding_size=2)
+RULE = ReviewRule(min_confidence=0.6, max_distance=5.0, centre=(1.0, 0.0))
+HERE, FAR = (1.0, 0.0), (4.0, 8.0)
 
 
 @pytest.mark.parametrize(
-    ("probabilities", "cell_found", "expected"),
+    ("probabilities", "embedding", "cell_found", "label", "reasons"),
     [
-        ((0.1, 0.8, 0.1), True, ("B", "accept", ())),
-        ((0.6, 0.3, 0.1), True, ("A", "accept", ())),
-        ((0.2, 0.3, 0.5), True, ("C", "review", ("low_confidence",))),
-        ((0.1, 0.8, 0.1), False, ("B", "review", ("no_cell_found",))),
-        ((0.2, 0.3, 0.5), False, ("C", "review", ("no_cell_found", "low_confidence"))),
+        ((0.1, 0.8, 0.1), HERE, True, "B", ()),
+        ((0.6, 0.3, 0.1), (4.0, 4.0), True, "A", ()),
+        ((0.2, 0.3, 0.5), HERE, True, "C", ("low_confidence",)),
+        ((0.1, 0.8, 0.1), HERE, False, "B", ("no_cell_found",)),
+        ((0.1, 0.8, 0.1), FAR, True, "B", ("far_from_training",)),
+        (
+            (0.2, 0.3, 0.5),
+            FAR,
+            False,
+            "C",
+            ("no_cell_found", "low_confidence", "far_from_training"),
+        ),
     ],
 )
 def test_the_first_class_is_named_and_doubts_are_told(
-    probabilities: tuple[float, ...], cell_found: bool, expected: tuple[str, str, tuple[str, ...]]
+    probabilities: tuple[float, ...],
+    embedding: tuple[float, ...],
+    cell_found: bool,
+    label: str,
+    reasons: tuple[str, ...],
 ) -> None:
-    """Each doubt has its own reason, and the threshold itself is confident enough."""
-    label, decision, reasons = expected
-    said = decide(probabilities, cell_found, CONTRACT)
-    assert said == Decision.model_validate(
-        {"label": label, "decision": decision, "reasons": reasons}
-    )
+    """Each doubt has its own reason, and the thresholds themselves are good enough."""
+    said = decide(probabilities, embedding, cell_found, CONTRACT, RULE)
+    assert (said.label, said.reasons) == (label, reasons)
+    assert said.decision == ("review" if reasons else "accept")
 
 
-def test_an_answer_that_is_no_number_is_never_accepted() -> None:
-    """A broken model fails towards a person."""
-    assert decide((float("nan"),) * 3, True, CONTRACT).reasons == ("low_confidence",)
+def test_doubt_is_measured_in_what_is_accepted() -> None:
+    """One is the threshold: the largest doubt counts, distance by its square."""
+    assert decide((0.8, 0.1, 0.1), HERE, True, CONTRACT, RULE).doubt == pytest.approx(0.5)
+    assert decide((1.0, 0.0, 0.0), (1.0, 10.0), True, CONTRACT, RULE).doubt == pytest.approx(4)
+    assert decide((0.4, 0.3, 0.3), HERE, True, CONTRACT, RULE).doubt == pytest.approx(1.5)
 
 
-@given(st.lists(st.floats(0, 1), min_size=3, max_size=3), st.booleans())
-def test_a_decision_always_has_its_reasons(probabilities: list[float], cell_found: bool) -> None:
-    """Review and reasons go together, and the label is the most probable class."""
-    said = decide(probabilities, cell_found, CONTRACT)
-    assert (said.decision == "review") == bool(said.reasons)
+@pytest.mark.parametrize(
+    ("probabilities", "embedding"),
+    [((float("nan"),) * 3, HERE), ((0.9, 0.1, 0.0), (float("nan"), 0.0))],
+)
+def test_an_answer_that_is_no_number_is_never_accepted(
+    probabilities: tuple[float, ...], embedding: tuple[float, ...]
+) -> None:
+    """A broken model fails towards a person, and its doubt can still be ordered."""
+    said = decide(probabilities, embedding, True, CONTRACT, RULE)
+    assert (said.decision, said.doubt) == ("review", 100)
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=3, max_size=3),
+    st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)),
+    st.booleans(),
+)
+def test_a_decision_always_has_its_reasons(
+    probabilities: list[float], embedding: tuple[float, float], cell_found: bool
+) -> None:
+    """Review, reasons and a doubt above one go together; the label is the most probable class."""
+    said = decide(probabilities, embedding, cell_found, CONTRACT, RULE)
+    assert (said.decision == "review") == bool(said.reasons) == (said.doubt > 1)
     assert probabilities[CONTRACT.classes.index(said.label)] == max(probabilities)
+
+
+def test_a_rule_travels_with_the_bundle(tmp_path: Path) -> None:
+    """What training wrote is what serving reads."""
+    write_review(tmp_path, RULE)
+    assert read_review(tmp_path, CONTRACT) == RULE
+
+
+def test_a_bundle_without_a_fitting_rule_is_refused(tmp_path: Path) -> None:
+    """Absent, torn, or made for another embedding: nobody guesses when to ask a person."""
+    with pytest.raises(ArtifactError, match="when a person should look"):
+        read_review(tmp_path, CONTRACT)
+    (tmp_path / "review.json").write_text('{"min_confidence": 0.6')
+    with pytest.raises(ArtifactError, match="does not fit"):
+        read_review(tmp_path, CONTRACT)
+    write_review(tmp_path, RULE.model_copy(update={"centre": (0.0,) * 3}))
+    with pytest.raises(ArtifactError, match="another embedding"):
+        read_review(tmp_path, CONTRACT)

@@ -1,21 +1,33 @@
 """Scores whose unit of evidence is the cell."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.modeling.metrics import (
-    balanced_accuracy,
-    calibration_error,
+    Floats,
+    Interval,
+    Ints,
+    Resamples,
     confusion,
-    group_bootstrap,
     group_codes,
-    sensitivities,
+    interval,
+    rates,
     vote,
 )
 
 ANSWERS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60)
+
+
+def bootstrap(
+    score: Callable[[Floats], float], codes: Ints, strata: Ints, *, draws: int, seed: int
+) -> Interval:
+    """A score of the images' weights with its interval."""
+    drawn = Resamples(codes, strata, draws=draws, seed=seed).each(score)
+    return interval(score(np.ones(len(codes))), drawn)
 
 
 def columns(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +47,7 @@ def test_confusion_and_sensitivities_agree(pairs: list[tuple[int, int]]) -> None
     truth, predicted = columns(pairs)
     counts = confusion(truth, predicted, 4)
     assert counts.sum() == len(pairs)
-    found = sensitivities(truth, predicted, 4, np.ones(len(pairs)))
+    found = rates(counts, np.full(4, 1 / 4)).sensitivity
     for index in range(4):
         row = counts[index].sum()
         if row:
@@ -44,43 +56,43 @@ def test_confusion_and_sensitivities_agree(pairs: list[tuple[int, int]]) -> None
             assert np.isnan(found[index])
 
 
-def test_balanced_accuracy_does_not_follow_the_large_class() -> None:
-    """Whoever always says the common class gets one over the number of classes."""
-    truth, predicted = columns([(0, 0)] * 98 + [(1, 0)] * 2)
-    assert balanced_accuracy(truth, predicted, 2, np.ones(100)) == pytest.approx(0.5)
+def test_precision_follows_prevalence_and_sensitivity_does_not() -> None:
+    """Nine in ten found and one in ten wrongly named: common classes are right when named."""
+    counts = np.array([[90, 10], [100, 900]])
+    even, rare = (rates(counts, np.array(shares)) for shares in ([0.5, 0.5], [0.01, 0.99]))
+    np.testing.assert_allclose(even.sensitivity, [0.9, 0.9])
+    np.testing.assert_allclose(even.specificity, [0.9, 0.9])
+    np.testing.assert_allclose(even.precision, [0.9, 0.9])
+    np.testing.assert_allclose(rare.sensitivity, [0.9, 0.9])
+    assert rare.precision[0] == pytest.approx(0.009 / (0.009 + 0.099))
 
 
-@given(ANSWERS, st.data())
-def test_a_weight_is_a_number_of_copies(pairs: list[tuple[int, int]], data: st.DataObject) -> None:
-    """Weighing images by integers is the same as repeating them."""
-    truth, predicted = columns(pairs)
-    copies = st.lists(st.integers(1, 3), min_size=len(pairs), max_size=len(pairs))
-    times = np.array(data.draw(copies), np.int64)
-    repeated = balanced_accuracy(
-        truth.repeat(times), predicted.repeat(times), 4, np.ones(times.sum())
-    )
-    assert balanced_accuracy(truth, predicted, 4, times.astype(float)) == pytest.approx(repeated)
+def test_specificity_is_over_the_other_classes_alike() -> None:
+    """A class with many images does not outvote another in what is wrongly named."""
+    counts = np.array([[10, 0, 0], [2, 8, 0], [0, 0, 1000]])
+    assert rates(counts, np.full(3, 1 / 3)).specificity[0] == pytest.approx(0.9)
 
 
-def test_perfect_confidence_has_no_calibration_error() -> None:
-    """Certain and right, or as often right as it says: nothing to correct."""
-    assert calibration_error(np.ones(8), np.ones(8, bool)) == 0
-    assert calibration_error(np.full(4, 0.75), np.array([True, True, True, False])) == 0
+def test_an_absent_class_has_no_figures() -> None:
+    """Neither sensitivity, nor a precision when nothing is named it, and it spoils no other."""
+    found = rates(np.array([[4, 1, 0], [0, 5, 0], [0, 0, 0]]), np.full(3, 1 / 3))
+    assert np.isnan([found.sensitivity[2], found.precision[2]]).all()
+    assert found.precision[0] == pytest.approx(1)
+    assert found.specificity[:2] == pytest.approx([1, 0.8])
 
 
-def test_overconfidence_is_the_gap() -> None:
-    """Nine tenths sure and half right is four tenths off; bins are weighed by their images."""
-    right = np.array([True, False] * 5)
-    assert calibration_error(np.full(10, 0.9), right) == pytest.approx(0.4)
-    both = calibration_error(np.r_[np.full(10, 0.9), np.ones(30)], np.r_[right, np.ones(30, bool)])
-    assert both == pytest.approx(0.1)
-
-
-@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=50))
-def test_calibration_error_is_a_share(answers: list[tuple[float, bool]]) -> None:
-    """Between 0 and 1, at the edges of the bins too."""
-    confidence, correct = zip(*answers, strict=True)
-    assert 0 <= calibration_error(np.array(confidence), np.array(correct)) <= 1
+def test_resampled_sums_and_confusions_are_those_of_weighted_images() -> None:
+    """A matrix product gives what scoring each resample by itself would."""
+    rng = np.random.default_rng(4)
+    codes = rng.permutation(np.arange(40) % 9)
+    truth, said = rng.integers(0, 3, (2, 40))
+    resamples = Resamples(codes, truth, draws=20)
+    values = rng.normal(size=(40, 2))
+    weights = resamples.times[:, codes]
+    np.testing.assert_allclose(resamples.sums(values), weights @ values)
+    for weight, counts in zip(weights, resamples.confusions(truth, said, 3), strict=True):
+        place = truth * 3 + said
+        np.testing.assert_allclose(counts.ravel(), np.bincount(place, weight, minlength=9))
 
 
 def test_group_codes_follow_the_names() -> None:
@@ -102,7 +114,7 @@ def test_an_interval_contains_its_value(images: list[tuple[int, bool]]) -> None:
     groups, right = zip(*images, strict=True)
     codes = group_codes([str(group) for group in groups])
     correct = np.array(right, float)
-    found = group_bootstrap(
+    found = bootstrap(
         lambda weight: float(np.average(correct, weights=weight)),
         codes,
         np.zeros(len(codes), np.int64),
@@ -121,7 +133,7 @@ def test_copies_of_a_cell_are_no_evidence() -> None:
     images = cells.repeat(30)
 
     def width(values: np.ndarray, codes: np.ndarray) -> float:
-        found = group_bootstrap(
+        found = bootstrap(
             lambda weight: float(np.average(values, weights=weight)),
             codes,
             np.zeros(len(codes), np.int64),
@@ -145,7 +157,7 @@ def test_each_class_keeps_its_groups_when_resampled() -> None:
         present.append(weight[truth == 1].sum())
         return 0.5
 
-    group_bootstrap(score, codes, truth, draws=100, seed=0)
+    bootstrap(score, codes, truth, draws=100, seed=0)
     assert set(present) == {3.0}
 
 
@@ -154,7 +166,7 @@ def test_a_seed_repeats_its_interval() -> None:
     codes = np.arange(10)
     values = codes / 10
     found = [
-        group_bootstrap(
+        bootstrap(
             lambda weight: float(np.average(values, weights=weight)),
             codes,
             np.zeros(10, np.int64),

@@ -1,19 +1,12 @@
 """What answers are worth, worked out by hand."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pytest
 
 from pipeline.artifacts import Record
+from pipeline.config import EvaluateConfig
 from pipeline.errors import InvalidInputError
-from pipeline.steps.scoring import answer, scores
-
-if TYPE_CHECKING:
-    from tests.conftest import Stage
+from pipeline.steps.scoring import scores
 
 CLASSES = ("A", "B", "C")
 
@@ -34,32 +27,79 @@ PROBABILITIES = np.array(
 )
 
 
+DOUBTS = 2 - 2 * PROBABILITIES.max(axis=1)
+"""Accepted from a half."""
+
+
+def config(draws: int, **prevalence: float) -> EvaluateConfig:
+    return EvaluateConfig(draws=draws, prevalence=prevalence)
+
+
 def test_a_toy_is_scored_as_by_hand() -> None:
     """Three of five images, half of the cells of A and all of B."""
-    found = scores(RECORDS, PROBABILITIES, CLASSES, draws=200)
+    found = scores(RECORDS, PROBABILITIES, DOUBTS, CLASSES, config(200))
     assert (found.images, found.cells) == (5, 3)
     assert found.confusion == ((1, 1, 1), (0, 2, 0), (0, 0, 0))
     assert found.accuracy.value == pytest.approx(3 / 5)
     assert found.balanced_accuracy.value == pytest.approx((1 / 3 + 1) / 2)
-    assert found.cell_balanced_accuracy.value == pytest.approx((1 / 2 + 1) / 2)
+    assert found.by_cell.balanced_accuracy.value == pytest.approx((1 / 2 + 1) / 2)
     assert {name: one.value for name, one in found.sensitivity.items()} == pytest.approx(
         {"A": 1 / 3, "B": 1}
     )
     # One image a bin but for the two right ones in the last: .6, .8 and .7, .9, 1.
-    assert found.calibration_error == pytest.approx((0.6 + 0.8 + 0.3 + 0.1) / 5)
+    assert found.calibration_error.value == pytest.approx((0.6 + 0.8 + 0.3 + 0.1) / 5)
+
+
+def test_a_toy_is_scored_by_cell_as_by_hand() -> None:
+    """Cells are named by the mean of their images; confidence shares a cell's weight."""
+    found = scores(RECORDS, PROBABILITIES, DOUBTS, CLASSES, config(200)).by_cell
+    assert found.confusion == ((1, 0, 1), (0, 1, 0), (0, 0, 0))
+    assert found.accuracy.value == pytest.approx(2 / 3)
+    # Gaps of .6 and .3 in halves of a cell, .8 in a whole one, .1 and 0 in one bin of a cell.
+    assert found.calibration_error.value == pytest.approx((0.3 + 0.8 + 0.15 + 0.05) / 3)
+
+
+def test_review_is_scored_as_by_hand() -> None:
+    """All are accepted here; the doubted are wrong but for one pair of six."""
+    found = scores(RECORDS, PROBABILITIES, DOUBTS, CLASSES, config(200)).review
+    assert found.accepted.value == 1
+    assert found.accepted_accuracy is not None
+    assert found.accepted_accuracy.value == pytest.approx(3 / 5)
+    # In order of doubt: right 1.0, right .9, wrong .8, right .7, wrong .6.
+    assert found.accuracy_at_80.value == pytest.approx(3 / 4)
+    assert found.mistake_auroc == pytest.approx(5 / 6)
+    assert [point.coverage for point in found.curve][:2] == [0.05, 0.1]
+
+
+def test_nothing_accepted_has_no_accuracy() -> None:
+    """A rule that sends everything to a person is told as that."""
+    found = scores(RECORDS, PROBABILITIES, DOUBTS + 1.5, CLASSES, config(200)).review
+    assert (found.accepted.value, found.accepted_accuracy) == (0, None)
+
+
+def test_precision_is_told_at_the_prevalence_of_the_config() -> None:
+    """Shares need not sum to one; without them there is only precision at equal shares."""
+    plain = scores(RECORDS, PROBABILITIES, DOUBTS, CLASSES, config(100))
+    assert (plain.prevalence, plain.typical_precision) == ({}, {})
+    assert plain.precision["B"].value == pytest.approx(1 / (1 + 1 / 3))
+    typical = scores(RECORDS, PROBABILITIES, DOUBTS, CLASSES, config(100, A=6, B=2, C=2))
+    assert typical.prevalence == {"A": 0.6, "B": 0.2, "C": 0.2}
+    assert typical.typical_precision["B"].value == pytest.approx(0.2 / (0.2 + 0.6 / 3))
 
 
 def test_the_interval_is_over_cells() -> None:
     """A has two cells, one half right and one wrong: resampled, 0, 1/3 or 1/2."""
-    found = scores(RECORDS, PROBABILITIES, CLASSES, draws=400).sensitivity["A"]
+    found = scores(RECORDS, PROBABILITIES, DOUBTS, CLASSES, config(400)).sensitivity["A"]
     assert (found.low, found.high) == (0, 0.5)
 
 
 def test_the_order_of_images_does_not_matter() -> None:
     """Workers that read packs in another order publish the same report."""
     order = [4, 1, 3, 0, 2]
-    shuffled = scores([RECORDS[n] for n in order], PROBABILITIES[order], CLASSES, draws=100)
-    straight = scores(RECORDS, PROBABILITIES, CLASSES, draws=100)
+    shuffled = scores(
+        [RECORDS[n] for n in order], PROBABILITIES[order], DOUBTS[order], CLASSES, config(100)
+    )
+    straight = scores(RECORDS, PROBABILITIES, DOUBTS, CLASSES, config(100))
     assert shuffled.confusion == straight.confusion
     assert shuffled.balanced_accuracy.value == pytest.approx(straight.balanced_accuracy.value)
     assert shuffled.balanced_accuracy.low == pytest.approx(straight.balanced_accuracy.low)
@@ -68,23 +108,4 @@ def test_the_order_of_images_does_not_matter() -> None:
 def test_nothing_to_score_is_refused() -> None:
     """An empty test part is told as one."""
     with pytest.raises(InvalidInputError, match="nothing to score"):
-        scores([], np.empty((0, 3)), CLASSES, draws=100)
-
-
-def test_images_are_answered_as_the_service_would(
-    stage: "Stage", cell_image: Callable[..., bytes], tmp_path: Path
-) -> None:
-    """One line a prediction, as it is logged, in the order of the images."""
-    served = stage.publish(tmp_path / "bundle")
-    folder = stage.artifacts.fetch(served, tmp_path / "fetched")
-    classes = stage.contract.classes
-    images = [(image(classes[kind], str(kind), "f" * 64), cell_image(kind)) for kind in (3, 0)]
-    when = datetime(2026, 11, 1, tzinfo=UTC)
-    answers = answer(images, served, folder, when)
-    assert [said.label for said in answers.predictions] == [classes[3], classes[0]]
-    assert answers.probabilities.shape == (2, 4)
-    assert answers.crops.shape == (2, 128, 128, 3)
-    first = answers.predictions[0]
-    assert (first.tag, first.time, first.request_id) == (served.manifest.tag, when, "f" * 16)
-    assert list(first.probabilities) == list(classes)
-    assert len(first.embedding) == stage.contract.embedding_size
+        scores([], np.empty((0, 3)), np.empty(0), CLASSES, config(100))

@@ -1,0 +1,50 @@
+"""Which part of a crop an answer rests on: hide it, and see what becomes of the answer."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.contract.preprocessing import Pixels
+
+GRID = 6
+_REACH = 0.25
+"""Windows overlap by this share of a square on each side, or an edge between two hides nothing."""
+_LEAST = 1e-6
+
+
+def occlusion_map(
+    predict: Callable[[Pixels], NDArray[np.floating]], crop: Pixels, target: int, grid: int = GRID
+) -> NDArray[np.float64]:
+    """Log-odds of a class that each part of a crop is worth (Zeiler & Fergus, ECCV 2014).
+
+    Every square of a grid is covered in turn with the crop's median colour, which is background or
+    plasma. Log-odds, because a sure answer hardly moves in probability.
+
+    Args:
+        predict: crops (n, size, size, 3) to probabilities (n, classes), such as the engine's.
+        crop: (size, size, 3) as `prepare` cuts it.
+        target: index of the class.
+        grid: squares along a side; one prediction for each of `grid * grid`.
+
+    Returns:
+        (grid, grid): above 0 where the part speaks for the class, below where against it.
+    """
+    edges = np.linspace(0, len(crop), grid + 1)
+    reach = _REACH * len(crop) / grid
+    covered = np.repeat(crop[None], grid * grid, axis=0)
+    colour = np.median(crop.reshape(-1, 3), axis=0).astype(np.uint8)
+    for row in range(grid):
+        for column in range(grid):
+            rows, columns = (
+                slice(max(0, round(edges[i] - reach)), round(edges[i + 1] + reach))
+                for i in (row, column)
+            )
+            covered[row * grid + column, rows, columns] = colour
+    whole = _log_odds(predict(crop[None])[:, target])
+    return np.asarray(whole - _log_odds(predict(covered)[:, target])).reshape(grid, grid)
+
+
+def _log_odds(probability: NDArray[np.floating]) -> NDArray[np.float64]:
+    bounded = np.clip(probability.astype(np.float64), _LEAST, 1 - _LEAST)
+    return np.asarray(np.log(bounded / (1 - bounded)))

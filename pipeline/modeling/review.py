@@ -1,0 +1,94 @@
+"""Which answers a person should see: the rule is fitted here, and its worth measured."""
+
+import numpy as np
+
+from pipeline.config import ReviewConfig
+from pipeline.contract.decision import ReviewRule
+from pipeline.errors import InvalidInputError
+from pipeline.modeling.metrics import Bools, Floats
+
+
+def fit_review(
+    train_embeddings: Floats,
+    train_weights: Floats,
+    held_embeddings: Floats,
+    held_probabilities: Floats,
+    held_weights: Floats,
+    config: ReviewConfig,
+) -> ReviewRule:
+    """Thresholds at which held-out cells are accepted as often as the config asks.
+
+    The embedding is whitened, so its distance to the training mean is Mahalanobis's, and one cloud
+    tells another laboratory better than one a class (Lee et al., NeurIPS 2018) does here. The
+    distance is limited first; confidence then gives up what is left of the coverage.
+
+    Args:
+        train_embeddings: (n, embedding_size).
+        train_weights: evidence of each training image (n,).
+        held_embeddings: of images of cells that were not trained on (m, embedding_size).
+        held_probabilities: calibrated (m, classes).
+        held_weights: evidence of each held-out image (m,).
+        config: coverage and quantile.
+
+    Raises:
+        InvalidInputError: when there are no held-out images.
+    """
+    if not len(held_embeddings) or not len(train_embeddings):
+        raise InvalidInputError(
+            "no review rule can be fitted", expected="training and held-out images", received="none"
+        )
+    centre = np.average(train_embeddings, axis=0, weights=train_weights).astype(np.float64)
+    distance = np.linalg.norm(held_embeddings - centre, axis=1)
+    limit = max(quantile(distance, config.distance_quantile, held_weights), np.finfo(float).eps)
+    # Doubtful images come last however sure the answer is, as the rule will have it.
+    sureness = np.where(distance <= limit, held_probabilities.max(axis=1), -1.0)
+    least = quantile(sureness, 1 - config.coverage, held_weights)
+    return ReviewRule(
+        min_confidence=round(min(max(least, 0.0), 0.999), 6),
+        max_distance=round(float(limit), 6) or float(limit),
+        centre=tuple(round(float(value), 6) for value in centre),
+    )
+
+
+def quantile(values: Floats, share: float, weights: Floats) -> float:
+    """The least value (n,) at or below which `share` of the weight lies."""
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order], dtype=np.float64)
+    place = np.searchsorted(reached, share * reached[-1] * (1 - 1e-12))
+    return float(values[order][min(int(place), len(values) - 1)])
+
+
+class CoverageCurve:
+    """Accuracy of what is accepted when images are accepted from the least doubtful on."""
+
+    def __init__(self, doubts: Floats, correct: Bools, coverages: Floats) -> None:
+        """Order images (n,) by doubt; of equal ones the wrong come first, so luck has no say.
+
+        Args:
+            doubts: as `decide` gives them (n,).
+            correct: whether the first class is right (n,).
+            coverages: shares of the weight at which accuracy is asked for (m,), above 0.
+        """
+        self._order = np.lexsort((correct, doubts))
+        self._correct = correct[self._order]
+        self._coverages = coverages
+
+    def __call__(self, weights: Floats) -> Floats:
+        """Accuracy (m,) where images weigh `weights` (n,)."""
+        ordered = weights[self._order]
+        taken = np.cumsum(ordered)
+        right = np.cumsum(ordered * self._correct)
+        place = np.searchsorted(taken, self._coverages * taken[-1] * (1 - 1e-12))
+        return np.asarray(right[place] / taken[place])
+
+
+def auroc(above: Floats, below: Floats, above_weights: Floats, below_weights: Floats) -> float:
+    """Chance that one of `above` (n,) is larger than one of `below` (m,); ties count half.
+
+    That is the area under the receiver operating characteristic (Hanley & McNeil, 1982).
+    """
+    order = np.argsort(below, kind="stable")
+    total = np.concatenate([[0.0], np.cumsum(below_weights[order])])
+    less, upto = (np.searchsorted(below[order], above, side=side) for side in ("left", "right"))
+    wins = (total[less] + total[upto]) / 2
+    return float(above_weights @ wins / (above_weights.sum() * total[-1]))

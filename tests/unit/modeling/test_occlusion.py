@@ -1,0 +1,29 @@
+"""What an answer rests on."""
+
+import numpy as np
+import pytest
+
+from pipeline.modeling.occlusion import occlusion_map
+
+
+def brightness(crops: np.ndarray) -> np.ndarray:
+    """A model whose second class is the brightness of the upper left quarter."""
+    bright = crops[:, :30, :30].mean(axis=(1, 2, 3)) / 255
+    return np.stack([1 - bright, bright], axis=1)
+
+
+def test_the_part_that_speaks_for_a_class_is_found() -> None:
+    """Covering the bright square costs the class that looks for it, and helps the other."""
+    crop = np.zeros((60, 60, 3), np.uint8)
+    crop[10:20, 10:20] = 255
+    found = occlusion_map(brightness, crop, target=1)
+    assert found.shape == (6, 6)
+    assert found.argmax() == 1 * 6 + 1
+    assert found[3:, 3:] == pytest.approx(0)
+    np.testing.assert_allclose(found, -occlusion_map(brightness, crop, target=0), atol=1e-9)
+
+
+def test_certainty_does_not_hide_the_evidence() -> None:
+    """Probabilities of exactly one and nought still give finite figures."""
+    crop = np.full((60, 60, 3), 255, np.uint8)
+    assert np.isfinite(occlusion_map(lambda c: np.eye(2)[np.ones(len(c), int)], crop, 1)).all()
