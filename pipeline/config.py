@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -39,8 +39,18 @@ class ValidateConfig(Frozen):
 class GroupConfig(Frozen):
     """How images of one cell find each other when nobody says so."""
 
-    min_similarity: float = Field(default=0.82, gt=0, le=1)
-    """Least correlation of two nuclei' surroundings, best of all turns and mirrors."""
+    min_inliers: int = Field(default=15, ge=6)
+    """Fewest keypoints of two images that one affine map must bring together: unrelated
+    photographs reach 8, copies of one about 90 (docs/decisions/0007-near-duplicates.md)."""
+
+
+class DataGateConfig(Frozen):
+    """What becomes of cells that contradict themselves."""
+
+    two_labels: Literal["quarantine", "stop"] = "quarantine"
+    """For a cell whose images stand under two classes."""
+    max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
+    """More than this share of images set aside stops too: then the labels are in doubt."""
 
 
 class SplitConfig(Frozen):
@@ -53,33 +63,75 @@ class SplitConfig(Frozen):
 class FeaturesConfig(Frozen):
     """The frozen part of the network."""
 
-    boundary: str = "block5_pool"
+    boundary: Literal["block3_pool", "block4_pool", "block5_pool"] = "block4_pool"
+    """What stands before it is frozen, and paid for once an image; what comes after is trained."""
+    jitters: int = Field(default=0, ge=0, le=8)
+    """Further crops of each image in other colours and scales, which training draws from."""
     shards: int = Field(default=2, ge=1, le=16)
     batch_size: int = Field(default=16, ge=1)
 
 
 class TrainConfig(Frozen):
-    """The head and how it learns."""
+    """How the trained part learns; docs/experiments.md has what was tried."""
 
-    epochs: int = Field(default=40, ge=1)
-    batch_size: int = Field(default=64, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    patience: int = Field(default=6, ge=1)
+    epochs: int = Field(default=8, ge=1)
+    steps: int = Field(default=100, ge=1)
+    """Batches an epoch: images are drawn by weight, so that there is no natural end."""
+    batch_size: int = Field(default=32, ge=2)
+    learning_rate: float = Field(default=2e-4, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    mixup: float = Field(default=0.2, ge=0)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    averaging: float = Field(default=0.98, ge=0, lt=1)
+    """Share of the running average of the weights that a step keeps."""
+    copies: float = Field(default=0.5, ge=0, le=1)
+    """A cell with n images is drawn n**copies times as often as one with a single image."""
     seed: int = 7
     golden_per_class: int = Field(default=2, ge=1, le=8)
 
 
 class GateConfig(Frozen):
-    """Margins and floors a challenger must keep."""
+    """Floors and margins a challenger must keep, weighed in docs/decisions/0005-gate-margins.md."""
 
     min_balanced_accuracy: float = Field(default=0.6, ge=0, le=1)
     min_class_sensitivity: float = Field(default=0.3, ge=0, le=1)
+    first_min_low: float = Field(default=0.5, ge=0, le=1)
+    """What a first model, compared with nobody, must reach with the low end of its interval."""
     max_loss: float = Field(default=0.05, ge=0, le=1)
     """Largest loss of balanced accuracy against the champion that the interval may admit."""
+    max_class_loss: float = Field(default=0.25, ge=0, le=1)
+    """The same for the sensitivity to each class; few cells make wide intervals."""
+    min_class_cells: int = Field(default=3, ge=2)
+    """Fewest cells of each class, trained on by neither model, to judge on."""
+    max_calibration_error: float = Field(default=0.05, ge=0, le=1)
+    """Refused when the whole interval of the expected calibration error is above it."""
     min_parity: float = Field(default=0.99, ge=0, le=1)
     """Least top-1 agreement of the serving engine with Keras."""
     max_latency_ms: float = Field(default=500.0, gt=0)
+    max_size_mb: float = Field(default=250.0, gt=0)
+    """Largest served bundle, in 10^6 bytes."""
     draws: int = Field(default=1000, ge=100)
+
+
+class ReviewConfig(Frozen):
+    """How much a model may answer alone; the rule itself is fitted on held-out cells."""
+
+    coverage: float = Field(default=0.82, gt=0, lt=1)
+    """Share of held-out evidence that is accepted."""
+    distance_quantile: float = Field(default=0.975, gt=0.5, le=1)
+    """Share of held-out evidence that is near enough to the training images."""
+
+
+class EvaluateConfig(Frozen):
+    """How a model is scored."""
+
+    prevalence: dict[str, float] = Field(default_factory=dict)
+    """Class to its share in a typical sample; without it precision is told at equal shares only."""
+    draws: int = Field(default=1000, ge=100)
+    """Resamples of cells behind each interval."""
+    worst: int = Field(default=12, ge=0, le=60)
+    """Mistaken cells that the report shows."""
 
 
 class RunConfig(Frozen):
@@ -89,9 +141,12 @@ class RunConfig(Frozen):
     ingest: IngestConfig = IngestConfig()
     validation: ValidateConfig = ValidateConfig()
     group: GroupConfig = GroupConfig()
+    data_gate: DataGateConfig = DataGateConfig()
     split: SplitConfig = SplitConfig()
     features: FeaturesConfig = FeaturesConfig()
     train: TrainConfig = TrainConfig()
+    review: ReviewConfig = ReviewConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
     gate: GateConfig = GateConfig()
 
     @property
@@ -103,6 +158,13 @@ class RunConfig(Frozen):
     def _classes_are_distinct(self) -> "RunConfig":
         if len(set(self.contract.classes)) != len(self.contract.classes):
             raise ValueError("classes must be distinct")
+        return self
+
+    @model_validator(mode="after")
+    def _prevalence_fits(self) -> "RunConfig":
+        shares = self.evaluate.prevalence
+        if shares and (set(shares) != set(self.contract.classes) or min(shares.values()) <= 0):
+            raise ValueError("evaluate.prevalence must give every class a share above 0")
         return self
 
 

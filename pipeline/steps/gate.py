@@ -1,9 +1,6 @@
 """Gate: may this challenger be served? A refusal is a result, not a fault."""
 
-import json
 import logging
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -22,24 +19,18 @@ from pipeline.artifacts import (
 )
 from pipeline.config import RunConfig
 from pipeline.contract.prediction_log import ReferenceRecord
+from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext
-from pipeline.steps.evaluate import EvaluationReport
+from pipeline.steps import checks
+from pipeline.steps.answers import answer
+from pipeline.steps.evaluation_report import EvaluationReport
+from pipeline.steps.evidence import weigh
 from pipeline.steps.images import read_images
-from pipeline.steps.scoring import answer
-from pipeline.steps.verdict import (
-    Check,
-    ServeCheck,
-    Verdict,
-    cannot_compare,
-    compare,
-    floor_checks,
-    page,
-    parity_check,
-    serving_checks,
-)
+from pipeline.steps.serve_check import serve_check
+from pipeline.steps.verdict import Check, Verdict
+from pipeline.steps.verdict_report import page, plain
 
 log = logging.getLogger(__name__)
-SERVE_CHECK_SECONDS = 180
 
 
 def gate(
@@ -51,82 +42,99 @@ def gate(
     store: ArtifactStore,
     run: RunContext,
 ) -> tuple[Artifact[VerdictManifest], Verdict]:
-    """Judge a challenger against floors and against what is served now."""
-    report = EvaluationReport.model_validate_json(store.read(evaluation, "report.json"))
-    checks = floor_checks(report, config.gate)
-    checks.append(parity_check(report, config.gate))
-    with tempfile.TemporaryDirectory() as folder:
-        serving = serve_check(store.fetch(served, Path(folder)))
-    checks += serving_checks(serving, config.gate)
-    if champion is not None and champion.tag != served.manifest.tag:
-        checks.append(_champion_check(evaluation, served, champion, config, store=store, run=run))
-    verdict = Verdict(
-        name=config.name,
-        tag=served.manifest.tag,
-        champion=champion,
-        passed=all(check.passed for check in checks),
-        checks=tuple(checks),
-    )
+    """Judge a challenger against floors and against what is served now.
+
+    Args:
+        evaluation: the challenger's answers on the locked part.
+        served: the challenger.
+        champion: what is served now; None makes the challenger answer to the first model's rule.
+        config: floors and margins.
+
+    Raises:
+        InvalidInputError: when the evaluation is another model's.
+    """
+    log.info("gate: %s against %s", served.manifest.tag, champion.tag if champion else "nobody")
+    if evaluation.manifest.inputs["served"] != served.uri:
+        raise InvalidInputError(
+            "the evaluation is another model's",
+            expected=served.uri,
+            received=evaluation.manifest.inputs["served"],
+        )
+    verdict = _judged(evaluation, served, champion, config, store=store, run=run)
     artifact = _publish(verdict, evaluation, served, store=store, run=run)
+    for line in plain(verdict):
+        log.info("%s", line)
     log.info("gate %s: %s", "passed" if verdict.passed else "refused", artifact.uri)
     return artifact, verdict
 
 
-def serve_check(folder: Path) -> ServeCheck:
-    """Load a served bundle in the real service code, in a fresh process."""
-    command = [sys.executable, "-m", "bento_service.classifier", "check", str(folder)]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=SERVE_CHECK_SECONDS, check=False
-        )
-        said = json.loads(done.stdout.strip().splitlines()[-1])
-    except subprocess.TimeoutExpired:
-        return ServeCheck(ok=False, error=f"no answer within {SERVE_CHECK_SECONDS} s")
-    except (json.JSONDecodeError, IndexError):
-        return ServeCheck(ok=False, error=done.stderr.strip()[-400:])
-    if not said.get("ok"):
-        return ServeCheck(ok=False, error=json.dumps(said.get("error", said)))
-    return ServeCheck(ok=True, latency_ms=float(said["latency_ms"]))
-
-
-def _champion_check(
+def _judged(
     evaluation: Artifact[EvaluationManifest],
     served: Artifact[ServedManifest],
-    champion: Pointer,
+    champion: Pointer | None,
     config: RunConfig,
     *,
     store: ArtifactStore,
     run: RunContext,
-) -> Check:
-    """Challenger and champion on the same held-out cells, none of which either was trained on."""
-    other = store.open(champion.served, ServedManifest)
+) -> Verdict:
+    report = EvaluationReport.model_validate_json(store.read(evaluation, "report.json"))
+    rival = store.open(champion.served, ServedManifest) if champion else None
     split = store.open(evaluation.manifest.inputs["split"], SplitManifest)
-    records = {r.sha256: r for r in store.records(split) if r.part == "test"}
-    seen = _trained_on(served, store) | _trained_on(other, store)
-    spoilt = {record.group for record in records.values() if record.sha256 in seen}
-    fair = [record for record in records.values() if record.group not in spoilt]
-    if not fair:
-        return cannot_compare(config.gate)
-    lines = store.read(evaluation, "reference.jsonl").decode().splitlines()
-    ours = {
-        line.record.request_id: line for line in map(ReferenceRecord.model_validate_json, lines)
-    }
+    evidence, fair = weigh(
+        [record for record in store.records(split) if record.part == "test"],
+        _trained_on(served, store),
+        _trained_on(rival, store) if rival else (),
+        served.manifest.contract.classes,
+    )
+    found = checks.evidence_checks(evidence, config.gate)
+    if rival is None:
+        found.append(checks.first_model_check(report.scores, config.gate))
+    elif rival.manifest.tag != served.manifest.tag and all(check.passed for check in found):
+        found += _champion_checks(evaluation, rival, fair, config, store=store, run=run)
+    found += checks.floor_checks(report.scores, config.gate)
+    found.append(checks.calibration_check(report.scores.calibration_error, config.gate))
+    found.append(checks.parity_check(report.parity, config.gate))
     with tempfile.TemporaryDirectory() as folder:
-        theirs = answer(
-            read_images(store, fair), other, store.fetch(other, Path(folder)), run.created_at
-        )
-    return compare(
+        serving = serve_check(store.fetch(served, Path(folder)))
+    found += checks.serving_checks(serving, config.gate)
+    return Verdict(
+        name=config.name,
+        tag=served.manifest.tag,
+        champion=champion,
+        passed=all(check.passed for check in found),
+        evidence=evidence,
+        checks=tuple(found),
+    )
+
+
+def _champion_checks(
+    evaluation: Artifact[EvaluationManifest],
+    rival: Artifact[ServedManifest],
+    fair: list[Record],
+    config: RunConfig,
+    *,
+    store: ArtifactStore,
+    run: RunContext,
+) -> list[Check]:
+    """Both models' answers to the fair images: the champion's anew, by today's preprocessing."""
+    lines = store.read(evaluation, "reference.jsonl").decode().splitlines()
+    said = map(ReferenceRecord.model_validate_json, lines)
+    ours = {line.record.request_id: line.record.label for line in said}
+    with tempfile.TemporaryDirectory() as folder:
+        files = store.fetch(rival, Path(folder))
+        theirs = answer(read_images(store, fair), rival, files, run.created_at)
+    return checks.champion_checks(
         [record.label for record in theirs.records],
         [record.group for record in theirs.records],
-        [ours[record.sha256[:16]].record.label for record in theirs.records],
+        [ours[said.request_id] for said in theirs.predictions],
         [said.label for said in theirs.predictions],
         config.gate,
     )
 
 
-def _trained_on(served: Artifact[ServedManifest], store: ArtifactStore) -> set[str]:
+def _trained_on(served: Artifact[ServedManifest], store: ArtifactStore) -> list[Record]:
     bundle = store.open(served.manifest.inputs["bundle"], BundleManifest)
-    return {r.sha256 for r in from_csv(store.read(bundle, "training.csv").decode(), Record)}
+    return from_csv(store.read(bundle, "training.csv").decode(), Record)
 
 
 def _publish(
@@ -146,6 +154,7 @@ def _publish(
             tag=verdict.tag,
             passed=verdict.passed,
             inputs={"evaluation": evaluation.uri, "served": served.uri},
+            counts={"checks": len(verdict.checks), "failed": len(verdict.failed)},
             **run.model_dump(),
         )
         return store.publish(folder, manifest)

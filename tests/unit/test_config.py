@@ -58,9 +58,9 @@ def test_what_a_config_cannot_say_is_refused(path: Path, text: str) -> None:
 
 def test_overrides_reach_any_depth(path: Path) -> None:
     """Dotted keys win over the file and leave their neighbours alone."""
-    path.write_text(CONTRACT + "train: {epochs: 3, patience: 2}")
+    path.write_text(CONTRACT + "train: {epochs: 3, steps: 2}")
     config = load_config(path, {"train.epochs": 5, "ingest.limit": 10})
-    assert (config.train.epochs, config.train.patience, config.ingest.limit) == (5, 2, 10)
+    assert (config.train.epochs, config.train.steps, config.ingest.limit) == (5, 2, 10)
 
 
 @pytest.mark.parametrize("key", ["ingest.limits", "nothing", "contract.name.first", "ingest."])
