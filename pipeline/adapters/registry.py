@@ -1,7 +1,11 @@
 """The one pointer that says what is served, and the ledger of every place it pointed to."""
 
+import hashlib
 import json
 from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel
 
 from pipeline.adapters.storage import ObjectStore
 from pipeline.artifacts import Frozen
@@ -23,10 +27,26 @@ class Pointer(Frozen):
     author: str
     reason: str
     time: datetime
+    kind: Literal["promotion", "rollback"] = "promotion"
+    run_id: str = ""
+
+
+class Refusal(Frozen):
+    """`pointer/<name>/refusals/<digest>.json`: who kept a judged model from being served, and why.
+
+    Raised by a person or the clock in the approval step, or by the ledger at promotion.
+    """
+
+    verdict: str
+    tag: str
+    author: str
+    reason: str
+    run_id: str
+    time: datetime
 
 
 class Registry:
-    """The pointer and ledger of one model name."""
+    """The pointer, ledger and refusals of one model name."""
 
     def __init__(self, objects: ObjectStore, root: str, name: str) -> None:
         self._objects = objects
@@ -53,29 +73,53 @@ class Registry:
                 received=_describe(current),
             )
         moved = to.model_copy(update={"sequence": current.sequence + 1 if current else 1})
-        if found is None:
-            self._objects.write(self._uri, _body(moved), if_absent=True)
-        else:
+        if current is not None:
             # The entry being replaced must outlive a crash between pointer and ledger.
-            self._record(found[0])
-            self._objects.write(self._uri, _body(moved), if_match=found[1])
+            self._record(current)
+        self._replace(moved, found[1] if found else None)
         self._record(moved)
         return moved
 
-    def history(self) -> list[Pointer]:
-        """Every place the pointer was, oldest first."""
-        entries = {}
-        for item in self._objects.list(f"{self._root}/ledger/"):
-            entry = Pointer.model_validate_json(self._objects.read(item.uri))
-            entries[entry.sequence] = entry
+    def settle(self) -> Pointer | None:
+        """What is served now, once a move that was cut short has its ledger entry."""
         current = self.read()
         if current is not None:
-            entries[current.sequence] = current
-        return [entries[sequence] for sequence in sorted(entries)]
+            self._record(current)
+        return current
+
+    def history(self) -> list[Pointer]:
+        """Every place the pointer was up to what it says now, oldest first and without a gap."""
+        # The pointer is read first: what it replaced had been recorded by then.
+        current = self.read()
+        if current is None:
+            return []
+        bodies = (self._objects.read(item.uri) for item in self._objects.list(self._ledger))
+        entries = [Pointer.model_validate_json(body) for body in bodies]
+        return [*(entry for entry in entries if entry.sequence < current.sequence), current]
+
+    def refuse(self, refusal: Refusal) -> str:
+        """Write down a refusal, the same one once; returns the entry's URI."""
+        said = refusal.model_dump_json(exclude={"time"})
+        uri = f"{self._refusals}{hashlib.sha256(said.encode()).hexdigest()[:24]}.json"
+        self._once(uri, refusal)
+        return uri
+
+    def refusals(self) -> list[Refusal]:
+        """Every refusal, oldest first."""
+        bodies = (self._objects.read(item.uri) for item in self._objects.list(self._refusals))
+        return sorted(map(Refusal.model_validate_json, bodies), key=lambda entry: entry.time)
 
     @property
     def _uri(self) -> str:
         return f"{self._root}/pointer.json"
+
+    @property
+    def _ledger(self) -> str:
+        return f"{self._root}/ledger/"
+
+    @property
+    def _refusals(self) -> str:
+        return f"{self._root}/refusals/"
 
     def _read(self) -> tuple[Pointer, str] | None:
         found = self._objects.read_tagged(self._uri)
@@ -83,16 +127,26 @@ class Registry:
             return None
         return Pointer.model_validate_json(found[0]), found[1]
 
+    def _replace(self, moved: Pointer, etag: str | None) -> None:
+        try:
+            self._objects.write(self._uri, _body(moved), if_match=etag, if_absent=etag is None)
+        except ConflictError:
+            # A client that lost the answer repeats the write, and then loses against itself.
+            if moved not in self.history():
+                raise
+
     def _record(self, entry: Pointer) -> None:
-        uri = f"{self._root}/ledger/{entry.sequence:08d}.json"
+        self._once(f"{self._ledger}{entry.sequence:08d}.json", entry)
+
+    def _once(self, uri: str, entry: BaseModel) -> None:
         try:
             self._objects.write(uri, _body(entry), if_absent=True)
         except ConflictError:
-            return  # written by an earlier, interrupted move
+            return  # written by an earlier, interrupted try
 
 
-def _body(pointer: Pointer) -> bytes:
-    return (json.dumps(pointer.model_dump(mode="json"), indent=2) + "\n").encode()
+def _body(entry: BaseModel) -> bytes:
+    return (json.dumps(entry.model_dump(mode="json"), indent=2) + "\n").encode()
 
 
 def _describe(pointer: Pointer | None) -> str:

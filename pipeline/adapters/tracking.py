@@ -25,6 +25,7 @@ _PATIENCE = {
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
 }
 CHAMPION = "champion"
+_SERVED = "served"
 
 
 class Tracking:
@@ -61,6 +62,14 @@ class Tracking:
         with _errors(self._uri):
             points = [Metric(name, float(value), now, step) for name, value in metrics.items()]
             self._client.log_batch(run_id, metrics=points)
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags, over earlier ones of the same name."""
+        from mlflow.entities import RunTag
+
+        with _errors(self._uri):
+            said = [RunTag(name, value) for name, value in tags.items()]
+            self._client.log_batch(run_id, tags=said)
 
     def log_dataset(self, run_id: str, name: str, digest: str, source: str) -> None:
         """Name the dataset a run was made from."""
@@ -110,26 +119,44 @@ class Tracking:
         with _errors(self._uri):
             self._client.set_terminated(run_id, status)
 
-    def champion(self, name: str, run_id: str, tag: str) -> None:
-        """Point the registered model's alias at the version with this tag, registering it once."""
-        from mlflow.exceptions import MlflowException
+    def champion(self, name: str, run_id: str, tag: str, folder: Path) -> None:
+        """Point the registered model's alias at the version with this tag, registering it once.
 
+        Args:
+            name: of the registered model.
+            run_id: the run that trained it; empty when MLflow was away: it gets one now.
+            tag: `<name>:<version>` of the served bundle.
+            folder: the served bundle, uploaded where its run lacks it.
+        """
         with _errors(self._uri):
-            try:
-                self._client.get_registered_model(name)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise
-                self._client.create_registered_model(name)
+            self._ensure_registered(name)
             known = self._client.search_model_versions(f"name='{name}'")
             version = next((v.version for v in known if v.tags.get("tag") == tag), None)
             if version is None:
-                source = self._client.get_run(run_id).info.artifact_uri
-                made = self._client.create_model_version(
-                    name, f"{source}/served", run_id, tags={"tag": tag}
-                )
-                version = made.version
+                version = self._register(name, run_id or self._late_run(tag), tag, folder)
             self._client.set_registered_model_alias(name, CHAMPION, version)
+
+    def _ensure_registered(self, name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            self._client.create_registered_model(name)
+
+    def _late_run(self, tag: str) -> str:
+        run_id = self.start(f"served {tag}", {}, {"tag": tag})
+        self.finish(run_id)
+        return run_id
+
+    def _register(self, name: str, run_id: str, tag: str, folder: Path) -> str:
+        if not self._client.list_artifacts(run_id, _SERVED):
+            self._client.log_artifacts(run_id, str(folder), _SERVED)
+        source = f"{self._client.get_run(run_id).info.artifact_uri}/{_SERVED}"
+        made = self._client.create_model_version(name, source, run_id, tags={"tag": tag})
+        return str(made.version)
 
     def champion_tag(self, name: str) -> str | None:
         """The tag that the alias names now, or None."""

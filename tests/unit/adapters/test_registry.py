@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.registry import Pointer, Refusal, Registry
 from pipeline.adapters.storage import LocalStore
 from pipeline.errors import ConflictError
 
@@ -105,3 +105,49 @@ def test_of_twenty_at_once_no_move_is_lost(registry: Registry) -> None:
     assert [move.sequence for move in history] == list(range(1, 21))
     assert sorted(history, key=lambda move: int(move.tag)) == moves
     assert registry.read() == history[-1]
+
+
+class LosesAnswers(LocalStore):
+    """A store that does every conditional write and then says that it lost the race for it.
+
+    That is what a client sees that repeats a write whose answer did not reach it.
+    """
+
+    def write(
+        self, uri: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False
+    ) -> str:
+        """Write, and say the opposite."""
+        super().write(uri, data, if_match=if_match, if_absent=if_absent)
+        raise ConflictError(f"{uri} was changed by somebody else")
+
+
+def test_a_lost_answer_is_no_lost_race(tmp_path: Path) -> None:
+    """Who finds its own move in the pointer has won, whatever the store answered."""
+    registry = Registry(LosesAnswers(), str(tmp_path), "cells")
+    first = registry.move(to("a"), None)
+    second = registry.move(to("b"), first)
+    assert registry.history() == [first, second]
+
+
+def test_settling_writes_the_entry_that_a_crash_left_out(
+    registry: Registry, tmp_path: Path
+) -> None:
+    """Without waiting for the next move, and nothing changes where nothing is missing."""
+    assert registry.settle() is None
+    moved = registry.move(to("a"), None)
+    entry = tmp_path / "pointer/cells/ledger/00000001.json"
+    entry.unlink()
+    assert [registry.settle(), registry.settle()] == [moved, moved]
+    assert Pointer.model_validate_json(entry.read_bytes()) == moved
+
+
+def test_every_refusal_is_kept_once(registry: Registry) -> None:
+    """A retried task repeats itself; another person, or another time, is another entry."""
+    said = {"verdict": "v", "tag": "a", "reason": "blurred", "run_id": "run"}
+    first, again, late = (
+        Refusal(author=author, time=datetime(2026, 11, day, tzinfo=UTC), **said)
+        for author, day in (("ada", 2), ("ada", 3), ("nobody in time", 1))
+    )
+    assert registry.refuse(first) == registry.refuse(again) != registry.refuse(late)
+    assert registry.refusals() == [late, first]
+    assert registry.history() == []

@@ -1,193 +1,297 @@
-"""Who may be served, and the way back."""
+"""Who may be served, the way back, and what a kill leaves behind."""
 
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
-from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.registry import Pointer
 from pipeline.adapters.storage import LocalStore
-from pipeline.artifacts import Artifact, ServedManifest, VerdictManifest, canonical_json
+from pipeline.artifacts import Artifact, ServedManifest
 from pipeline.errors import ArtifactError, ConflictError, GateRefusedError, InvalidInputError
-from pipeline.run import RunContext
-from pipeline.steps.promote import promote, rollback
-from pipeline.steps.verdict import Check, Verdict
+from pipeline.steps.promote import TURNS, contend, standing_check
+from tests.unit.steps.contest import RUN, Contest
 
-if TYPE_CHECKING:
-    from tests.conftest import Stage
-
-WHEN = datetime(2026, 11, 1, tzinfo=UTC)
-RUN = RunContext.now("test", "test")
+Model = Artifact[ServedManifest]
 
 
 @pytest.fixture
-def models(stage: "Stage", tmp_path: Path) -> list[Artifact[ServedManifest]]:
+def contest(store: ArtifactStore) -> Contest:
+    """A name that never served a model."""
+    return Contest(store)
+
+
+@pytest.fixture
+def models(contest: Contest) -> list[Model]:
     """Three published models."""
-    return [stage.publish(tmp_path / f"bundle{seed}", seed) for seed in range(3)]
+    return [contest.model(number) for number in range(3)]
 
 
-def judge(
-    stage: "Stage",
-    folder: Path,
-    served: Artifact[ServedManifest],
-    champion: Pointer | None,
-    *,
-    passed: bool = True,
-) -> Artifact[VerdictManifest]:
-    check = Check(name="parity", value=1, threshold=1, passed=passed, sentence="They agree.")
-    verdict = Verdict(
-        name=stage.contract.name,
-        tag=served.manifest.tag,
-        champion=champion,
-        passed=passed,
-        checks=(check,),
-    )
-    folder.mkdir(exist_ok=True)
-    (folder / "verdict.json").write_text(canonical_json(verdict.model_dump(mode="json")))
-    manifest = VerdictManifest(
-        name=verdict.name,
-        tag=verdict.tag,
-        passed=passed,
-        inputs={"served": served.uri, "evaluation": "evaluation"},
-        **RUN.model_dump(),
-    )
-    return stage.artifacts.publish(folder, manifest)
-
-
-def serve(stage: "Stage", verdict: Artifact[VerdictManifest]) -> Pointer:
-    return promote(
-        verdict,
-        stage.registry,
-        store=stage.artifacts,
-        author="somebody",
-        reason="it is better",
-        when=WHEN,
-    )
-
-
-def back(stage: "Stage", tag: str = "") -> Pointer:
-    return rollback(stage.registry, tag, author="somebody", reason="it was better", when=WHEN)
-
-
-def test_a_passed_verdict_is_served(
-    stage: "Stage", models: list[Artifact[ServedManifest]], tmp_path: Path
-) -> None:
+def test_a_passed_verdict_is_served(contest: Contest, models: list[Model]) -> None:
     """The pointer says what serves, on whose word and why."""
-    verdict = judge(stage, tmp_path / "verdict", models[0], None)
-    moved = serve(stage, verdict)
-    assert stage.registry.read() == moved
+    verdict = contest.judge(models[0])
+    moved = contest.promote(verdict)
+    assert contest.registry.read() == moved
     assert (moved.tag, moved.served) == (models[0].manifest.tag, models[0].uri)
-    assert (moved.verdict, moved.evaluation) == (verdict.uri, "evaluation")
-    assert (moved.author, moved.reason, moved.time) == ("somebody", "it is better", WHEN)
+    assert (moved.verdict, moved.evaluation) == (verdict, "evaluation")
+    assert (moved.author, moved.reason, moved.kind) == ("somebody", "it is better", "promotion")
+    assert (moved.run_id, moved.time) == (RUN.run_id, RUN.created_at)
 
 
-def test_a_refused_verdict_is_not_served(
-    stage: "Stage", models: list[Artifact[ServedManifest]], tmp_path: Path
-) -> None:
+def test_a_refused_verdict_is_not_served(contest: Contest, models: list[Model]) -> None:
     """The error names the check, and the command line turns it into exit code 1."""
-    verdict = judge(stage, tmp_path / "verdict", models[0], None, passed=False)
+    verdict = contest.judge(models[0], passed=False)
     with pytest.raises(GateRefusedError, match=r"refused.*received parity") as refused:
-        serve(stage, verdict)
+        contest.promote(verdict)
     assert refused.value.exit_code == 1
-    assert stage.registry.read() is None
+    assert contest.registry.read() is None
 
 
-def test_a_forged_verdict_is_not_served(
-    stage: "Stage", models: list[Artifact[ServedManifest]], tmp_path: Path
-) -> None:
+def test_a_forged_verdict_is_not_served(contest: Contest, models: list[Model]) -> None:
     """Nobody turns a refusal into a pass by editing its file."""
-    verdict = judge(stage, tmp_path / "verdict", models[0], None, passed=False)
-    path = Path(verdict.uri) / "verdict.json"
+    verdict = contest.judge(models[0], passed=False)
+    path = Path(verdict) / "verdict.json"
     path.write_text(path.read_text().replace("false", "true"))
     with pytest.raises(ArtifactError, match=r"verdict.json does not match"):
-        serve(stage, verdict)
+        contest.promote(verdict)
 
 
-def test_a_verdict_against_another_champion_is_stale(
-    stage: "Stage", models: list[Artifact[ServedManifest]], tmp_path: Path
-) -> None:
-    """Of two that were judged against the same champion, the slower one is judged again."""
-    verdicts = [judge(stage, tmp_path / str(n), models[n], None) for n in range(2)]
-    first = serve(stage, verdicts[0])
+def test_a_verdict_against_another_champion_is_stale(contest: Contest, models: list[Model]) -> None:
+    """One promotion by it is refused, though its model would have passed."""
+    verdicts = [contest.judge(model) for model in models[:2]]
+    first = contest.promote(verdicts[0])
     with pytest.raises(ConflictError, match="judge it again; expected no champion") as stale:
-        serve(stage, verdicts[1])
+        contest.promote(verdicts[1])
     assert stale.value.received == first.tag
-    assert stage.registry.read() == first
+    assert contest.registry.read() == first
 
 
 def test_a_champion_that_left_and_came_back_makes_a_verdict_stale(
-    stage: "Stage", models: list[Artifact[ServedManifest]], tmp_path: Path
+    contest: Contest, models: list[Model]
 ) -> None:
     """The same tag at another move is another situation."""
-    first = stage.point_to(models[0])
-    verdict = judge(stage, tmp_path / "verdict", models[1], first)
-    stage.point_to(models[2])
-    stage.point_to(models[0])
+    contest.serve(models[0])
+    verdict = contest.judge(models[1])
+    contest.serve(models[2])
+    contest.back()
     with pytest.raises(ConflictError, match="judge it again"):
-        serve(stage, verdict)
+        contest.promote(verdict)
 
 
-def test_what_already_serves_is_left_alone(
-    stage: "Stage", models: list[Artifact[ServedManifest]], tmp_path: Path
-) -> None:
+def test_what_already_serves_is_left_alone(contest: Contest, models: list[Model]) -> None:
     """A retried task moves nothing and gets the same answer."""
-    verdict = judge(stage, tmp_path / "verdict", models[0], None)
-    first = serve(stage, verdict)
-    assert serve(stage, verdict) == first
-    assert len(stage.registry.history()) == 1
+    verdict = contest.judge(models[0])
+    first = contest.promote(verdict)
+    assert contest.promote(verdict) == first
+    assert contest.registry.history() == [first]
 
 
-def test_rollback_returns_to_the_model_before(
-    stage: "Stage", models: list[Artifact[ServedManifest]]
-) -> None:
-    """One move further, with its own author, reason and time."""
+def test_a_repeated_promotion_takes_nothing_back(contest: Contest, models: list[Model]) -> None:
+    """A task that died after its promotion, and is retried after the next one, finds it done."""
+    verdict = contest.judge(models[0])
+    contest.promote(verdict)
+    newer = contest.serve(models[1])
+    assert contest.contend(verdict) == newer
+    assert contest.registry.read() == newer
+
+
+def test_rollback_returns_to_the_model_before(contest: Contest, models: list[Model]) -> None:
+    """One move further, with its own author, reason, run and time."""
     for model in models:
-        stage.point_to(model)
-    moved = back(stage)
+        contest.serve(model)
+    moved = contest.back()
     assert (moved.tag, moved.served, moved.sequence) == (models[1].manifest.tag, models[1].uri, 4)
-    assert (moved.author, moved.reason, moved.time) == ("somebody", "it was better", WHEN)
-    assert stage.registry.read() == moved
+    assert (moved.author, moved.reason, moved.kind) == ("somebody", "it was better", "rollback")
+    assert (moved.run_id, moved.time) == (RUN.run_id, RUN.created_at)
+    assert contest.registry.read() == moved
 
 
-def test_rollback_to_a_tag(stage: "Stage", models: list[Artifact[ServedManifest]]) -> None:
+def test_rollback_to_a_tag(contest: Contest, models: list[Model]) -> None:
     """Any model that ever served can serve again."""
     for model in models:
-        stage.point_to(model)
-    assert back(stage, models[0].manifest.tag).served == models[0].uri
+        contest.serve(model)
+    assert contest.back(models[0].manifest.tag).served == models[0].uri
 
 
-def test_rollback_to_nowhere_is_refused(
-    stage: "Stage", models: list[Artifact[ServedManifest]]
-) -> None:
+def test_rollback_to_nowhere_is_refused(contest: Contest, models: list[Model]) -> None:
     """Without history, with one model only, or to a tag that never served; the known are named."""
     with pytest.raises(InvalidInputError, match="expected a promoted model"):
-        back(stage)
-    stage.point_to(models[0])
+        contest.back()
+    contest.serve(models[0])
     with pytest.raises(InvalidInputError, match="received the previous model"):
-        back(stage)
+        contest.back()
     with pytest.raises(InvalidInputError, match=f"expected {models[0].manifest.tag}.*received x:1"):
-        back(stage, "x:1")
+        contest.back("x:1")
 
 
-def test_rolling_back_twice_goes_further_back(tmp_path: Path) -> None:
+def test_rolling_back_twice_goes_further_back(contest: Contest, models: list[Model]) -> None:
     """After A, B, C and back to B, the model before that is A, not the C just taken away."""
-    registry = Registry(LocalStore(), str(tmp_path), "demo")
-    when = datetime(2026, 1, 1, tzinfo=UTC)
-    for tag in ("demo:a", "demo:b", "demo:c"):
-        pointer = Pointer(
-            sequence=0,
-            name="demo",
-            tag=tag,
-            served=tag,
-            evaluation="",
-            verdict=tag,
-            author="test",
-            reason="a test",
-            time=when,
-        )
-        registry.move(pointer, registry.read())
-    tags = [rollback(registry, "", author="test", reason="worse", when=when).tag for _ in range(2)]
-    assert tags == ["demo:b", "demo:a"]
+    for model in models:
+        contest.serve(model)
+    assert [contest.back().tag for _ in range(2)] == [models[n].manifest.tag for n in (1, 0)]
     with pytest.raises(InvalidInputError, match="no model to roll back to"):
-        rollback(registry, "", author="test", reason="worse", when=when)
+        contest.back()
+
+
+def test_rolling_back_to_what_serves_changes_nothing(contest: Contest, models: list[Model]) -> None:
+    """A rollback that was killed after its move can be repeated by the tag."""
+    for model in models:
+        contest.serve(model)
+    first = contest.back(models[0].manifest.tag)
+    assert contest.back(models[0].manifest.tag) == first
+    assert len(contest.registry.history()) == 4
+
+
+def test_a_model_that_is_gone_is_not_rolled_back_to(contest: Contest, models: list[Model]) -> None:
+    """The pointer never moves to a bundle that nobody could load."""
+    for model in models[:2]:
+        contest.serve(model)
+    (Path(models[0].uri) / "manifest.json").unlink()
+    with pytest.raises(ArtifactError, match="no manifest"):
+        contest.back()
+    assert len(contest.registry.history()) == 2
+
+
+def test_a_model_that_was_rolled_back_from_does_not_return_by_itself(
+    contest: Contest, models: list[Model]
+) -> None:
+    """Training on unchanged data rebuilds it and the gate passes it; only a person returns it."""
+    for model in models[:2]:
+        contest.serve(model)
+    champion = contest.back()
+    verdict = contest.judge(models[1])
+    with pytest.raises(GateRefusedError, match=r"somebody rolled back .*\(it was better\)"):
+        contest.contend(verdict)
+    assert contest.registry.read() == champion
+    assert contest.promote(verdict, approved=True).tag == models[1].manifest.tag
+
+
+def test_approval_does_not_outweigh_the_gate(contest: Contest, models: list[Model]) -> None:
+    """A person may say no to a pass, never yes to a refusal."""
+    with pytest.raises(GateRefusedError):
+        contest.promote(contest.judge(models[0], passed=False), approved=True)
+
+
+@pytest.mark.parametrize(
+    ("steps", "may"),
+    [
+        ("", True),
+        ("promotion:b", True),
+        ("promotion:a promotion:b", True),
+        ("promotion:a promotion:b rollback:a", False),
+        ("promotion:a promotion:b rollback:a promotion:c", False),
+        ("promotion:a promotion:b rollback:a promotion:b", True),
+        ("promotion:a promotion:b rollback:a rollback:b", True),
+        ("promotion:a promotion:b rollback:a promotion:b promotion:c rollback:a", True),
+        ("promotion:a promotion:b promotion:c rollback:a", True),
+        ("promotion:a promotion:b rollback:a rollback:b rollback:a", False),
+    ],
+)
+def test_the_last_word_on_a_model_decides_whether_it_may_return(steps: str, may: bool) -> None:
+    """Not while it was a rollback from it; a return by a person's word ends that."""
+    fields = {"name": "cells", "served": "", "evaluation": "", "verdict": ""}
+    said = {"author": "ada", "reason": "blurred", "time": datetime(2026, 11, 1, tzinfo=UTC)}
+    history = [
+        Pointer.model_validate({"sequence": n, "kind": kind, "tag": tag, **fields, **said})
+        for n, (kind, tag) in enumerate((step.split(":") for step in steps.split()), 1)
+    ]
+    check = standing_check(history, "b")
+    assert check.passed is may
+    assert ("2026-11-01 00:00 UTC ada" in check.sentence) is not may
+
+
+def test_of_two_promotions_at_once_the_loser_is_judged_again(tmp_path: Path) -> None:
+    """A hundred races: both serve in the end, each judged against the one it replaced."""
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(100):
+            contest = Contest(ArtifactStore(LocalStore(), str(tmp_path / str(number))))
+            verdicts = [contest.judge(contest.model(n)) for n in range(2)]
+            list(pool.map(contest.contend, verdicts))
+            history = contest.registry.history()
+            assert [move.sequence for move in history] == [1, 2]
+            assert len({move.tag for move in history}) == 2
+            assert [contest.champion_of(move) for move in history] == [None, history[0]]
+
+
+def test_whoever_always_loses_gives_way() -> None:
+    """A challenger is judged anew a few times, not for ever."""
+    judged = []
+
+    def lose(verdict: str) -> Pointer:
+        raise ConflictError(f"{verdict} was judged against another champion")
+
+    def judge(verdict: str) -> str:
+        judged.append(verdict)
+        return f"{verdict}'"
+
+    with pytest.raises(ConflictError):
+        contend("v", lose, judge)
+    assert judged == ["v" + "'" * n for n in range(TURNS - 1)]
+
+
+class Deadly(LocalStore):
+    """A store that ends the process before or after its n-th operation."""
+
+    def __init__(self, last: int, *, before: bool) -> None:
+        self._left, self._before = last, before
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        return found if name.startswith("_") else self._counted(found)
+
+    def _counted(self, act: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*given: Any, **named: Any) -> Any:
+            self._left -= 1
+            if self._before and self._left == 0:
+                os._exit(137)
+            answer = act(*given, **named)
+            if self._left == 0:
+                os._exit(137)
+            return answer
+
+        return counted
+
+
+def killed(root: str, verdict: str, last: int, *, before: bool) -> bool:
+    """Promote in a process that dies at an operation of its store; False when it outlives it."""
+
+    def act() -> None:
+        Contest(ArtifactStore(Deadly(last, before=before), root)).contend(verdict)
+
+    child = multiprocessing.get_context("fork").Process(target=act)
+    child.start()
+    child.join(30)
+    assert child.exitcode in (0, 137)
+    return child.exitcode == 137
+
+
+def test_a_kill_leaves_the_old_or_the_new_model_and_a_repetition_converges(tmp_path: Path) -> None:
+    """Before and after each operation of the store, on a stale verdict, which is judged again."""
+    places = 0
+    for before in (True, False):
+        for last in range(1, 100):
+            root = str(tmp_path / f"{last}-{before}")
+            contest = Contest(ArtifactStore(LocalStore(), root))
+            models = [contest.model(number) for number in range(3)]
+            contest.serve(models[0])
+            stale = contest.judge(models[2])
+            old = contest.serve(models[1])
+            if not killed(root, stale, last, before=before):
+                break
+            places += 1
+            left = contest.registry.read()
+            assert left is not None
+            assert left == old or left.tag == models[2].manifest.tag
+            assert contest.contend(stale).tag == models[2].manifest.tag
+            contest.registry.settle()
+            history = contest.registry.history()
+            assert [move.sequence for move in history] == [1, 2, 3]
+            assert history[1] == old
+            assert len(list((Path(root) / "pointer/cells/ledger").glob("[0-9]*.json"))) == 3
+    assert places >= 40
