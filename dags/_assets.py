@@ -1,4 +1,4 @@
-"""The assets through which the DAGs start one another, and what their events say."""
+"""What the DAGs tell each other, as Airflow's asset graph shows it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,18 +6,14 @@ from typing import Any
 from airflow.sdk import Asset
 
 RETRAIN_REQUESTED = Asset("retrain_requested")
-"""Extra: `name` of the model, training `config` and `reason`."""
+"""Only shown: each request starts its own run by name, because Airflow folds asset events that come
+while a training runs into one run."""
 MODEL_PROMOTED = Asset("model_promoted")
-"""Extra: training `config` and URI of the `served` bundle."""
+"""Starts a deployment. Extra: training `config` and URI of the `served` bundle."""
 
 
-def events(context: Mapping[str, Any], asset: Asset) -> list[dict[str, Any]]:
-    """Extras of the events of one asset that started this run, oldest first."""
-    started_by = context["triggering_asset_events"]
-    return [event.extra for event in started_by[asset]] if asset in started_by else []
-
-
-def asked(context: Mapping[str, Any], asset: Asset, field: str) -> Any:
-    """A field of the newest event that started this run, else of the run's form."""
-    said: Mapping[str, Any] = (events(context, asset) or [context["params"]])[-1]
+def promoted(context: Mapping[str, Any], field: str) -> Any:
+    """A field of the newest promotion that started this run, else of the run's form."""
+    events = context["triggering_asset_events"]
+    said = events[MODEL_PROMOTED][-1].extra if MODEL_PROMOTED in events else context["params"]
     return said[field]

@@ -1,9 +1,9 @@
-"""What every task of every DAG does unless it says otherwise."""
+"""What the DAGs share: what every task does unless it says otherwise, and a field of the forms."""
 
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "leukoflow",
@@ -21,3 +21,17 @@ DEFAULT_ARGS: dict[str, Any] = {
     ),
     "execution_timeout": timedelta(hours=2),
 }
+
+
+def config_field(description: str, default: str | None = None) -> Param:
+    """The form's `config`: a file of `configs/`; empty is the one of the model that is served.
+
+    What is served is read from the settings when a task runs: a DAG file reads no environment.
+    """
+    return Param(
+        default,
+        type="string" if default else ["null", "string"],
+        pattern=r"^configs/[\w.-]+\.ya?ml$",
+        title="Config",
+        description=description if default else f"{description} Empty: configs/<MODEL_NAME>.yaml.",
+    )

@@ -18,18 +18,12 @@ pushed: `image` says what it would push, and where to.
 from collections.abc import Mapping
 from typing import Any
 
-from _assets import MODEL_PROMOTED, asked
-from _defaults import DEFAULT_ARGS
+from _assets import MODEL_PROMOTED, promoted
+from _defaults import DEFAULT_ARGS, config_field
 from airflow.sdk import Param, dag, task
 
 PARAMS = {
-    "config": Param(
-        "configs/blood_cells.yaml",
-        type="string",
-        pattern=r"^configs/[\w.-]+\.ya?ml$",
-        title="Config",
-        description="Whose model to ship.",
-    ),
+    "config": config_field("Whose model to ship."),
     "served": Param(
         "",
         type=["string", "null"],
@@ -41,7 +35,9 @@ PARAMS = {
 
 def _run(context: Mapping[str, Any]) -> tuple[str, str]:
     """Config and run id, the first two arguments of every entry point."""
-    return asked(context, MODEL_PROMOTED, "config"), context["run_id"]
+    from pipeline import entrypoints
+
+    return promoted(context, "config") or entrypoints.own_config(), context["run_id"]
 
 
 @task
@@ -49,7 +45,7 @@ def build(**context: Any) -> str:
     """Pack model, contract and service into a Bento."""
     from pipeline import entrypoints
 
-    return entrypoints.build(*_run(context), asked(context, MODEL_PROMOTED, "served") or "")
+    return entrypoints.build(*_run(context), promoted(context, "served") or "")
 
 
 @task

@@ -2,7 +2,11 @@
 
 Each hour the prediction log becomes a dated window, the window is tested against the reference of
 the model that answered, and the policy decides. A report is published either way; only a decision
-to retrain emits the asset `retrain_requested`, which starts `blood_cell_training`.
+to retrain starts `blood_cell_training`.
+
+One request, one run: the run is named after the decision, and Airflow holds a name once, so that
+clearing `request_retrain` doubles nothing. (Asset events would not do: Airflow folds those that
+come while a training runs into one run, which could train only one of the models they name.)
 
 ## When it fails
 
@@ -10,7 +14,8 @@ to retrain emits the asset `retrain_requested`, which starts `blood_cell_trainin
   predictions is no failure.
 - **detect**: the bundle that answered is gone from the store; `leukoflow history` names it.
 - **publish**: the report site's folder in S3 cannot be written.
-- **request_retrain**: clear it; until it succeeds the request stays open and no other is made.
+- **request_retrain**: clear it; until its run has ended the request stays open and no other is
+  made.
 """
 
 # TaskFlow hands over an XComArg where the task's body gets the value.
@@ -20,7 +25,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from _assets import RETRAIN_REQUESTED
-from _defaults import DEFAULT_ARGS
+from _defaults import DEFAULT_ARGS, config_field
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import CronTriggerTimetable, Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -47,13 +53,7 @@ PARAMS = {
         title="To",
         description="End of the window; empty: now.",
     ),
-    "config": Param(
-        "configs/monitoring.yaml",
-        type="string",
-        pattern=r"^configs/[\w.-]+\.ya?ml$",
-        title="Config",
-        description="Minimum sample, thresholds and the policy.",
-    ),
+    "config": config_field("Minimum sample, thresholds and the policy.", "configs/monitoring.yaml"),
 }
 
 
@@ -105,20 +105,24 @@ def publish(drift: str, decision: str, **context: Any) -> str:
     return entrypoints.publish(*_run(context), _name(context), drift, decision)
 
 
-@task(outlets=[RETRAIN_REQUESTED])
-def request_retrain(decision: str, **context: Any) -> str:
-    """Start a training run, if the policy decided on one."""
-    from monitoring import entrypoints
+class Retraining(TriggerDagRunOperator):
+    """Starts the training run that a decision asks for; skipped when it asks for none."""
 
-    if not entrypoints.decision_requests_retrain(decision):
-        raise AirflowSkipException("the policy asks for no retraining")
-    name = _name(context)
-    context["outlet_events"][RETRAIN_REQUESTED].extra = {
-        "name": name,
-        "config": f"configs/{name}.yaml",
-        "reason": entrypoints.decision_reason(decision),
-    }
-    return decision
+    def __init__(self, *, decision: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.decision = decision
+
+    template_fields = (*TriggerDagRunOperator.template_fields, "decision")
+
+    def execute(self, context: Any) -> Any:
+        """Start the run under the decision's name, unless it is there already."""
+        from monitoring import entrypoints
+
+        retraining = entrypoints.retraining(self.decision)
+        if retraining is None:
+            raise AirflowSkipException("the policy asks for no retraining")
+        self.trigger_run_id, self.conf = retraining
+        return super().execute(context)
 
 
 @dag(
@@ -134,7 +138,14 @@ def blood_cell_monitoring() -> None:
     """Collect to retrain request."""
     drift = detect(collect())
     decision = decide(drift)
-    publish(drift, decision) >> request_retrain(decision)
+    publish(drift, decision) >> Retraining(
+        task_id="request_retrain",
+        decision=decision,
+        trigger_dag_id="blood_cell_training",
+        logical_date=None,
+        skip_when_already_exists=True,
+        outlets=[RETRAIN_REQUESTED],
+    )
 
 
 blood_cell_monitoring()

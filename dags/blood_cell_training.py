@@ -1,8 +1,9 @@
 """Train, judge and promote a blood cell classifier.
 
 Each task hands the URI of an immutable artefact to the next, so any task runs on any worker and a
-retried one finds what its first try finished. The DAG starts on the asset `retrain_requested`, from
-`blood_cell_ingestion` when an archive arrives, weekly, or by hand with the form.
+retried one finds what its first try finished. The DAG starts from `blood_cell_monitoring` when the
+policy asks for it, from `blood_cell_ingestion` when an archive arrives, weekly, or by hand with the
+form. The weekly run trains the model that is served; where it has no archives, all is skipped.
 
 A refusal is a result: when the gate or a person says no, `promote` is skipped and the run
 succeeds. Whatever happens, `close_request` tells monitoring how its request ended. It is a teardown
@@ -11,14 +12,15 @@ itself, since Airflow would call a run successful whose remaining tasks were ski
 
 ## When it fails
 
-- **ingest**: no archive under `archives/<name>/`, or one was refused; the last line of the log
-  names the member and the rule. Nothing was stored. Fix the archive and trigger again.
+- **ingest**: a run by hand found no archive under `archives/<name>/`, or one was refused; the last
+  line of the log names the member and the rule. Nothing was stored. Fix the archive and trigger
+  again.
 - **validate**: too many images cannot be used; the error counts the most frequent reasons.
 - **featurize**: an out-of-memory kill; lower `features.batch_size`. Finished packs are kept.
 - **train**: clear the task; it resumes from its last complete checkpoint.
 - **evaluate**, **gate**: the exported model does not answer like the trained one; see the log.
-- **promote**: somebody moved the pointer meanwhile; clear `gate` and all after it, so that the
-  model is judged against the new champion.
+- **promote**: a person approved, and another model was promoted meanwhile; clear `gate` and all
+  after it, so that the model is judged against the new champion and the person sees that verdict.
 - **close_request**: look at the task that failed before it; clearing that one repeats this one.
 - **S3 or MLflow is away**: tasks retry with growing pauses; clear the failed ones afterwards.
 """
@@ -30,10 +32,10 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from _assets import MODEL_PROMOTED, RETRAIN_REQUESTED, asked, events
-from _defaults import DEFAULT_ARGS
+from _assets import MODEL_PROMOTED
+from _defaults import DEFAULT_ARGS, config_field
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
+from airflow.sdk import CronTriggerTimetable, Param, dag, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 APPROVE, REJECT = "Approve", "Reject"
@@ -52,13 +54,7 @@ PARAMS = {
         title="Images per class",
         description="Take this many images of each class from each archive; 0 takes all.",
     ),
-    "config": Param(
-        "configs/blood_cells.yaml",
-        type="string",
-        pattern=r"^configs/[\w.-]+\.ya?ml$",
-        title="Config",
-        description="What the run does: classes, split, training and the gate's floors.",
-    ),
+    "config": config_field("What the run does: classes, split, training and the gate's floors."),
     "require_approval": Param(
         False,
         type="boolean",
@@ -75,17 +71,26 @@ PARAMS = {
 
 
 def _run(context: Mapping[str, Any]) -> tuple[str, str]:
-    """Config and run id, the first two arguments of every entry point."""
-    return asked(context, RETRAIN_REQUESTED, "config"), context["run_id"]
+    """Config and run id, the first two arguments of every entry point after `ingest`.
+
+    The config is what `ingest` found, since a stack may be started anew for another model while a
+    run is under way; it is empty when there is nothing to train on.
+    """
+    return context["ti"].xcom_pull(task_ids="ingest", key="config"), context["run_id"]
 
 
-@task
+@task.short_circuit
 def ingest(**context: Any) -> str:
-    """Freeze the archives into a snapshot."""
+    """Freeze the archives into a snapshot; a scheduled run without archives ends here."""
     from pipeline import entrypoints
 
-    params = context["params"]
-    return entrypoints.ingest(*_run(context), params["archives"], params["limit"])
+    params, run = context["params"], context["dag_run"]
+    config = params["config"] or entrypoints.own_config()
+    idle = run.run_type == "scheduled" and not entrypoints.has_archives(config)
+    context["ti"].xcom_push("config", "" if idle else config)
+    if idle:
+        return ""
+    return entrypoints.ingest(config, run.run_id, params["archives"], params["limit"])
 
 
 @task
@@ -182,41 +187,54 @@ class Approval(HITLOperator):
 
 
 @task(trigger_rule="none_failed", multiple_outputs=False)
-def record_decision(verdict: str, answer: dict[str, Any] | None, **context: Any) -> dict[str, str]:
+def record_decision(verdict: str, answer: dict[str, Any] | None, **context: Any) -> dict[str, Any]:
     """Who promotes and why; empty, and a person's no recorded, when gate or person refuse."""
     from pipeline import entrypoints
 
     if not entrypoints.verdict_passed(verdict):
         return {}
-    decision = _decision(answer, asked(context, RETRAIN_REQUESTED, "reason"))
-    if answer is None or answer["chosen_options"] == [APPROVE]:
+    decision = _decision(answer, context["params"]["reason"])
+    if answer is None:
         return decision
+    if answer["chosen_options"] == [APPROVE]:
+        return {**decision, "approved": True}
     entrypoints.record_refusal(*_run(context), verdict, **decision)
     return {}
 
 
 @task(outlets=[MODEL_PROMOTED])
-def promote(verdict: str, decision: dict[str, str], **context: Any) -> str:
-    """Move the pointer to the judged model, unless it was refused."""
+def promote(verdict: str, decision: dict[str, Any], **context: Any) -> str:
+    """Move the pointer to the judged model, unless it was refused, or is when judged again."""
     from pipeline import entrypoints
+    from pipeline.errors import GateRefusedError
 
     if not decision:
         raise AirflowSkipException("gate or person refused this model")
 
     config, run_id = _run(context)
-    served = entrypoints.promote(config, run_id, verdict, **decision)
+    try:
+        served = entrypoints.promote(config, run_id, verdict, **decision)
+    except GateRefusedError as refused:
+        context["ti"].xcom_push("return_value", "")
+        raise AirflowSkipException(str(refused)) from refused
     context["outlet_events"][MODEL_PROMOTED].extra = {"config": config, "served": served}
     return served
 
 
 @task
-def close_request(decision: dict[str, str] | None, served: str | None, **context: Any) -> None:
+def close_request(decision: dict[str, Any] | None, served: str | None, **context: Any) -> None:
     """Tell monitoring how the retraining it asked for ended, and fail when it did not end well."""
     from monitoring import entrypoints
 
-    outcome = "promoted" if served else "refused" if decision == {} else "failed"
-    for name in {request["name"] for request in events(context, RETRAIN_REQUESTED)}:
-        entrypoints.close_request(context["run_id"], name, outcome)
+    config, run_id = _run(context)
+    if config == "":
+        raise AirflowSkipException("there were no archives to train on")
+    refused = decision == {} or served == ""
+    outcome = "promoted" if served else "refused" if refused else "failed"
+    # No field of the form: only `blood_cell_monitoring` names the decision that it acts on.
+    request = (context["dag_run"].conf or {}).get("request")
+    if request:
+        entrypoints.close_request(run_id, request, outcome)
     if outcome == "failed":
         raise AirflowFailException("a task before this one failed or was cancelled")
 
@@ -232,10 +250,23 @@ def _decision(answer: dict[str, Any] | None, reason: str | None) -> dict[str, st
     }
 
 
+def decide(verdict: Any, patience: timedelta = timedelta(days=2)) -> tuple[Any, Any]:
+    """Approval, its record, and the promotion that follows; what the last two return."""
+    answer = Approval(
+        task_id="approve",
+        verdict=verdict,
+        subject="Promote this model?",
+        options=[APPROVE, REJECT],
+        defaults=REJECT,
+        params={"note": Param("", type=["string", "null"], title="Why")},
+        response_timeout=patience,
+    ).output
+    decision = record_decision(verdict, answer)
+    return decision, promote(verdict, decision)
+
+
 @dag(
-    schedule=AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable("0 3 * * 1", timezone="UTC"), assets=RETRAIN_REQUESTED
-    ),
+    schedule=CronTriggerTimetable("0 3 * * 1", timezone="UTC"),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
@@ -245,22 +276,15 @@ def _decision(answer: dict[str, Any] | None, reason: str | None) -> dict[str, st
 )
 def blood_cell_training() -> None:
     """Ingest to promote."""
-    dealt = split(group(validate(ingest())))
-    features = featurize.partial(split=dealt).expand(shard=shards())
+    snapshot = ingest()
+    dealt = split(group(validate(snapshot)))
+    counted = shards()
+    snapshot >> counted
+    features = featurize.partial(split=dealt).expand(shard=counted)
     bundle = train(dealt, features)
     served = export(bundle, dealt)
     verdict = gate(evaluate(served, bundle, dealt), served)
-    answer = Approval(
-        task_id="approve",
-        verdict=verdict,
-        subject="Promote this model?",
-        options=[APPROVE, REJECT],
-        defaults=REJECT,
-        params={"note": Param("", type=["string", "null"], title="Why")},
-        response_timeout=timedelta(days=2),
-    ).output
-    decision = record_decision(verdict, answer)
-    close_request(decision, promote(verdict, decision)).as_teardown(on_failure_fail_dagrun=True)
+    close_request(*decide(verdict)).as_teardown(on_failure_fail_dagrun=True)
 
 
 blood_cell_training()

@@ -4,6 +4,7 @@
 parsing a DAG loads none of them.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -91,27 +92,39 @@ def publish(config: str, run_id: str, name: str, drift_uri: str, decision_uri: s
     return publish_drift(drift, read_verdict(store, drift), window, decision, store=store)
 
 
-def decision_requests_retrain(uri: str) -> bool:
-    """Whether a decision asks for a retrain."""
+def retraining(decision_uri: str) -> tuple[str, dict[str, str]] | None:
+    """Id and form of the training run that a decision asks for; None when it asks for none."""
     from monitoring.requests import read_decision
 
-    return read_decision(open_store().objects, uri).requested
+    decision = read_decision(open_store().objects, decision_uri)
+    if not decision.requested:
+        return None
+    form = {
+        "config": f"configs/{decision.name}.yaml",
+        "reason": decision.reason,
+        "request": decision_uri,
+    }
+    key = hashlib.sha256(decision_uri.encode()).hexdigest()[:12]
+    return f"retrain__{decision.name}__{key}", form
 
 
-def decision_reason(uri: str) -> str:
-    """Why a decision fell as it did."""
-    from monitoring.requests import read_decision
+def close_request(run_id: str, decision_uri: str, outcome: str) -> bool:
+    """Close the request that a decision opened with how its training ended.
 
-    return read_decision(open_store().objects, uri).reason
+    Args:
+        run_id: the training run.
+        decision_uri: what the run's form called `request`.
+        outcome: how it ended.
 
-
-def close_request(run_id: str, name: str, outcome: str) -> bool:
-    """Close the open retrain request with how its training ended; false when none is open."""
-    from monitoring.requests import RetrainRequests
+    Returns:
+        False when that request is not open: it was closed before, or had expired.
+    """
+    from monitoring.requests import RetrainRequests, read_decision
 
     store = open_store()
-    requests = RetrainRequests(store.objects, store.root, name)
-    return requests.close(f"{outcome} ({run_id})", datetime.now(UTC))
+    decision = read_decision(store.objects, decision_uri)
+    requests = RetrainRequests(store.objects, store.root, decision.name)
+    return requests.close(decision.window, f"{outcome} ({run_id})", datetime.now(UTC))
 
 
 def drift(

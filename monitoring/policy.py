@@ -66,10 +66,11 @@ def rule(
     age = now - last.time if last is not None else timedelta.max
     if last is not None and last.open and age < timedelta(hours=config.request_expires_hours):
         return False, f"a request is open since {last.time:%Y-%m-%d %H:%M} UTC"
-    if last is not None and age < timedelta(hours=config.cool_down_hours):
+    cool_down = timedelta(hours=config.cool_down_hours)
+    if last is not None and age < cool_down:
         return False, (
-            f"cool-down: the last request was at {last.time:%Y-%m-%d %H:%M} UTC, "
-            f"{config.cool_down_hours:g} hours must pass"
+            f"cool-down until {last.time + cool_down:%Y-%m-%d %H:%M} UTC: the last request was at "
+            f"{last.time:%Y-%m-%d %H:%M} UTC"
         )
     return True, f"drift on {drift.distinct} images: {'; '.join(drift.reasons[:3])}"
 

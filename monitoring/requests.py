@@ -60,10 +60,10 @@ class RetrainRequests:
         found = self._read()
         return found[0] if found else None
 
-    def close(self, outcome: str, time: datetime) -> bool:
-        """Close the open request; false when there is none."""
+    def close(self, window: str, outcome: str, time: datetime) -> bool:
+        """Close the request that a window caused; false when it is not open."""
         found = self._read()
-        if found is None or not found[0].open:
+        if found is None or not found[0].open or found[0].window != window:
             return False
         request, etag = found
         closed = request.model_copy(

@@ -1,12 +1,12 @@
 """The archive the demo trains on, and how it reaches S3."""
 
-import hashlib
 from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.artifacts import sha256_file
 from pipeline.errors import InvalidInputError
 from pipeline.sample.archive import write_archive
-from pipeline.steps.watch import mark_seen
+from pipeline.steps.watch import hold, mark_seen, uploaded
 
 SEED, CELLS_PER_CLASS, COPIES = 2026, 22, 4
 
@@ -33,15 +33,18 @@ def prepare_archive(data: Path | None, home: Path) -> Path:
 def upload(path: Path, name: str, store: ArtifactStore) -> tuple[str, bool]:
     """Put the archive at `archives/<name>/demo.zip`; returns its URI and whether it was there.
 
-    The watermark is moved first, by the ETag the object will have, so that the watcher does not
-    start a run of its own beside the demo's.
+    The watcher is held off until its watermark has the new ETag, so that it starts no run of its
+    own beside the demo's. A receipt, written last, says which file the object is: the ETag of an
+    object that went up in parts is no hash of it.
     """
-    data = path.read_bytes()
     uri = f"{store.root}/archives/{name}/demo.zip"
-    etag = f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
-    present = store.objects.stat(uri)
-    if present is not None and present.etag == etag:
+    receipt, content = f"{uri}.sha256", sha256_file(path)
+    present, said = store.objects.stat(uri), store.objects.read_tagged(receipt)
+    if present and said and said[0].decode() == f"{content} {present.etag}":
         return uri, True
+    hold(name, uri, store=store)
+    store.objects.upload(path, uri)
+    etag = uploaded(name, store=store)[uri]
     mark_seen(name, [{"uri": uri, "etag": etag}], store=store)
-    store.objects.write(uri, data)
+    store.objects.write(receipt, f"{content} {etag}".encode())
     return uri, False

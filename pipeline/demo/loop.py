@@ -10,7 +10,7 @@ from rich.console import Console
 
 from pipeline.adapters.airflow import AirflowClient, DagRun
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Registry
+from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import (
     DatasetManifest,
@@ -33,8 +33,7 @@ TRAINING, MONITORING = "blood_cell_training", "blood_cell_monitoring"
 DEPLOYMENT = "blood_cell_deployment"
 WINDOW = 64
 """Images in each of the two drift windows, at most."""
-_TRAINING_SECONDS, _MONITORING_SECONDS, _REQUEST_SECONDS = 3600.0, 900.0, 60.0
-_BY_ASSET = "asset_triggered__"
+_TRAINING_SECONDS, _MONITORING_SECONDS = 3600.0, 900.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,10 @@ def run_demo(console: Console, *, data: Path | None, limit: int) -> None:
         console: where progress goes.
         data: an archive of folders named by class, or None for the drawn sample.
         limit: images per class, 0 for all.
+
+    Raises:
+        PipelineError: when there is no verdict on a model; or, after the table, the first of what
+            failed later.
     """
     start = time.monotonic()
     demo = _begin(console)
@@ -62,18 +65,17 @@ def run_demo(console: Console, *, data: Path | None, limit: int) -> None:
     shipped = {run.run_id for run in demo.client.runs(DEPLOYMENT)}
     trained = _train(demo, uri, limit)
     pointer = Registry(demo.store.objects, demo.store.root, NAME).read()
-    judged = _result(demo, trained, "gate")
-    rows = summary.data_rows(*_data(demo, trained))
-    rows += summary.reuse_rows(reused, cached, _cached(demo.store))
-    evaluation = demo.store.open(_result(demo, trained, "evaluate"), EvaluationManifest)
-    rows += summary.score_rows(json.loads(demo.store.read(evaluation, "report.json")))
-    rows += summary.verdict_rows(demo.store, judged, pointer)
+    said = summary.Summary(summary.data_rows(*_data(demo, trained)))
+    said.rows += summary.reuse_rows(reused, cached, _cached(demo.store))
+    said.rows += _judged(demo, trained, pointer)
     if pointer is not None:
-        traffic.wait_for_model(demo.settings.service_url, pointer.tag)
-        rows += _serve_and_watch(demo, trained, drawn=data is None)
-    rows += _ship(demo, shipped)
-    rows += summary.url_rows(demo.settings, trained)
-    console.print(summary.table(rows, time.monotonic() - start))
+        _serve_and_watch(demo, trained, pointer, said, drawn=data is None)
+    with said.part("deployment"):
+        said.rows += _ship(demo, shipped)
+    said.rows += summary.url_rows(demo.settings, trained)
+    console.print(summary.table(said.rows, time.monotonic() - start))
+    if said.failures:
+        raise said.failures[0]
 
 
 def _begin(console: Console) -> _Demo:
@@ -110,6 +112,13 @@ def _data(demo: _Demo, run: DagRun) -> tuple[dict[str, int], dict[str, int], dic
     )
 
 
+def _judged(demo: _Demo, run: DagRun, pointer: Pointer | None) -> summary.Rows:
+    """Score and verdict of the trained model, and what is served now."""
+    evaluation = demo.store.open(_result(demo, run, "evaluate"), EvaluationManifest)
+    rows = summary.score_rows(json.loads(demo.store.read(evaluation, "report.json")))
+    return rows + summary.verdict_rows(demo.store, _result(demo, run, "gate"), pointer)
+
+
 def _cached(store: ArtifactStore) -> int:
     """Images whose activations are in the cache."""
     return sum(
@@ -119,24 +128,33 @@ def _cached(store: ArtifactStore) -> int:
     )
 
 
-def _serve_and_watch(demo: _Demo, trained: DagRun, *, drawn: bool) -> summary.Rows:
+def _serve_and_watch(
+    demo: _Demo, trained: DagRun, pointer: Pointer, said: summary.Summary, *, drawn: bool
+) -> None:
     """Ask the service about held-out cells, then show a quiet and a shifted window."""
-    split = demo.store.open(_result(demo, trained, "split"), SplitManifest)
-    records = demo.store.records(split)
-    url = demo.settings.service_url
-    held = _some(records, "test")
-    demo.console.print(f"asking the service about {len(held)} held-out images")
-    answered = traffic.send(url, traffic.stored(demo.store, held))
-    unseen = _some(records, "val")
+    records = demo.store.records(demo.store.open(_result(demo, trained, "split"), SplitManifest))
+    url, held = demo.settings.service_url, _some(records, "test")
+    with said.part("prediction"):
+        traffic.wait_for_model(url, pointer.tag)
+        demo.console.print(f"asking the service about {len(held)} held-out images")
+        said.rows += summary.served_rows(traffic.send(url, traffic.stored(demo.store, held)))
+    with said.part("drift"):
+        _show_drift(demo, _some(records, "val"), said, drawn)
+
+
+def _show_drift(demo: _Demo, unseen: list[Record], said: summary.Summary, drawn: bool) -> None:
+    """A window of unseen cells, one of another laboratory, and what the second one asks for."""
+    url, before = demo.settings.service_url, {run.run_id for run in demo.client.runs(TRAINING)}
     null = traffic.send(url, traffic.stored(demo.store, unseen))
     shift = traffic.send(url, traffic.shifted(demo.store, unseen, drawn))
-    windows, before, asked = {}, {run.run_id for run in demo.client.runs(TRAINING)}, False
     for title, sent in (("null window", null), ("shifted window", shift)):
-        traffic.wait_for_log(demo.store, NAME, sent)
-        windows[title], requested = _watch(demo, sent)
-        asked |= requested
-    started = _stop_retrain(demo, before) if asked else []
-    return summary.served_rows(answered) + summary.drift_rows(windows, started)
+        reason = ""
+        with said.part(title):
+            traffic.wait_for_log(demo.store, NAME, sent)
+            verdict, reason = _watch(demo, sent)
+            said.rows += summary.drift_rows(title, verdict)
+    with said.part("retrain"):
+        said.rows += summary.retrain_rows(_stop_retrain(demo, before), reason)
 
 
 def _some(records: list[Record], part: str) -> list[Record]:
@@ -144,15 +162,15 @@ def _some(records: list[Record], part: str) -> list[Record]:
     return sorted((r for r in records if r.part == part), key=lambda r: r.sha256)[:WINDOW]
 
 
-def _watch(demo: _Demo, sent: traffic.Sent) -> tuple[dict[str, Any], bool]:
-    """Monitor a window: its verdict, and whether a retrain was requested."""
+def _watch(demo: _Demo, sent: traffic.Sent) -> tuple[dict[str, Any], str]:
+    """Monitor a window: its verdict, and why the policy decided as it did."""
     conf = {"name": NAME, "since": sent.since.isoformat(), "until": sent.until.isoformat()}
     run = demo.client.trigger(MONITORING, conf)
     done = follow(demo.client, run, demo.console, timeout=_MONITORING_SECONDS)
     drift = demo.store.open(_result(demo, done, "detect"), DriftManifest)
     verdict: dict[str, Any] = json.loads(demo.store.read(drift, "drift.json"))
     decision = json.loads(demo.store.objects.read(_result(demo, done, "decide")))
-    return verdict, bool(decision["requested"])
+    return verdict, str(decision["reason"])
 
 
 def _ship(demo: _Demo, before: set[str]) -> summary.Rows:
@@ -166,22 +184,18 @@ def _ship(demo: _Demo, before: set[str]) -> summary.Rows:
 
 
 def _stop_retrain(demo: _Demo, before: set[str]) -> list[str]:
-    """Cancel the retrain that a request of the demo's started; nobody else's run is touched.
+    """Cancel the retrain that the demo's traffic caused; nobody else's run is touched.
 
     Args:
         demo: where.
-        before: ids of the training runs there were before the request.
+        before: ids of the training runs there were before the windows were looked at.
     """
-    deadline = time.monotonic() + _REQUEST_SECONDS
-    while time.monotonic() < deadline:
-        caused = [
-            run
-            for run in demo.client.runs(TRAINING)
-            if run.run_id not in before and run.run_id.startswith(_BY_ASSET)
-        ]
-        for run in caused:
-            demo.client.cancel(run.dag_id, run.run_id)
-        if caused:
-            return [run.run_id for run in caused]
-        time.sleep(1)
-    return []
+    asked = f"{demo.store.root}/retrain/{NAME}/"
+    caused = [
+        run
+        for run in demo.client.runs(TRAINING)
+        if run.run_id not in before and str(run.conf.get("request", "")).startswith(asked)
+    ]
+    for run in caused:
+        demo.client.cancel(run.dag_id, run.run_id)
+    return [run.run_id for run in caused]

@@ -22,14 +22,14 @@ def follow(client: AirflowClient, run: DagRun, console: Console, *, timeout: flo
     """Show a run until it ends.
 
     Raises:
-        RunFailedError: when it failed; the message ends with the failed task's last log lines.
+        RunFailedError: when it failed: at which task, and with that one's last log lines.
         UnreachableError: when it has not ended in time.
     """
     console.print(f"following {run.dag_id}: {run.url}", soft_wrap=True)
     looks = _looks(client, run, timeout)
     end = _live(looks, run, console) if console.is_terminal else _plain(looks, console)
     if end.state != "success":
-        raise RunFailedError(f"{run.dag_id} ended as {end.state}", received=_why(client, end))
+        raise _failure(client, end)
     return end
 
 
@@ -84,9 +84,12 @@ def _name(task: TaskState) -> str:
     return task.task_id if task.map_index < 0 else f"{task.task_id} [{task.map_index}]"
 
 
-def _why(client: AirflowClient, run: DagRun) -> str:
+def _failure(client: AirflowClient, run: DagRun) -> RunFailedError:
     failed = [t for t in client.tasks(run.dag_id, run.run_id) if t.state == "failed"]
     if not failed:
-        return run.url
+        return RunFailedError(f"{run.dag_id} ended as {run.state}: {run.url}")
     lines = client.log(run.dag_id, run.run_id, failed[0], lines=8)
-    return f"{failed[0].task_id}: " + "\n".join(lines)
+    return RunFailedError(
+        f"{run.dag_id} ended as {run.state} at {failed[0].task_id}: {run.url}",
+        received="\n".join(lines),
+    )

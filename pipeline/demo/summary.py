@@ -2,7 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,28 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer
 from pipeline.artifacts import VerdictManifest
 from pipeline.demo.traffic import Sent
+from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
 Rows = list[tuple[str, str]]
 Counts = Mapping[str, int]
+
+
+@dataclass
+class Summary:
+    """The closing table as it grows, and what failed meanwhile."""
+
+    rows: Rows = field(default_factory=list)
+    failures: list[PipelineError] = field(default_factory=list)
+
+    @contextmanager
+    def part(self, title: str) -> Iterator[None]:
+        """A part of the demo without which it goes on: when it fails, its row says so."""
+        try:
+            yield
+        except PipelineError as error:
+            self.failures.append(error)
+            self.rows.append((title, f"failed: {error.message}"))
 
 
 def data_rows(snapshot: Counts, dataset: Counts, grouping: Counts) -> Rows:
@@ -46,7 +66,7 @@ def score_rows(report: Mapping[str, Any]) -> Rows:
             "held-out score",
             f"balanced accuracy {_interval(scores['balanced_accuracy'])} on {scores['images']} "
             f"images of {scores['cells']} cells; per cell "
-            f"{_interval(scores['cell_balanced_accuracy'])}",
+            f"{_interval(scores['by_cell']['balanced_accuracy'])}",
         )
     ]
 
@@ -83,14 +103,17 @@ def served_rows(answered: Sent) -> Rows:
     ]
 
 
-def drift_rows(windows: Mapping[str, Mapping[str, Any]], cancelled: list[str]) -> Rows:
-    """Verdict of each window, and what became of the retrain it asked for."""
-    rows = [
-        (title, f"{verdict['verdict']} (n = {verdict['n']}): {'; '.join(verdict['reasons'])}")
-        for title, verdict in windows.items()
-    ]
-    said = f"cancelled {', '.join(cancelled)}" if cancelled else "none was started"
-    return [*rows, ("retrain", said)]
+def drift_rows(title: str, verdict: Mapping[str, Any]) -> Rows:
+    """Verdict of one window."""
+    said = "; ".join(verdict["reasons"])
+    return [(title, f"{verdict['verdict']} (n = {verdict['n']}): {said}")]
+
+
+def retrain_rows(cancelled: list[str], reason: str) -> Rows:
+    """What became of the retrain that was asked for, else why none was."""
+    if cancelled:
+        return [("retrain", f"cancelled {', '.join(cancelled)}")]
+    return [("retrain", f"none was started; {reason}" if reason else "none was started")]
 
 
 def deployment_rows(said: list[str]) -> Rows:

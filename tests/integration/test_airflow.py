@@ -55,27 +55,28 @@ def airflow(settings: Settings) -> AirflowClient:
 
 @pytest.fixture(scope="module")
 def logged(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
-    """Promotes a model named demo; the function adds fifty answers of it to the log."""
+    """Promotes models named demo and second; the function adds fifty answers of one to its log."""
     store, world = ArtifactStore(LocalStore(), settings.store_uri), World(seed=3)
     folder, now = tmp_path_factory.mktemp("evaluation"), datetime.now(UTC)
     lines = [item.model_dump_json() + "\n" for item in world.images(40, 4)]
     (folder / "reference.jsonl").write_text("".join(lines))
-    evaluation = store.publish(
-        folder,
-        EvaluationManifest(name="demo", run_id="r", code_version="c", created_at=now, tag=TAG),
-    )
-    pointer = Pointer(
-        sequence=0, name="demo", tag=TAG, served="s", evaluation=evaluation.uri, verdict="v",
-        author="a", reason="r", time=now - timedelta(hours=1),
-    )  # fmt: skip
-    Registry(store.objects, store.root, "demo").move(pointer, None)
+    for name in ("demo", "second"):
+        evaluation = store.publish(
+            folder,
+            EvaluationManifest(name=name, run_id="r", code_version="c", created_at=now, tag=TAG),
+        )
+        pointer = Pointer(
+            sequence=0, name=name, tag=TAG, served="s", evaluation=evaluation.uri, verdict="v",
+            author="a", reason="r", time=now - timedelta(hours=1),
+        )  # fmt: skip
+        Registry(store.objects, store.root, name).move(pointer, None)
 
-    def answer(segment: str, shift: float) -> None:
+    def answer(segment: str, shift: float, name: str = "demo") -> None:
         now = datetime.now(UTC)
         images = world.images(50, 1, shift=shift)
         records = [item.record.model_copy(update={"time": now}) for item in images]
         body = "".join(record.model_dump_json() + "\n" for record in records)
-        uri = f"{store.root}/logs/demo/{now:%Y-%m-%d}/{segment}.jsonl"
+        uri = f"{store.root}/logs/{name}/{now:%Y-%m-%d}/{segment}.jsonl"
         store.objects.write(uri, body.encode())
 
     return answer
@@ -103,6 +104,43 @@ def _arrivals(airflow: AirflowClient) -> list[DagRun]:
 
 def _look(airflow: AirflowClient) -> None:
     assert _finished(airflow, airflow.trigger(INGESTION, {})).state == "success"
+
+
+def _python(settings: Settings, code: str) -> str:
+    """Run code beside this Airflow; what it printed."""
+    variables = of_stack(settings, os.environ)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**variables, "PYTHONPATH": f"{variables['AIRFLOW__CORE__DAGS_FOLDER']}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_scheduled_run_without_archives_is_skipped(
+    airflow: AirflowClient, settings: Settings
+) -> None:
+    """It looks at the archives of the served model; a run by hand says that there are none."""
+    assert not list(LocalStore().list(f"{settings.store_uri}/archives/{settings.model_name}/"))
+    _python(
+        settings,
+        "from airflow.api.common.trigger_dag import trigger_dag\n"
+        "from airflow.utils.types import DagRunTriggeredByType, DagRunType\n"
+        f"trigger_dag('{TRAINING}', run_id='scheduled__test', run_type=DagRunType.SCHEDULED,"
+        " triggered_by=DagRunTriggeredByType.TIMETABLE)",
+    )
+    run = _finished(airflow, airflow.run(TRAINING, "scheduled__test"))
+    states = _states(airflow, run)
+    assert run.state == "success"
+    assert states.pop("ingest") == "success"
+    assert set(states.values()) == {"skipped"}
+    ingest = next(t for t in airflow.tasks(TRAINING, run.run_id) if t.task_id == "ingest")
+    said = airflow.log(TRAINING, run.run_id, ingest, lines=100)
+    assert "archives/blood_cells/ is empty: there is nothing to train on" in said
+    assert _finished(airflow, airflow.trigger(TRAINING, {})).state == "failed"
 
 
 def test_an_archive_starts_exactly_one_run(airflow: AirflowClient, settings: Settings) -> None:
@@ -154,33 +192,26 @@ def test_a_run_under_dag_test_succeeds(settings: Settings, logged: Callable[...,
         "states = {task.task_id: str(task.state) for task in run.get_task_instances()}\n"
         "print(str(run.state), states['publish'], states['request_retrain'])"
     )
-    variables = of_stack(settings, os.environ)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**variables, "PYTHONPATH": f"{variables['AIRFLOW__CORE__DAGS_FOLDER']}:{ROOT}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout.splitlines()[-1:] == ["success success skipped"], done.stdout + done.stderr
+    assert _python(settings, code).splitlines()[-1:] == ["success success skipped"]
 
 
-def test_drift_starts_a_training_run_that_closes_its_request(
+def test_each_request_starts_one_training_run_that_closes_it(
     airflow: AirflowClient, settings: Settings, logged: Callable[..., None]
 ) -> None:
-    """The event carries the config; with nothing to train on, the request ends as failed."""
-    logged("shifted", shift=25)
-    before = {run.run_id for run in airflow.runs(TRAINING)}
-    watched = _finished(airflow, airflow.trigger(MONITORING, {"name": "demo"}))
-    assert _states(airflow, watched)["request_retrain"] == "success"
-    _until(lambda: {run.run_id for run in airflow.runs(TRAINING)} - before)
-    asked = next(run for run in airflow.runs(TRAINING) if run.run_id not in before)
-    assert asked.run_id.startswith("asset_triggered__")
-    assert _finished(airflow, asked).state == "failed"
-    request = RetrainRequests(LocalStore(), settings.store_uri, "demo").last()
-    assert request is not None
-    assert not request.open
-    assert request.outcome.startswith(f"failed ({asked.run_id})")
+    """Also two models' requests at once; with nothing to train on, each ends as failed."""
+    watched = {}
+    for name in ("demo", "second"):
+        logged("shifted", shift=25, name=name)
+        watched[name] = airflow.trigger(MONITORING, {"name": name})
+    for name, run in watched.items():
+        assert _states(airflow, _finished(airflow, run))["request_retrain"] == "success"
+        (asked,) = [r for r in airflow.runs(TRAINING) if r.run_id.startswith(f"retrain__{name}__")]
+        assert asked.conf["config"] == f"configs/{name}.yaml"
+        assert "times as far off" in asked.conf["reason"]
+        assert _finished(airflow, asked).state == "failed"
+        request = RetrainRequests(LocalStore(), settings.store_uri, name).last()
+        assert request is not None
+        assert request.outcome.startswith(f"failed ({asked.run_id})")
 
 
 @pytest.mark.chromium

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from monitoring.requests import RetrainRequests
 from pipeline.adapters.airflow import AirflowClient
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Registry
@@ -62,6 +63,9 @@ def _check(settings: Settings) -> None:
         for item in store.objects.list(f"{store.root}/retrain/demo/")
     ]
     assert any(decision.get("requested") for decision in decisions)
+    request = RetrainRequests(store.objects, store.root, "demo").last()
+    assert request is not None
+    assert request.outcome.startswith("failed (retrain__demo__"), "the demo cancels its retrain"
 
 
 def _ask_for_a_retrain(settings: Settings) -> None:

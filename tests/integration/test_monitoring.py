@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -64,11 +65,19 @@ class Served:
         return drift, decision, entrypoints.publish(CONFIG, run_id, NAME, drift, decision)
 
 
+@dataclass(frozen=True)
+class Watched:
+    """A quiet and a shifted window: the pages of both, and the decision on the second."""
+
+    store: ArtifactStore
+    quiet: str
+    alarmed: str
+    decision: str
+
+
 @pytest.fixture(scope="module")
-def served(
-    seaweed: Settings, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Served, str, str]]:
-    """A quiet and a shifted window, monitored; the pages of both."""
+def watched(seaweed: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Two windows, monitored."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LEUKOFLOW_HOME", str(home))
@@ -80,44 +89,44 @@ def served(
         made = Served(store, tmp_path_factory.mktemp("evaluation"))
         made.answer("w1-1", shift=0)
         _, decision, quiet = made.monitor("first")
-        assert not entrypoints.decision_requests_retrain(decision)
+        assert entrypoints.retraining(decision) is None
         made.answer("w1-2", shift=25)
-        yield made, quiet, _alarmed(made)
+        drift, decision, page = made.monitor("second")
+        assert store.open(drift, DriftManifest).manifest.alarm
+        yield Watched(store, quiet, page, decision)
 
 
-def _alarmed(served: Served) -> str:
-    drift, decision, page = served.monitor("second")
-    assert served.store.open(drift, DriftManifest).manifest.alarm
-    assert entrypoints.decision_requests_retrain(decision)
-    assert "red" in entrypoints.decision_reason(decision)
-    return page
-
-
-def test_a_shifted_window_requests_one_retrain(served: tuple[Served, str, str]) -> None:
-    """Quiet, then alarm, then one open request that closes once."""
-    store = served[0].store
-    requests = RetrainRequests(store.objects, store.root, NAME)
+def test_a_shifted_window_requests_one_retrain(watched: Watched) -> None:
+    """Quiet, then alarm, then one open request that its own training run closes once."""
+    requests = RetrainRequests(watched.store.objects, watched.store.root, NAME)
+    asked = entrypoints.retraining(watched.decision)
+    assert asked == entrypoints.retraining(watched.decision)
+    assert asked is not None
+    run_id, form = asked
+    assert run_id.startswith(f"retrain__{NAME}__")
+    assert form["config"] == f"configs/{NAME}.yaml"
+    assert "red" in form["reason"]
     last = requests.last()
     assert last is not None
     assert last.open
-    assert entrypoints.close_request("training", NAME, "promoted")
-    assert not entrypoints.close_request("training", NAME, "promoted")
+    assert entrypoints.close_request(run_id, form["request"], "promoted")
+    assert not entrypoints.close_request(run_id, form["request"], "promoted")
 
 
-def test_reports_are_whole(served: tuple[Served, str, str]) -> None:
+def test_reports_are_whole(watched: Watched) -> None:
     """Verdict, page and Evidently's HTML and JSON stand side by side in S3."""
-    store, page = served[0].store, served[2]
+    store, page = watched.store, watched.alarmed
     names = {item.uri.removeprefix(f"{page}/") for item in store.objects.list(f"{page}/")}
     assert names >= {"index.html", "evidently.html", "report.json", "drift.json", "entry.json"}
     assert b"These images differ" in store.objects.read(f"{page}/index.html")
-    assert b"These images look like" in store.objects.read(f"{served[1]}/index.html")
+    assert b"These images look like" in store.objects.read(f"{watched.quiet}/index.html")
 
 
 @pytest.mark.chromium
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_evidently_draws_without_a_network(served: tuple[Served, str, str], tmp_path: Path) -> None:
+def test_evidently_draws_without_a_network(watched: Watched, tmp_path: Path) -> None:
     """From the site, whose policy forbids other hosts, Chromium renders index and Evidently."""
-    store, page = served[0].store, served[2]
+    store, page = watched.store, watched.alarmed
     path = page.removeprefix(f"{store.root}/reports/")
     with _site(store) as port:
         base = f"http://127.0.0.1:{port}"

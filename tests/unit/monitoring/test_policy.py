@@ -53,7 +53,7 @@ def _request(hours_ago: float, outcome: str = "") -> RetrainRequest:
         (_drift(), ["alarm"], _request(1), False, "a request is open"),
         (_drift(), ["alarm"], _request(71), False, "a request is open"),
         (_drift(), ["alarm"], _request(73), True, "drift on 60 images"),
-        (_drift(), ["alarm"], _request(23, "promoted"), False, "cool-down"),
+        (_drift(), ["alarm"], _request(23, "promoted"), False, "cool-down until 2026-11-22 13:00"),
         (_drift(), ["alarm"], _request(25, "refused"), True, "drift on 60 images"),
     ],
 )

@@ -55,26 +55,34 @@ def test_one_request_at_a_time_then_a_cool_down(desk: Desk) -> None:
     """A second alarm waits for the first training to end, and then for the cool-down."""
     assert desk.asked(0)
     assert not desk.asked(0.5)
-    assert desk.requests.close("refused", START + timedelta(hours=0.6))
+    assert desk.requests.close("window/0", "refused", START + timedelta(hours=0.6))
     assert not desk.asked(0.7)
     assert desk.asked(2)
 
 
 def test_a_request_that_is_not_open_cannot_be_closed(desk: Desk) -> None:
     """Closing twice, or without a request, says no."""
-    assert not desk.requests.close("promoted", START)
+    assert not desk.requests.close("window/0", "promoted", START)
     desk.decide(0)
-    assert desk.requests.close("promoted", START)
-    assert not desk.requests.close("promoted", START)
+    assert desk.requests.close("window/0", "promoted", START)
+    assert not desk.requests.close("window/0", "promoted", START)
     last = desk.requests.last()
     assert last is not None
     assert (last.open, last.sequence) == (False, 2)
 
 
+def test_a_late_run_does_not_close_the_next_request(desk: Desk) -> None:
+    """A request that expired and was followed by another is not the one that is open."""
+    desk.decide(0)
+    assert desk.asked(80)
+    assert not desk.requests.close("window/0", "failed", START)
+    assert desk.requests.close("window/80", "promoted", START)
+
+
 def test_a_decision_stands(desk: Desk) -> None:
     """Asked again about the same window, the first decision is the answer."""
     first = desk.decide(0)
-    desk.requests.close("promoted", START)
+    desk.requests.close("window/0", "promoted", START)
     assert desk.decide(0) == first
     assert desk.asked(0)
 

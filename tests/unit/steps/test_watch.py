@@ -1,11 +1,14 @@
 """Each new or changed archive is handed on once."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.steps.watch import mark_seen, new_archives
+from pipeline.adapters.storage import LocalStore
+from pipeline.steps.watch import hold, mark_seen, new_archives, uploaded
 
 
 def put(store: ArtifactStore, path: str, content: bytes = b"content") -> str:
@@ -84,6 +87,55 @@ def test_what_a_run_by_hand_used_is_not_new(store: ArtifactStore) -> None:
     assert info is not None
     mark_seen("cells", [{"uri": uri, "etag": info.etag}], store=store)
     assert found(store) == []
+
+
+def test_what_is_held_is_not_handed_on(store: ArtifactStore) -> None:
+    """Neither the old content nor the new one, until it is marked seen; others are."""
+    uri = put(store, "cells/mine.zip", b"old")
+    hold("cells", uri, store=store)
+    assert found(store) == []
+    put(store, "cells/mine.zip", b"new")
+    other = put(store, "cells/other.zip")
+    assert found(store) == [other]
+    etag = uploaded("cells", store=store)[uri]
+    mark_seen("cells", [{"uri": uri, "etag": etag}], store=store)
+    mark_seen("cells", new_archives("cells", store=store), store=store)
+    assert found(store) == []
+    put(store, "cells/mine.zip", b"newer")
+    assert found(store) == [uri]
+
+
+class Interrupted(LocalStore):
+    """Lets somebody else act once, right before the next write to a watermark."""
+
+    def __init__(self) -> None:
+        self.before_mark: list[Callable[[], None]] = []
+
+    def write(
+        self, uri: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False
+    ) -> str:
+        """As a local store does."""
+        if "/watermarks/" in uri and self.before_mark:
+            self.before_mark.pop()()
+        return super().write(uri, data, if_match=if_match, if_absent=if_absent)
+
+
+def test_an_archive_replaced_under_hold_while_a_watcher_looks(tmp_path: Path) -> None:
+    """A look that saw the old content claims nothing once the new one is marked seen."""
+    objects = Interrupted()
+    store = ArtifactStore(objects, str(tmp_path))
+    mark_seen("cells", [{"uri": "another", "etag": "x"}], store=store)
+    uri = put(store, "cells/mine.zip", b"old")
+
+    def replace() -> None:
+        hold("cells", uri, store=store)
+        put(store, "cells/mine.zip", b"new")
+        new = {"uri": uri, "etag": uploaded("cells", store=store)[uri]}
+        mark_seen("cells", [new], store=store)
+
+    objects.before_mark.append(replace)
+    assert found(store) == []
+    assert not objects.before_mark
 
 
 @pytest.mark.parametrize("watchers", [2, 6])

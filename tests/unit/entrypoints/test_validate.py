@@ -1,0 +1,55 @@
+"""A refused dataset leaves a page behind, and the error says where."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pipeline import entrypoints
+from pipeline.errors import InvalidInputError
+
+CONFIG = "{contract: {name: cells, classes: [ROUND, LOBED]}}"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> str:
+    """One file, which is no image."""
+    path = tmp_path / "bad.zip"
+    with zipfile.ZipFile(path, "w") as bad:
+        bad.writestr("ROUND/1.png", b"not an image")
+    return str(path)
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A config beside an empty local store."""
+    monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("STORE_URI", str(tmp_path / "store"))
+    path = tmp_path / "cells.yaml"
+    path.write_text(CONFIG)
+    return str(path)
+
+
+def _page(refused: pytest.ExceptionInfo[InvalidInputError]) -> Path:
+    return Path(refused.value.received.rpartition(" ")[2])
+
+
+def test_a_refused_run_publishes_its_report(config: str, archive: str, tmp_path: Path) -> None:
+    """The page stands where those of good runs do, listed as refused."""
+    snapshot = entrypoints.ingest(config, "one", [archive])
+    with pytest.raises(InvalidInputError, match=r"the image cannot be read \(1\)") as refused:
+        entrypoints.validate(config, "one", snapshot)
+    page = _page(refused)
+    assert page.is_relative_to(tmp_path / "store/reports/cells/validation")
+    assert "This dataset was refused" in page.read_text()
+    assert "refused" in (tmp_path / "store/reports/cells/index.html").read_text()
+
+
+def test_grouping_without_a_stack_keeps_the_report_too(
+    config: str, archive: str, tmp_path: Path
+) -> None:
+    """The page outlives the folder that the archive was looked at in."""
+    with pytest.raises(InvalidInputError, match="too many images were set aside") as refused:
+        entrypoints.group_archive(archive, config)
+    assert _page(refused).is_relative_to(tmp_path / "home/kept/reports/cells")
+    assert "This dataset was refused" in _page(refused).read_text()
