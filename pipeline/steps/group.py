@@ -3,25 +3,35 @@
 import csv
 import io
 import logging
+import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import (
+    ArchiveManifest,
     Artifact,
     DatasetManifest,
     GroupingManifest,
+    Link,
     Record,
     to_csv,
 )
 from pipeline.config import RunConfig
-from pipeline.contract.preprocessing import prepare
+from pipeline.contract.preprocessing import decode
+from pipeline.errors import ArtifactError
 from pipeline.run import RunContext
-from pipeline.steps.fingerprint import fingerprint, stack
 from pipeline.steps.images import read_images
-from pipeline.steps.near_duplicates import groups_of
+from pipeline.steps.lock import LockedImages, read_lock
+from pipeline.steps.near_duplicates import Tie, find_ties, unite
+from pipeline.steps.view import View, view
+
+LINKS, LOCKED = "links.csv", "locked.csv"
+_BATCH = 500
 
 _log = logging.getLogger(__name__)
 
@@ -36,30 +46,20 @@ def group(
     """Name the cell of every record.
 
     A hint (a manifest column or a file-name pattern) is the group, also across archives: who says
-    the same name means the same cell. Images without one are compared with each other.
+    the same name means the same cell. Where an image has none, all are compared with each other,
+    and with images of the locked test part that are in no archive of this dataset: a copy of a
+    locked cell must go where the cell is.
     """
     _log.info("group: %s", dataset.uri)
     records = store.records(dataset)
-    hinted = [record for record in records if record.hint]
-    found = _recovered([record for record in records if not record.hint], config, store)
-    named = [
-        record.model_copy(update={"group": record.hint or found[record.sha256]})
-        for record in records
-    ]
-    manifest = GroupingManifest(
-        name=config.name,
-        **run.model_dump(),
-        inputs={"dataset": dataset.uri},
-        counts={
-            "images": len(named),
-            "groups": len({record.group for record in named}),
-            "hinted": len(hinted),
-        },
-        method=_method(len(hinted), len(records), config),
-    )
-    with tempfile.TemporaryDirectory(prefix="leukoflow-grouping-") as folder:
-        (Path(folder) / "records.csv").write_text(to_csv(named, Record))
-        artifact = store.publish(Path(folder), manifest)
+    hinted = sum(bool(record.hint) for record in records)
+    looked_at, ties = records, list[Tie]()
+    if hinted < len(records):
+        away = elsewhere(records, read_lock(config.name, store), store)
+        looked_at = sorted([*records, *away], key=lambda record: record.sha256)
+        ties = find_ties(_views(looked_at, config, store), config.group.min_inliers)
+    named = name_groups(looked_at, ties)
+    artifact = _publish(named, ties, dataset, config, store=store, run=run)
     _log.info("group: %s %s", artifact.uri, artifact.manifest.counts)
     return artifact
 
@@ -74,32 +74,96 @@ def write_groups_csv(records: Iterable[Record]) -> str:
     return out.getvalue()
 
 
-def group_names(hashes: Sequence[str], roots: Sequence[int]) -> dict[str, str]:
-    """Image hash to `g` and twelve hex digits of the smallest hash in its group."""
-    members: dict[int, list[str]] = defaultdict(list)
-    for sha256, root in zip(hashes, roots, strict=True):
-        members[root].append(sha256)
-    return {sha256: f"g{min(same)[:12]}" for same in members.values() for sha256 in same}
+def name_groups(records: Sequence[Record], ties: Iterable[Tie]) -> list[Record]:
+    """Records with their group: the hint, else one of an image that shows the same cell.
+
+    A cell that nobody named is `g` and twelve hex digits of the smallest hash of its images.
+    """
+    members: dict[int, list[Record]] = defaultdict(list)
+    roots = unite(len(records), ties)
+    for record, root in zip(records, roots, strict=True):
+        members[root].append(record)
+    names = {root: _name(same) for root, same in members.items()}
+    return [
+        record.model_copy(update={"group": record.hint or names[root]})
+        for record, root in zip(records, roots, strict=True)
+    ]
 
 
-def _recovered(
-    records: Sequence[Record], config: RunConfig, store: ArtifactStore
-) -> Mapping[str, str]:
-    """Image hash to group by near-duplicate search, in order of hash: repeatable."""
-    if not records:
-        return {}
-    by_hash = sorted(records, key=lambda record: record.sha256)
-    prints = {
-        record.sha256: fingerprint(prepare(data, config.contract))
-        for record, data in read_images(store, by_hash)
-    }
-    hashes = [record.sha256 for record in by_hash]
-    stacked = stack([prints[sha256] for sha256 in hashes])
-    return group_names(hashes, groups_of(stacked, config.group.min_similarity))
+def elsewhere(records: Iterable[Record], lock: LockedImages, store: ArtifactStore) -> list[Record]:
+    """Locked images that these records lack, without a label, where their archives still stand."""
+    here = {record.sha256 for record in records}
+    away = [
+        Record(sha256=sha256, label="", file="", archive=archive)
+        for sha256, archive in sorted(lock.archives.items())
+        if archive and sha256 not in here
+    ]
+    standing = {archive: _stands(archive, store) for archive in {r.archive for r in away}}
+    return [record for record in away if standing[record.archive]]
+
+
+def _name(same: Sequence[Record]) -> str:
+    hints = [record.hint for record in same if record.hint]
+    return min(hints) if hints else f"g{min(record.sha256 for record in same)[:12]}"
+
+
+def _stands(archive: str, store: ArtifactStore) -> bool:
+    try:
+        store.open(archive, ArchiveManifest)
+    except ArtifactError as error:
+        _log.warning("group: locked images cannot be compared with: %s", error)
+        return False
+    return True
+
+
+def _views(records: Sequence[Record], config: RunConfig, store: ArtifactStore) -> list[View]:
+    """What the search needs of each image; a batch of pixels is in memory at a time."""
+
+    def look(found: tuple[Record, bytes]) -> tuple[str, View]:
+        record, data = found
+        return record.sha256, view(decode(data), config.contract.crop_margin)
+
+    views: dict[str, View] = {}
+    images = read_images(store, records)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while batch := list(islice(images, _BATCH)):
+            views.update(pool.map(look, batch))
+            _log.info("group: looked at %d of %d images", len(views), len(records))
+    return [views[record.sha256] for record in records]
+
+
+def _publish(
+    named: Sequence[Record],
+    ties: Iterable[Tie],
+    dataset: Artifact[DatasetManifest],
+    config: RunConfig,
+    *,
+    store: ArtifactStore,
+    run: RunContext,
+) -> Artifact[GroupingManifest]:
+    # What was fetched from the lock's archives was labelled elsewhere.
+    records = [record for record in named if record.label]
+    groups = {record.group for record in records}
+    locked = [r for r in named if not r.label and r.group in groups]
+    links = [Link(one=named[i].sha256, other=named[j].sha256, inliers=n) for i, j, n in ties]
+    hinted = sum(bool(record.hint) for record in records)
+    manifest = GroupingManifest(
+        name=config.name,
+        **run.model_dump(),
+        inputs={"dataset": dataset.uri},
+        counts={"images": len(records), "groups": len(groups), "hinted": hinted},
+        method=_method(hinted, len(records), config),
+    )
+    with tempfile.TemporaryDirectory(prefix="leukoflow-grouping-") as name:
+        folder = Path(name)
+        (folder / "records.csv").write_text(to_csv(records, Record))
+        (folder / LINKS).write_text(to_csv(links, Link))
+        (folder / LOCKED).write_text(to_csv(locked, Record))
+        return store.publish(folder, manifest)
 
 
 def _method(hinted: int, total: int, config: RunConfig) -> str:
-    searched = f"affine polar correlation >= {config.group.min_similarity:g}"
+    searched = f"SIFT, affine map with {config.group.min_inliers} inliers"
     if hinted == total:
         return "hints"
     return f"hints, else {searched}" if hinted else searched

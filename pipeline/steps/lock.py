@@ -1,7 +1,7 @@
 """The locked test part: images that no model of this name may ever be trained on."""
 
 import json
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.adapters.artifact_store import ArtifactStore
@@ -11,11 +11,17 @@ from pipeline.errors import ArtifactError
 
 @dataclass(frozen=True)
 class LockedImages:
-    """Hashes of images in the test part, as they stood when they were read."""
+    """The images in the test part, as they stood when they were read."""
 
-    images: frozenset[str]
+    archives: Mapping[str, str]
+    """Hash of each image to the URI of an archive artefact that holds it; empty when unknown."""
     etag: str | None
     """None when nothing has been locked yet."""
+
+    @property
+    def images(self) -> frozenset[str]:
+        """Their hashes."""
+        return frozenset(self.archives)
 
 
 def read_lock(name: str, store: ArtifactStore) -> LockedImages:
@@ -27,26 +33,29 @@ def read_lock(name: str, store: ArtifactStore) -> LockedImages:
     uri = _uri(name, store)
     found = store.objects.read_tagged(uri)
     if found is None:
-        return LockedImages(frozenset(), None)
+        return LockedImages({}, None)
     try:
-        return LockedImages(frozenset(json.loads(found[0])["test"]), found[1])
+        locked = json.loads(found[0])["test"]
+        # Version 0.1 wrote a list of hashes.
+        archives = dict.fromkeys(locked, "") if isinstance(locked, list) else dict(locked)
+        return LockedImages(archives, found[1])
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(
-            f"{uri} is damaged", expected='{"test": [hashes]}', received=repr(error)
+            f"{uri} is damaged", expected='{"test": {hash: archive}}', received=repr(error)
         ) from error
 
 
 def extend_lock(
-    name: str, lock: LockedImages, images: AbstractSet[str], store: ArtifactStore
+    name: str, lock: LockedImages, images: Mapping[str, str], store: ArtifactStore
 ) -> None:
-    """Lock more images; the set only grows.
+    """Lock more images, given as hash to archive; the set only grows.
 
     Raises:
         ConflictError: when somebody extended the lock since it was read.
     """
-    if images <= lock.images:
+    if images.keys() <= lock.archives.keys():
         return
-    body = canonical_json({"test": sorted(lock.images | images)}).encode()
+    body = canonical_json({"test": {**images, **lock.archives}}).encode()
     if lock.etag is None:
         store.objects.write(_uri(name, store), body, if_absent=True)
     else:

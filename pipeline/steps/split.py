@@ -16,11 +16,13 @@ from pipeline.artifacts import (
     Part,
     Record,
     SplitManifest,
+    from_csv,
     to_csv,
 )
 from pipeline.config import RunConfig, SplitConfig
 from pipeline.errors import ConflictError, InvalidInputError
 from pipeline.run import RunContext
+from pipeline.steps.group import LOCKED
 from pipeline.steps.lock import extend_lock, read_lock
 
 _log = logging.getLogger(__name__)
@@ -48,13 +50,16 @@ def split(
 ) -> Artifact[SplitManifest]:
     """Deal a dataset's groups; a group of which any image was once tested on is test for ever.
 
+    That holds for images that have left the dataset, too: `locked.csv` of the grouping names them.
+
     Raises:
         InvalidInputError: when a class has too few groups for three parts.
         ConflictError: when other runs keep extending the lock meanwhile.
     """
     _log.info("split: %s", grouping.uri)
     records = store.records(grouping)
-    dealt = _deal_and_lock(records, config, store)
+    away = from_csv(store.read(grouping, LOCKED).decode(), Record)
+    dealt = _deal_and_lock(records, away, config, store)
     manifest = SplitManifest(
         name=config.name,
         **run.model_dump(),
@@ -151,16 +156,16 @@ def _ids(groups: Iterable[Group]) -> list[str]:
 
 
 def _deal_and_lock(
-    records: Sequence[Record], config: RunConfig, store: ArtifactStore
+    records: Sequence[Record], away: Sequence[Record], config: RunConfig, store: ArtifactStore
 ) -> list[Record]:
     """Deal by the lock as it stands, and extend it; from the top when another run was faster."""
     groups = groups_in(records)
     for _ in range(_ATTEMPTS):
         lock = read_lock(config.name, store)
-        held = {record.group for record in records if record.sha256 in lock.images}
+        held = {r.group for r in (*records, *away) if r.sha256 in lock.images}
         parts = deal(groups, config.split, held, seed=config.name)
         dealt = [record.model_copy(update={"part": parts[record.group]}) for record in records]
-        tested = {record.sha256 for record in dealt if record.part == "test"}
+        tested = {record.sha256: record.archive for record in dealt if record.part == "test"}
         try:
             extend_lock(config.name, lock, tested, store)
         except ConflictError:

@@ -13,8 +13,10 @@ from pipeline.config import RunConfig
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images, write_archive
 from pipeline.sample.laboratory import HOME
-from pipeline.steps.group import group, group_names, write_groups_csv
+from pipeline.steps.group import LOCKED, group, name_groups, write_groups_csv
 from pipeline.steps.ingest import ingest
+from pipeline.steps.lock import extend_lock, read_lock
+from pipeline.steps.near_duplicates import Tie
 from pipeline.steps.validate import validate
 
 WriteZip = Callable[..., str]
@@ -69,10 +71,8 @@ def test_hints_and_search_go_together(
 ) -> None:
     """An image with a hint keeps it; those without one are compared with each other."""
     (_, first), (_, second) = draw_images(1, 2, HOME)
-    turned = io.BytesIO()
-    Image.open(io.BytesIO(second)).transpose(Image.Transpose.ROTATE_180).save(turned, "PNG")
     rows = b"file,label,group\nROUND/a.jpeg,,slide 1\n"
-    members = {"ROUND/a.jpeg": first, "LOBED/b.jpeg": second, "LOBED/c.png": turned.getvalue()}
+    members = {"ROUND/a.jpeg": first, "LOBED/b.jpeg": second, "LOBED/c.png": _half_turn(second)}
     archive = write_zip("m.zip", members | {"manifest.csv": rows})
     grouping, records = _grouped(archive, config, store, run)
     groups = {record.file: record.group for record in records}
@@ -82,12 +82,35 @@ def test_hints_and_search_go_together(
 
 
 def test_names_come_from_the_smallest_hash() -> None:
-    """A group is called after its smallest image hash, whatever the order."""
-    assert group_names(["b" * 64, "a" * 64, "c" * 64], [0, 0, 2]) == {
-        "b" * 64: "g" + "a" * 12,
-        "a" * 64: "g" + "a" * 12,
-        "c" * 64: "g" + "c" * 12,
-    }
+    """A group that nobody named is called after its smallest image hash, whatever the order."""
+    records = [_record(letter) for letter in "bac"]
+    named = name_groups(records, [Tie(0, 1, 20)])
+    assert [record.group for record in named] == ["g" + "a" * 12, "g" + "a" * 12, "g" + "c" * 12]
+
+
+def test_a_copy_takes_the_name_that_was_given() -> None:
+    """Who found a copy of a named cell knows its name; given names are never changed."""
+    records = [_record("a"), _record("b", "slide 2"), _record("c", "slide 1"), _record("d")]
+    named = name_groups(records, [Tie(0, 1, 20), Tie(1, 2, 20)])
+    assert [record.group for record in named[:3]] == ["slide 1", "slide 2", "slide 1"]
+
+
+def test_copies_of_a_locked_cell_are_known(
+    write_zip: WriteZip, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """A new archive finds the locked cell it copies, though the cell's own archive is not in it."""
+    (_, first), (_, second) = draw_images(1, 2, HOME)
+    members = {"ROUND/a.jpeg": first, "LOBED/b.jpeg": second}
+    _, old = _grouped(write_zip("old.zip", members), config, store, run)
+    locked = next(record for record in old if record.label == "ROUND")
+    extend_lock("cells", read_lock("cells", store), {locked.sha256: locked.archive}, store)
+    (_, other), (_, third) = draw_images(2, 2, HOME)
+    copies = {"ROUND/c.png": _half_turn(first), "ROUND/d.jpeg": other, "LOBED/e.jpeg": third}
+    grouping, records = _grouped(write_zip("new.zip", copies), config, store, run)
+    away = from_csv(store.read(grouping, LOCKED).decode(), Record)
+    groups = {record.file: record.group for record in records}
+    assert [(r.sha256, r.group) for r in away] == [(locked.sha256, groups["ROUND/c.png"])]
+    assert len(set(groups.values())) == 3
 
 
 def test_groups_csv_is_sorted_by_file() -> None:
@@ -97,3 +120,13 @@ def test_groups_csv_is_sorted_by_file() -> None:
         Record(sha256="1", label="LOBED", file="a.png", archive="", group="g1"),
     ]
     assert write_groups_csv(records) == ('file,label,group\na.png,LOBED,g1\n"b,1.png",ROUND,g2\n')
+
+
+def _record(letter: str, hint: str = "") -> Record:
+    return Record(sha256=letter * 64, label="ROUND", file=letter, archive="", hint=hint)
+
+
+def _half_turn(data: bytes) -> bytes:
+    out = io.BytesIO()
+    Image.open(io.BytesIO(data)).transpose(Image.Transpose.ROTATE_180).save(out, "PNG")
+    return out.getvalue()

@@ -1,6 +1,6 @@
 """No group is cut, every class is in every part, and what was tested on is never trained on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from pipeline.artifacts import Artifact, GroupingManifest, Record, from_csv, to_
 from pipeline.config import RunConfig, SplitConfig
 from pipeline.errors import ArtifactError, ConflictError, InvalidInputError
 from pipeline.run import RunContext
+from pipeline.steps.group import LOCKED
 from pipeline.steps.lock import extend_lock, read_lock
 from pipeline.steps.split import Group, deal, groups_in, split
 
@@ -97,20 +98,21 @@ def test_group_belongs_to_the_class_of_most_images() -> None:
 @pytest.fixture
 def publish(
     store: ArtifactStore, run: RunContext, tmp_path: Path
-) -> Callable[[list[Record]], Artifact[GroupingManifest]]:
+) -> Callable[..., Artifact[GroupingManifest]]:
     """Publish records as a grouping."""
 
-    def published(records: list[Record]) -> Artifact[GroupingManifest]:
+    def published(records: list[Record], away: Sequence[Record] = ()) -> Artifact[GroupingManifest]:
         folder = tmp_path / "grouping"
         folder.mkdir(exist_ok=True)
         (folder / "records.csv").write_text(to_csv(records, Record))
+        (folder / LOCKED).write_text(to_csv(away, Record))
         manifest = GroupingManifest(name="cells", **run.model_dump(), method="given")
         return store.publish(folder, manifest)
 
     return published
 
 
-Publish = Callable[[list[Record]], Artifact[GroupingManifest]]
+Publish = Callable[..., Artifact[GroupingManifest]]
 
 
 def test_split_locks_its_test_images(
@@ -133,9 +135,21 @@ def test_locked_image_takes_its_group_along(
 ) -> None:
     """When groups merge later, one locked image makes the whole group a test group."""
     records = _records({f"{c}{n}": [c] * 3 for c in ("ROUND", "LOBED") for n in range(9)})
-    extend_lock("cells", read_lock("cells", store), {records[7].sha256}, store)
+    extend_lock("cells", read_lock("cells", store), {records[7].sha256: "a"}, store)
     parts = _parts(store, split(publish(records), config, store=store, run=run))
     assert {parts[r.sha256] for r in records if r.group == records[7].group} == {"test"}
+
+
+def test_locked_image_that_left_takes_its_group_along(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """New images of a locked cell are test images, also when the cell's own archive is gone."""
+    records = _records({f"{c}{n}": [c] * 3 for c in ("ROUND", "LOBED") for n in range(9)})
+    gone = Record(sha256="gone", label="", file="", archive="b", group=records[7].group)
+    extend_lock("cells", read_lock("cells", store), {"gone": "b"}, store)
+    parts = _parts(store, split(publish(records, [gone]), config, store=store, run=run))
+    assert {parts[r.sha256] for r in records if r.group == gone.group} == {"test"}
+    assert read_lock("cells", store).archives["gone"] == "b"
 
 
 def test_split_is_repeatable(publish: Publish, config: RunConfig, store: ArtifactStore) -> None:
@@ -190,6 +204,12 @@ def test_damaged_lock_is_never_taken_for_an_empty_one(body: bytes, store: Artifa
     store.objects.write(f"{store.root}/locks/cells.json", body)
     with pytest.raises(ArtifactError, match="is damaged"):
         read_lock("cells", store)
+
+
+def test_lock_of_the_first_version_is_read(store: ArtifactStore) -> None:
+    """Hashes that were locked before archives were noted are still locked."""
+    store.objects.write(f"{store.root}/locks/cells.json", b'{"test": ["a", "b"]}')
+    assert read_lock("cells", store).images == {"a", "b"}
 
 
 def _records(groups: dict[str, list[str]]) -> list[Record]:
