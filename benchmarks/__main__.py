@@ -18,9 +18,10 @@ def main(arguments: list[str]) -> None:
     """Measure anew, or with `--scoreboard` show the last results."""
     silence(os.environ)
     if "--scoreboard" not in arguments:
-        from benchmarks.extraction import rows
+        from benchmarks import extraction, retrain, training
 
-        body = [row.model_dump() for row in rows()]
+        parts = (extraction, training, retrain)
+        body = [row.model_dump() for part in parts for row in part.rows()]
         RESULTS.write_text(json.dumps(body, indent=2) + "\n")
     if not RESULTS.is_file():
         sys.exit(f"no results yet: expected {RESULTS}, which `make bench` writes")

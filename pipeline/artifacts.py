@@ -55,6 +55,15 @@ class Quarantined(Frozen):
     reason: str
 
 
+class Link(Frozen):
+    """Two images, by hash, that were found to show one cell."""
+
+    one: str
+    other: str
+    inliers: int
+    """Keypoints that agree on how one image lies on the other."""
+
+
 class Manifest(Frozen):
     """What closes an artefact directory."""
 
@@ -84,10 +93,9 @@ class ArchiveManifest(Manifest):
 
 
 class ArchiveRef(Frozen):
-    """An ingested archive inside a snapshot."""
+    """An ingested archive inside a snapshot; what its file was called is no content."""
 
     uri: str
-    source: str
     sha256: str
 
 
@@ -105,7 +113,11 @@ class DatasetManifest(Manifest):
 
 
 class GroupingManifest(Manifest):
-    """A dataset whose records carry their source cell: `records.csv`."""
+    """A dataset whose records carry their source cell: `records.csv`; `links.csv` says why.
+
+    `locked.csv` lists images of the locked test part that are no longer in the dataset and show a
+    cell that is. What the data gate set aside stands in `quarantine.csv` and `report.html`.
+    """
 
     kind: Literal["grouping"] = "grouping"
     method: str
@@ -170,7 +182,7 @@ class ServedManifest(Manifest):
 
 
 class EvaluationManifest(Manifest):
-    """Scores on the locked part: `report.json`, `predictions.csv`, `reference.jsonl`."""
+    """Scores on the locked part: report, model card, predictions and the drift reference."""
 
     kind: Literal["evaluation"] = "evaluation"
     tag: str

@@ -30,6 +30,8 @@ Name = Annotated[str, typer.Option(help="Model name; default MODEL_NAME.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 RunId = Annotated[str, typer.Option(help="Name of the run in manifests.")]
 BLOOD_CELLS = "configs/blood_cells.yaml"
+WIDE = 160
+"""Columns of a table that goes into a file or a pipe."""
 
 
 def _quiet() -> None:
@@ -191,6 +193,21 @@ def evaluate(
 
 
 @app.command()
+def crossval(
+    archive: Annotated[list[str] | None, typer.Argument()] = None,
+    folds: Annotated[int, typer.Option(min=3)] = 5,
+    config: Config = BLOOD_CELLS,
+    limit: Annotated[int, typer.Option(min=0)] = 0,
+    out: Annotated[Path | None, typer.Option(help="Report as JSON.")] = None,
+) -> None:
+    """Score the recipe on cells it never saw, fold by fold; the locked test part stays unseen."""
+    report = entrypoints.crossval(config, _run_id(""), archive or [], limit, folds)
+    if out is not None:
+        out.write_text(report.model_dump_json(indent=2) + "\n")
+    print(report.table())
+
+
+@app.command()
 def gate(evaluation: str, served: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
     """Judge a challenger; exit code 1 when it is refused."""
     verdict = entrypoints.gate(config, _run_id(run_id), evaluation, served)
@@ -203,37 +220,57 @@ def gate(evaluation: str, served: str, config: Config = BLOOD_CELLS, run_id: Run
 @app.command()
 def promote(
     verdict: str,
-    reason: Annotated[str, typer.Option()] = "promoted by hand",
+    reason: Annotated[str, typer.Option(help="Kept in the ledger.")] = "",
+    approve: Annotated[
+        bool,
+        typer.Option(
+            "--approve",
+            help="You read this verdict: serve it even if it was rolled back from; needs --reason.",
+        ),
+    ] = False,
     config: Config = BLOOD_CELLS,
     run_id: RunId = "",
 ) -> None:
     """Serve the model of a passed verdict."""
-    print(entrypoints.promote(config, _run_id(run_id), verdict, getpass.getuser(), reason))
+    if approve and not reason:
+        raise typer.BadParameter("--approve needs a --reason")
+    author, reason = getpass.getuser(), reason or "promoted by hand"
+    print(entrypoints.promote(config, _run_id(run_id), verdict, author, reason, approve))
 
 
 @app.command()
 def rollback(
     tag: Annotated[str, typer.Argument(help="Empty: the model before this one.")] = "",
-    reason: Annotated[str, typer.Option()] = "rolled back by hand",
+    reason: Annotated[str, typer.Option(help="Kept in the ledger.")] = "rolled back by hand",
     name: Name = "",
+    run_id: RunId = "",
 ) -> None:
     """Serve an earlier model again."""
     name = name or load_settings().model_name
-    print(entrypoints.rollback(name, tag, getpass.getuser(), reason).tag)
+    print(entrypoints.rollback(name, tag, getpass.getuser(), reason, _run_id(run_id)).tag)
+
+
+@app.command()
+def repair(name: Name = "") -> None:
+    """Bring the MLflow alias and the BentoML store to what the pointer says."""
+    pointer = entrypoints.repair(name or load_settings().model_name)
+    print(f"{pointer.tag} (move {pointer.sequence})" if pointer else "no model is promoted")
 
 
 @app.command()
 def history(name: Name = "", as_json: Json = False) -> None:
-    """What served when, who moved the pointer, and why."""
-    moves = entrypoints.history(name or load_settings().model_name)
+    """What served when and for how long, who moved the pointer, and why."""
+    from pipeline.steps.history import refusal_table, table
+
+    name = name or load_settings().model_name
+    reigns = entrypoints.history(name)
     if as_json:
-        _show([move.model_dump(mode="json") for move in moves], as_json)
+        _show([reign.model_dump(mode="json") for reign in reigns], as_json)
         return
-    for move in moves:
-        print(
-            f"{move.sequence:>4}  {move.time:%Y-%m-%d %H:%M}  {move.tag}  {move.author}: "
-            f"{move.reason}"
-        )
+    wide = console if console.is_terminal else Console(width=WIDE)
+    wide.print(table(name, reigns) if reigns else f"no model of {name} was promoted yet")
+    if refusals := entrypoints.refusals(name):
+        wide.print(refusal_table(refusals))
 
 
 @app.command()

@@ -48,6 +48,11 @@ class Settings(BaseSettings):
     image_name: str = "leukoflow-service"
 
     @property
+    def run_config(self) -> str:
+        """What a run does for the model that is followed: a file of `configs/`."""
+        return f"configs/{self.model_name}.yaml"
+
+    @property
     def bento_home(self) -> Path:
         """The BentoML store this installation writes to."""
         return self.bentoml_home or self.leukoflow_home / "bentoml"

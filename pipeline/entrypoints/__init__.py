@@ -12,13 +12,16 @@ from pipeline.entrypoints.archives import (
     mark_seen,
     new_archives,
 )
+from pipeline.entrypoints.crossvalidation import crossval
 from pipeline.entrypoints.deployment import build, build_image, image, smoke
-from pipeline.entrypoints.job import model_name, run_configs
+from pipeline.entrypoints.job import model_name, own_config, run_configs
 from pipeline.entrypoints.promotion import (
     gate,
     history,
     promote,
     record_refusal,
+    refusals,
+    repair,
     rollback,
     served_now,
     verdict_markdown,
@@ -29,6 +32,7 @@ from pipeline.entrypoints.training import (
     export,
     featurize,
     group,
+    has_archives,
     ingest,
     shards,
     split,
@@ -40,6 +44,7 @@ from pipeline.entrypoints.training import (
 __all__ = [
     "build",
     "build_image",
+    "crossval",
     "drift_records",
     "evaluate",
     "evaluate_archive",
@@ -49,14 +54,18 @@ __all__ = [
     "gate",
     "group",
     "group_archive",
+    "has_archives",
     "history",
     "image",
     "ingest",
     "mark_seen",
     "model_name",
     "new_archives",
+    "own_config",
     "promote",
     "record_refusal",
+    "refusals",
+    "repair",
     "rollback",
     "run_configs",
     "served_now",

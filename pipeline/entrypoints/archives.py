@@ -17,15 +17,23 @@ from pipeline.artifacts import (
     ServedManifest,
     SnapshotManifest,
 )
-from pipeline.config import RunConfig, ValidateConfig, load_config
+from pipeline.config import EvaluateConfig, RunConfig, ValidateConfig, load_config
 from pipeline.contract.prediction_log import ReferenceRecord
-from pipeline.entrypoints.job import code_version, config_path, open_job, open_store
+from pipeline.entrypoints.job import (
+    code_version,
+    config_path,
+    kept_here,
+    open_job,
+    open_store,
+)
+from pipeline.entrypoints.pages import publish_refusal
 from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from pipeline.steps.scoring import Answers
+    from pipeline.steps.answers import Answers
+    from pipeline.steps.evaluation_report import EvaluationReport
 
 EVERYTHING = ValidateConfig(min_images_per_class=0, max_quarantined_share=1.0)
 """An archive that is only scored may be small and may hold what the model does not know."""
@@ -76,13 +84,18 @@ def group_archive(archive: str, config: str) -> list[Record]:
 def _grouped(archive: str, config: RunConfig) -> Iterator[Grouped]:
     from pipeline.steps.group import group
     from pipeline.steps.ingest import ingest
-    from pipeline.steps.validate import validate
+    from pipeline.steps.validate import DatasetRefusedError, validate
 
-    run = RunContext.now("archive", code_version())
+    run, settings = RunContext.now("archive", code_version()), load_settings()
     with tempfile.TemporaryDirectory(prefix="archive-") as folder:
-        store = ArtifactStore(UriStore(load_settings()), folder)
+        store = ArtifactStore(UriStore(settings), folder)
         snapshot = ingest([archive], config, store=store, run=run)
-        dataset = validate(snapshot, config, store=store, run=run)
+        try:
+            dataset = validate(snapshot, config, store=store, run=run)
+        except DatasetRefusedError as refused:
+            # The folder ends with this call, and no stack need be there to show a page.
+            kept = kept_here(settings)
+            raise publish_refusal(refused, snapshot, store=kept, run=run) from refused
         grouping = group(dataset, config, store=store, run=run)
         records = store.records(grouping)
         yield Grouped(store, snapshot, records)
@@ -111,31 +124,58 @@ def find_model(name: str, model: str) -> Pointer:
 
 
 def evaluate_archive(archive: str, name: str, model: str) -> tuple[dict[str, object], str]:
-    """Score a model on any labelled archive: the report, and predictions as CSV."""
+    """Score a model on any labelled archive: the report, and predictions as CSV.
+
+    The report tells how far the archive stands out from the model's own held-out images: that is
+    near 0.5 for the same laboratory and should be near 1 for classes it does not know.
+    """
     from pipeline.steps.evaluate import predictions_csv
+    from pipeline.steps.novelty import crowd, novelty
     from pipeline.steps.scoring import scores
 
-    scored = _score(archive, name, model)
+    scored, store = _score(archive, name, model), open_store()
     known, unknown = scored.known, scored.unknown
-    classes = open_store().open(scored.pointer.served, ServedManifest).manifest.contract.classes
-    figures = scores(known.records, known.probabilities, classes, draws=1000)
-    sent = [said.decision == "review" for said in unknown.predictions]
+    contract = store.open(scored.pointer.served, ServedManifest).manifest.contract
+    own, reference = _own_evaluation(scored.pointer, store)
+    config = EvaluateConfig(prevalence=own.scores.prevalence)
+    home, same, other = (
+        crowd([line.record for line in lines], [line.group for line in lines], contract, own.rule)
+        for lines in (reference, _as_reference(known), _as_reference(unknown))
+    )
+    figures = (
+        scores(
+            known.records, known.probabilities, known.doubts, contract.classes, config
+        ).model_dump(mode="json")
+        if known.records
+        else {"images": 0}
+    )
     report = {
         "tag": scored.pointer.tag,
-        **figures.model_dump(mode="json"),
-        "unknown": {"images": len(sent), "review_share": sum(sent) / len(sent) if sent else None},
+        **figures,
+        "known": novelty(same, home, draws=config.draws).model_dump(mode="json"),
+        "unknown": novelty(other, home, draws=config.draws).model_dump(mode="json"),
+        "unknown_against_known": novelty(other, same, draws=config.draws).model_dump(mode="json"),
     }
     return report, predictions_csv(known, unknown)
+
+
+def _own_evaluation(
+    pointer: Pointer, store: ArtifactStore
+) -> "tuple[EvaluationReport, list[ReferenceRecord]]":
+    """What a promoted model scored on its locked part, and its answers there."""
+    from pipeline.steps.evaluation_report import EvaluationReport
+
+    evaluation = store.open(pointer.evaluation, EvaluationManifest)
+    report = EvaluationReport.model_validate_json(store.read(evaluation, "report.json"))
+    lines = store.read(evaluation, "reference.jsonl").decode().splitlines()
+    return report, [ReferenceRecord.model_validate_json(line) for line in lines]
 
 
 def drift_records(archive: str, name: str) -> tuple[list[ReferenceRecord], list[ReferenceRecord]]:
     """An archive as the champion would log it, and the champion's drift reference."""
     scored = _score(archive, name, "champion")
     answers = [*_as_reference(scored.known), *_as_reference(scored.unknown)]
-    store = open_store()
-    evaluation = store.open(scored.pointer.evaluation, EvaluationManifest)
-    lines = store.read(evaluation, "reference.jsonl").decode().splitlines()
-    return answers, [ReferenceRecord.model_validate_json(line) for line in lines]
+    return answers, _own_evaluation(scored.pointer, open_store())[1]
 
 
 def _as_reference(answers: "Answers") -> list[ReferenceRecord]:
@@ -146,8 +186,8 @@ def _as_reference(answers: "Answers") -> list[ReferenceRecord]:
 
 
 def _score(archive: str, name: str, model: str) -> Scored:
+    from pipeline.steps.answers import answer
     from pipeline.steps.images import read_images
-    from pipeline.steps.scoring import answer
 
     store = open_store()
     pointer = find_model(name, model)

@@ -85,6 +85,11 @@ def model_name() -> str:
     return load_settings().model_name
 
 
+def own_config() -> str:
+    """The run config of that name."""
+    return load_settings().run_config
+
+
 def run_configs() -> list[str]:
     """The run configs that are watched: each `configs/NAME.yaml` that is named like its model.
 

@@ -16,7 +16,7 @@ from pipeline.artifacts import (
 )
 from pipeline.config import load_config
 from pipeline.entrypoints.job import Job, code_version, config_path, kept_here, open_job
-from pipeline.entrypoints.pages import publish
+from pipeline.entrypoints.pages import publish, publish_refusal
 from pipeline.errors import UnreachableError
 from pipeline.run import RunContext
 from pipeline.settings import load_settings
@@ -36,6 +36,17 @@ def weights() -> str:
     return ensure_weights(settings.weights_uri, store=kept_here(settings), run=run).uri
 
 
+def has_archives(config: str) -> bool:
+    """Whether `archives/<name>/` holds anything to train on; the log says so when it does not."""
+    from pipeline.steps.watch import uploaded
+
+    job = open_job(config, "look")
+    found = bool(uploaded(job.config.name, store=job.store))
+    if not found:
+        log.info("archives/%s/ is empty: there is nothing to train on", job.config.name)
+    return found
+
+
 def ingest(config: str, run_id: str, archives: Sequence[str] = (), limit: int = 0) -> str:
     """Freeze archives (all of the name's when none is given) into a snapshot."""
     from pipeline.steps.ingest import ingest as step
@@ -45,24 +56,41 @@ def ingest(config: str, run_id: str, archives: Sequence[str] = (), limit: int = 
 
 
 def validate(config: str, run_id: str, snapshot: str) -> str:
-    """Set bad images aside and publish the validation report."""
+    """Set bad images aside and publish the validation report, also that of a refusal."""
+    from pipeline.steps.validate import DatasetRefusedError
     from pipeline.steps.validate import validate as step
 
     job = open_job(config, run_id)
     opened = job.store.open(snapshot, SnapshotManifest)
-    dataset = step(opened, job.config, store=job.store, run=job.run)
+    try:
+        dataset = step(opened, job.config, store=job.store, run=job.run)
+    except DatasetRefusedError as refused:
+        raise publish_refusal(
+            refused, opened, store=job.store, run=job.run, site=job.settings.reports_url
+        ) from refused
     counts = dataset.manifest.counts
     publish(job, dataset, "validation", "report.html", f"{counts.get('quarantined', 0)} set aside")
     return dataset.uri
 
 
 def group(config: str, run_id: str, dataset: str) -> str:
-    """Find which images show the same cell."""
+    """Find which images show the same cell, and set cells aside that contradict themselves."""
+    from pipeline.steps.data_gate import data_gate
     from pipeline.steps.group import group as step
+    from pipeline.steps.validate import DatasetRefusedError
 
     job = open_job(config, run_id)
     opened = job.store.open(dataset, DatasetManifest)
-    return step(opened, job.config, store=job.store, run=job.run).uri
+    grouping = step(opened, job.config, store=job.store, run=job.run)
+    try:
+        passed = data_gate(grouping, job.config, store=job.store, run=job.run)
+    except DatasetRefusedError as refused:
+        raise publish_refusal(
+            refused, grouping, store=job.store, run=job.run, site=job.settings.reports_url
+        ) from refused
+    badge = f"{passed.manifest.counts['quarantined']} set aside"
+    publish(job, passed, "grouping", "report.html", badge)
+    return passed.uri
 
 
 def split(config: str, run_id: str, grouping: str) -> str:
@@ -90,7 +118,7 @@ def featurize(config: str, run_id: str, split: str, shard: int) -> str:
 
 def train(config: str, run_id: str, split: str, features: Sequence[str]) -> str:
     """Train the head, tracked in MLflow when it answers."""
-    from pipeline.steps.train import TrainInputs
+    from pipeline.steps.examples import TrainInputs
     from pipeline.steps.train import train as step
 
     job = open_job(config, run_id)
@@ -162,6 +190,9 @@ def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> 
     source = job.store.open(bundle, BundleManifest)
     parted = job.store.open(split, SplitManifest)
     done = step(opened, source, parted, job.config, store=job.store, run=job.run)
+    badge = f"{done.report.scores.balanced_accuracy.value:.1%}"
+    beside = ("report.json", "model_card.md")
+    publish(job, done.artifact, "evaluation", "report.html", badge, beside)
     tracked = opened.manifest.tracking_run
     _if_reachable(
         tracked, lambda: track_evaluation(job.tracking, opened, source, done, store=job.store)

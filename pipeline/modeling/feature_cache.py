@@ -1,14 +1,17 @@
 """Activations at the freeze boundary, kept by content so that each image is paid for once.
 
-A pack is an immutable artefact: `images.txt` (one image hash a line) and `activations.npy`
-(n, height, width, channels) float16 in that order. The cache of one boundary is the set of packs
-under its key; a new image only ever adds a pack.
+A pack is an immutable artefact: `images.txt` (one crop's name a line; an image's plain crop is
+named by its hash, see `augmentation.view_names`) and `activations.npy` (n, height, width, channels)
+float16 in that order. The cache of one boundary is the set of packs under its key; a new image only
+ever adds a pack.
 """
 
 import hashlib
 import json
+import math
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,7 @@ from pipeline.run import RunContext
 
 PACK_SIZE = 512
 """Images a pack holds at most: what a crash can cost."""
+_ACTIVATIONS = "activations.npy"
 
 Activations = NDArray[np.float16]
 
@@ -54,41 +58,58 @@ def write_pack(
     """Publish a pack and return its URI."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "images.txt").write_text("\n".join(images) + "\n")
-        np.save(Path(folder) / "activations.npy", values, allow_pickle=False)
+        np.save(Path(folder) / _ACTIVATIONS, values, allow_pickle=False)
         manifest = PackManifest(
             name=key, cache_key=key, counts={"images": len(images)}, **run.model_dump()
         )
         return store.publish(Path(folder), manifest).uri
 
 
-def load_activations(
-    store: ArtifactStore, packs: Iterable[str], images: Sequence[str]
-) -> Activations:
-    """Activations of `images` in that order, shape (n, height, width, channels).
+@dataclass(frozen=True)
+class ActivationFiles:
+    """Packs on this machine's disk, read row by row: memory does not grow with the data."""
+
+    shape: tuple[int, ...]
+    """(height, width, channels) of one crop's activations."""
+    places: Mapping[str, tuple[Path, int]]
+    """Crop to its file and the byte where its row begins."""
+
+    def read(self, crops: Sequence[str]) -> Activations:
+        """Activations of `crops` in that order, shape (n, height, width, channels)."""
+        count = math.prod(self.shape)
+        rows = np.empty((len(crops), count), np.float16)
+        for row, crop in zip(rows, crops, strict=True):
+            path, offset = self.places[crop]
+            row[:] = np.fromfile(path, np.float16, count, offset=offset)
+        return rows.reshape(len(crops), *self.shape)
+
+
+def fetch_activations(
+    store: ArtifactStore, packs: Iterable[str], crops: Iterable[str], folder: Path
+) -> ActivationFiles:
+    """Bring the packs that hold `crops` into `folder`, verified.
 
     Raises:
-        KeyError: when no pack holds an image.
+        KeyError: when no pack holds a crop.
     """
-    place = {image: row for row, image in enumerate(dict.fromkeys(images))}
-    rows: Activations | None = None
-    missing = set(place)
-    for uri in packs:
+    missing = set(crops)
+    wanted = len(missing)
+    places: dict[str, tuple[Path, int]] = {}
+    shape: tuple[int, ...] = ()
+    for number, uri in enumerate(packs):
         pack = store.open(uri, PackManifest)
         names = _images(store, pack)
-        held = [(i, place[name]) for i, name in enumerate(names) if name in missing]
-        if not held:
+        if missing.isdisjoint(names):
             continue
-        with tempfile.TemporaryDirectory() as folder:
-            store.fetch(pack, Path(folder), ["activations.npy"])
-            values = np.load(Path(folder) / "activations.npy", mmap_mode="r", allow_pickle=False)
-            if rows is None:
-                rows = np.empty((len(place), *values.shape[1:]), np.float16)
-            source, target = zip(*held, strict=True)
-            rows[list(target)] = values[list(source)]
+        path = store.fetch(pack, folder / str(number), [_ACTIVATIONS]) / _ACTIVATIONS
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        shape, row = stored.shape[1:], stored.strides[0]
+        start = path.stat().st_size - stored.nbytes
+        places |= {name: (path, start + place * row) for place, name in enumerate(names)}
         missing -= set(names)
-    if missing or rows is None:
-        raise KeyError(f"{len(missing)} of {len(images)} images have no cached activations")
-    return rows if len(place) == len(images) else rows[[place[image] for image in images]]
+    if missing or not shape:
+        raise KeyError(f"{len(missing)} of {wanted} crops have no cached activations")
+    return ActivationFiles(shape, places)
 
 
 def _images(store: ArtifactStore, pack: Artifact[PackManifest]) -> list[str]:

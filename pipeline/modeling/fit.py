@@ -1,10 +1,10 @@
-"""Fitting a head on cached activations: early stopping and a checkpoint after every epoch."""
+"""Fitting the trained part on cached activations, with a checkpoint after every epoch."""
 
 import io
 import json
 import logging
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import keras
@@ -14,29 +14,36 @@ from numpy.typing import NDArray
 from pipeline.adapters.storage import ObjectStore
 from pipeline.artifacts import Frozen
 from pipeline.config import TrainConfig
+from pipeline.modeling.feature_cache import ActivationFiles
 
 log = logging.getLogger(__name__)
 
 Arrays = list[NDArray[np.float32]]
+Floats = NDArray[np.float32]
 
 
 class Epoch(Frozen):
-    """One row of the training curve."""
+    """One row of the training curve; validation is scored with the averaged weights."""
 
     epoch: int
     loss: float
-    accuracy: float
     val_loss: float
     val_accuracy: float
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Activations (n, height, width, channels) float16, labels (n,) and weights (n,)."""
+    """Images whose activations lie in files, with labels (n,) and weights (n,) of mean 1."""
 
-    features: NDArray[np.float16]
+    files: ActivationFiles
+    views: Sequence[tuple[str, ...]]
+    """Of each image, the names of its crops in `files`; the first is the plain one."""
     labels: NDArray[np.int64]
-    weights: NDArray[np.float32]
+    weights: Floats
+
+    def plain(self, rows: Sequence[int] | NDArray[np.int64]) -> Floats:
+        """Activations of the plain crops of some images (k, height, width, channels)."""
+        return self.files.read([self.views[row][0] for row in rows]).astype(np.float32)
 
 
 @dataclass
@@ -46,12 +53,7 @@ class Progress:
     curve: list[Epoch] = field(default_factory=list)
     weights: Arrays = field(default_factory=list)
     optimizer: Arrays = field(default_factory=list)
-    best: Arrays = field(default_factory=list)
-
-    @property
-    def best_epoch(self) -> int:
-        """Index into the curve of the lowest validation loss."""
-        return int(np.argmin([epoch.val_loss for epoch in self.curve]))
+    """Moments and the running average of the weights."""
 
 
 class Checkpoint:
@@ -64,10 +66,9 @@ class Checkpoint:
     def save(self, progress: Progress) -> None:
         """Replace the checkpoint."""
         out = io.BytesIO()
-        parts = ("weights", "optimizer", "best")
         arrays = {
             f"{part}/{index:03d}": value
-            for part in parts
+            for part in ("weights", "optimizer")
             for index, value in enumerate(getattr(progress, part))
         }
         curve = json.dumps([epoch.model_dump() for epoch in progress.curve])
@@ -84,7 +85,7 @@ class Checkpoint:
                 curve = [Epoch.model_validate(row) for row in json.loads(str(stored["curve"]))]
                 parts = {
                     part: [stored[n] for n in sorted(stored.files) if n.startswith(f"{part}/")]
-                    for part in ("weights", "optimizer", "best")
+                    for part in ("weights", "optimizer")
                 }
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             log.warning("checkpoint %s is torn (%s): starting anew", self._uri, error)
@@ -101,80 +102,135 @@ def fit(
     checkpoint: Checkpoint,
     report: Callable[[Epoch], None],
 ) -> list[Epoch]:
-    """Train until validation loss stops falling; leaves the best weights in the model."""
-    optimizer = keras.optimizers.Adam(config.learning_rate)
-    model.compile(optimizer, "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
+    """Train to the end of the schedule; leaves the averaged weights in the model.
+
+    Args:
+        model: activations to logits.
+        learn: drawn from in proportion to their weights.
+        check: scored after each epoch.
+        config: epochs, rate and what regularises.
+        checkpoint: where to go on from, and where to keep the way.
+        report: called after every epoch, also those that the checkpoint remembers.
+    """
+    loss = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=config.label_smoothing
+    )
+    model.compile(_optimizer(config), loss)
+    model.optimizer.build(model.trainable_variables)
     progress = checkpoint.load()
     _restore(model, progress)
     for epoch in progress.curve:
         report(epoch)
     for number in range(len(progress.curve), config.epochs):
-        if progress.curve and number - progress.best_epoch > config.patience:
-            break
-        epoch = _epoch(model, learn, check, config, number)
-        progress.curve.append(epoch)
+        trained = _epoch(model, learn, config, number)
         progress.weights = model.get_weights()
         progress.optimizer = [np.asarray(v) for v in model.optimizer.variables]
-        if progress.best_epoch == number:
-            progress.best = progress.weights
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+        epoch = _checked(model, check, number, trained)
+        model.set_weights(progress.weights)
+        progress.curve.append(epoch)
         checkpoint.save(progress)
         report(epoch)
         log.info("epoch %d: %s", number + 1, epoch)
-    model.set_weights(progress.best)
+    model.optimizer.finalize_variable_values(model.trainable_variables)
     return progress.curve
 
 
-def turned(features: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def logits_of(model: keras.Model, examples: Examples, batch_size: int = 64) -> Floats:
+    """The model's logits for the plain crops (n, classes); one batch is in memory at a time."""
+    rows = range(len(examples.labels))
+    parts = [
+        model.predict_on_batch(examples.plain(rows[start : start + batch_size]))
+        for start in range(0, len(rows), batch_size)
+    ]
+    return np.concatenate(parts)
+
+
+def turned(activations: Floats, rng: np.random.Generator) -> Floats:
     """Each image's activations under one of the square's eight symmetries: a cell has no up.
 
     Convolutions commute with them only nearly, so this stands in for turned photographs without
     paying for those.
     """
-    which = rng.integers(0, 8, len(features))
-    out = np.empty_like(features)
+    which = rng.integers(0, 8, len(activations))
+    out = np.empty_like(activations)
     for symmetry in range(8):
-        chosen = features[which == symmetry]
+        chosen = activations[which == symmetry]
         mirrored = chosen[:, :, ::-1] if symmetry >= 4 else chosen
         out[which == symmetry] = np.rot90(mirrored, symmetry % 4, axes=(1, 2))
     return out
 
 
+def mixed(
+    activations: Floats, targets: Floats, strength: float, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Blend each image with another of the batch (mixup: Zhang et al., ICLR 2018).
+
+    Args:
+        activations: (n, height, width, channels).
+        targets: shares of the classes (n, classes).
+        strength: of the beta distribution that shares are drawn from; 0 blends nothing.
+        rng: draws.
+    """
+    if strength == 0:
+        return activations, targets
+    share = rng.beta(strength, strength, len(targets)).astype(np.float32)
+    share = np.maximum(share, 1 - share)[:, None]
+    wide = share[:, :, None, None]
+    return (
+        wide * activations + (1 - wide) * activations[::-1],
+        share * targets + (1 - share) * targets[::-1],
+    )
+
+
+def _optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
+    """AdamW (Loshchilov & Hutter, ICLR 2019), warmed up and then along a cosine to nothing."""
+    steps = config.epochs * config.steps
+    warm = max(1, steps // 15)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warm), warmup_target=config.learning_rate, warmup_steps=warm
+    )
+    return keras.optimizers.AdamW(
+        schedule,
+        weight_decay=config.weight_decay,
+        clipnorm=1.0,
+        use_ema=True,
+        ema_momentum=config.averaging,
+    )
+
+
 def _restore(model: keras.Model, progress: Progress) -> None:
-    model.optimizer.build(model.trainable_variables)
     if progress.curve:
         model.set_weights(progress.weights)
         for variable, value in zip(model.optimizer.variables, progress.optimizer, strict=True):
             variable.assign(value)
 
 
-def _epoch(
-    model: keras.Model, learn: Examples, check: Examples, config: TrainConfig, number: int
-) -> Epoch:
-    """One pass in an order that depends on seed and epoch alone, so that resuming repeats it."""
+def _epoch(model: keras.Model, learn: Examples, config: TrainConfig, number: int) -> float:
+    """Draws that depend on seed and epoch alone, so that resuming repeats them; mean loss."""
     rng = np.random.default_rng([config.seed, number])
-    order = rng.permutation(len(learn.labels))
-    model.reset_metrics()
-    logs: dict[str, float] = {}
-    for start in range(0, len(order), config.batch_size):
-        rows = order[start : start + config.batch_size]
-        logs = model.train_on_batch(
-            turned(learn.features[rows].astype(np.float32), rng),
-            learn.labels[rows],
-            sample_weight=learn.weights[rows],
-            return_dict=True,
-        )
-    checked = model.evaluate(
-        check.features.astype(np.float32),
-        check.labels,
-        sample_weight=check.weights,
-        batch_size=config.batch_size,
-        verbose=0,
-        return_dict=True,
-    )
+    chances = learn.weights.astype(np.float64) / learn.weights.sum(dtype=np.float64)
+    eye = np.eye(model.output_shape[-1], dtype=np.float32)
+    losses = []
+    for _ in range(config.steps):
+        rows = rng.choice(len(chances), config.batch_size, p=chances)
+        crops = [learn.views[row][rng.integers(len(learn.views[row]))] for row in rows]
+        activations = turned(learn.files.read(crops).astype(np.float32), rng)
+        batch = mixed(activations, eye[learn.labels[rows]], config.mixup, rng)
+        losses.append(float(model.train_on_batch(*batch)))
+        model.reset_metrics()
+    return float(np.mean(losses))
+
+
+def _checked(model: keras.Model, check: Examples, number: int, loss: float) -> Epoch:
+    logits = logits_of(model, check).astype(np.float64)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_shares = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    right = log_shares[np.arange(len(logits)), check.labels]
+    hits = logits.argmax(axis=1) == check.labels
     return Epoch(
         epoch=number + 1,
-        loss=round(float(logs["loss"]), 6),
-        accuracy=round(float(logs["accuracy"]), 6),
-        val_loss=round(float(checked["loss"]), 6),
-        val_accuracy=round(float(checked["accuracy"]), 6),
+        loss=round(loss, 6),
+        val_loss=round(float(-np.average(right, weights=check.weights)), 6),
+        val_accuracy=round(float(np.average(hits, weights=check.weights)), 6),
     )

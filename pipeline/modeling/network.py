@@ -1,4 +1,6 @@
-"""VGG16, cut at the freeze boundary, and the head that is trained on top."""
+"""VGG16 in two pieces: what is frozen, and what is trained from the freeze boundary on."""
+
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -10,13 +12,12 @@ from pipeline.modeling.weights import LAYERS, Arrays
 
 
 def backbone(contract: ModelContract, arrays: Arrays, normalization: str) -> keras.Model:
-    """Pixels (n, size, size, 3) uint8 to `block5_pool`, normalised inside the graph."""
+    """Pixels (n, size, size, 3) uint8 to `block5_pool`, normalised inside the graph; frozen."""
     size = contract.input_size
     pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
     normalized = _normalize(pixels, normalization)
     network = keras.applications.VGG16(include_top=False, weights=None, input_tensor=normalized)
-    for layer in LAYERS:
-        network.get_layer(layer).set_weights([arrays[f"{layer}/kernel"], arrays[f"{layer}/bias"]])
+    _set_convolutions(network, LAYERS, arrays)
     network.trainable = False
     return network
 
@@ -31,52 +32,111 @@ def _normalize(pixels: keras.KerasTensor, normalization: str) -> keras.KerasTens
     return keras.layers.Normalization(mean=CAFFE_MEAN, variance=(1, 1, 1), name="normalize")(x)
 
 
-def head(features_shape: tuple[int, ...], classes: int, seed: int) -> keras.Model:
-    """The replaced project's own head: flatten and one softmax layer.
+def _set_convolutions(model: keras.Model, layers: Sequence[str], arrays: Arrays) -> None:
+    for layer in layers:
+        model.get_layer(layer).set_weights([arrays[f"{layer}/kernel"], arrays[f"{layer}/bias"]])
 
-    Activations are scaled to about one first, or a step of Adam moves the logits by ten.
+
+def layers_after(boundary: str) -> list[str]:
+    """VGG16's convolutions behind a pooling layer, which are trained."""
+    return [layer for layer in LAYERS if layer.partition("_")[0] > boundary.partition("_")[0]]
+
+
+def pooled(boundary: str, shape: tuple[int, ...], arrays: Arrays) -> keras.Model:
+    """Activations at the boundary, through the trained blocks, to one vector an image.
+
+    The vector holds the mean of the boundary and of each block behind it, and the largest values
+    of the last: what is in the cell, not where (average pooling: Lin et al., ICLR 2014; shallow
+    and deep layers together: Hariharan et al., CVPR 2015).
+
+    Args:
+        boundary: pooling layer whose activations come in.
+        shape: (height, width, channels) of those.
+        arrays: ImageNet's convolutions, where training starts.
     """
-    features = keras.Input(features_shape, name="features")
-    scaled = keras.layers.Rescaling(0.1, name="scale")(features)
-    flat = keras.layers.Flatten(name="flatten")(scaled)
-    start = keras.initializers.GlorotUniform(seed=seed)
-    dense = keras.layers.Dense(classes, kernel_initializer=start, name="logits")(flat)
-    return keras.Model(features, keras.layers.Softmax(name="probabilities")(dense), name="head")
-
-
-def embedding_head(features_shape: tuple[int, ...], projection: "Projection") -> keras.Model:
-    """Average pooling and a fixed projection: features to (n, embedding_size)."""
-    features = keras.Input(features_shape, name="embedding_features")
-    pooled = keras.layers.GlobalAveragePooling2D(name="average")(features)
-    dense = keras.layers.Dense(projection.kernel.shape[1], trainable=False, name="projection")
-    model = keras.Model(features, dense(pooled), name="embedder")
-    dense.set_weights([projection.kernel, projection.bias])
+    activations = x = keras.Input(shape, name="activations")
+    trained = layers_after(boundary)
+    levels = [x]
+    for index, layer in enumerate(trained):
+        block = layer.partition("_")[0]
+        width = arrays[f"{layer}/bias"].shape[0]
+        x = keras.layers.Conv2D(width, 3, padding="same", activation="relu", name=layer)(x)
+        if index + 1 == len(trained) or not trained[index + 1].startswith(block):
+            x = keras.layers.MaxPooling2D(name=f"{block}_pool")(x)
+            levels.append(x)
+    parts = [keras.layers.GlobalAveragePooling2D()(level) for level in levels]
+    parts.append(keras.layers.GlobalMaxPooling2D(name="largest")(x))
+    model = keras.Model(activations, keras.layers.Concatenate(name="pooled")(parts), name="blocks")
+    _set_convolutions(model, trained, arrays)
     return model
 
 
-class Projection:
-    """Principal components of pooled training activations, scaled to unit variance."""
+def classifier(
+    blocks: keras.Model, sample: NDArray[np.float32], classes: int, dropout: float
+) -> keras.Model:
+    """Activations to logits (n, classes), the head starting from nothing.
 
-    def __init__(self, pooled: NDArray[np.float32], size: int) -> None:
-        """Fit on pooled activations (n, channels); needs n > 1."""
-        mean = pooled.mean(axis=0, dtype=np.float64)
-        _, scale, axes = np.linalg.svd(pooled - mean, full_matrices=False)
-        kernel = np.zeros((pooled.shape[1], size))
+    Args:
+        blocks: what `pooled` made.
+        sample: activations (n, height, width, channels) that the head's input is levelled on.
+        classes: number of classes.
+        dropout: share of the vector that a training step does not see.
+    """
+    vectors = blocks.predict(sample, batch_size=64, verbose=0)
+    variance = vectors.var(axis=0)
+    # Values that hardly vary in the sample must not be blown up where they do.
+    floor = 0.01 * float(variance.mean()) + 1e-6
+    x = keras.layers.Normalization(
+        mean=vectors.mean(axis=0), variance=variance + floor, name="level"
+    )(blocks.output)
+    x = keras.layers.Dropout(dropout, seed=0, name="dropout")(x)
+    logits = keras.layers.Dense(classes, kernel_initializer="zeros", name="logits")(x)
+    return keras.Model(blocks.input, logits, name="classifier")
+
+
+class Projection:
+    """Principal components of averaged training activations, scaled to unit variance."""
+
+    def __init__(self, averaged: NDArray[np.float32], size: int) -> None:
+        """Fit on averaged activations (n, channels); needs n > 1."""
+        mean = averaged.mean(axis=0, dtype=np.float64)
+        _, scale, axes = np.linalg.svd(averaged - mean, full_matrices=False)
+        kernel = np.zeros((averaged.shape[1], size))
         kept = min(size, int((scale > scale[0] * 1e-6).sum()))
         # The sign of a component is arbitrary: fix it, or retraining would look like drift.
         signs = np.sign(axes[np.arange(kept), np.abs(axes[:kept]).argmax(axis=1)])
-        deviations = scale[:kept] / np.sqrt(len(pooled) - 1)
+        deviations = scale[:kept] / np.sqrt(len(averaged) - 1)
         kernel[:, :kept] = axes[:kept].T * signs / deviations
         self.kernel = kernel.astype(np.float32)
         self.bias = (-mean @ kernel).astype(np.float32)
 
+    def __call__(self, averaged: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Embeddings (n, size) of averaged activations (n, channels)."""
+        return np.asarray(averaged @ self.kernel + self.bias)
 
-def assemble(network: keras.Model, classifier: keras.Model, projection: Projection) -> keras.Model:
-    """The whole model: pixels uint8 to `probabilities` and `embedding`."""
-    features = network.output
-    probabilities = keras.layers.Identity(name="probabilities")(classifier(features))
-    embedder = embedding_head(tuple(features.shape[1:]), projection)
-    embedding = keras.layers.Identity(name="embedding")(embedder(features))
+
+def assemble(
+    network: keras.Model,
+    boundary: str,
+    trained: keras.Model,
+    temperature: float,
+    projection: Projection,
+) -> keras.Model:
+    """The whole model: pixels uint8 to calibrated `probabilities` and `embedding`.
+
+    Args:
+        network: the backbone.
+        boundary: where the trained part begins.
+        trained: activations to logits.
+        temperature: what logits are divided by (Guo et al., ICML 2017).
+        projection: of averaged boundary activations: frozen, so that retraining is no drift.
+    """
+    activations = network.get_layer(boundary).output
+    tempered = keras.layers.Rescaling(1 / temperature, name="temper")(trained(activations))
+    probabilities = keras.layers.Softmax(name="probabilities")(tempered)
+    dense = keras.layers.Dense(projection.kernel.shape[1], trainable=False, name="embedding")
+    embedding = dense(keras.layers.GlobalAveragePooling2D(name="average")(activations))
+    dense.set_weights([projection.kernel, projection.bias])
     outputs = {"probabilities": probabilities, "embedding": embedding}
     return keras.Model(network.input, outputs, name="leukoflow")
 

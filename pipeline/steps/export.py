@@ -20,6 +20,7 @@ from pipeline.artifacts import (
     model_tag,
 )
 from pipeline.config import RunConfig
+from pipeline.contract.decision import REVIEW
 from pipeline.contract.golden import GOLDEN, replay
 from pipeline.contract.preprocessing import Pixels, prepare
 from pipeline.contract.spec import ModelContract
@@ -51,7 +52,7 @@ def export(
         source = store.fetch(bundle, Path(scratch) / "bundle")
         folder = Path(scratch) / "served"
         folder.mkdir()
-        for name in ("contract.json", "history.csv", "metrics.json"):
+        for name in ("contract.json", "history.csv", "metrics.json", REVIEW):
             shutil.copy(source / name, folder / name)
         shutil.copytree(source / GOLDEN, folder / GOLDEN)
         contract = ModelContract.model_validate_json((source / "contract.json").read_text())

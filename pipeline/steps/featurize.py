@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pipeline.artifacts import (
 )
 from pipeline.config import RunConfig
 from pipeline.contract.preprocessing import Pixels, prepare
+from pipeline.modeling.augmentation import jittered, view_names
 from pipeline.modeling.feature_cache import PACK_SIZE, cache_key, cached_images, write_pack
 from pipeline.modeling.frozen import FrozenNetwork
 from pipeline.modeling.weights import read_weights
@@ -36,7 +38,7 @@ def featurize(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[FeaturesManifest]:
-    """Make sure that every image of one shard has cached activations.
+    """Make sure that every image of one shard outside the test part has cached activations.
 
     Args:
         split: whose images are wanted.
@@ -45,14 +47,20 @@ def featurize(
         weights: the backbone's.
     """
     records = store.records(split)
-    mine = [r for r in records if shard_of(r.sha256, config.features.shards) == shard]
+    mine = [
+        record
+        for record in records
+        # What is tested on is tested on for ever: nothing is learned from its activations.
+        if record.part != "test" and shard_of(record.sha256, config.features.shards) == shard
+    ]
+    views = {r.sha256: view_names(r.sha256, config.features.jitters) for r in mine}
     key = cache_key(config.contract, weights, config.features.boundary)
     known = cached_images(store, key)
-    missing = [record for record in mine if record.sha256 not in known]
+    missing = [record for record in mine if not known.keys() >= set(views[record.sha256])]
     log.info("featurize shard %d: %d images, %d to compute", shard, len(mine), len(missing))
     if missing:
-        known |= _extract(missing, config, weights, key, store=store, run=run)
-    packs = tuple(sorted({known[record.sha256] for record in mine}))
+        known |= _extract(missing, known.keys(), config, weights, key, store=store, run=run)
+    packs = tuple(sorted({known[view] for names in views.values() for view in names}))
     manifest = FeaturesManifest(
         name=config.name,
         cache_key=key,
@@ -74,6 +82,7 @@ def shard_of(sha256: str, shards: int) -> int:
 
 def _extract(
     records: Sequence[Record],
+    known: AbstractSet[str],
     config: RunConfig,
     weights: Artifact[WeightsManifest],
     key: str,
@@ -81,7 +90,7 @@ def _extract(
     store: ArtifactStore,
     run: RunContext,
 ) -> dict[str, str]:
-    """Compute and store activations pack by pack; image hash to pack URI."""
+    """Compute and store activations pack by pack; name of the crop to pack URI."""
     frozen = FrozenNetwork(
         config.contract,
         read_weights(store.read(weights, "weights.npz")),
@@ -89,19 +98,25 @@ def _extract(
         config.features.boundary,
     )
     stored: dict[str, str] = {}
-    crops_of = _crops(records, config, store)
+    crops_of = _crops(records, known, config, store)
     while group := list(islice(crops_of, PACK_SIZE)):
-        images, crops = [sha for sha, _ in group], np.stack([crop for _, crop in group])
+        names, crops = [name for name, _ in group], np.stack([crop for _, crop in group])
         size = config.features.batch_size
         parts = [frozen(crops[start : start + size]) for start in range(0, len(crops), size)]
-        uri = write_pack(store, run, key, images, np.concatenate(parts))
-        stored |= dict.fromkeys(images, uri)
-        log.info("featurize: %d of %d images", len(stored), len(records))
+        uri = write_pack(store, run, key, names, np.concatenate(parts))
+        stored |= dict.fromkeys(names, uri)
+        log.info("featurize: %d crops of %d images", len(stored), len(records))
     return stored
 
 
 def _crops(
-    records: Sequence[Record], config: RunConfig, store: ArtifactStore
+    records: Sequence[Record], known: AbstractSet[str], config: RunConfig, store: ArtifactStore
 ) -> Iterator[tuple[str, Pixels]]:
     for record, data in read_images(store, records):
-        yield record.sha256, prepare(data, config.contract).crop
+        prepared = prepare(data, config.contract)
+        plain, *others = view_names(record.sha256, config.features.jitters)
+        if plain not in known:
+            yield plain, prepared.crop
+        for name in others:
+            if name not in known:
+                yield name, jittered(prepared, config.contract, name)

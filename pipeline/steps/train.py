@@ -1,52 +1,40 @@
-"""Train: the head on cached activations, resumable from its own checkpoint."""
+"""Train: the blocks behind the freeze boundary, resumable from its own checkpoint."""
 
 import hashlib
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import (
     Artifact,
     BundleManifest,
-    FeaturesManifest,
     Record,
-    SplitManifest,
-    WeightsManifest,
     canonical_json,
     to_csv,
 )
 from pipeline.config import RunConfig
+from pipeline.contract.decision import write_review
 from pipeline.contract.golden import GoldenExample, write_golden
 from pipeline.contract.preprocessing import prepare
-from pipeline.modeling.feature_cache import load_activations
-from pipeline.modeling.fit import Checkpoint, Epoch, Examples, fit
+from pipeline.modeling.fit import Checkpoint, Epoch
 from pipeline.modeling.weights import read_weights
 from pipeline.run import RunContext
+from pipeline.steps.examples import TrainInputs, bring_activations, to_check_on, to_learn_from
 from pipeline.steps.images import read_images
 
 if TYPE_CHECKING:
     import keras
 
+    from pipeline.modeling.learn import Learned
+
 log = logging.getLogger(__name__)
 
 Report = Callable[[Epoch], None]
-
-
-@dataclass(frozen=True)
-class TrainInputs:
-    """Everything a training starts from."""
-
-    split: Artifact[SplitManifest]
-    features: Sequence[Artifact[FeaturesManifest]]
-    weights: Artifact[WeightsManifest]
-    tracking_run: str = ""
 
 
 def train(
@@ -57,7 +45,7 @@ def train(
     run: RunContext,
     report: Report,
 ) -> Artifact[BundleManifest]:
-    """Fit the head and publish the bundle.
+    """Fit the trained blocks and publish the bundle.
 
     Args:
         inputs: split, its features and the backbone's weights.
@@ -67,85 +55,74 @@ def train(
         report: called after every epoch.
     """
     from pipeline.modeling import network
+    from pipeline.modeling.learn import learn
 
     network.set_determinism(config.train.seed)
-    records = store.records(inputs.split)
-    packs = sorted({pack for part in inputs.features for pack in part.manifest.packs})
-    learn, check = (_examples(records, part, packs, config, store) for part in ("train", "val"))
-    log.info("train: %d images, %d to validate", len(learn.labels), len(check.labels))
-    arrays = read_weights(store.read(inputs.weights, "weights.npz"))
-    full = network.backbone(config.contract, arrays, inputs.weights.manifest.normalization)
-    top = network.head(learn.features.shape[1:], len(config.contract.classes), config.train.seed)
-    checkpoint = Checkpoint(store.objects, f"{store.root}/checkpoints/{_key(inputs, config)}.npz")
-    curve = fit(top, learn, check, config.train, checkpoint, report)
-    projection = network.Projection(_pooled(learn.features), config.contract.embedding_size)
-    model = network.assemble(full, top, projection)
-    with tempfile.TemporaryDirectory() as folder:
-        _write_bundle(Path(folder), model, config, records, curve, store)
+    with tempfile.TemporaryDirectory() as scratch:
+        records = store.records(inputs.split)
+        files = bring_activations(inputs, config, store, Path(scratch) / "packs")
+        examples = to_learn_from(files, [r for r in records if r.part == "train"], config)
+        check = to_check_on(files, [r for r in records if r.part == "val"], config)
+        log.info("train: %d images, %d to validate", len(examples.labels), len(check.labels))
+        arrays = read_weights(store.read(inputs.weights, "weights.npz"))
+        checkpoint = Checkpoint(store.objects, _checkpoint(inputs, config, store))
+        learned = learn(arrays, examples, check, config, checkpoint, report)
+        full = network.backbone(config.contract, arrays, inputs.weights.manifest.normalization)
+        model = network.assemble(
+            full, config.features.boundary, learned.trained, learned.temperature, learned.projection
+        )
+        folder = Path(scratch) / "bundle"
+        folder.mkdir()
+        _write_bundle(folder, model, config, learned)
+        _write_evidence(folder, model, config, records, store)
         manifest = BundleManifest(
             name=config.name,
             inputs={"split": inputs.split.uri, "weights": inputs.weights.uri},
             tracking_run=inputs.tracking_run,
-            counts={"train": len(learn.labels), "val": len(check.labels), "epochs": len(curve)},
+            counts={
+                "train": len(examples.labels),
+                "val": len(check.labels),
+                "epochs": len(learned.curve),
+            },
             **run.model_dump(),
         )
-        bundle = store.publish(Path(folder), manifest)
-    log.info("train done: %s after %d epochs", bundle.uri, len(curve))
+        bundle = store.publish(folder, manifest)
+    log.info("train done: %s after %d epochs", bundle.uri, len(learned.curve))
     return bundle
 
 
-def _examples(
-    records: Sequence[Record],
-    part: str,
-    packs: Sequence[str],
-    config: RunConfig,
-    store: ArtifactStore,
-) -> Examples:
-    chosen = [record for record in records if record.part == part]
-    classes = {name: index for index, name in enumerate(config.contract.classes)}
-    labels = np.array([classes[record.label] for record in chosen], np.int64)
-    features = load_activations(store, packs, [record.sha256 for record in chosen])
-    return Examples(features, labels, evidence_weights(chosen))
-
-
-def evidence_weights(records: Sequence[Record]) -> NDArray[np.float32]:
-    """Weight of each image (n,), mean 1: classes count alike, and cells within a class."""
-    copies: dict[tuple[str, str], int] = {}
-    for record in records:
-        copies[record.label, record.group] = copies.get((record.label, record.group), 0) + 1
-    cells: dict[str, int] = {}
-    for label, _ in copies:
-        cells[label] = cells.get(label, 0) + 1
-    raw = [1 / (copies[r.label, r.group] * cells[r.label]) for r in records]
-    return np.asarray(np.array(raw) / np.mean(raw), np.float32)
-
-
-def _pooled(features: NDArray[np.float16]) -> NDArray[np.float32]:
-    return np.asarray(features.mean(axis=(1, 2), dtype=np.float32))
-
-
-def _key(inputs: TrainInputs, config: RunConfig) -> str:
+def _checkpoint(inputs: TrainInputs, config: RunConfig, store: ArtifactStore) -> str:
     """A checkpoint belongs to one split, one config and one backbone."""
     said = [inputs.split.uri, inputs.weights.uri, config.model_dump_json()]
-    return f"{config.name}/{hashlib.sha256(canonical_json(said).encode()).hexdigest()[:24]}"
+    key = hashlib.sha256(canonical_json(said).encode()).hexdigest()[:24]
+    return f"{store.root}/checkpoints/{config.name}/{key}.npz"
 
 
 def _write_bundle(
-    folder: Path,
-    model: "keras.Model",
-    config: RunConfig,
-    records: Sequence[Record],
-    curve: Sequence[Epoch],
-    store: ArtifactStore,
+    folder: Path, model: "keras.Model", config: RunConfig, learned: "Learned"
 ) -> None:
     from pipeline.modeling.saving import save_reproducibly
 
     save_reproducibly(model, folder / "model.keras")
     (folder / "contract.json").write_text(canonical_json(config.contract.model_dump(mode="json")))
     (folder / "config.json").write_text(canonical_json(config.model_dump(mode="json")))
-    (folder / "history.csv").write_text(to_csv(curve, Epoch))
-    best = min(curve, key=lambda epoch: epoch.val_loss)
-    (folder / "metrics.json").write_text(canonical_json(best.model_dump()))
+    (folder / "history.csv").write_text(to_csv(learned.curve, Epoch))
+    metrics = {
+        **learned.curve[-1].model_dump(),
+        "temperature": round(learned.temperature, 6),
+    }
+    (folder / "metrics.json").write_text(canonical_json(metrics))
+    write_review(folder, learned.review)
+
+
+def _write_evidence(
+    folder: Path,
+    model: "keras.Model",
+    config: RunConfig,
+    records: Sequence[Record],
+    store: ArtifactStore,
+) -> None:
+    """What the model saw, and golden images with its answers."""
     seen = [record for record in records if record.part in ("train", "val")]
     (folder / "training.csv").write_text(to_csv(seen, Record))
     _write_golden(folder, model, config, records, store)

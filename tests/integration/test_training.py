@@ -4,24 +4,64 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline import entrypoints
 from pipeline.adapters.tracking import Tracking
-from pipeline.artifacts import EvaluationManifest, ServedManifest
+from pipeline.artifacts import EvaluationManifest, ServedManifest, SplitManifest, VerdictManifest
 from pipeline.entrypoints.job import open_store
 from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
-from tests.integration.trained import RUN, Trained, variables
+from pipeline.steps.verdict import Verdict
+from tests.integration.trained import RUN, Trained, retrain, variables
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def test_the_gate_judges_what_was_trained(tracked: Trained) -> None:
-    """A model trained on drawings passes its floors, and the verdict names every check."""
+    """A model trained on drawings passes the first model's rule, and every check is named."""
     with variables(tracked.environment):
         assert entrypoints.verdict_passed(tracked.verdict)
         table = entrypoints.verdict_markdown(tracked.verdict)
-    assert all(word in table for word in ("balanced accuracy", "engine parity", "serves"))
+    named = ("copies across", "cells to judge on", "first model", "balanced accuracy")
+    assert all(word in table for word in (*named, "calibration", "parity", "serves", "size"))
+
+
+def test_the_verdict_is_in_mlflow(tracked: Trained) -> None:
+    """Tags to filter by, figures, the table as the run's description, and the page."""
+    import mlflow
+
+    with variables(tracked.environment):
+        run_id = open_store().open(tracked.served, ServedManifest).manifest.tracking_run
+    client = mlflow.MlflowClient(tracked.environment["MLFLOW_TRACKING_URI"])
+    data = client.get_run(run_id).data
+    assert data.tags["gate"] == "passed"
+    assert data.tags["gate.verdict"] == tracked.verdict
+    assert "first model" in data.tags["mlflow.note.content"]
+    assert data.metrics["gate/failed"] == 0
+    assert data.metrics["gate/size"] > 0
+    paths = {item.path for item in client.list_artifacts(run_id, "verdict")}
+    assert {"verdict/verdict.html", "verdict/verdict.json"} <= paths
+
+
+def test_a_challenger_is_compared_with_the_champion(tracked: Trained, tmp_path: Path) -> None:
+    """Another training of the same cells is judged beside what serves, class by class."""
+    body = yaml.safe_load(Path(tracked.config).read_text())
+    body["train"] |= {"seed": 8}
+    body["gate"] |= {"max_loss": 1.0, "max_class_loss": 1.0}
+    config = tmp_path / "other.yaml"
+    config.write_text(yaml.safe_dump(body))
+    with variables(tracked.environment):
+        entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+        other = retrain(tracked, str(config))
+        store = open_store()
+        said = store.read(store.open(other, VerdictManifest), "verdict.json")
+    verdict = Verdict.model_validate_json(said)
+    compared = [check for check in verdict.checks if check.topic == "champion"]
+    assert [check.name.split()[0] for check in compared] == ["balanced", *["sensitivity"] * 4]
+    assert all(check.low is not None and check.low <= check.value for check in compared)
+    assert verdict.evidence is not None
+    assert min(verdict.evidence.fair.values()) >= 2
 
 
 def test_the_run_is_in_mlflow(tracked: Trained) -> None:
@@ -50,6 +90,16 @@ def test_the_same_archive_trains_the_same_bundle(tracked: Trained) -> None:
         features = [entrypoints.featurize(tracked.config, RUN, tracked.split, n) for n in (0, 1)]
         again = entrypoints.train(tracked.config, RUN, tracked.split, features)
     assert again == tracked.bundle
+
+
+def test_the_recipe_is_cross_validated_beside_the_dag(tracked: Trained) -> None:
+    """Each cell outside the locked test part is answered by a model that did not see it."""
+    archive = Path(tracked.config).parent / "drawn.zip"
+    with variables(tracked.environment):
+        report = entrypoints.crossval(tracked.config, RUN, [str(archive)], folds=3)
+        outside = open_store().open(tracked.split, SplitManifest).manifest.counts
+    assert report.scores.cells == outside["train_groups"] + outside["val_groups"]
+    assert "balanced accuracy, cells" in report.table()
 
 
 def test_promotion_moves_the_pointer_once(tracked: Trained) -> None:

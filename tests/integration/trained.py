@@ -52,8 +52,15 @@ def write_weights(root: Path) -> str:
 def write_config(path: Path) -> None:
     """32 pixels, few epochs, and floors that drawings and random features can reach."""
     contract = {"name": "tiny", "classes": list(CLASSES), "input_size": 32, "embedding_size": 8}
-    gate = {"min_balanced_accuracy": 0.1, "min_class_sensitivity": 0.0, "draws": 100}
-    body = {"contract": contract, "train": {"epochs": 6}, "gate": gate}
+    gate = {
+        "min_balanced_accuracy": 0.1,
+        "min_class_sensitivity": 0.0,
+        "first_min_low": 0.0,
+        "min_class_cells": 2,
+        "max_calibration_error": 1.0,
+        "draws": 100,
+    }
+    body = {"contract": contract, "train": {"epochs": 6, "steps": 10}, "gate": gate}
     path.write_text(yaml.safe_dump(body))
 
 
@@ -86,11 +93,20 @@ def train_all(folder: Path, extra: dict[str, str]) -> Trained:
         snapshot = entrypoints.ingest(config, RUN, [str(folder / "drawn.zip")])
         dataset = entrypoints.validate(config, RUN, snapshot)
         split = entrypoints.split(config, RUN, entrypoints.group(config, RUN, dataset))
-        features = [
-            entrypoints.featurize(config, RUN, split, shard) for shard in entrypoints.shards(config)
-        ]
-        bundle = entrypoints.train(config, RUN, split, features)
-        served = entrypoints.export(config, RUN, bundle, split)
-        evaluation = entrypoints.evaluate(config, RUN, served, bundle, split)
-        verdict = entrypoints.gate(config, RUN, evaluation, served)
+        bundle, served, evaluation, verdict = _judged(config, split)
     return Trained(config, environment, snapshot, split, bundle, served, evaluation, verdict)
+
+
+def retrain(trained: Trained, config: str) -> str:
+    """Verdict on another training of the same split, by another config."""
+    return _judged(config, trained.split)[-1]
+
+
+def _judged(config: str, split: str) -> tuple[str, str, str, str]:
+    """Bundle, served bundle, evaluation and verdict of a split."""
+    shards = entrypoints.shards(config)
+    features = [entrypoints.featurize(config, RUN, split, shard) for shard in shards]
+    bundle = entrypoints.train(config, RUN, split, features)
+    served = entrypoints.export(config, RUN, bundle, split)
+    evaluation = entrypoints.evaluate(config, RUN, served, bundle, split)
+    return bundle, served, evaluation, entrypoints.gate(config, RUN, evaluation, served)

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("tensorflow", "keras", "mlflow", "bentoml", "evidently", "pandas", "openvino", "airflow")
 COMMANDS = (
     "up down status demo run ingest validate group split featurize train export evaluate gate "
-    "promote rollback history retrain predict weights image"
+    "promote rollback repair history retrain predict weights image"
 ).split()
 
 
@@ -91,12 +91,21 @@ def test_a_history_tells_who_moved_what_and_why(
     stage: "Stage",
     tmp_path: Path,
 ) -> None:
-    """One line a move."""
+    """One row a move, as a table and as JSON."""
     pointer = stage.point_to(stage.publish(tmp_path / "bundle"))
     assert leukoflow("history") == 0
-    line = capsys.readouterr().out.strip()
-    assert line.startswith("1 ")
-    assert line.endswith(f"{pointer.tag}  test: a test")
+    assert "promoted by test: a test" in capsys.readouterr().out
+    assert leukoflow("history", "--json") == 0
+    (move,) = json.loads(capsys.readouterr().out)
+    assert (move["from_tag"], move["tag"], move["until"]) == ("", pointer.tag, None)
+
+
+def test_approving_by_hand_needs_a_reason(
+    leukoflow: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What outweighs an earlier rollback must say why, for the ledger."""
+    assert leukoflow("promote", "verdict", "--approve") == 2
+    assert "--reason" in capsys.readouterr().err
 
 
 def refused(stage: "Stage", folder: Path) -> Artifact[VerdictManifest]:
@@ -116,11 +125,13 @@ def test_a_refused_promotion_is_exit_code_1(
     stage: "Stage",
     tmp_path: Path,
 ) -> None:
-    """A gate's no is a result: one line that names the check."""
+    """A gate's no is a result: one line that names the check, kept where `history` shows it."""
     verdict = refused(stage, tmp_path / "verdict")
     assert leukoflow("promote", verdict.uri) == 1
     assert capsys.readouterr().err == "error the gate refused x:1; received parity\n"
     assert stage.registry.read() is None
+    assert leukoflow("history") == 0
+    assert "gate: the gate refused x:1; received parity" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

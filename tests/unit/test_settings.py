@@ -107,6 +107,11 @@ def test_without_a_stack_there_are_defaults() -> None:
     assert settings.bento_home == Path(".leukoflow/bentoml")
 
 
+def test_the_run_config_is_named_after_the_model() -> None:
+    """One file of `configs/` for each model."""
+    assert Settings(model_name="demo").run_config == "configs/demo.yaml"
+
+
 def test_secrets_do_not_print(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings may stand in a log or a traceback."""
     for name in ("AWS_SECRET_ACCESS_KEY", "AIRFLOW_PASSWORD", "TRAIN_API_KEY"):

@@ -15,7 +15,7 @@ from pipeline.modeling.feature_cache import (
     Activations,
     cache_key,
     cached_images,
-    load_activations,
+    fetch_activations,
     write_pack,
 )
 from pipeline.run import RunContext
@@ -61,43 +61,47 @@ def test_the_key_is_everything_that_activations_depend_on() -> None:
 
 def test_the_key_ignores_what_activations_do_not_depend_on() -> None:
     """Names, classes and thresholds share one cache: the demo pays for nobody twice."""
-    other = ModelContract(name="demo", classes=("A", "B", "C"), accept_confidence=0.9)
+    other = ModelContract(name="demo", classes=("A", "B", "C"), golden_tolerance=0.01)
     assert cache_key(CONTRACT, weights(), "x") == cache_key(other, weights(), "x")
 
 
-def test_activations_come_in_the_order_asked_for(store: ArtifactStore) -> None:
-    """From as many packs as hold them, bit for bit."""
+def test_activations_come_in_the_order_asked_for(store: ArtifactStore, tmp_path: Path) -> None:
+    """From as many packs as hold them, bit for bit, also twice."""
     packs = [
         write_pack(store, RUN, "key", ["a", "b"], values(1, 2)),
         write_pack(store, RUN, "key", ["c"], values(3)),
     ]
-    loaded = load_activations(store, packs, ["c", "a"])
-    assert loaded.dtype == np.float16
-    np.testing.assert_array_equal(loaded, values(3, 1))
+    files = fetch_activations(store, packs, ["a", "c"], tmp_path / "here")
+    assert files.shape == (2, 2, 3)
+    np.testing.assert_array_equal(files.read(["c", "a", "c"]), values(3, 1, 3))
 
 
-def test_an_image_asked_for_twice_is_there_twice(store: ArtifactStore) -> None:
-    """One image under two labels must not leave a row of whatever was in memory."""
-    pack = write_pack(store, RUN, "key", ["a", "b"], values(1, 2))
-    np.testing.assert_array_equal(load_activations(store, [pack], ["a", "b", "a"]), values(1, 2, 1))
+def test_only_packs_that_are_needed_are_brought(store: ArtifactStore, tmp_path: Path) -> None:
+    """A pack of other images, which is 30 MB in earnest, stays where it is."""
+    packs = [
+        write_pack(store, RUN, "key", [name], values(number)) for number, name in enumerate("abc")
+    ]
+    fetch_activations(store, packs, ["b"], tmp_path / "here")
+    assert len(list((tmp_path / "here").rglob("activations.npy"))) == 1
 
 
-def test_packs_that_overlap_count_once(store: ArtifactStore) -> None:
+def test_packs_that_overlap_count_once(store: ArtifactStore, tmp_path: Path) -> None:
     """Two workers that computed the same image meanwhile do no harm."""
     packs = [
         write_pack(store, RUN, "key", ["a", "b"], values(1, 2)),
         write_pack(store, RUN, "key", ["b", "c"], values(2, 3)),
     ]
-    np.testing.assert_array_equal(load_activations(store, packs, ["a", "b", "c"]), values(1, 2, 3))
+    files = fetch_activations(store, packs, ["a", "b", "c"], tmp_path / "here")
+    np.testing.assert_array_equal(files.read(["a", "b", "c"]), values(1, 2, 3))
 
 
-def test_a_missing_image_is_named_as_missing(store: ArtifactStore) -> None:
+def test_a_missing_image_is_named_as_missing(store: ArtifactStore, tmp_path: Path) -> None:
     """Training never starts on rows that nobody computed."""
     pack = write_pack(store, RUN, "key", ["a"], values(1))
-    with pytest.raises(KeyError, match="1 of 2 images"):
-        load_activations(store, [pack], ["a", "b"])
-    with pytest.raises(KeyError, match="1 of 1 images"):
-        load_activations(store, [], ["a"])
+    with pytest.raises(KeyError, match="1 of 2 crops"):
+        fetch_activations(store, [pack], ["a", "b"], tmp_path / "here")
+    with pytest.raises(KeyError, match="1 of 1 crops"):
+        fetch_activations(store, [], ["a"], tmp_path / "there")
 
 
 def test_the_cache_lists_what_it_holds_under_its_key(store: ArtifactStore) -> None:
@@ -110,10 +114,10 @@ def test_the_cache_lists_what_it_holds_under_its_key(store: ArtifactStore) -> No
     assert cached_images(store, "ke") == {}
 
 
-def test_a_changed_pack_is_refused(store: ArtifactStore) -> None:
+def test_a_changed_pack_is_refused(store: ArtifactStore, tmp_path: Path) -> None:
     """A flipped byte in the cache never reaches a training."""
     pack = write_pack(store, RUN, "key", ["a"], values(1))
     path = Path(pack) / "activations.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"\x00")
     with pytest.raises(ArtifactError, match=r"activations.npy does not match"):
-        load_activations(store, [pack], ["a"])
+        fetch_activations(store, [pack], ["a"], tmp_path / "here")

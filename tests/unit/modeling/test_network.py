@@ -2,22 +2,28 @@
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
+from benchmarks.random_weights import draw_weights
 from pipeline.contract.spec import ModelContract
-from pipeline.modeling.network import Projection, assemble, backbone, embedding_head, head
+from pipeline.modeling.frozen import FrozenNetwork
+from pipeline.modeling.network import (
+    Projection,
+    assemble,
+    backbone,
+    classifier,
+    layers_after,
+    pooled,
+)
 from pipeline.modeling.weights import LAYERS, Arrays
 
 RNG = np.random.default_rng(4)
 POOLED = (RNG.normal(size=(60, 10)) @ RNG.normal(size=(10, 10)) + 5).astype(np.float32)
 
 
-def projected(pooled: np.ndarray, projection: Projection) -> np.ndarray:
-    return np.asarray(pooled @ projection.kernel + projection.bias)
-
-
 def test_every_component_has_unit_variance() -> None:
     """No component outweighs another in a distance; all are centred and uncorrelated."""
-    components = projected(POOLED, Projection(POOLED, 6))
+    components = Projection(POOLED, 6)(POOLED)
     np.testing.assert_allclose(components.mean(axis=0), 0, atol=1e-3)
     np.testing.assert_allclose(np.cov(components.T), np.eye(6), atol=1e-3)
 
@@ -44,17 +50,7 @@ def test_identical_images_have_no_component() -> None:
     """Nothing varies, so nothing is scaled up to unit variance."""
     projection = Projection(np.ones((5, 10), np.float32), 4)
     assert np.isfinite(projection.kernel).all()
-    assert (projected(np.ones((2, 10)), projection) == 0).all()
-
-
-def test_the_embedding_is_the_projected_average() -> None:
-    """In the graph as on paper."""
-    projection = Projection(POOLED, 4)
-    features = RNG.normal(size=(3, 2, 2, 10)).astype(np.float32)
-    embedded = embedding_head((2, 2, 10), projection).predict(features, verbose=0)
-    np.testing.assert_allclose(
-        embedded, projected(features.mean(axis=(1, 2)), projection), atol=1e-3
-    )
+    assert (projection(np.ones((2, 10), np.float32)) == 0).all()
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +82,51 @@ def test_pixels_are_normalised_as_the_weights_expect(
     assert features[0, 0, 0, 0] == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_whole_model_answers_pixels(arrays: Arrays) -> None:
-    """Bytes in, probabilities that sum to one and an embedding out; the backbone stays frozen."""
+@pytest.mark.parametrize(
+    ("boundary", "convolutions", "width"),
+    [("block5_pool", 0, 512 * 2), ("block4_pool", 3, 512 * 3), ("block3_pool", 6, 256 + 512 * 3)],
+)
+def test_what_stands_behind_the_boundary_is_trained(
+    arrays: Arrays, boundary: str, convolutions: int, width: int
+) -> None:
+    """Blocks behind the boundary start at ImageNet's weights; the vector shows every level."""
+    depth = arrays[f"{boundary.partition('_')[0]}_conv3/bias"].shape[0]
+    blocks = pooled(boundary, (4, 4, depth), arrays)
+    assert len(layers_after(boundary)) == convolutions
+    assert len(blocks.trainable_weights) == 2 * convolutions
+    assert blocks.output_shape == (None, width)
+    for layer in layers_after(boundary):
+        kernel = blocks.get_layer(layer).get_weights()[0]
+        np.testing.assert_array_equal(kernel, arrays[f"{layer}/kernel"])
+
+
+def test_a_head_starts_from_nothing_on_a_levelled_vector(arrays: Arrays) -> None:
+    """All classes are alike before the first step, however large the activations are."""
+    blocks = pooled("block5_pool", (1, 1, 512), arrays)
+    sample = RNG.normal(5, 3, (64, 1, 1, 512)).astype(np.float32)
+    model = classifier(blocks, sample, 3, dropout=0.5)
+    assert (model.predict(sample, verbose=0) == 0).all()
+    levelled = model.get_layer("level")(blocks(sample)).numpy()
+    np.testing.assert_allclose(levelled.mean(), 0, atol=1e-3)
+    np.testing.assert_allclose(levelled.std(), 1, atol=0.05)
+
+
+@pytest.mark.parametrize("boundary", ["block4_pool", "block5_pool"])
+def test_the_whole_model_answers_pixels_as_its_parts_do(boundary: str) -> None:
+    """Bytes in, tempered probabilities and an embedding out: as from cached activations."""
     contract = ModelContract(name="cells", classes=("A", "B"), input_size=32)
+    arrays = draw_weights()
+    pixels = RNG.integers(0, 255, (4, 32, 32, 3), np.uint8)
+    frozen = FrozenNetwork(contract, arrays, "torch", boundary, "f32")
+    activations = frozen(pixels).astype(np.float32)
+    blocks = pooled(boundary, activations.shape[1:], arrays)
+    trained = classifier(blocks, activations, 2, dropout=0.0)
+    head = RNG.normal(size=(blocks.output_shape[1], 2)) / 50
+    trained.get_layer("logits").set_weights([head, np.zeros(2)])
+    averaged = activations.mean(axis=(1, 2))
+    projection = Projection(averaged, 3)
     full = backbone(contract, arrays, "torch")
-    projection = Projection(RNG.normal(size=(5, 512)).astype(np.float32), 3)
-    model = assemble(full, head((1, 1, 512), 2, 0), projection)
-    answer = model.predict(RNG.integers(0, 255, (4, 32, 32, 3), np.uint8), verbose=0)
-    assert answer["embedding"].shape == (4, 3)
-    np.testing.assert_allclose(answer["probabilities"].sum(axis=1), 1, rtol=1e-5)
-    assert len(model.trainable_weights) == 2
+    answer = assemble(full, boundary, trained, 2.0, projection).predict(pixels, verbose=0)
+    expected = softmax(trained.predict(activations, verbose=0) / 2.0, axis=1)
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=0.01)
+    np.testing.assert_allclose(answer["embedding"], projection(averaged), atol=0.02)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.artifacts import Record
-from pipeline.steps.train import evidence_weights
+from pipeline.steps.examples import evidence_weights, few_of_each_cell
 
 
 def image(label: str, group: str) -> Record:
@@ -38,3 +38,21 @@ def test_weights_keep_the_scale_of_the_loss(images: list[tuple[str, str]]) -> No
     assert weights.dtype == np.float32
     assert (weights > 0).all()
     assert weights.mean() == pytest.approx(1, rel=1e-5)
+
+
+@given(st.integers(1, 30))
+def test_copies_can_count_for_something(count: int) -> None:
+    """With an exponent of a half a cell of n images counts as the root of n single ones."""
+    weights = evidence_weights([image("A", "copied")] * count + [image("A", "single")], copies=0.5)
+    assert weights[:count].sum() == pytest.approx(np.sqrt(count) * weights[-1], rel=1e-4)
+
+
+def test_few_images_of_a_large_cell_are_checked() -> None:
+    """Eight copies of a cell say what a hundred would; smaller cells are kept whole."""
+    records = [
+        Record(sha256=f"{group}{n:03}", label="A", file="", archive="", group=group)
+        for group, count in (("large", 100), ("small", 3))
+        for n in range(count)
+    ]
+    few = few_of_each_cell(records)
+    assert [sum(r.group == group for r in few) for group in ("large", "small")] == [8, 3]

@@ -1,0 +1,33 @@
+"""Cross-validation of a config's recipe, beside the DAG and over the same cached activations."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pipeline.artifacts import FeaturesManifest, SplitManifest
+from pipeline.entrypoints.job import open_job
+from pipeline.entrypoints.training import featurize, group, ingest, shards, split, validate
+
+if TYPE_CHECKING:
+    from pipeline.steps.crossval import CrossvalReport
+
+
+def crossval(
+    config: str, run_id: str, archives: Sequence[str] = (), limit: int = 0, folds: int = 5
+) -> "CrossvalReport":
+    """Score the recipe on cells it never saw, the locked test part left alone.
+
+    Activations that a training paid for are not paid for again, nor the other way round.
+    """
+    from pipeline.steps.crossval import crossval as step
+    from pipeline.steps.examples import TrainInputs
+
+    snapshot = ingest(config, run_id, archives, limit)
+    parted = split(config, run_id, group(config, run_id, validate(config, run_id, snapshot)))
+    features = [featurize(config, run_id, parted, shard) for shard in shards(config)]
+    job = open_job(config, run_id)
+    inputs = TrainInputs(
+        job.store.open(parted, SplitManifest),
+        [job.store.open(uri, FeaturesManifest) for uri in features],
+        job.weights(),
+    )
+    return step(inputs, job.config, folds, store=job.store)

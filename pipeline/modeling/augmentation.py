@@ -1,0 +1,44 @@
+"""Other crops of a cell that training may see: what stain and lamp could have made of it.
+
+Turns and mirrors cost nothing and are made of the cached activations (`fit.turned`); colour and
+scale need the pixels, so that each such crop is drawn once, by the image's name, and cached.
+"""
+
+import hashlib
+
+import numpy as np
+
+from pipeline.contract.preprocessing import CellBox, Pixels, Prepared, crop
+from pipeline.contract.spec import ModelContract
+
+VERSION = "1"
+"""Changes whenever `jittered` could return other pixels for the same name."""
+
+_SCALE = 0.2
+"""Largest logarithm of a crop's side over the plain one's."""
+_LAMP, _CHANNEL, _GAMMA, _SATURATION = 0.08, 0.06, 0.12, 0.2
+"""Standard deviations of the logarithms of brightness, of each channel, of gamma, and of the
+distance from grey: about what separates the lightest and darkest photographs of one laboratory."""
+
+
+def view_names(sha256: str, jitters: int) -> tuple[str, ...]:
+    """Names of an image's crops: the plain one is the image's hash, then the jittered ones."""
+    return (sha256, *(f"{sha256}~{VERSION}.{number}" for number in range(1, jitters + 1)))
+
+
+def jittered(prepared: Prepared, contract: ModelContract, name: str) -> Pixels:
+    """A crop (size, size, 3) of another scale and colour, the same for the same name."""
+    seed = hashlib.sha256(name.encode()).digest()
+    rng = np.random.default_rng(list(seed))
+    cut = crop(prepared.image, _scaled(prepared.box, rng), contract.input_size)
+    gains = np.exp(rng.normal(0, _LAMP) + rng.normal(0, _CHANNEL, 3))
+    shares = np.clip(cut / 255 * gains, 0, 1) ** np.exp(rng.normal(0, _GAMMA))
+    grey = shares.mean(axis=-1, keepdims=True)
+    shares = grey + (shares - grey) * np.exp(rng.normal(0, _SATURATION))
+    return np.asarray(np.clip(shares * 255, 0, 255), np.uint8)
+
+
+def _scaled(box: CellBox, rng: np.random.Generator) -> CellBox:
+    side = max(24, round(box.side * float(np.exp(rng.uniform(-_SCALE, _SCALE)))))
+    shift = (box.side - side) // 2
+    return CellBox(left=box.left + shift, top=box.top + shift, side=side)
