@@ -21,6 +21,7 @@ from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, Parity, ServedManifest
 from pipeline.contract import golden
+from pipeline.contract.decision import ReviewRule, write_review
 from pipeline.contract.preprocessing import Pixels, prepare
 from pipeline.contract.spec import ModelContract
 from pipeline.embedded.ports import free_block
@@ -116,6 +117,9 @@ def write_bundle(folder: Path, contract: ModelContract, seed: int) -> None:
         for kind, image in enumerate(images)
     ]
     golden.write_golden(folder, examples, images)
+    centre = (0.0,) * contract.embedding_size
+    rule = ReviewRule(min_confidence=0.8, max_distance=100.0, centre=centre)
+    write_review(folder, rule)
     (folder / "contract.json").write_text(contract.model_dump_json(indent=2))
     (folder / "metrics.json").write_text('{"balanced_accuracy": 0.5}\n')
 
@@ -151,7 +155,7 @@ def cell_image() -> Callable[..., bytes]:
 
 
 def _make_stage(root: Path, name: str = "blood_cells") -> Stage:
-    contract = ModelContract(name=name, classes=CLASSES, embedding_size=8, accept_confidence=0.8)
+    contract = ModelContract(name=name, classes=CLASSES, embedding_size=8)
     return Stage(root, contract)
 
 

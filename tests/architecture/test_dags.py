@@ -108,3 +108,18 @@ def test_the_watermark_moves_only_after_the_run_exists(dags: dict[str, Any]) -> 
     started = ingestion.get_task("start_training").partial_kwargs
     assert started["skip_when_already_exists"] is True
     assert started["trigger_dag_id"] in dags
+
+
+def test_a_decision_is_published_before_it_starts_its_one_run(dags: dict[str, Any]) -> None:
+    """Clearing the task starts no second run: Airflow holds the decision's name once."""
+    request = dags["blood_cell_monitoring"].get_task("request_retrain")
+    assert {"decide", "publish"} <= request.get_flat_relative_ids(upstream=True)
+    assert request.skip_when_already_exists is True
+    assert request.trigger_dag_id in dags
+
+
+def test_a_form_that_names_no_config_follows_the_served_model(dags: dict[str, Any]) -> None:
+    """So does the weekly run, which has no form: no DAG file decides which model is trained."""
+    for name in ("blood_cell_training", "blood_cell_deployment"):
+        assert dags[name].params["config"] is None
+    assert dags["blood_cell_monitoring"].params["config"] == "configs/monitoring.yaml"
