@@ -41,7 +41,7 @@ class GroupConfig(Frozen):
 
     min_inliers: int = Field(default=15, ge=6)
     """Fewest keypoints of two images that one affine map must bring together: unrelated
-    photographs reach 8, copies of one about 90 (docs/decisions/0007-near-duplicates.md)."""
+    photographs reach 8, copies of one about 120 (docs/decisions/0007-near-duplicates.md)."""
 
 
 class DataGateConfig(Frozen):
