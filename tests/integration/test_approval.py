@@ -172,9 +172,9 @@ def test_what_was_rolled_back_returns_by_a_persons_word_only(office: Office) -> 
     """The same bundle, rebuilt and passed again: refused and recorded, or shown with the reason."""
     store = open_store()
     contest, model = Contest(store, "tiny"), store.open(office.model.served, ServedManifest)
-    contest.serve(contest.model(1))
+    other = contest.serve(contest.model(1))
     contest.serve(model)
-    champion = contest.back()
+    champion = contest.back(other.tag)
     verdict = contest.judge(model)
     alone = office.ask("patient", verdict=verdict, require_approval=False)
     assert office.end(alone)["promote"] == "skipped"
