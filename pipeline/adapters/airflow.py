@@ -19,6 +19,9 @@ FINISHED = ("success", "failed")
 _PAGE = 100
 """Entries asked for at once; Airflow's own default is 50."""
 
+_PAUSES = (0.5, 1.0, 2.0)
+"""Seconds before each repetition of a request that the server failed."""
+
 
 @dataclass(frozen=True)
 class DagRun:
@@ -149,13 +152,22 @@ class AirflowClient:
         return _checked(self._send("GET", path, params=params)).json()
 
     def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """Send with a token, and once more with a fresh one when it has expired."""
+        """Send with a token, and once more with a fresh one when it has expired.
+
+        Airflow on SQLite answers 500 while another part holds the database. What may be said twice
+        is said again; a POST starts something, and is not.
+        """
         try:
             if "Authorization" not in self._http.headers:
                 self._log_in()
             answer = self._http.request(method, f"/api/v2{path}", **arguments)
             if answer.status_code == httpx.codes.UNAUTHORIZED:
                 self._log_in()
+                answer = self._http.request(method, f"/api/v2{path}", **arguments)
+            for pause in () if method == "POST" else _PAUSES:
+                if not answer.is_server_error:
+                    break
+                time.sleep(pause)
                 answer = self._http.request(method, f"/api/v2{path}", **arguments)
         except httpx.TransportError as error:
             raise UnreachableError(f"Airflow does not answer at {self._url}: {error}") from error

@@ -25,6 +25,7 @@ from pipeline.demo import data as demo_data
 from pipeline.demo import summary, traffic
 from pipeline.demo.progress import follow
 from pipeline.embedded import stack
+from pipeline.errors import UnreachableError
 from pipeline.settings import Settings, load_settings
 
 CONFIG = "configs/demo.yaml"
@@ -33,7 +34,7 @@ TRAINING, MONITORING = "blood_cell_training", "blood_cell_monitoring"
 DEPLOYMENT = "blood_cell_deployment"
 WINDOW = 64
 """Images in each of the two drift windows, at most."""
-_TRAINING_SECONDS, _MONITORING_SECONDS = 3600.0, 900.0
+_TRAINING_SECONDS, _MONITORING_SECONDS, _TEARDOWN_SECONDS = 3600.0, 900.0, 180.0
 
 
 @dataclass(frozen=True)
@@ -198,4 +199,20 @@ def _stop_retrain(demo: _Demo, before: set[str]) -> list[str]:
     ]
     for run in caused:
         demo.client.cancel(run.dag_id, run.run_id)
+        _await_teardown(demo, run)
     return [run.run_id for run in caused]
+
+
+def _await_teardown(demo: _Demo, run: DagRun) -> None:
+    """Wait until a cancelled training has closed its request: that comes after the run's end."""
+    deadline = time.monotonic() + _TEARDOWN_SECONDS
+    while not any(
+        task.task_id == "close_request" and task.state in ("success", "failed", "skipped")
+        for task in demo.client.tasks(run.dag_id, run.run_id)
+    ):
+        if time.monotonic() > deadline:
+            raise UnreachableError(
+                "a cancelled training does not close its request",
+                expected=f"close_request of {run.run_id} to end within {_TEARDOWN_SECONDS} s",
+            )
+        time.sleep(1)

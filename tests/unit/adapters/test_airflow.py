@@ -25,6 +25,8 @@ class FakeAirflow(httpx.MockTransport):
         self.broken: list[dict[str, str]] = []
         self.status = 0
         """Answer everything but a login with this status."""
+        self.failures = 0
+        """Answer 500 so many times first."""
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if request.url.path == "/auth/token":
@@ -34,6 +36,9 @@ class FakeAirflow(httpx.MockTransport):
             return httpx.Response(401, json={"detail": "expired"})
         if self.status:
             return httpx.Response(self.status, text="no")
+        if self.failures:
+            self.failures -= 1
+            return httpx.Response(500, text="database is locked")
         path = request.url.path.removeprefix("/api/v2")
         if path == "/importErrors":
             return httpx.Response(200, json={"import_errors": self.broken})
@@ -139,6 +144,19 @@ def test_a_failing_airflow_is_unreachable(client: AirflowClient, airflow: FakeAi
     airflow.status = 500
     with pytest.raises(UnreachableError, match="status 500"):
         client.unpause("known")
+
+
+def test_a_question_is_asked_again_and_a_run_is_not_started_twice(
+    client: AirflowClient, airflow: FakeAirflow
+) -> None:
+    """A server error that passes is not seen by who asks; what starts something is said once."""
+    run = client.trigger("known", {}, run_id="mine")
+    airflow.failures = 1
+    assert client.run("known", run.run_id).state == "queued"
+    airflow.failures = 1
+    with pytest.raises(UnreachableError, match="status 500"):
+        client.trigger("known", {}, run_id="other")
+    assert set(airflow.runs) == {"mine"}
 
 
 def test_no_airflow_is_unreachable() -> None:
