@@ -9,10 +9,12 @@ import numpy as np
 
 from benchmarks.measure import Row, ratio
 from benchmarks.random_weights import draw_weights
+from pipeline.config import FeaturesConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.modeling.frozen import FrozenNetwork
 
 BATCH = 16
+MAPS = FeaturesConfig(boundary="block5_pool", keep="maps")
 
 
 def rows() -> list[Row]:
@@ -26,7 +28,7 @@ def rows() -> list[Row]:
     crops = np.random.default_rng(1).integers(0, 256, (BATCH, side, side, 3), np.uint8)
     measured = []
     for precision in ("bf16", "f32"):
-        engine = FrozenNetwork(contract, arrays, "torch", "block5_pool", precision)
+        engine = FrozenNetwork(contract, arrays, "torch", MAPS, precision)
         for size in (BATCH, 1):
             measured.append(
                 ratio(

@@ -22,7 +22,8 @@ from bento_service.schemas import Reason
 from pipeline.artifacts import MANIFEST, ServedManifest, sha256_file
 from pipeline.contract import golden
 from pipeline.contract.decision import Code, ReviewRule, Verdict, decide, read_review
-from pipeline.contract.preprocessing import Pixels, Prepared, prepare
+from pipeline.contract.decoding import Pixels
+from pipeline.contract.preprocessing import Prepared, prepare
 from pipeline.contract.spec import PREPROCESSING_VERSION
 from pipeline.errors import ArtifactError, PipelineError
 from pipeline.modeling.engine import Engine

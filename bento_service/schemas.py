@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.artifacts import Parity
 from pipeline.contract.decision import Code, Verdict
-from pipeline.contract.preprocessing import CellBox
+from pipeline.contract.locating import CellBox
 from pipeline.contract.spec import ModelContract
 
 

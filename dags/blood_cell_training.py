@@ -135,7 +135,7 @@ def featurize(split: str, shard: int, **context: Any) -> str:
 
 @task(execution_timeout=timedelta(hours=12))
 def train(split: str, features: Iterable[str], **context: Any) -> str:
-    """Train the last block and the head."""
+    """Solve the head on kept regions, or train the blocks behind kept maps."""
     from pipeline import entrypoints
 
     return entrypoints.train(*_run(context), split, list(features))

@@ -63,8 +63,12 @@ class SplitConfig(Frozen):
 class FeaturesConfig(Frozen):
     """The frozen part of the network."""
 
-    boundary: Literal["block3_pool", "block4_pool", "block5_pool"] = "block4_pool"
-    """What stands before it is frozen, and paid for once an image; what comes after is trained."""
+    boundary: Literal["block3_pool", "block4_pool", "block5_pool"] = "block3_pool"
+    """What stands before it is frozen, and paid for once an image."""
+    keep: Literal["regions", "maps"] = "regions"
+    """What is cached. `regions`: means of every frozen block over the nucleus and over what lies
+    around it, behind which a linear head is solved. `maps`: the boundary's activations, behind
+    which VGG16's remaining blocks and the head are trained."""
     jitters: int = Field(default=0, ge=0, le=8)
     """Further crops of each image in other colours and scales, which training draws from."""
     shards: int = Field(default=2, ge=1, le=16)
@@ -74,6 +78,11 @@ class FeaturesConfig(Frozen):
 class TrainConfig(Frozen):
     """How the trained part learns; docs/experiments.md has what was tried."""
 
+    penalty: float = Field(default=0.5, gt=0)
+    """On half the head's squared weights beside the mean loss, where regions are kept; all that
+    follows but `copies` and the golden images is for maps."""
+    folds: int = Field(default=5, ge=2)
+    """Held-out cells calibrate a head that is solved on the others, each in its turn."""
     epochs: int = Field(default=8, ge=1)
     steps: int = Field(default=100, ge=1)
     """Batches an epoch: images are drawn by weight, so that there is no natural end."""

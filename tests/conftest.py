@@ -22,7 +22,8 @@ from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, Parity, ServedManifest
 from pipeline.contract import golden
 from pipeline.contract.decision import ReviewRule, write_review
-from pipeline.contract.preprocessing import Pixels, prepare
+from pipeline.contract.decoding import Pixels
+from pipeline.contract.preprocessing import prepare
 from pipeline.contract.spec import ModelContract
 from pipeline.embedded.ports import free_block
 

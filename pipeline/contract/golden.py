@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.contract.preprocessing import Pixels, prepare
+from pipeline.contract.decoding import Pixels
+from pipeline.contract.preprocessing import prepare
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import ArtifactError
 

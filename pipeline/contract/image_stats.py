@@ -4,10 +4,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from scipy import ndimage
 
-from pipeline.contract.preprocessing import Pixels, Prepared
-
-WEDGE_LEVEL = 16
-"""Pixels darker than this in all channels are the black corners that rotation leaves."""
+from pipeline.contract.decoding import Pixels
+from pipeline.contract.preprocessing import WEDGE_LEVEL, Prepared
 
 
 class ImageStats(BaseModel):
@@ -26,7 +24,7 @@ class ImageStats(BaseModel):
     sharpness: float
     """Variance of the Laplacian of luminance inside the valid area (Pech-Pacheco, ICPR 2000)."""
     cell_side: float
-    """Side of the located square over the longer side of the image."""
+    """Side of the nucleus over the longer side of the image; 1 where none was found."""
     cell_red: float
     """Mean of the channel inside the crop, 0 to 255; likewise green and blue."""
     cell_green: float
@@ -62,7 +60,7 @@ def image_stats(prepared: Prepared) -> ImageStats:
         blue=round(float(means[2]), 2),
         contrast=round(float(luminance[valid].std()) if valid.any() else 0.0, 2),
         sharpness=round(float(laplacian.var()), 2),
-        cell_side=round(prepared.box.side / max(height, width), 4),
+        cell_side=round((prepared.nucleus or prepared.box).side / max(height, width), 4),
         cell_red=round(float(cell_means[0]), 2),
         cell_green=round(float(cell_means[1]), 2),
         cell_blue=round(float(cell_means[2]), 2),

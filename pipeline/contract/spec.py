@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-PREPROCESSING_VERSION = "1"
+PREPROCESSING_VERSION = "2"
 """Changes whenever `preprocessing.prepare` could return other pixels for the same bytes."""
 
 
@@ -17,7 +17,11 @@ class ModelContract(BaseModel):
     input_size: int = Field(default=128, ge=32, le=512)
     """Side of the square the network sees, in pixels."""
     crop_margin: float = Field(default=2.2, ge=1.0, le=6.0)
-    """Side of the square crop over the larger side of the nucleus."""
+    """Least side of the square crop over the larger side of the nucleus."""
+    crop_share: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Least side of the square crop over the longer side of the photograph. With a margin that is
+    smaller for most nuclei all cells of one microscope are seen at one scale, so that their size
+    tells; 0 leaves the scale to the nucleus."""
     preprocessing_version: str = PREPROCESSING_VERSION
     embedding_size: int = Field(default=32, ge=2, le=512)
     golden_tolerance: float = Field(default=0.02, gt=0.0, le=0.2)

@@ -8,7 +8,9 @@ import hashlib
 
 import numpy as np
 
-from pipeline.contract.preprocessing import CellBox, Pixels, Prepared, crop
+from pipeline.contract.decoding import Pixels
+from pipeline.contract.locating import CellBox
+from pipeline.contract.preprocessing import Prepared, crop
 from pipeline.contract.spec import ModelContract
 
 VERSION = "1"
@@ -39,6 +41,4 @@ def jittered(prepared: Prepared, contract: ModelContract, name: str) -> Pixels:
 
 
 def _scaled(box: CellBox, rng: np.random.Generator) -> CellBox:
-    side = max(24, round(box.side * float(np.exp(rng.uniform(-_SCALE, _SCALE)))))
-    shift = (box.side - side) // 2
-    return CellBox(left=box.left + shift, top=box.top + shift, side=side)
+    return box.resized(max(24, round(box.side * float(np.exp(rng.uniform(-_SCALE, _SCALE))))))

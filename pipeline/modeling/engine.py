@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.artifacts import Parity
-from pipeline.contract.preprocessing import Pixels
+from pipeline.contract.decoding import Pixels
 
 MODEL_XML = "model.xml"
 Floats = NDArray[np.float32]

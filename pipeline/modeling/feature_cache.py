@@ -1,9 +1,9 @@
 """Activations at the freeze boundary, kept by content so that each image is paid for once.
 
 A pack is an immutable artefact: `images.txt` (one crop's name a line; an image's plain crop is
-named by its hash, see `augmentation.view_names`) and `activations.npy` (n, height, width, channels)
-float16 in that order. The cache of one boundary is the set of packs under its key; a new image only
-ever adds a pack.
+named by its hash, see `augmentation.view_names`) and `activations.npy`, float16 in that order:
+regions (n, values) or maps (n, height, width, channels). The cache of one boundary is the set of
+packs under its key; a new image only ever adds a pack.
 """
 
 import hashlib
@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import MANIFEST, Artifact, PackManifest, WeightsManifest
+from pipeline.config import FeaturesConfig
 from pipeline.contract.spec import ModelContract
+from pipeline.modeling.regions import VERSION as REGIONS_VERSION
 from pipeline.run import RunContext
 
 PACK_SIZE = 512
@@ -29,14 +31,18 @@ _ACTIVATIONS = "activations.npy"
 Activations = NDArray[np.float16]
 
 
-def cache_key(contract: ModelContract, weights: Artifact[WeightsManifest], boundary: str) -> str:
+def cache_key(
+    contract: ModelContract, weights: Artifact[WeightsManifest], features: FeaturesConfig
+) -> str:
     """What activations depend on besides the image itself."""
     said = [
         contract.preprocessing_version,
         contract.input_size,
         contract.crop_margin,
+        contract.crop_share,
         weights.digest,
-        boundary,
+        features.boundary,
+        *(["regions", REGIONS_VERSION] if features.keep == "regions" else ["maps"]),
     ]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
@@ -70,12 +76,12 @@ class ActivationFiles:
     """Packs on this machine's disk, read row by row: memory does not grow with the data."""
 
     shape: tuple[int, ...]
-    """(height, width, channels) of one crop's activations."""
+    """Of what one crop left: (values,) of its regions, or (height, width, channels)."""
     places: Mapping[str, tuple[Path, int]]
     """Crop to its file and the byte where its row begins."""
 
     def read(self, crops: Sequence[str]) -> Activations:
-        """Activations of `crops` in that order, shape (n, height, width, channels)."""
+        """Activations of `crops` in that order, (n, *shape)."""
         count = math.prod(self.shape)
         rows = np.empty((len(crops), count), np.float16)
         for row, crop in zip(rows, crops, strict=True):

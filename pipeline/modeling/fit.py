@@ -33,16 +33,19 @@ class Epoch(Frozen):
 
 @dataclass(frozen=True)
 class Examples:
-    """Images whose activations lie in files, with labels (n,) and weights (n,) of mean 1."""
+    """Images whose activations lie in files; weights have mean 1."""
 
     files: ActivationFiles
     views: Sequence[tuple[str, ...]]
     """Of each image, the names of its crops in `files`; the first is the plain one."""
     labels: NDArray[np.int64]
+    """(n,), like `weights` and `cells`."""
     weights: Floats
+    cells: NDArray[np.int64]
+    """Which images show the same cell."""
 
     def plain(self, rows: Sequence[int] | NDArray[np.int64]) -> Floats:
-        """Activations of the plain crops of some images (k, height, width, channels)."""
+        """What is kept of the plain crops of some images (k, *shape)."""
         return self.files.read([self.views[row][0] for row in rows]).astype(np.float32)
 
 

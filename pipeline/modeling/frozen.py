@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract.preprocessing import Pixels
+from pipeline.config import FeaturesConfig
+from pipeline.contract.decoding import Pixels
 from pipeline.contract.spec import ModelContract
-from pipeline.errors import InvalidInputError
+from pipeline.modeling.regions import region_means
 from pipeline.modeling.weights import LAYERS, Arrays
 
-BOUNDARIES = ("block3_pool", "block4_pool", "block5_pool")
 TORCH_MEAN, TORCH_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's RGB in 0 to 1, as torchvision's weights expect."""
 CAFFE_MEAN = (103.939, 116.779, 123.68)
@@ -23,44 +23,51 @@ CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 
 class FrozenNetwork:
-    """Pixels to activations at the freeze boundary."""
+    """Pixels to what is cached at the freeze boundary."""
 
     def __init__(
         self,
         contract: ModelContract,
         arrays: Arrays,
         normalization: str,
-        boundary: str,
+        features: FeaturesConfig,
         precision: str = "bf16",
     ) -> None:
-        """Build and compile; `precision` is `bf16` or `f32`.
-
-        Raises:
-            InvalidInputError: when there is no such boundary.
-        """
-        if boundary not in BOUNDARIES:
-            raise InvalidInputError(
-                "no such freeze boundary", expected=", ".join(BOUNDARIES), received=boundary
-            )
+        """Build and compile; `precision` is `bf16` (where the processor has it) or `f32`."""
         import openvino as ov
 
-        model = _graph(contract.input_size, arrays, normalization, boundary)
+        model = _graph(contract.input_size, arrays, normalization, features)
         hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "THROUGHPUT"}
         self._compiled = ov.Core().compile_model(model, "CPU", hints)
 
-    def __call__(self, crops: Pixels) -> NDArray[np.float16]:
-        """Activations (n, height, width, channels) of crops (n, size, size, 3) uint8."""
-        result = self._compiled.create_infer_request().infer({0: crops})
-        return np.asarray(result[0], np.float16)
+    def __call__(self, crops: Pixels, batch_size: int = 16) -> NDArray[np.float16]:
+        """Regions (n, values) or maps (n, height, width, channels) of crops (n, size, size, 3).
+
+        A request keeps one core busy, so there are as many as the engine asks for.
+        """
+        import openvino as ov
+
+        found: dict[int, NDArray[np.float16]] = {}
+
+        def keep(request: Any, start: int) -> None:
+            found[start] = np.array(request.get_output_tensor(0).data, np.float16)
+
+        queue = ov.AsyncInferQueue(self._compiled)
+        queue.set_callback(keep)
+        for start in range(0, len(crops), batch_size):
+            queue.start_async({0: crops[start : start + batch_size]}, start)
+        queue.wait_all()
+        return np.concatenate([found[start] for start in sorted(found)])
 
 
-def _graph(size: int, arrays: Arrays, normalization: str, boundary: str) -> Any:
+def _graph(size: int, arrays: Arrays, normalization: str, features: FeaturesConfig) -> Any:
     import openvino as ov
     from openvino import opset13 as ops
 
     pixels = ops.parameter([-1, size, size, 3], np.uint8, name="pixels")
-    x = ops.transpose(ops.convert(pixels, np.float32), np.array([0, 3, 1, 2]))
-    x = _normalized(x, normalization)
+    planes = ops.transpose(ops.convert(pixels, np.float32), np.array([0, 3, 1, 2]))
+    x = _normalized(planes, normalization)
+    levels = []
     for index, layer in enumerate(LAYERS):
         kernel = arrays[f"{layer}/kernel"].transpose(3, 2, 0, 1)
         bias = arrays[f"{layer}/bias"].reshape(1, -1, 1, 1)
@@ -68,11 +75,15 @@ def _graph(size: int, arrays: Arrays, normalization: str, boundary: str) -> Any:
         x = ops.relu(ops.add(x, bias))
         block = layer.partition("_")[0]
         if index + 1 == len(LAYERS) or not LAYERS[index + 1].startswith(block):
-            pool = ops.max_pool(x, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2])
-            x = pool.output(0)
-            if boundary == f"{block}_pool":
+            x = ops.max_pool(x, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
+            levels.append(x)
+            if features.boundary == f"{block}_pool":
                 break
-    return ov.Model([ops.transpose(x, np.array([0, 2, 3, 1]))], [pixels], "frozen")
+    if features.keep == "maps":
+        kept = ops.transpose(x, np.array([0, 2, 3, 1]))
+    else:
+        kept = region_means(planes, levels, size)
+    return ov.Model([kept], [pixels], "frozen")
 
 
 def _normalized(x: Any, normalization: str) -> Any:

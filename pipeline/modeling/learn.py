@@ -1,4 +1,4 @@
-"""Everything a training learns from cached activations: weights, temperature, review, embedding."""
+"""Everything a training learns from what was cached: weights, temperature, review, embedding."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +12,16 @@ from pipeline.config import RunConfig
 from pipeline.contract.decision import ReviewRule
 from pipeline.modeling.calibration import fit_temperature
 from pipeline.modeling.fit import Checkpoint, Epoch, Examples, fit, logits_of
+from pipeline.modeling.head import Head, folds_of, solve
+from pipeline.modeling.metrics import Bools, Floats, Ints
 from pipeline.modeling.network import Projection, classifier, pooled
 from pipeline.modeling.review import fit_review
 from pipeline.modeling.weights import Arrays
 
 _LEVEL_SAMPLE = 512
 _BLOCK = 256
+_MOST = 60_000
+"""Images that a head is solved on, evenly chosen: half a gigabyte of regions."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +29,72 @@ class Learned:
     """What stands behind the freeze boundary."""
 
     trained: keras.Model
-    """Activations to logits."""
+    """Regions or maps to logits."""
     temperature: float
     review: ReviewRule
     projection: Projection
     curve: list[Epoch]
 
 
-def learn(
+def learn_head(examples: Examples, config: RunConfig, report: Callable[[Epoch], None]) -> Learned:
+    """Solve a head on kept regions; calibrate, and set the limits of review, by cross-fitting.
+
+    Each cell is answered by a head that was solved on other cells, so that every cell teaches and
+    every cell calibrates.
+
+    Args:
+        examples: all that may be learned from, of at least two cells a class.
+        config: contract and penalty.
+        report: called with the one row of the curve: loss, and cross-fitted loss and accuracy.
+    """
+    rows = _spread(len(examples.labels), _MOST)
+    plain = examples.plain(rows)
+    labels, weights = examples.labels[rows], examples.weights[rows].astype(np.float64)
+    names = [examples.views[row] for row in rows]
+    of = np.repeat(np.arange(len(rows)), [len(crops) for crops in names])
+    crops = examples.files.read([crop for row in names for crop in row]).astype(np.float64)
+    each = (weights / np.bincount(of))[of]
+    classes = len(config.contract.classes)
+
+    def mean_of(projection: Projection, chosen: Bools) -> Floats:
+        embedded = projection(plain[chosen]).astype(np.float64)
+        return np.asarray(np.average(embedded, axis=0, weights=weights[chosen]))
+
+    def fit_on(chosen: Bools) -> tuple[Head, Projection, Floats]:
+        taken = chosen[of]
+        head = solve(crops[taken], labels[of][taken], each[taken], classes, config.train.penalty)
+        projection = Projection(plain[chosen], config.contract.embedding_size)
+        return head, projection, mean_of(projection, chosen)
+
+    logits, distances = np.empty((len(rows), classes)), np.empty(len(rows))
+    folds = folds_of(examples.cells[rows], labels, config.train.folds)
+    for fold in np.unique(folds):
+        held = folds == fold
+        head, projection, centre = fit_on(~held)
+        logits[held] = head(plain[held].astype(np.float64))
+        distances[held] = np.linalg.norm(projection(plain[held]) - centre, axis=1)
+    temperature = fit_temperature(logits, labels, weights)
+    head, projection, centre = fit_on(np.ones(len(rows), bool))
+    shares = softmax(logits / temperature, axis=1)
+    curve = [_row(softmax(head(plain.astype(np.float64)), axis=1), shares, labels, weights)]
+    report(curve[0])
+    review = fit_review(centre, distances, shares, weights, config.review)
+    return Learned(head.model(), temperature, review, projection, curve)
+
+
+def _row(seen: Floats, held: Floats, labels: Ints, weights: Floats) -> Epoch:
+    right = np.arange(len(labels)), labels
+    loss, held_loss = (-np.average(np.log(one[right]), weights=weights) for one in (seen, held))
+    accuracy = np.average(held.argmax(axis=1) == labels, weights=weights)
+    return Epoch(
+        epoch=1,
+        loss=round(float(loss), 6),
+        val_loss=round(float(held_loss), 6),
+        val_accuracy=round(float(accuracy), 6),
+    )
+
+
+def learn_maps(
     arrays: Arrays,
     examples: Examples,
     held_out: Examples,
@@ -40,7 +102,7 @@ def learn(
     checkpoint: Checkpoint,
     report: Callable[[Epoch], None],
 ) -> Learned:
-    """Train on examples; calibrate, and set the limits of review, on cells that were held out.
+    """Train behind kept maps; calibrate, and set the limits of review, on held-out cells.
 
     Args:
         arrays: ImageNet's convolutions.
@@ -59,25 +121,21 @@ def learn(
     temperature = fit_temperature(logits, held_out.labels, held_weights)
     averaged = averages(examples)
     projection = Projection(averaged, config.contract.embedding_size)
-    review = fit_review(
-        projection(averaged).astype(np.float64),
-        examples.weights.astype(np.float64),
-        projection(averages(held_out)).astype(np.float64),
-        softmax(logits / temperature, axis=1),
-        held_weights,
-        config.review,
-    )
+    centre = np.average(projection(averaged).astype(np.float64), 0, examples.weights)
+    distances = np.linalg.norm(projection(averages(held_out)) - centre, axis=1)
+    shares = softmax(logits / temperature, axis=1)
+    review = fit_review(centre, distances, shares, held_weights, config.review)
     return Learned(trained, temperature, review, projection, curve)
 
 
 def averages(examples: Examples) -> NDArray[np.float32]:
-    """Mean activation of each plain crop (n, channels), a few images in memory at a time."""
+    """What the embedding is of: regions, or means of maps (n, values), a few images at a time."""
     count = len(examples.labels)
-    parts = [
-        examples.plain(range(start, min(start + _BLOCK, count))).mean(axis=(1, 2))
+    blocks = (
+        examples.plain(range(start, min(start + _BLOCK, count)))
         for start in range(0, count, _BLOCK)
-    ]
-    return np.concatenate(parts)
+    )
+    return np.concatenate([kept.reshape(len(kept), -1, kept.shape[-1]).mean(1) for kept in blocks])
 
 
 def _spread(count: int, wanted: int) -> NDArray[np.int64]:

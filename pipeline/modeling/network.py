@@ -6,8 +6,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.config import FeaturesConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.modeling.frozen import CAFFE_MEAN, TORCH_MEAN, TORCH_STD
+from pipeline.modeling.network_regions import region_means
 from pipeline.modeling.weights import LAYERS, Arrays
 
 
@@ -117,7 +119,7 @@ class Projection:
 
 def assemble(
     network: keras.Model,
-    boundary: str,
+    features: FeaturesConfig,
     trained: keras.Model,
     temperature: float,
     projection: Projection,
@@ -126,19 +128,30 @@ def assemble(
 
     Args:
         network: the backbone.
-        boundary: where the trained part begins.
-        trained: activations to logits.
+        features: where the trained part begins, and what it is given.
+        trained: regions or maps to logits.
         temperature: what logits are divided by (Guo et al., ICML 2017).
-        projection: of averaged boundary activations: frozen, so that retraining is no drift.
+        projection: of regions or averaged maps: frozen, so that retraining is no drift.
     """
-    activations = network.get_layer(boundary).output
-    tempered = keras.layers.Rescaling(1 / temperature, name="temper")(trained(activations))
+    if features.keep == "regions":
+        levels = [network.get_layer(name).output for name in pools_until(features.boundary)]
+        (pixels,) = network.inputs
+        kept = averaged = region_means(pixels, levels, pixels.shape[1])
+    else:
+        kept = network.get_layer(features.boundary).output
+        averaged = keras.layers.GlobalAveragePooling2D(name="average")(kept)
+    tempered = keras.layers.Rescaling(1 / temperature, name="temper")(trained(kept))
     probabilities = keras.layers.Softmax(name="probabilities")(tempered)
     dense = keras.layers.Dense(projection.kernel.shape[1], trainable=False, name="embedding")
-    embedding = dense(keras.layers.GlobalAveragePooling2D(name="average")(activations))
+    embedding = dense(averaged)
     dense.set_weights([projection.kernel, projection.bias])
     outputs = {"probabilities": probabilities, "embedding": embedding}
     return keras.Model(network.input, outputs, name="leukoflow")
+
+
+def pools_until(boundary: str) -> list[str]:
+    """VGG16's pooling layers up to one of them."""
+    return [f"block{number}_pool" for number in range(1, int(boundary[len("block")]) + 1)]
 
 
 def set_determinism(seed: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract.preprocessing import Pixels
+from pipeline.contract.decoding import Pixels
 
 GRID = 6
 _REACH = 0.25

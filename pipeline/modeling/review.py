@@ -9,9 +9,8 @@ from pipeline.modeling.metrics import Bools, Floats
 
 
 def fit_review(
-    train_embeddings: Floats,
-    train_weights: Floats,
-    held_embeddings: Floats,
+    centre: Floats,
+    held_distances: Floats,
     held_probabilities: Floats,
     held_weights: Floats,
     config: ReviewConfig,
@@ -23,9 +22,8 @@ def fit_review(
     distance is limited first; confidence then gives up what is left of the coverage.
 
     Args:
-        train_embeddings: (n, embedding_size).
-        train_weights: evidence of each training image (n,).
-        held_embeddings: of images of cells that were not trained on (m, embedding_size).
+        centre: mean embedding of the training images (embedding_size,).
+        held_distances: to the mean of what was trained on, of cells that were not (m,).
         held_probabilities: calibrated (m, classes).
         held_weights: evidence of each held-out image (m,).
         config: coverage and quantile.
@@ -33,15 +31,15 @@ def fit_review(
     Raises:
         InvalidInputError: when there are no held-out images.
     """
-    if not len(held_embeddings) or not len(train_embeddings):
+    if not len(held_distances):
         raise InvalidInputError(
-            "no review rule can be fitted", expected="training and held-out images", received="none"
+            "no review rule can be fitted", expected="held-out images", received="none"
         )
-    centre = np.average(train_embeddings, axis=0, weights=train_weights).astype(np.float64)
-    distance = np.linalg.norm(held_embeddings - centre, axis=1)
-    limit = max(quantile(distance, config.distance_quantile, held_weights), np.finfo(float).eps)
+    limit = max(
+        quantile(held_distances, config.distance_quantile, held_weights), np.finfo(float).eps
+    )
     # Doubtful images come last however sure the answer is, as the rule will have it.
-    sureness = np.where(distance <= limit, held_probabilities.max(axis=1), -1.0)
+    sureness = np.where(held_distances <= limit, held_probabilities.max(axis=1), -1.0)
     least = quantile(sureness, 1 - config.coverage, held_weights)
     return ReviewRule(
         min_confidence=round(min(max(least, 0.0), 0.999), 6),

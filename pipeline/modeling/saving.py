@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract.preprocessing import Pixels
+from pipeline.contract.decoding import Pixels
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _SHARED = re.compile(r'("shared_object_id": )(\d+)')

@@ -29,10 +29,10 @@ from pipeline.steps.examples import (
     bring_activations,
     few_of_each_cell,
     to_check_on,
-    to_learn_from,
 )
 from pipeline.steps.scoring import Scores, scores
 from pipeline.steps.split import groups_in
+from pipeline.steps.train import learn_from
 
 if TYPE_CHECKING:
     from pipeline.modeling.fit import Epoch
@@ -148,19 +148,13 @@ def _fold(
     """Records that are scored, probabilities (n, classes) and doubts (n,), and temperature."""
     from pipeline.modeling import network
     from pipeline.modeling.fit import Checkpoint, logits_of
-    from pipeline.modeling.learn import averages, learn
+    from pipeline.modeling.learn import averages
 
     network.set_determinism(config.train.seed)
     few = few_of_each_cell(parts["test"])
     with tempfile.TemporaryDirectory() as scratch:
-        learned = learn(
-            arrays,
-            to_learn_from(files, parts["train"], config),
-            to_check_on(files, parts["val"], config),
-            config,
-            Checkpoint(LocalStore(), f"{scratch}/checkpoint.npz"),
-            _tell,
-        )
+        checkpoint = Checkpoint(LocalStore(), f"{scratch}/checkpoint.npz")
+        learned = learn_from(files, parts["train"], parts["val"], arrays, config, checkpoint, _tell)
     asked = to_check_on(files, parts["test"], config)
     probabilities = softmax(logits_of(learned.trained, asked) / learned.temperature, axis=1)
     embeddings = learned.projection(averages(asked))

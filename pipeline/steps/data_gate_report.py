@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.report_site import pages
 from pipeline.artifacts import Artifact, GroupingManifest, Link, Quarantined, Record
-from pipeline.contract.preprocessing import Pixels, decode
+from pipeline.contract.decoding import Pixels, decode
 from pipeline.contract.spec import ModelContract
 from pipeline.steps.images import read_images
 from pipeline.steps.overlap import MIN_INLIERS, overlap
@@ -69,7 +69,7 @@ def render(
 def _pair(
     link: Link, one: tuple[Record, bytes], other: tuple[Record, bytes], contract: ModelContract
 ) -> Pair:
-    moved = _moved(decode(one[1]), decode(other[1]), contract.crop_margin)
+    moved = _moved(decode(one[1]), decode(other[1]))
     out = io.BytesIO()
     Image.fromarray(moved).save(out, "PNG")
     over = plain_picture(one[0], out.getvalue())
@@ -77,9 +77,9 @@ def _pair(
     return Pair(cell_picture(*one, contract), cell_picture(*other, contract), over, link.inliers)
 
 
-def _moved(one: Pixels, other: Pixels, margin: float) -> Pixels:
+def _moved(one: Pixels, other: Pixels) -> Pixels:
     """The first image in the frame of the second."""
-    found = overlap(view(one, margin), view(other, margin), MIN_INLIERS)
+    found = overlap(view(one), view(other), MIN_INLIERS)
     if found is None:
         return one
     height, width = other.shape[:2]

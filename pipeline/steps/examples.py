@@ -14,6 +14,7 @@ from pipeline.config import RunConfig
 from pipeline.modeling.augmentation import view_names
 from pipeline.modeling.feature_cache import ActivationFiles, fetch_activations
 from pipeline.modeling.fit import Examples
+from pipeline.modeling.metrics import group_codes
 
 _CHECK_COPIES = 8
 
@@ -65,7 +66,8 @@ def _examples(
     classes = {name: index for index, name in enumerate(config.contract.classes)}
     labels = np.array([classes[record.label] for record in records], np.int64)
     views = [view_names(record.sha256, jitters) for record in records]
-    return Examples(files, views, labels, weights)
+    cells = group_codes([record.group for record in records])
+    return Examples(files, views, labels, weights, cells)
 
 
 def evidence_weights(records: Sequence[Record], copies: float = 0.0) -> NDArray[np.float32]:

@@ -21,8 +21,9 @@ from pipeline.artifacts import (
 )
 from pipeline.config import RunConfig
 from pipeline.contract.decision import REVIEW
+from pipeline.contract.decoding import Pixels
 from pipeline.contract.golden import GOLDEN, replay
-from pipeline.contract.preprocessing import Pixels, prepare
+from pipeline.contract.preprocessing import prepare
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import ArtifactError
 from pipeline.modeling.engine import MODEL_XML, Engine

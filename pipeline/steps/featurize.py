@@ -18,7 +18,8 @@ from pipeline.artifacts import (
     WeightsManifest,
 )
 from pipeline.config import RunConfig
-from pipeline.contract.preprocessing import Pixels, prepare
+from pipeline.contract.decoding import Pixels
+from pipeline.contract.preprocessing import prepare
 from pipeline.modeling.augmentation import jittered, view_names
 from pipeline.modeling.feature_cache import PACK_SIZE, cache_key, cached_images, write_pack
 from pipeline.modeling.frozen import FrozenNetwork
@@ -54,7 +55,7 @@ def featurize(
         if record.part != "test" and shard_of(record.sha256, config.features.shards) == shard
     ]
     views = {r.sha256: view_names(r.sha256, config.features.jitters) for r in mine}
-    key = cache_key(config.contract, weights, config.features.boundary)
+    key = cache_key(config.contract, weights, config.features)
     known = cached_images(store, key)
     missing = [record for record in mine if not known.keys() >= set(views[record.sha256])]
     log.info("featurize shard %d: %d images, %d to compute", shard, len(mine), len(missing))
@@ -95,15 +96,13 @@ def _extract(
         config.contract,
         read_weights(store.read(weights, "weights.npz")),
         weights.manifest.normalization,
-        config.features.boundary,
+        config.features,
     )
     stored: dict[str, str] = {}
     crops_of = _crops(records, known, config, store)
     while group := list(islice(crops_of, PACK_SIZE)):
         names, crops = [name for name, _ in group], np.stack([crop for _, crop in group])
-        size = config.features.batch_size
-        parts = [frozen(crops[start : start + size]) for start in range(0, len(crops), size)]
-        uri = write_pack(store, run, key, names, np.concatenate(parts))
+        uri = write_pack(store, run, key, names, frozen(crops, config.features.batch_size))
         stored |= dict.fromkeys(names, uri)
         log.info("featurize: %d crops of %d images", len(stored), len(records))
     return stored

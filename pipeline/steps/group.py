@@ -22,7 +22,7 @@ from pipeline.artifacts import (
     to_csv,
 )
 from pipeline.config import RunConfig
-from pipeline.contract.preprocessing import decode
+from pipeline.contract.decoding import decode
 from pipeline.errors import ArtifactError
 from pipeline.run import RunContext
 from pipeline.steps.images import read_images
@@ -57,7 +57,7 @@ def group(
     if hinted < len(records):
         away = elsewhere(records, read_lock(config.name, store), store)
         looked_at = sorted([*records, *away], key=lambda record: record.sha256)
-        ties = find_ties(_views(looked_at, config, store), config.group.min_inliers)
+        ties = find_ties(_views(looked_at, store), config.group.min_inliers)
     named = name_groups(looked_at, ties)
     artifact = _publish(named, ties, dataset, config, store=store, run=run)
     _log.info("group: %s %s", artifact.uri, artifact.manifest.counts)
@@ -116,12 +116,12 @@ def _stands(archive: str, store: ArtifactStore) -> bool:
     return True
 
 
-def _views(records: Sequence[Record], config: RunConfig, store: ArtifactStore) -> list[View]:
+def _views(records: Sequence[Record], store: ArtifactStore) -> list[View]:
     """What the search needs of each image; a batch of pixels is in memory at a time."""
 
     def look(found: tuple[Record, bytes]) -> tuple[str, View]:
         record, data = found
-        return record.sha256, view(decode(data), config.contract.crop_margin)
+        return record.sha256, view(decode(data))
 
     views: dict[str, View] = {}
     images = read_images(store, records)

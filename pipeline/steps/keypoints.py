@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract.image_stats import WEDGE_LEVEL
-from pipeline.contract.preprocessing import Pixels
+from pipeline.contract.decoding import Pixels
+from pipeline.contract.preprocessing import WEDGE_LEVEL
 
 LENGTH = 128
 """Numbers in a descriptor."""

@@ -1,4 +1,4 @@
-"""Train: the blocks behind the freeze boundary, resumable from its own checkpoint."""
+"""Train: a head behind kept regions, or blocks behind kept maps, resumed from a checkpoint."""
 
 import hashlib
 import logging
@@ -21,8 +21,9 @@ from pipeline.config import RunConfig
 from pipeline.contract.decision import write_review
 from pipeline.contract.golden import GoldenExample, write_golden
 from pipeline.contract.preprocessing import prepare
+from pipeline.modeling.feature_cache import ActivationFiles
 from pipeline.modeling.fit import Checkpoint, Epoch
-from pipeline.modeling.weights import read_weights
+from pipeline.modeling.weights import Arrays, read_weights
 from pipeline.run import RunContext
 from pipeline.steps.examples import TrainInputs, bring_activations, to_check_on, to_learn_from
 from pipeline.steps.images import read_images
@@ -45,7 +46,10 @@ def train(
     run: RunContext,
     report: Report,
 ) -> Artifact[BundleManifest]:
-    """Fit the trained blocks and publish the bundle.
+    """Fit what is trained and publish the bundle.
+
+    A head learns from the training and the validation part, since its cross-fitting needs no part
+    of its own; blocks learn from the training part and are calibrated on the other.
 
     Args:
         inputs: split, its features and the backbone's weights.
@@ -55,21 +59,21 @@ def train(
         report: called after every epoch.
     """
     from pipeline.modeling import network
-    from pipeline.modeling.learn import learn
 
     network.set_determinism(config.train.seed)
     with tempfile.TemporaryDirectory() as scratch:
         records = store.records(inputs.split)
         files = bring_activations(inputs, config, store, Path(scratch) / "packs")
-        examples = to_learn_from(files, [r for r in records if r.part == "train"], config)
-        check = to_check_on(files, [r for r in records if r.part == "val"], config)
-        log.info("train: %d images, %d to validate", len(examples.labels), len(check.labels))
+        parts = {p: [r for r in records if r.part == p] for p in ("train", "val")}
+        log.info("train: %s", {part: len(found) for part, found in parts.items()})
         arrays = read_weights(store.read(inputs.weights, "weights.npz"))
         checkpoint = Checkpoint(store.objects, _checkpoint(inputs, config, store))
-        learned = learn(arrays, examples, check, config, checkpoint, report)
+        learned = learn_from(
+            files, parts["train"], parts["val"], arrays, config, checkpoint, report
+        )
         full = network.backbone(config.contract, arrays, inputs.weights.manifest.normalization)
         model = network.assemble(
-            full, config.features.boundary, learned.trained, learned.temperature, learned.projection
+            full, config.features, learned.trained, learned.temperature, learned.projection
         )
         folder = Path(scratch) / "bundle"
         folder.mkdir()
@@ -80,8 +84,7 @@ def train(
             inputs={"split": inputs.split.uri, "weights": inputs.weights.uri},
             tracking_run=inputs.tracking_run,
             counts={
-                "train": len(examples.labels),
-                "val": len(check.labels),
+                **{part: len(found) for part, found in parts.items()},
                 "epochs": len(learned.curve),
             },
             **run.model_dump(),
@@ -89,6 +92,24 @@ def train(
         bundle = store.publish(folder, manifest)
     log.info("train done: %s after %d epochs", bundle.uri, len(learned.curve))
     return bundle
+
+
+def learn_from(
+    files: ActivationFiles,
+    train: Sequence[Record],
+    val: Sequence[Record],
+    arrays: Arrays,
+    config: RunConfig,
+    checkpoint: Checkpoint,
+    report: Report,
+) -> "Learned":
+    """Learn as the config says; cross-validation does it with other parts."""
+    from pipeline.modeling.learn import learn_head, learn_maps
+
+    if config.features.keep == "regions":
+        return learn_head(to_learn_from(files, [*train, *val], config), config, report)
+    learn, check = to_learn_from(files, train, config), to_check_on(files, val, config)
+    return learn_maps(arrays, learn, check, config, checkpoint, report)
 
 
 def _checkpoint(inputs: TrainInputs, config: RunConfig, store: ArtifactStore) -> str:

@@ -16,7 +16,7 @@ from pipeline.artifacts import (
     to_csv,
 )
 from pipeline.config import RunConfig, ValidateConfig
-from pipeline.contract.preprocessing import MAX_PIXELS, decode
+from pipeline.contract.decoding import MAX_PIXELS, decode
 from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext
 from pipeline.steps.images import read_images

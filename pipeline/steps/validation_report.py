@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw
 from pipeline.adapters.report_site import pages
 from pipeline.artifacts import Artifact, Quarantined, Record, SnapshotManifest
 from pipeline.config import RunConfig
-from pipeline.contract.preprocessing import Pixels, decode, prepare
+from pipeline.contract.decoding import Pixels, decode
+from pipeline.contract.preprocessing import prepare
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
 from pipeline.steps.validation_rules import Rule, reasons

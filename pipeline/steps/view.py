@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract.image_stats import WEDGE_LEVEL
-from pipeline.contract.preprocessing import Pixels, locate
+from pipeline.contract.decoding import Pixels
+from pipeline.contract.locating import locate
+from pipeline.contract.preprocessing import WEDGE_LEVEL
 from pipeline.steps.keypoints import Floats, Keypoints, keypoints
 
 _GRID = 40
@@ -62,17 +63,17 @@ class View:
         return float(other.seen[places[:, 1], places[:, 0]].sum() / len(squares))
 
 
-def view(image: Pixels, margin: float) -> View:
-    """Look at an RGB image; `margin` is the side of its crop over that of the nucleus."""
+def view(image: Pixels) -> View:
+    """Look at an RGB image."""
     longer = max(image.shape[:2])
-    box = locate(image, margin)
+    box = locate(image)
     nucleus = None
     if box is not None:
         middle = box.side / 2
         nucleus = Nucleus(
             x=(box.left + middle) / longer,
             y=(box.top + middle) / longer,
-            half=middle / margin / longer,
+            half=middle / longer,
         )
     return View(keypoints(image), nucleus, _seen(image))
 

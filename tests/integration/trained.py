@@ -50,7 +50,7 @@ def write_weights(root: Path) -> str:
 
 
 def write_config(path: Path) -> None:
-    """32 pixels, few epochs, and floors that drawings and random features can reach."""
+    """32 pixels, and floors that drawings and random features can reach."""
     contract = {"name": "tiny", "classes": list(CLASSES), "input_size": 32, "embedding_size": 8}
     gate = {
         "min_balanced_accuracy": 0.1,
@@ -60,7 +60,7 @@ def write_config(path: Path) -> None:
         "max_calibration_error": 1.0,
         "draws": 100,
     }
-    body = {"contract": contract, "train": {"epochs": 6, "steps": 10}, "gate": gate}
+    body = {"contract": contract, "train": {"penalty": 0.3}, "gate": gate}
     path.write_text(yaml.safe_dump(body))
 
 
@@ -78,19 +78,23 @@ def variables(values: dict[str, str]) -> Iterator[None]:
 
 def train_all(folder: Path, extra: dict[str, str]) -> Trained:
     """Ingest to verdict through the entry points that the DAG calls."""
-    weights = write_weights(folder / "weights")
     write_config(folder / "tiny.yaml")
     write_archive(folder / "drawn.zip", seed=3, cells_per_class=8, copies=3)
+    return train_on(folder, folder / "drawn.zip", folder / "tiny.yaml", extra)
+
+
+def train_on(folder: Path, archive: Path, config_file: Path, extra: dict[str, str]) -> Trained:
+    """The same for an archive and a config, with a random backbone; the store is in `folder`."""
     environment = {
         "LEUKOFLOW_HOME": str(folder / "home"),
         "STORE_URI": str(folder / "store"),
-        "WEIGHTS_URI": weights,
-        "MODEL_NAME": "tiny",
+        "WEIGHTS_URI": write_weights(folder / "weights"),
+        "MODEL_NAME": config_file.stem,
         **extra,
     }
-    config = str(folder / "tiny.yaml")
+    config = str(config_file)
     with variables(environment):
-        snapshot = entrypoints.ingest(config, RUN, [str(folder / "drawn.zip")])
+        snapshot = entrypoints.ingest(config, RUN, [str(archive)])
         dataset = entrypoints.validate(config, RUN, snapshot)
         split = entrypoints.split(config, RUN, entrypoints.group(config, RUN, dataset))
         bundle, served, evaluation, verdict = _judged(config, split)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.contract.decoding import Pixels
 from pipeline.contract.golden import (
     GoldenExample,
     Probabilities,
@@ -13,7 +14,6 @@ from pipeline.contract.golden import (
     replay,
     write_golden,
 )
-from pipeline.contract.preprocessing import Pixels
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import ArtifactError
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.contract.decoding import Pixels
 from pipeline.contract.image_stats import STATISTICS, ImageStats, image_stats
-from pipeline.contract.preprocessing import Pixels, prepare
+from pipeline.contract.preprocessing import prepare
 from pipeline.contract.spec import ModelContract
 
 CONTRACT = ModelContract(name="cells", classes=("ROUND", "LOBED"))

@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from pipeline.contract.preprocessing import CellBox, Pixels, crop, decode, locate, prepare
+from pipeline.contract.decoding import Pixels, decode
+from pipeline.contract.locating import CellBox
+from pipeline.contract.preprocessing import crop, frame, prepare
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
 
@@ -168,11 +170,28 @@ def test_the_cell_is_found_where_it_is(cell_image: Callable[..., bytes]) -> None
 
 def test_a_larger_margin_gives_a_larger_square(cell_image: Callable[..., bytes]) -> None:
     """The margin is the side over the nucleus."""
-    image = decode(cell_image(0))
-    narrow, wide = locate(image, 1.0), locate(image, 3.0)
-    assert narrow is not None
-    assert wide is not None
-    assert wide.side == pytest.approx(3 * narrow.side, abs=3)
+    data = cell_image(0)
+    narrow, wide = (
+        prepare(data, CONTRACT.model_copy(update={"crop_margin": margin})) for margin in (1.0, 3.0)
+    )
+    assert narrow.box == narrow.nucleus
+    assert wide.box.side == pytest.approx(3 * narrow.box.side, abs=3)
+
+
+def test_a_share_of_the_photograph_keeps_cells_at_one_scale(
+    cell_image: Callable[..., bytes],
+) -> None:
+    """Small nuclei stay small in the crop; one too large for the scale still fits."""
+    data = cell_image(0)
+    image = decode(data)
+    scaled = CONTRACT.model_copy(update={"crop_margin": 1.4, "crop_share": 0.41})
+    at_scale = round(0.41 * max(image.shape[:2]))
+    small, large = (
+        frame(CellBox(left=100, top=100, side=side), image, scaled) for side in (20, 200)
+    )
+    assert small == CellBox(left=100 - (at_scale - 20 + 1) // 2, top=small.left, side=at_scale)
+    assert large.side == 280
+    assert prepare(data, scaled).box.side >= at_scale
 
 
 @pytest.mark.parametrize("grey", [0, 128, 255])
@@ -193,11 +212,30 @@ def test_any_shape_gives_the_networks_square(size: tuple[int, int]) -> None:
 
 
 @given(left=st.integers(-80, 80), top=st.integers(-80, 80), side=st.integers(24, 200))
-def test_a_square_over_the_border_repeats_edge_pixels(left: int, top: int, side: int) -> None:
-    """No invented black enters the crop: every pixel is one of the image's own shades."""
+def test_a_square_over_the_border_is_filled_with_the_photographs_colour(
+    left: int, top: int, side: int
+) -> None:
+    """Neither streaks nor invented black enter the crop."""
     image = np.full((40, 60, 3), 200, np.uint8)
     image[:, 30:] = 100
     cut = crop(image, CellBox(left=left, top=top, side=side), 32)
     assert cut.shape == (32, 32, 3)
     assert cut.min() >= 100
     assert cut.max() <= 200
+
+
+def test_a_wedge_is_painted_over_and_a_dark_spot_inside_is_not() -> None:
+    """Black corners are no part of the photograph, but what is dark in the cell is."""
+    image = np.full((100, 100, 3), (220, 190, 200), np.uint8)
+    rows, columns = np.indices((100, 100))
+    image[rows + columns < 60] = 0
+    image[rows + columns == 60] = 20  # frayed by compression
+    image[60:66, 60:66] = 5
+    cut = crop(image, CellBox(left=0, top=0, side=100), 100)
+    assert (cut[:30, :30] == (220, 190, 200)).all()
+    assert (cut[61:65, 61:65] == 5).all()
+
+
+def test_nothing_but_black_stays_black() -> None:
+    """Where nothing is photographed there is no colour to paint with."""
+    assert not crop(np.zeros((30, 40, 3), np.uint8), CellBox(left=-9, top=0, side=50), 32).any()

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.contract.preprocessing import CellBox, Prepared
+from pipeline.contract.locating import CellBox
+from pipeline.contract.preprocessing import Prepared
 from pipeline.contract.spec import ModelContract
 from pipeline.modeling.augmentation import jittered, view_names
 
@@ -18,7 +19,7 @@ def prepared() -> Prepared:
     disc = (rows - 60) ** 2 + (columns - 80) ** 2 < 25**2
     image = np.where(disc[..., None], (120, 60, 160), (230, 200, 210)).astype(np.uint8)
     box = CellBox(left=25, top=5, side=110)
-    return Prepared(image, box, True, image[:64, :64])
+    return Prepared(image, box, box, image[:64, :64])
 
 
 def test_the_plain_crop_comes_first_and_no_name_repeats() -> None:

@@ -9,6 +9,7 @@ import pytest
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, WeightsManifest
+from pipeline.config import FeaturesConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import ArtifactError
 from pipeline.modeling.feature_cache import (
@@ -42,27 +43,32 @@ def weights(source: str = "pypi") -> Artifact[WeightsManifest]:
     return Artifact("weights", manifest)
 
 
+MAPS = FeaturesConfig(keep="maps", boundary="block5_pool")
+
+
 def values(*numbers: int) -> Activations:
     return np.stack([np.full((2, 2, 3), number, np.float16) for number in numbers])
 
 
 def test_the_key_is_everything_that_activations_depend_on() -> None:
-    """Another crop, size, preprocessing, backbone or boundary is another cache."""
+    """Another crop, scale, size, preprocessing, backbone, boundary or kind is another cache."""
     changed = (
-        (CONTRACT.model_copy(update={"input_size": 96}), weights(), "block5_pool"),
-        (CONTRACT.model_copy(update={"crop_margin": 3.0}), weights(), "block5_pool"),
-        (CONTRACT.model_copy(update={"preprocessing_version": "0"}), weights(), "block5_pool"),
-        (CONTRACT, weights("keras"), "block5_pool"),
-        (CONTRACT, weights(), "block4_pool"),
+        (CONTRACT.model_copy(update={"input_size": 96}), weights(), MAPS),
+        (CONTRACT.model_copy(update={"crop_margin": 3.0}), weights(), MAPS),
+        (CONTRACT.model_copy(update={"preprocessing_version": "0"}), weights(), MAPS),
+        (CONTRACT.model_copy(update={"crop_share": 0.4}), weights(), MAPS),
+        (CONTRACT, weights(), FeaturesConfig(boundary="block5_pool")),
+        (CONTRACT, weights("keras"), MAPS),
+        (CONTRACT, weights(), FeaturesConfig(keep="maps", boundary="block4_pool")),
     )
-    keys = {cache_key(*one) for one in ((CONTRACT, weights(), "block5_pool"), *changed)}
+    keys = {cache_key(*one) for one in ((CONTRACT, weights(), MAPS), *changed)}
     assert len(keys) == 1 + len(changed)
 
 
 def test_the_key_ignores_what_activations_do_not_depend_on() -> None:
     """Names, classes and thresholds share one cache: the demo pays for nobody twice."""
     other = ModelContract(name="demo", classes=("A", "B", "C"), golden_tolerance=0.01)
-    assert cache_key(CONTRACT, weights(), "x") == cache_key(other, weights(), "x")
+    assert cache_key(CONTRACT, weights(), MAPS) == cache_key(other, weights(), MAPS)
 
 
 def test_activations_come_in_the_order_asked_for(store: ArtifactStore, tmp_path: Path) -> None:

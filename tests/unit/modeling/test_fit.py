@@ -35,7 +35,7 @@ def examples(folder: Path, count: int, seed: int) -> Examples:
     files = fetch_activations(store, [pack], names, folder / f"here-{seed}")
     views = [(str(n), str(count + n)) for n in range(count)]
     weights = rng.uniform(0.5, 1.5, count).astype(np.float32)
-    return Examples(files, views, labels, weights / weights.mean())
+    return Examples(files, views, labels, weights / weights.mean(), np.arange(count))
 
 
 @pytest.fixture(scope="module")

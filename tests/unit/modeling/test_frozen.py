@@ -1,11 +1,13 @@
 """The frozen network in the serving engine is VGG16."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
 from benchmarks.random_weights import draw_weights
+from pipeline.config import FeaturesConfig
 from pipeline.contract.spec import ModelContract
-from pipeline.errors import InvalidInputError
 from pipeline.modeling.frozen import FrozenNetwork
 from pipeline.modeling.weights import Arrays
 
@@ -21,8 +23,8 @@ def arrays() -> Arrays:
 @pytest.mark.slow
 @pytest.mark.parametrize("normalization", ["torch", "caffe"])
 @pytest.mark.parametrize("boundary", ["block4_pool", "block5_pool"])
-def test_it_gives_the_activations_of_keras(
-    arrays: Arrays, normalization: str, boundary: str
+def test_it_gives_the_maps_of_keras(
+    arrays: Arrays, normalization: str, boundary: Literal["block4_pool", "block5_pool"]
 ) -> None:
     """At float32 every boundary agrees with Keras to a thousandth of its range."""
     import keras
@@ -33,12 +35,29 @@ def test_it_gives_the_activations_of_keras(
     network = backbone(CONTRACT, arrays, normalization)
     reference = keras.Model(network.input, network.get_layer(boundary).output)
     expected = reference.predict(crops, verbose=0)
-    given = FrozenNetwork(CONTRACT, arrays, normalization, boundary, "f32")(crops)
+    features = FeaturesConfig(boundary=boundary, keep="maps")
+    given = FrozenNetwork(CONTRACT, arrays, normalization, features, "f32")(crops, 1)
     assert given.shape == expected.shape
     np.testing.assert_allclose(given, expected, atol=1e-3 * np.abs(expected).max())
 
 
-def test_an_unknown_boundary_is_refused(arrays: Arrays) -> None:
-    """A boundary that is no pooling layer names those that are."""
-    with pytest.raises(InvalidInputError, match="block5_pool"):
-        FrozenNetwork(CONTRACT, arrays, "torch", "block9_pool")
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [32, 90])
+def test_it_gives_the_regions_of_keras(arrays: Arrays, size: int) -> None:
+    """Both graphs find the same nucleus and average the same values, whatever the crop's side."""
+    import keras
+
+    from pipeline.modeling.network import backbone, pools_until
+    from pipeline.modeling.network_regions import region_means
+
+    contract = CONTRACT.model_copy(update={"input_size": size})
+    crops = np.full((2, size, size, 3), (225, 205, 215), np.uint8)
+    crops[0, 8:20, 10:22] = (120, 60, 150)  # the other has no nucleus
+    network = backbone(contract, arrays, "torch")
+    levels = [network.get_layer(name).output for name in pools_until("block3_pool")]
+    (pixels,) = network.inputs
+    reference = keras.Model(pixels, region_means(pixels, levels, size))
+    expected = reference.predict(crops, verbose=0)
+    given = FrozenNetwork(contract, arrays, "torch", FeaturesConfig(), "f32")(crops)
+    assert given.shape == expected.shape == (2, 2 * (64 + 128 + 256))
+    np.testing.assert_allclose(given, expected, atol=2e-3 * np.abs(expected).max())

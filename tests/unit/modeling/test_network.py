@@ -1,12 +1,16 @@
 """The network in Keras: normalisation in the graph, and the projection that drift looks at."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from scipy.special import softmax
 
 from benchmarks.random_weights import draw_weights
+from pipeline.config import FeaturesConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.modeling.frozen import FrozenNetwork
+from pipeline.modeling.head import solve
 from pipeline.modeling.network import (
     Projection,
     assemble,
@@ -112,12 +116,15 @@ def test_a_head_starts_from_nothing_on_a_levelled_vector(arrays: Arrays) -> None
 
 
 @pytest.mark.parametrize("boundary", ["block4_pool", "block5_pool"])
-def test_the_whole_model_answers_pixels_as_its_parts_do(boundary: str) -> None:
-    """Bytes in, tempered probabilities and an embedding out: as from cached activations."""
+def test_the_whole_model_answers_pixels_as_its_parts_do(
+    boundary: Literal["block4_pool", "block5_pool"],
+) -> None:
+    """Bytes in, tempered probabilities and an embedding out: as from cached maps."""
     contract = ModelContract(name="cells", classes=("A", "B"), input_size=32)
     arrays = draw_weights()
     pixels = RNG.integers(0, 255, (4, 32, 32, 3), np.uint8)
-    frozen = FrozenNetwork(contract, arrays, "torch", boundary, "f32")
+    features = FeaturesConfig(boundary=boundary, keep="maps")
+    frozen = FrozenNetwork(contract, arrays, "torch", features, "f32")
     activations = frozen(pixels).astype(np.float32)
     blocks = pooled(boundary, activations.shape[1:], arrays)
     trained = classifier(blocks, activations, 2, dropout=0.0)
@@ -126,7 +133,25 @@ def test_the_whole_model_answers_pixels_as_its_parts_do(boundary: str) -> None:
     averaged = activations.mean(axis=(1, 2))
     projection = Projection(averaged, 3)
     full = backbone(contract, arrays, "torch")
-    answer = assemble(full, boundary, trained, 2.0, projection).predict(pixels, verbose=0)
+    answer = assemble(full, features, trained, 2.0, projection).predict(pixels, verbose=0)
     expected = softmax(trained.predict(activations, verbose=0) / 2.0, axis=1)
     np.testing.assert_allclose(answer["probabilities"], expected, atol=0.01)
     np.testing.assert_allclose(answer["embedding"], projection(averaged), atol=0.02)
+
+
+def test_a_head_on_regions_answers_pixels_as_its_parts_do() -> None:
+    """The served graph finds the regions itself, and needs no block behind the boundary."""
+    contract = ModelContract(name="cells", classes=("A", "B", "C"), input_size=32)
+    arrays = draw_weights()
+    pixels = RNG.integers(0, 255, (12, 32, 32, 3), np.uint8)
+    features = FeaturesConfig()
+    kept = FrozenNetwork(contract, arrays, "torch", features, "f32")(pixels).astype(np.float32)
+    head = solve(kept.astype(np.float64), np.arange(12) % 3, np.ones(12), 3, penalty=0.5)
+    projection = Projection(kept, 3)
+    full = backbone(contract, arrays, "torch")
+    whole = assemble(full, features, head.model(), 2.0, projection)
+    answer = whole.predict(pixels, verbose=0)
+    expected = softmax(head(kept.astype(np.float64)) / 2.0, axis=1)
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=0.01)
+    np.testing.assert_allclose(answer["embedding"], projection(kept), atol=0.03)
+    assert not any(layer.name.startswith("block4") for layer in whole.layers)

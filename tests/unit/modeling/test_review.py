@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import ReviewConfig
+from pipeline.contract.decision import ReviewRule
 from pipeline.errors import InvalidInputError
 from pipeline.modeling.review import CoverageCurve, auroc, fit_review, quantile
 
@@ -19,11 +20,17 @@ def held_out(count: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(count, 6)), np.stack([first, 1 - first], axis=1)
 
 
+def fitted(embeddings: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> ReviewRule:
+    """A rule whose training images were those held out."""
+    centre = np.average(embeddings, axis=0, weights=weights)
+    distances = np.linalg.norm(embeddings - centre, axis=1)
+    return fit_review(centre, distances, probabilities, weights, CONFIG)
+
+
 def test_the_rule_accepts_what_the_config_asks_for() -> None:
     """Four fifths of held-out evidence pass both limits, nineteen in twenty the distance."""
     embeddings, probabilities = held_out(5000)
-    ones = np.ones(5000)
-    rule = fit_review(embeddings, ones, embeddings, probabilities, ones, CONFIG)
+    rule = fitted(embeddings, probabilities, np.ones(5000))
     near = np.array([rule.distance(row) for row in embeddings]) <= rule.max_distance
     sure = probabilities.max(axis=1) >= rule.min_confidence
     assert near.mean() == pytest.approx(0.95, abs=0.002)
@@ -35,9 +42,8 @@ def test_copies_of_a_cell_do_not_move_the_rule() -> None:
     embeddings, probabilities = held_out(300)
     times = np.where(np.arange(300) % 5 == 0, 40, 1)
     weights = (1 / times).repeat(times)
-    once = fit_review(embeddings, np.ones(300), embeddings, probabilities, np.ones(300), CONFIG)
-    copied = embeddings.repeat(times, 0)
-    often = fit_review(copied, weights, copied, probabilities.repeat(times, 0), weights, CONFIG)
+    once = fitted(embeddings, probabilities, np.ones(300))
+    often = fitted(embeddings.repeat(times, 0), probabilities.repeat(times, 0), weights)
     assert often.min_confidence == pytest.approx(once.min_confidence, abs=0.01)
     assert often.max_distance == pytest.approx(once.max_distance, abs=0.05)
     np.testing.assert_allclose(often.centre, once.centre, atol=1e-5)
@@ -45,15 +51,14 @@ def test_copies_of_a_cell_do_not_move_the_rule() -> None:
 
 def test_a_rule_needs_held_out_images() -> None:
     """Thresholds are not made up."""
-    none = np.empty((0, 6))
     with pytest.raises(InvalidInputError, match="no review rule"):
-        fit_review(none, np.empty(0), none, np.empty((0, 2)), np.empty(0), CONFIG)
+        fit_review(np.zeros(6), np.empty(0), np.empty((0, 2)), np.empty(0), CONFIG)
 
 
 def test_a_perfectly_sure_model_still_gets_a_rule() -> None:
     """All probabilities one and all embeddings alike: accepted, and anything else is far."""
     same, sure = np.ones((4, 3)), np.tile([1.0, 0.0], (4, 1))
-    rule = fit_review(same, np.ones(4), same, sure, np.ones(4), CONFIG)
+    rule = fitted(same, sure, np.ones(4))
     assert rule.min_confidence < 1
     assert rule.distance([1, 1, 1]) <= rule.max_distance < rule.distance([1, 1, 1.1])
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.contract.preprocessing import decode
+from pipeline.contract.decoding import decode
 from pipeline.sample.archive import write_archive
 from pipeline.steps.near_duplicates import (
     NEIGHBOUR_GROUPS,
@@ -42,7 +42,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
 
 
 def _look(images: list[bytes]) -> list[View]:
-    return [view(decode(data), 2.2) for data in images]
+    return [view(decode(data)) for data in images]
 
 
 def _pairs(names: list[object]) -> int:
@@ -78,14 +78,14 @@ def test_turns_and_mirrors_do_not_matter(drawn: Drawn) -> None:
     """All eight symmetries of a photograph are the same cell."""
     image = Image.open(io.BytesIO(drawn[0][0]))
     copies = [image, *(image.transpose(turn) for turn in Image.Transpose)]
-    views = [view(np.asarray(copy), 2.2) for copy in copies]
+    views = [view(np.asarray(copy)) for copy in copies]
     assert unite(len(views), find_ties(views, MIN_INLIERS)) == [0] * len(views)
 
 
 def test_blank_images_are_groups_of_their_own() -> None:
     """Nothing stained, or nothing at all, is a lonely image and not a crash."""
     blanks = [np.full((48, 64, 3), level, np.uint8) for level in (255, 128, 0)]
-    assert find_ties([view(blank, 2.2) for blank in blanks], MIN_INLIERS) == []
+    assert find_ties([view(blank) for blank in blanks], MIN_INLIERS) == []
     assert find_ties([], MIN_INLIERS) == []
 
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.contract.preprocessing import decode
+from pipeline.contract.decoding import decode
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import HOME
 from pipeline.steps.keypoints import keypoints, mirrored
@@ -35,7 +35,7 @@ def _turned(image: Pixels, angle: float, scale: float) -> Pixels:
 def test_a_turned_copy_is_found(cells: list[Pixels], mirror: bool) -> None:
     """A copy that is turned, smaller, compressed and perhaps mirrored lies where the map says."""
     copy = _turned(cells[0][:, ::-1] if mirror else cells[0], 20, 0.8)
-    found = overlap(view(cells[0], 2.2), view(copy, 2.2), 15)
+    found = overlap(view(cells[0]), view(copy), 15)
     assert found is not None
     assert found.inliers >= 40
     assert found.same_nucleus
@@ -46,7 +46,7 @@ def test_a_turned_copy_is_found(cells: list[Pixels], mirror: bool) -> None:
 
 def test_other_cells_have_no_overlap(cells: list[Pixels]) -> None:
     """Photographs of two cells are not brought together."""
-    assert overlap(view(cells[0], 2.2), view(cells[1], 2.2), 15) is None
+    assert overlap(view(cells[0]), view(cells[1]), 15) is None
 
 
 def test_neighbouring_fields_are_two_cells(cells: list[Pixels]) -> None:
@@ -62,7 +62,7 @@ def test_neighbouring_fields_are_two_cells(cells: list[Pixels]) -> None:
         purple = image[..., 2].astype(int) - image[..., 1] > 30
         image[purple] = background
         image[height // 2 - 25 : height // 2 + 25, left : left + 50] = nucleus
-    found = overlap(view(first, 2.2), view(second, 2.2), 15)
+    found = overlap(view(first), view(second), 15)
     assert found is not None
     assert not found.same_nucleus
     assert found.share < SAME_FIELD
@@ -70,8 +70,8 @@ def test_neighbouring_fields_are_two_cells(cells: list[Pixels]) -> None:
 
 def test_copies_that_name_other_cells_are_one_field(cells: list[Pixels]) -> None:
     """In a photograph of two cells each copy may locate another: nearly the whole field agrees."""
-    one = view(cells[0], 2.2)
-    other = view(cells[0], 2.2)
+    one = view(cells[0])
+    other = view(cells[0])
     assert one.nucleus is not None
     moved = Nucleus(x=1 - one.nucleus.x, y=0.05, half=0.02)
     found = overlap(one, View(other.keypoints, moved, other.seen), 15)
@@ -88,7 +88,7 @@ def test_a_stamp_is_no_overlap() -> None:
     for level in (180, 200):
         image = np.full((240, 320, 3), level, np.uint8)
         image[200:228, 280:308] = stamp
-        views.append(view(image, 2.2))
+        views.append(view(image))
     assert min(len(one.keypoints.points) for one in views) >= 10
     assert overlap(views[0], views[1], 6) is None
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contract.preprocessing import decode
+from pipeline.contract.decoding import decode
 from pipeline.steps.near_duplicates import find_ties, unite
 from pipeline.steps.view import View, view
 
@@ -45,7 +45,7 @@ def _groups(folder: Path, photographs: dict[str, str]) -> list[set[int]]:
     names = {title: files.split() for title, files in photographs.items()}
     with zipfile.ZipFile(folder / "blood_cells.zip") as archive:
         views: list[View] = [
-            view(decode(archive.read(f"blood_cells/{name}.jpeg")), 2.2)
+            view(decode(archive.read(f"blood_cells/{name}.jpeg")))
             for files in names.values()
             for name in files
         ]

@@ -1,0 +1,111 @@
+"""Other classes, another size and a manifest: a config file is all that changes."""
+
+import csv
+import io
+import zipfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline import entrypoints
+from pipeline.artifacts import ServedManifest, SplitManifest
+from pipeline.contract.decoding import decode
+from pipeline.demo.traffic import wait_for_model
+from pipeline.entrypoints.job import open_store
+from pipeline.sample.archive import Member, write_archive
+from tests.integration.trained import RUN, Trained, train_on, variables, write_config
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+SIZE = (360, 363)
+"""Width and height, as in the public peripheral blood set of eight classes."""
+
+
+def _eight_classes(folder: Path) -> tuple[Path, list[str]]:
+    """An archive of four classes in two stains, `peripheral/<class>/`, with its `manifest.csv`."""
+    members = write_archive(folder / "four.zip", seed=5, cells_per_class=6, copies=3)
+    rows, classes = io.StringIO(), set()
+    table = csv.writer(rows)
+    table.writerow(["file", "label", "group"])
+    path = folder / "eight.zip"
+    with zipfile.ZipFile(folder / "four.zip") as four, zipfile.ZipFile(path, "w") as eight:
+        for member in members:
+            for stain in ("pale", "dark"):
+                label = f"{stain}_{member.label.lower()}"
+                file = f"peripheral/{label}/{Path(member.file).stem}.jpg"
+                eight.writestr(file, _restained(four.read(member.file), stain))
+                table.writerow([file, label, _group(member, stain)])
+                classes.add(label)
+        eight.writestr("manifest.csv", rows.getvalue())
+    return path, sorted(classes)
+
+
+def _restained(data: bytes, stain: str) -> bytes:
+    pixels = decode(data).astype(np.float64)
+    moved = pixels * 0.8 if stain == "dark" else 255 - (255 - pixels) * 0.8
+    out = io.BytesIO()
+    Image.fromarray(moved.astype(np.uint8)).resize(SIZE).save(out, "JPEG", quality=95)
+    return out.getvalue()
+
+
+def _group(member: Member, stain: str) -> str:
+    return f"slide-{stain}-{member.cell}"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A training on eight classes by a config that names them."""
+    folder = tmp_path_factory.mktemp("other")
+    archive, classes = _eight_classes(folder)
+    write_config(folder / "tiny.yaml")
+    body = yaml.safe_load((folder / "tiny.yaml").read_text())
+    body["contract"] |= {"name": "peripheral", "classes": classes}
+    body["gate"] |= {"min_balanced_accuracy": 0.05, "min_class_cells": 2}
+    body["split"] = {"test_share": 0.34, "val_share": 0.2}
+    (folder / "peripheral.yaml").write_text(yaml.safe_dump(body))
+    unreachable = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    return train_on(folder, archive, folder / "peripheral.yaml", unreachable)
+
+
+def test_eight_classes_train_by_a_config_alone(trained: Trained) -> None:
+    """The gate passes, and the contract that serving reads names the eight."""
+    with variables(trained.environment):
+        assert entrypoints.verdict_passed(trained.verdict)
+        served = open_store().open(trained.served, ServedManifest).manifest
+    assert served.tag.startswith("peripheral:")
+    assert len(served.contract.classes) == 8
+
+
+def test_the_manifests_groups_are_honoured(trained: Trained) -> None:
+    """Cells keep the names the laboratory gave them, and none is cut by the split."""
+    with variables(trained.environment):
+        store = open_store()
+        records = store.records(store.open(trained.split, SplitManifest))
+    assert all(record.group.startswith("slide-") for record in records)
+    assert len({record.group for record in records}) == 48
+    assert len({(record.group, record.part) for record in records}) == 48
+
+
+def test_service_and_page_follow_the_contract(
+    trained: Trained, tmp_path: Path, serve: "Callable[..., AbstractContextManager[str]]"
+) -> None:
+    """The answer has eight probabilities of the config's names; nothing else was told of them."""
+    with variables(trained.environment):
+        entrypoints.promote(trained.config, RUN, trained.verdict, "test", "eight classes")
+        served = open_store().open(trained.served, ServedManifest).manifest
+    archive = Path(trained.config).parent / "eight.zip"
+    with zipfile.ZipFile(archive) as opened:
+        data = opened.read(opened.namelist()[0])
+    store = Path(trained.environment["STORE_URI"])
+    with serve(tmp_path, store, MODEL_NAME="peripheral") as url:
+        wait_for_model(url, served.tag)
+        answer = httpx.post(f"{url}/classify", files={"image": ("x.jpg", data)}).json()
+        contract = httpx.get(f"{url}/model").json()["contract"]
+    assert tuple(answer["probabilities"]) == served.contract.classes
+    assert tuple(contract["classes"]) == served.contract.classes
