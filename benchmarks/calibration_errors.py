@@ -40,9 +40,9 @@ def answers(power: float, more: int, rng: np.random.Generator) -> tuple[Floats, 
 
 
 def measured(power: float, rng: np.random.Generator) -> Interval:
-    """The calibration error of one locked part, as `evaluate` measures it."""
+    """The calibration error of one locked part whose cells count alike, as the gate judges it."""
     confidence, right, codes, strata = answers(power, 1, rng)
-    sums = gaps(confidence, right.astype(bool), np.ones(len(codes)))
+    sums = gaps(confidence, right.astype(bool), 1 / np.bincount(codes)[codes])
     drawn = Resamples(codes, strata, draws=500, seed=int(rng.integers(2**31))).sums(sums)
     return interval(float(calibration_errors(sums.sum(axis=0)[None])[0]), calibration_errors(drawn))
 

@@ -93,12 +93,13 @@ def champion_checks(
 def calibration_check(error: Interval, config: GateConfig) -> Check:
     """Whether confidence means what it says, as far as so few cells can tell.
 
+    Each cell counts once: a hundred copies of one misread cell are one mistake.
     The low end decides: an expected calibration error sums absolute gaps, so chance only adds to
     it, and from 50 cells a perfectly calibrated model shows 0.04 on average.
     """
     sentence = (
-        f"Confidence misses accuracy by {error.value:.3f} on average. Few cells inflate that "
-        f"figure, so the low end of its interval, {error.low:.3f}, decides: "
+        f"Confidence misses accuracy by {error.value:.3f} on average, each cell counting once. Few "
+        f"cells inflate that figure, so the low end of its interval, {error.low:.3f}, decides: "
         f"at most {config.max_calibration_error:g}."
     )
     limit = at_most(config.max_calibration_error, "low")

@@ -92,7 +92,7 @@ def _judged(
     elif rival.manifest.tag != served.manifest.tag and all(check.passed for check in found):
         found += _champion_checks(evaluation, rival, fair, config, store=store, run=run)
     found += checks.floor_checks(report.scores, config.gate)
-    found.append(checks.calibration_check(report.scores.calibration_error, config.gate))
+    found.append(checks.calibration_check(report.scores.by_cell.calibration_error, config.gate))
     found.append(checks.parity_check(report.parity, config.gate))
     with tempfile.TemporaryDirectory() as folder:
         serving = serve_check(store.fetch(served, Path(folder)))
