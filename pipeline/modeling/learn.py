@@ -76,7 +76,8 @@ def learn_head(examples: Examples, config: RunConfig, report: Callable[[Epoch], 
     temperature = fit_temperature(logits, labels, weights)
     head, projection, centre = fit_on(np.ones(len(rows), bool))
     shares = softmax(logits / temperature, axis=1)
-    curve = [_row(softmax(head(plain.astype(np.float64)), axis=1), shares, labels, weights)]
+    seen = softmax(head(plain.astype(np.float64)) / temperature, axis=1)
+    curve = [_row(seen, shares, labels, weights)]
     report(curve[0])
     review = fit_review(centre, distances, shares, weights, config.review)
     return Learned(head.model(), temperature, review, projection, curve)
