@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
@@ -26,7 +27,7 @@ class Head:
     bias: Floats
     """(classes,)."""
 
-    def __call__(self, vectors: Floats) -> Floats:
+    def __call__(self, vectors: Floats | NDArray[np.float32]) -> Floats:
         """Logits (n, classes) of vectors (n, values)."""
         return np.asarray(_levelled(vectors, self.mean, self.variance) @ self.kernel + self.bias)
 
@@ -84,5 +85,5 @@ def folds_of(cells: Ints, labels: Ints, folds: int) -> Ints:
     return np.asarray(fold[place])
 
 
-def _levelled(vectors: Floats, mean: Floats, variance: Floats) -> Floats:
+def _levelled(vectors: Floats | NDArray[np.float32], mean: Floats, variance: Floats) -> Floats:
     return np.asarray((vectors - mean) / np.sqrt(variance))

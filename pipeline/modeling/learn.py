@@ -48,39 +48,63 @@ def learn_head(examples: Examples, config: RunConfig, report: Callable[[Epoch], 
         report: called with the one row of the curve: loss, and cross-fitted loss and accuracy.
     """
     rows = _spread(len(examples.labels), _MOST)
-    plain = examples.plain(rows)
-    labels, weights = examples.labels[rows], examples.weights[rows].astype(np.float64)
-    names = [examples.views[row] for row in rows]
-    of = np.repeat(np.arange(len(rows)), [len(crops) for crops in names])
-    crops = examples.files.read([crop for row in names for crop in row]).astype(np.float64)
-    each = (weights / np.bincount(of))[of]
-    classes = len(config.contract.classes)
-
-    def mean_of(projection: Projection, chosen: Bools) -> Floats:
-        embedded = projection(plain[chosen]).astype(np.float64)
-        return np.asarray(np.average(embedded, axis=0, weights=weights[chosen]))
-
-    def fit_on(chosen: Bools) -> tuple[Head, Projection, Floats]:
-        taken = chosen[of]
-        head = solve(crops[taken], labels[of][taken], each[taken], classes, config.train.penalty)
-        projection = Projection(plain[chosen], config.contract.embedding_size)
-        return head, projection, mean_of(projection, chosen)
-
-    logits, distances = np.empty((len(rows), classes)), np.empty(len(rows))
-    folds = folds_of(examples.cells[rows], labels, config.train.folds)
+    kept = _Kept.of(examples, rows)
+    logits = np.empty((len(rows), len(config.contract.classes)))
+    distances = np.empty(len(rows))
+    folds = folds_of(examples.cells[rows], kept.labels, config.train.folds)
     for fold in np.unique(folds):
         held = folds == fold
-        head, projection, centre = fit_on(~held)
-        logits[held] = head(plain[held].astype(np.float64))
-        distances[held] = np.linalg.norm(projection(plain[held]) - centre, axis=1)
-    temperature = fit_temperature(logits, labels, weights)
-    head, projection, centre = fit_on(np.ones(len(rows), bool))
-    shares = softmax(logits / temperature, axis=1)
-    seen = softmax(head(plain.astype(np.float64)) / temperature, axis=1)
-    curve = [_row(seen, shares, labels, weights)]
+        head, projection, centre = kept.fit(~held, config)
+        logits[held] = head(kept.plain[held])
+        distances[held] = np.linalg.norm(projection(kept.plain[held]) - centre, axis=1)
+    temperature = fit_temperature(logits, kept.labels, kept.weights)
+    head, projection, centre = kept.fit(np.ones(len(rows), bool), config)
+    seen, shares = (softmax(one / temperature, axis=1) for one in (head(kept.plain), logits))
+    curve = [_row(seen, shares, kept.labels, kept.weights)]
     report(curve[0])
-    review = fit_review(centre, distances, shares, weights, config.review)
+    review = fit_review(centre, distances, shares, kept.weights, config.review)
     return Learned(head.model(), temperature, review, projection, curve)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Regions of some images in memory, and of all their crops."""
+
+    plain: NDArray[np.float32]
+    """(n, values)."""
+    labels: Ints
+    weights: Floats
+    crops: NDArray[np.float32]
+    """(m, values): the plain ones and, if there are any, the jittered ones."""
+    owners: Ints
+    """Image of each crop (m,)."""
+
+    @classmethod
+    def of(cls, examples: Examples, rows: Ints) -> "_Kept":
+        views = [examples.views[row] for row in rows]
+        names = [name for crops in views for name in crops]
+        return cls(
+            plain=examples.plain(rows),
+            labels=examples.labels[rows],
+            weights=examples.weights[rows].astype(np.float64),
+            crops=examples.files.read(names).astype(np.float32),
+            owners=np.repeat(np.arange(len(rows)), [len(crops) for crops in views]),
+        )
+
+    def fit(self, chosen: Bools, config: RunConfig) -> tuple[Head, Projection, Floats]:
+        """Head, projection and its mean of the images chosen; crops share their image's weight."""
+        taken = chosen[self.owners]
+        owners = self.owners[taken]
+        head = solve(
+            self.crops[taken].astype(np.float64),
+            self.labels[owners],
+            (self.weights / np.bincount(self.owners))[owners],
+            len(config.contract.classes),
+            config.train.penalty,
+        )
+        projection = Projection(self.plain[chosen], config.contract.embedding_size)
+        embedded = projection(self.plain[chosen]).astype(np.float64)
+        return head, projection, np.average(embedded, axis=0, weights=self.weights[chosen])
 
 
 def _row(seen: Floats, held: Floats, labels: Ints, weights: Floats) -> Epoch:
