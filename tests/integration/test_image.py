@@ -42,6 +42,8 @@ pytestmark = [
 REFERENCE = "localhost/leukoflow-service:test"
 _START_SECONDS = 120
 _DEBIAN = ["--variant=minbase", "--include=python3,python3-venv,python3-pip,ca-certificates"]
+_REACHES = ("index-url", "extra-index-url", "trusted-host", "cert", "timeout", "default-timeout")
+"""Settings of pip that say how a package index is reached."""
 _FOREIGN = re.compile(r"^(AWS_|PIP_|PYTHON|STORE_URI|BENTOML_|LEUKOFLOW_)")
 
 
@@ -128,7 +130,8 @@ def _package_index(folder: Path) -> list[str]:
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     ).stdout
     settings = dict(re.findall(r"^[^.]+\.\.?(\S+?)='(.*)'$", listed, re.MULTILINE))
-    lines = [f"{name.lstrip('.')} = {value}" for name, value in settings.items()]
+    # Others name files of this machine, such as constraints, which the image does not have.
+    lines = [f"{name} = {settings[name]}" for name in _REACHES if name in settings]
     config = folder / "pip.conf"
     config.write_text("[global]\n" + "\n".join(lines) + "\n")
     mounts = [f"{config}:/etc/pip.conf:ro"]
