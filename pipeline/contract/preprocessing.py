@@ -105,7 +105,7 @@ def _blank(square: Pixels) -> NDArray[np.bool_]:
         return dark
     labels, _ = ndimage.label(dark)
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    blank = np.isin(labels, np.unique(edge[edge > 0]))
+    blank = np.isin(labels, edge[edge > 0])
     return np.asarray(ndimage.binary_dilation(blank, iterations=_FRAY))
 
 

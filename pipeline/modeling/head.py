@@ -11,8 +11,6 @@ from threadpoolctl import threadpool_limits
 from pipeline.modeling.metrics import Floats, Ints
 
 _MOST_ROUNDS = 2000
-_FLOOR = 0.01
-"""Of the mean variance: values that hardly vary must not be blown up where they do."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def solve(vectors: Floats, labels: Ints, weights: Floats, classes: int, penalty:
     """
     mean = np.average(vectors, axis=0, weights=weights)
     variance = np.average((vectors - mean) ** 2, axis=0, weights=weights)
-    variance = variance + _FLOOR * variance.mean() + 1e-6
+    variance = floored(variance)
     share = weights / weights.sum(dtype=np.float64)
     # One thread: sums in another order would give another bundle.
     with threadpool_limits(limits=1):
@@ -67,6 +65,11 @@ def solve(vectors: Floats, labels: Ints, weights: Floats, classes: int, penalty:
         # One column tells two classes apart: half for, half against.
         kernel, bias = np.hstack([-kernel, kernel]) / 2, np.array([-bias[0], bias[0]]) / 2
     return Head(mean, variance, kernel, bias)
+
+
+def floored(variance: Floats) -> Floats:
+    """Variances (values,) to level by: what hardly varies must not be blown up where it does."""
+    return np.asarray(variance + (0.01 * float(variance.mean()) + 1e-6))
 
 
 def folds_of(cells: Ints, labels: Ints, folds: int) -> Ints:

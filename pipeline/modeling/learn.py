@@ -82,13 +82,15 @@ class _Kept:
     @classmethod
     def of(cls, examples: Examples, rows: Ints) -> "_Kept":
         views = [examples.views[row] for row in rows]
-        names = [name for crops in views for name in crops]
+        crops = examples.files.read([name for names in views for name in names]).astype(np.float32)
+        owners = np.repeat(np.arange(len(rows)), [len(names) for names in views])
         return cls(
-            plain=examples.plain(rows),
+            # An image's plain crop comes first.
+            plain=crops[np.searchsorted(owners, np.arange(len(rows)))],
             labels=examples.labels[rows],
             weights=examples.weights[rows].astype(np.float64),
-            crops=examples.files.read(names).astype(np.float32),
-            owners=np.repeat(np.arange(len(rows)), [len(crops) for crops in views]),
+            crops=crops,
+            owners=owners,
         )
 
     def fit(self, chosen: Bools, config: RunConfig) -> tuple[Head, Projection, Floats]:

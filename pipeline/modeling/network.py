@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline.config import FeaturesConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.modeling.frozen import CAFFE_MEAN, TORCH_MEAN, TORCH_STD
+from pipeline.modeling.head import floored
 from pipeline.modeling.network_regions import region_means
 from pipeline.modeling.weights import LAYERS, Arrays
 
@@ -85,12 +86,9 @@ def classifier(
         dropout: share of the vector that a training step does not see.
     """
     vectors = blocks.predict(sample, batch_size=64, verbose=0)
-    variance = vectors.var(axis=0)
-    # Values that hardly vary in the sample must not be blown up where they do.
-    floor = 0.01 * float(variance.mean()) + 1e-6
-    x = keras.layers.Normalization(
-        mean=vectors.mean(axis=0), variance=variance + floor, name="level"
-    )(blocks.output)
+    variance = floored(vectors.var(axis=0))
+    level = keras.layers.Normalization(mean=vectors.mean(axis=0), variance=variance, name="level")
+    x = level(blocks.output)
     x = keras.layers.Dropout(dropout, seed=0, name="dropout")(x)
     logits = keras.layers.Dense(classes, kernel_initializer="zeros", name="logits")(x)
     return keras.Model(blocks.input, logits, name="classifier")
