@@ -1,5 +1,7 @@
 """The frozen network in the serving engine is VGG16."""
 
+import subprocess
+import sys
 from typing import Literal
 
 import numpy as np
@@ -61,3 +63,24 @@ def test_it_gives_the_regions_of_keras(arrays: Arrays, size: int) -> None:
     given = FrozenNetwork(contract, arrays, "torch", FeaturesConfig(), "f32")(crops)
     assert given.shape == expected.shape == (2, 2 * (64 + 128 + 256))
     np.testing.assert_allclose(given, expected, atol=2e-3 * np.abs(expected).max())
+
+
+DROPPED_AT_ONCE = """
+import numpy as np
+from benchmarks.random_weights import draw_weights
+from pipeline.config import FeaturesConfig
+from tests.unit.modeling.test_frozen import CONTRACT, FrozenNetwork
+
+weights, crops = draw_weights(), np.zeros((4, 32, 32, 3), np.uint8)
+for _ in range(30):
+    FrozenNetwork(CONTRACT, weights, "torch", FeaturesConfig(), "f32")(crops, 1)
+"""
+
+
+@pytest.mark.slow
+def test_it_can_be_dropped_as_soon_as_it_answered() -> None:
+    """A network that is let go right after its answer never waits for itself.
+
+    In a process of its own, because a thread that hangs in the engine hears no signal.
+    """
+    subprocess.run([sys.executable, "-c", DROPPED_AT_ONCE], check=True, timeout=120)
