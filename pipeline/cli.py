@@ -1,8 +1,10 @@
 """`leukoflow`: one sub-command per entry point, and the stack that runs them.
 
-Exit codes: 0 done, 1 refused by a gate, 2 bad usage or input, 3 a service is unreachable.
+Exit codes: 0 done, 1 refused by a gate, 2 bad usage or input, 3 a service is unreachable,
+4 a disk is full.
 """
 
+import errno
 import getpass
 import json
 import logging
@@ -11,13 +13,13 @@ import sys
 import uuid
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 
 from pipeline import entrypoints
-from pipeline.errors import PipelineError
+from pipeline.errors import DiskFullError, PipelineError
 from pipeline.settings import load_settings
 from pipeline.telemetry import silence
 
@@ -28,6 +30,9 @@ Config = Annotated[str, typer.Option(help="What the run does: configs/NAME.yaml.
 ServedConfig = Annotated[str, typer.Option(help="Default: configs/MODEL_NAME.yaml.")]
 Name = Annotated[str, typer.Option(help="Model name; default MODEL_NAME.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Untracked = Annotated[
+    bool, typer.Option("--untracked", help="Promote although MLflow does not answer.")
+]
 RunId = Annotated[str, typer.Option(help="Name of the run in manifests.")]
 BLOOD_CELLS = "configs/blood_cells.yaml"
 WIDE = 160
@@ -102,6 +107,7 @@ def run(
     config: Config = BLOOD_CELLS,
     limit: Annotated[int, typer.Option(min=0)] = 0,
     run_id: RunId = "",
+    untracked: Untracked = False,
 ) -> None:
     """The whole loop without Airflow; exit code 1 when the gate refuses."""
     run_id = _run_id(run_id)
@@ -117,7 +123,8 @@ def run(
     print(entrypoints.verdict_markdown(verdict))
     if not entrypoints.verdict_passed(verdict):
         raise typer.Exit(1)
-    print(entrypoints.promote(config, run_id, verdict, getpass.getuser(), "leukoflow run"))
+    author, reason = getpass.getuser(), "leukoflow run"
+    print(entrypoints.promote(config, run_id, verdict, author, reason, untracked=untracked))
 
 
 @app.command()
@@ -230,12 +237,13 @@ def promote(
     ] = False,
     config: Config = BLOOD_CELLS,
     run_id: RunId = "",
+    untracked: Untracked = False,
 ) -> None:
     """Serve the model of a passed verdict."""
     if approve and not reason:
         raise typer.BadParameter("--approve needs a --reason")
     author, reason = getpass.getuser(), reason or "promoted by hand"
-    print(entrypoints.promote(config, _run_id(run_id), verdict, author, reason, approve))
+    print(entrypoints.promote(config, _run_id(run_id), verdict, author, reason, approve, untracked))
 
 
 @app.command()
@@ -340,5 +348,13 @@ def main() -> None:
     try:
         app()
     except PipelineError as error:
-        Console(stderr=True).print(f"[red]error[/] {error}", highlight=False, soft_wrap=True)
-        sys.exit(error.exit_code)
+        _fail(error)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _fail(DiskFullError.of(error))
+
+
+def _fail(error: PipelineError) -> NoReturn:
+    Console(stderr=True).print(f"[red]error[/] {error}", highlight=False, soft_wrap=True)
+    sys.exit(error.exit_code)

@@ -1,5 +1,7 @@
 """The errors that people see: what is wrong, what was expected, what was received."""
 
+import tempfile
+
 
 class PipelineError(Exception):
     """Base of every expected failure; `exit_code` is what the command line returns."""
@@ -40,3 +42,20 @@ class UnreachableError(PipelineError):
     """A part of the stack does not answer."""
 
     exit_code = 3
+
+
+class DiskFullError(PipelineError):
+    """No room for what had to be written; what was finished before stands."""
+
+    exit_code = 4
+
+    @classmethod
+    def of(cls, error: OSError) -> "DiskFullError":
+        """In place of the operating system's error, which may not say where."""
+        path = error.filename2 or error.filename
+        where = f" for {path}" if path else ""
+        return cls(
+            f"the disk is full{where}: free some and run this again, what was finished stands",
+            expected=f"room in STORE_URI, LEUKOFLOW_HOME and {tempfile.gettempdir()}",
+            received=error.strerror or str(error),
+        )

@@ -1,6 +1,7 @@
 """Artefacts in an object store: published whole, loaded verified."""
 
 import hashlib
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +11,8 @@ from pydantic import ValidationError
 from pipeline.adapters.storage import ObjectStore
 from pipeline.artifacts import MANIFEST, Artifact, Manifest, Record, from_csv, sha256_file
 from pipeline.errors import ArtifactError, ConflictError
+
+log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=Manifest)
 RECORDS = "records.csv"
@@ -24,24 +27,39 @@ class ArtifactStore:
         self.root = root.rstrip("/")
 
     def publish(self, folder: Path, manifest: M) -> Artifact[M]:
-        """Upload a folder's files, then its manifest; a second publication changes nothing."""
+        """Upload a folder's files, then its manifest.
+
+        A second publication changes nothing, unless what stands there was damaged: then it mends.
+        """
         paths = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)
         files = {str(path.relative_to(folder)): sha256_file(path) for path in paths}
         whole = manifest.model_copy(update={"files": files})
         artifact = Artifact(self.address(whole), whole)
-        if self.objects.stat(f"{artifact.uri}/{MANIFEST}") is not None:
+        stands = self.objects.stat(f"{artifact.uri}/{MANIFEST}") is not None
+        if stands and self.is_sound(artifact.uri, type(manifest)):
             return self.open(artifact.uri, type(manifest))
         with ThreadPoolExecutor(_TRANSFERS) as pool:
             list(pool.map(lambda n: self.objects.upload(folder / n, f"{artifact.uri}/{n}"), files))
-        return self._close(artifact)
+        return self._close(artifact, damaged=stands)
 
-    def _close(self, artifact: Artifact[M]) -> Artifact[M]:
+    def _close(self, artifact: Artifact[M], *, damaged: bool) -> Artifact[M]:
         body = artifact.manifest.model_dump_json(indent=2).encode()
         try:
-            self.objects.write(f"{artifact.uri}/{MANIFEST}", body, if_absent=True)
+            self.objects.write(f"{artifact.uri}/{MANIFEST}", body, if_absent=not damaged)
         except ConflictError:
             return self.open(artifact.uri, type(artifact.manifest))
         return artifact
+
+    def is_sound(self, uri: str, kind: type[Manifest]) -> bool:
+        """Whether an artefact is whole: reads every file; says in the log what is wrong."""
+        try:
+            artifact = self.open(uri, kind)
+            for name in artifact.manifest.files:
+                self.read(artifact, name)
+        except ArtifactError as error:
+            log.warning("damaged: %s", error)
+            return False
+        return True
 
     def address(self, manifest: Manifest) -> str:
         """Where an artefact with this manifest stands."""

@@ -40,6 +40,15 @@ class Tracking:
         self._experiment = experiment
         self._client = mlflow.MlflowClient(tracking_uri=uri)
 
+    def reach(self) -> None:
+        """Return when the server answers.
+
+        Raises:
+            UnreachableError: within seconds, when it does not.
+        """
+        with _errors(self._uri):
+            self._client.search_experiments(max_results=1)
+
     def start(self, run_name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         """Create a run with parameters and tags; returns its id."""
         with _errors(self._uri):

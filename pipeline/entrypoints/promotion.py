@@ -64,9 +64,18 @@ def verdict_markdown(verdict: str) -> str:
 
 
 def promote(
-    config: str, run_id: str, verdict: str, author: str, reason: str, approved: bool = False
+    config: str,
+    run_id: str,
+    verdict: str,
+    author: str,
+    reason: str,
+    approved: bool = False,
+    untracked: bool = False,
 ) -> str:
     """Move the pointer and repair its mirrors; returns the URI of what is served now.
+
+    While MLflow is away a promotion is held, since nobody could look up there what serves; a
+    rollback never waits.
 
     Args:
         config: path of the run's config.
@@ -77,8 +86,10 @@ def promote(
         reason: why.
         approved: `author` read this very verdict: it is not judged again but refused once it is
             stale, and it may return a model that was rolled back from.
+        untracked: promote although MLflow does not answer; `repair` tells it later.
 
     Raises:
+        UnreachableError: when MLflow does not answer; nothing was moved.
         GateRefusedError: when a verdict is a refusal, or the model was rolled back from; the
             refusal is recorded.
         ConflictError: when an approved verdict is stale.
@@ -87,6 +98,8 @@ def promote(
     from pipeline.steps.promote import promote as step
 
     decision = Decision(author=author, reason=reason, approved=approved)
+    if verdict_passed(verdict) and not untracked:
+        _await_tracking(config, run_id, verdict)
 
     def attempt(uri: str) -> Pointer:
         job = open_job(config, run_id)
@@ -104,6 +117,16 @@ def promote(
         raise
     _repair_if_possible(pointer.name)
     return pointer.served
+
+
+def _await_tracking(config: str, run_id: str, verdict: str) -> None:
+    try:
+        open_job(config, run_id).tracking.reach()
+    except UnreachableError as error:
+        raise UnreachableError(
+            f"the promotion is held, and the verdict {verdict} stands: promote it once MLflow is "
+            f"back, or now with --untracked. {error}"
+        ) from error
 
 
 def repair(name: str) -> Pointer | None:

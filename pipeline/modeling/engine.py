@@ -1,6 +1,5 @@
 """The serving engine: an exported bundle answered by OpenVINO, without TensorFlow."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import Parity
 from pipeline.contract.decoding import Pixels
+from pipeline.modeling.compiled import compile_graph
 
 MODEL_XML = "model.xml"
 Floats = NDArray[np.float32]
@@ -18,15 +18,7 @@ class Engine:
 
     def __init__(self, folder: Path, precision: str) -> None:
         """Compile `folder/model.xml` at `precision` (`f32` or `bf16`)."""
-        os.environ.setdefault("OPENVINO_TELEMETRY_OPT_OUT", "1")
-        import openvino as ov
-
-        core = ov.Core()
-        self._compiled = core.compile_model(
-            core.read_model(folder / MODEL_XML),
-            "CPU",
-            {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"},
-        )
+        self._compiled = compile_graph(folder / MODEL_XML, precision, "LATENCY")
 
     @classmethod
     def of(cls, folder: Path, parity: Parity) -> "Engine":

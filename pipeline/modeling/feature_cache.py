@@ -8,9 +8,11 @@ packs under its key; a new image only ever adds a pack.
 
 import hashlib
 import json
+import logging
 import math
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +23,11 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import MANIFEST, Artifact, PackManifest, WeightsManifest
 from pipeline.config import FeaturesConfig
 from pipeline.contract.spec import ModelContract
+from pipeline.errors import ArtifactError
 from pipeline.modeling.regions import VERSION as REGIONS_VERSION
 from pipeline.run import RunContext
+
+log = logging.getLogger(__name__)
 
 PACK_SIZE = 512
 """Images a pack holds at most: what a crash can cost."""
@@ -47,15 +52,27 @@ def cache_key(
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
-def cached_images(store: ArtifactStore, key: str) -> dict[str, str]:
-    """Image hash to the URI of the pack that holds it."""
+def cached_crops(store: ArtifactStore, key: str, wanted: AbstractSet[str]) -> dict[str, str]:
+    """Of the crops that are wanted, name to URI of a sound pack that holds it.
+
+    A pack that was damaged since it was written does not count: its images are computed again.
+    """
     found: dict[str, str] = {}
     for item in store.objects.list(f"{store.root}/pack/{key}/"):
         if item.uri.endswith(f"/{MANIFEST}"):
             uri = item.uri.removesuffix(f"/{MANIFEST}")
-            pack = store.open(uri, PackManifest)
-            found |= dict.fromkeys(_images(store, pack), uri)
+            held = wanted & set(_listed(store, uri)) - found.keys()
+            if held and store.is_sound(uri, PackManifest):
+                found |= dict.fromkeys(held, uri)
     return found
+
+
+def _listed(store: ArtifactStore, uri: str) -> list[str]:
+    try:
+        return _images(store, store.open(uri, PackManifest))
+    except ArtifactError as error:
+        log.warning("damaged: %s", error)
+        return []
 
 
 def write_pack(

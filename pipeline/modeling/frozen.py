@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.config import FeaturesConfig
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.spec import ModelContract
+from pipeline.modeling.compiled import compile_graph
 from pipeline.modeling.regions import region_means
 from pipeline.modeling.weights import LAYERS, Arrays
 
@@ -35,11 +36,8 @@ class FrozenNetwork:
         precision: str = "bf16",
     ) -> None:
         """Build and compile; `precision` is `bf16` (where the processor has it) or `f32`."""
-        import openvino as ov
-
-        model = _graph(contract.input_size, arrays, normalization, features)
-        hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "THROUGHPUT"}
-        self._compiled = ov.Core().compile_model(model, "CPU", hints)
+        graph = _graph(contract.input_size, arrays, normalization, features)
+        self._compiled = compile_graph(graph, precision, "THROUGHPUT")
 
     def __call__(self, crops: Pixels, batch_size: int = 16) -> NDArray[np.float16]:
         """Regions (n, values) or maps (n, height, width, channels) of crops (n, size, size, 3).

@@ -139,5 +139,11 @@ def _convert(model_file: Path, target: Path, crops: Pixels) -> np.ndarray:
     model = keras.models.load_model(model_file, compile=False)
     with tempfile.TemporaryDirectory() as folder:
         model.export(folder, format="tf_saved_model", verbose=False)
-        ov.save_model(ov.convert_model(folder), target, compress_to_fp16=False)
+        graph = ov.convert_model(folder)
+    # The same model is the same file: OpenVINO numbers nodes by all that the process ever made,
+    # and notes the folder that it read.
+    graph.set_rt_info("", ["conversion_parameters", "input_model"])
+    for place, node in enumerate(graph.get_ordered_ops()):
+        node.set_friendly_name(f"{node.get_type_name()}_{place}")
+    ov.save_model(graph, target, compress_to_fp16=False)
     return np.asarray(predict(model, crops)[0])

@@ -21,7 +21,7 @@ from pipeline.config import RunConfig
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import prepare
 from pipeline.modeling.augmentation import jittered, view_names
-from pipeline.modeling.feature_cache import PACK_SIZE, cache_key, cached_images, write_pack
+from pipeline.modeling.feature_cache import PACK_SIZE, cache_key, cached_crops, write_pack
 from pipeline.modeling.frozen import FrozenNetwork
 from pipeline.modeling.weights import read_weights
 from pipeline.run import RunContext
@@ -56,7 +56,7 @@ def featurize(
     ]
     views = {r.sha256: view_names(r.sha256, config.features.jitters) for r in mine}
     key = cache_key(config.contract, weights, config.features)
-    known = cached_images(store, key)
+    known = cached_crops(store, key, {view for names in views.values() for view in names})
     missing = [record for record in mine if not known.keys() >= set(views[record.sha256])]
     log.info("featurize shard %d: %d images, %d to compute", shard, len(mine), len(missing))
     if missing:

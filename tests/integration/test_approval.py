@@ -134,9 +134,10 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     settings = on_free_ports(home).model_copy(update=where)
     preflight.make_folders(home)
     airflow_home.write_passwords(settings)
+    given["MLFLOW_TRACKING_URI"] = settings.mlflow_tracking_uri
     with variables({**model.environment, **given}):
         airflow_home.migrate(home, of_stack(settings, os.environ))
-        with running(settings, "airflow-api", "airflow-scheduler", "airflow-dags"):
+        with running(settings, "mlflow", "airflow-api", "airflow-scheduler", "airflow-dags"):
             client = AirflowClient(settings)
             for dag_id in ("patient", "hasty"):
                 client.wait_for_dag(dag_id, 240)

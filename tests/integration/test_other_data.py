@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
 
 from pipeline import entrypoints
 from pipeline.artifacts import ServedManifest, SplitManifest
@@ -19,6 +21,7 @@ from pipeline.contract.decoding import decode
 from pipeline.demo.traffic import wait_for_model
 from pipeline.entrypoints.job import open_store
 from pipeline.sample.archive import Member, write_archive
+from tests.integration.chromium import NEEDED, chromium, resize, screenshot, shown
 from tests.integration.trained import RUN, Trained, train_on, variables, write_config
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -92,12 +95,16 @@ def test_the_manifests_groups_are_honoured(trained: Trained) -> None:
     assert len({(record.group, record.part) for record in records}) == 48
 
 
+@pytest.mark.chromium
+@NEEDED
 def test_service_and_page_follow_the_contract(
     trained: Trained, tmp_path: Path, serve: "Callable[..., AbstractContextManager[str]]"
 ) -> None:
-    """The answer has eight probabilities of the config's names; nothing else was told of them."""
+    """Answer and page name the config's eight classes; nothing else was told of them."""
     with variables(trained.environment):
-        entrypoints.promote(trained.config, RUN, trained.verdict, "test", "eight classes")
+        entrypoints.promote(
+            trained.config, RUN, trained.verdict, "test", "eight classes", untracked=True
+        )
         served = open_store().open(trained.served, ServedManifest).manifest
     archive = Path(trained.config).parent / "eight.zip"
     with zipfile.ZipFile(archive) as opened:
@@ -107,5 +114,21 @@ def test_service_and_page_follow_the_contract(
         wait_for_model(url, served.tag)
         answer = httpx.post(f"{url}/classify", files={"image": ("x.jpg", data)}).json()
         contract = httpx.get(f"{url}/model").json()["contract"]
+        (tmp_path / "x.jpg").write_bytes(data)
+        bars = _bars(url, tmp_path / "x.jpg")
     assert tuple(answer["probabilities"]) == served.contract.classes
     assert tuple(contract["classes"]) == served.contract.classes
+    assert [name.upper().replace(" ", "_") for name in bars] == [
+        name.upper() for name in served.contract.classes
+    ]
+
+
+def _bars(url: str, image: Path) -> list[str]:
+    """Classes that the page shows for an image, from top to bottom."""
+    with chromium() as browser:
+        resize(browser, 1280)
+        browser.get(url)
+        browser.find_element(By.ID, "files").send_keys(str(image))
+        WebDriverWait(browser, 30).until(lambda _: shown(browser, ".card .bars .name"))
+        screenshot(browser, "page-eight-classes", 1280)
+        return shown(browser, ".card .bars .name")

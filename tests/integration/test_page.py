@@ -1,6 +1,5 @@
 """The page in headless Chromium: many images at once, on a desk and on a phone."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,20 +13,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.chromium,
-    pytest.mark.skipif(
-        shutil.which("chromium") is None or shutil.which("chromedriver") is None,
-        reason="chromium and chromedriver are not installed",
-    ),
-]
+from tests.integration.chromium import NEEDED, chromium, resize, screenshot, shown
 
-ARTIFACTS = Path(__file__).parents[2] / "artifacts"
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-)  # fmt: skip
+pytestmark = [pytest.mark.integration, pytest.mark.chromium, NEEDED]
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +35,8 @@ def page_url(
 @pytest.fixture
 def browser() -> Iterator[webdriver.Chrome]:
     """A Chromium that talks to nobody but the service."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    driver = webdriver.Chrome(options=options, service=service)
-    yield driver
-    driver.quit()
+    with chromium() as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -68,15 +49,6 @@ def files(tmp_path: Path, cell_image: Callable[..., bytes]) -> list[Path]:
     Image.new("L", (240, 240), 205).save(paths[2])
     paths[3].write_text("not an image")
     return paths
-
-
-def resize(browser: webdriver.Chrome, width: int, height: int = 900) -> None:
-    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-
-
-def shown(browser: webdriver.Chrome, selector: str) -> list[str]:
-    return [found.text for found in browser.find_elements(By.CSS_SELECTOR, selector)]
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -106,7 +78,7 @@ def test_many_images_are_answered_side_by_side(
     assert "Research use, not for diagnosis." in shown(browser, ".notice")[0]
     assert "trained on drawings" in shown(browser, ".notice")[0]
     assert browser.execute_script("return document.documentElement.scrollWidth") == width
-    _screenshot(browser, width)
+    screenshot(browser, "page", width)
     log = browser.get_log("browser")  # type: ignore[no-untyped-call]
     assert not [entry for entry in log if "Content Security" in entry["message"]]
 
@@ -119,13 +91,6 @@ def _colours(browser: webdriver.Chrome, selector: str) -> int:
         return new Set(new Uint32Array(data.buffer)).size;
     """
     return int(browser.execute_script(script, selector))
-
-
-def _screenshot(browser: webdriver.Chrome, width: int) -> None:
-    ARTIFACTS.mkdir(exist_ok=True)
-    height = browser.execute_script("return document.documentElement.scrollHeight")
-    resize(browser, width, height)
-    browser.save_screenshot(str(ARTIFACTS / f"page-{width}.png"))
 
 
 def test_the_keyboard_reaches_everything(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ def killed_and_repeated(settings: Settings, folder: Path, last: int) -> bool:
 
 
 def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
-    """A promotion without MLflow holds; `repair` says what is away, then brings the alias."""
+    """What moved while MLflow was away stands; `repair` says so, then brings the alias."""
     home = tmp_path / "home"
     settings = on_free_ports(home).model_copy(update={"store_uri": str(tmp_path / "store")})
     config = write_config(tmp_path, "late")
@@ -145,10 +146,11 @@ def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
     first, second = contest.model(1), contest.model(2)
     with variables(environment.of_stack(settings, os.environ)):
         for model in (first, second):
-            assert (
-                entrypoints.promote(config, "late-run", contest.judge(model), "ada", "a test")
-                == model.uri
-            )
+            verdict = contest.judge(model)
+            promote = partial(entrypoints.promote, config, "late-run", verdict, "ada", "a test")
+            with pytest.raises(UnreachableError, match="the promotion is held"):
+                promote()
+            assert promote(untracked=True) == model.uri
         assert entrypoints.rollback("late", "", "ada", "worse").tag == first.manifest.tag
         latest = settings.bento_home / "models" / "late" / "latest"
         assert f"late:{latest.read_text()}" == first.manifest.tag

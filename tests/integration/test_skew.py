@@ -29,7 +29,7 @@ def test_the_same_bytes_get_the_same_pixels_and_probabilities(
 
     trained = train_all(tmp_path, {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
     with variables(trained.environment):
-        entrypoints.promote(trained.config, RUN, trained.verdict, "test", "skew")
+        entrypoints.promote(trained.config, RUN, trained.verdict, "test", "skew", untracked=True)
         store = open_store()
         served = store.open(trained.served, ServedManifest).manifest
         split = store.open(trained.split, SplitManifest)

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import io
 import os
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from pipeline.adapters.storage.protocol import ObjectInfo
 from pipeline.errors import ArtifactError, ConflictError
@@ -40,18 +42,14 @@ class LocalStore:
                 raise ConflictError(f"{uri} is already there")
             if if_match is not None and (not path.exists() or _etag(path.read_bytes()) != if_match):
                 raise ConflictError(f"{uri} was changed by somebody else")
-            _replace(path, data)
+            _replace(path, io.BytesIO(data))
         return _etag(data)
 
     def upload(self, path: Path, uri: str) -> None:
         target = _path(uri)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".part-", delete=False) as part:
-            with path.open("rb") as source:
-                shutil.copyfileobj(source, part)
-            part.flush()
-            os.fsync(part.fileno())
-        Path(part.name).replace(target)
+        with path.open("rb") as source:
+            _replace(target, source)
 
     def download(self, uri: str, path: Path) -> None:
         if not _path(uri).is_file():
@@ -86,12 +84,17 @@ def _etag(data: bytes) -> str:
     return f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
 
 
-def _replace(path: Path, data: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as part:
-        part.write(data)
-        part.flush()
-        os.fsync(part.fileno())
-    Path(part.name).replace(path)
+def _replace(path: Path, source: BinaryIO) -> None:
+    """Whole or not at all: a full disk leaves neither half a file nor the place it took."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    try:
+        with os.fdopen(handle, "wb") as part:
+            shutil.copyfileobj(source, part)
+            part.flush()
+            os.fsync(handle)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 @contextmanager

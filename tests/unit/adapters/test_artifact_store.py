@@ -122,3 +122,14 @@ def test_a_file_nobody_published_is_refused(
     """The error names the files there are."""
     with pytest.raises(ArtifactError, match=r"no file three.csv.*one.csv"):
         store.read(published, "three.csv")
+
+
+def test_a_damaged_artefact_is_mended_by_the_next_publication(
+    store: ArtifactStore, published: Artifact[DatasetManifest], folder: Path
+) -> None:
+    """A file that lost a byte is refused when it is read, until somebody publishes it again."""
+    (Path(published.uri) / "one.csv").write_text("on")
+    assert not store.is_sound(published.uri, DatasetManifest)
+    assert store.publish(folder, dataset("second", images=2)).uri == published.uri
+    assert store.read(published, "one.csv") == b"one"
+    assert store.is_sound(published.uri, DatasetManifest)

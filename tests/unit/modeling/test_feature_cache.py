@@ -15,7 +15,7 @@ from pipeline.errors import ArtifactError
 from pipeline.modeling.feature_cache import (
     Activations,
     cache_key,
-    cached_images,
+    cached_crops,
     fetch_activations,
     write_pack,
 )
@@ -116,8 +116,23 @@ def test_the_cache_lists_what_it_holds_under_its_key(store: ArtifactStore) -> No
     write_pack(store, RUN, "key2", ["c"], values(3))
     torn = write_pack(store, RUN, "key", ["d"], values(4))
     (Path(torn) / "manifest.json").unlink()
-    assert cached_images(store, "key") == {"a": first, "b": first}
-    assert cached_images(store, "ke") == {}
+    assert cached_crops(store, "key", set("abcd")) == {"a": first, "b": first}
+    assert cached_crops(store, "key", {"b", "z"}) == {"b": first}
+    assert cached_crops(store, "ke", set("abcd")) == {}
+
+
+@pytest.mark.parametrize("file", ["activations.npy", "images.txt", "manifest.json"])
+def test_a_truncated_pack_is_not_known_and_is_mended_by_the_next(
+    store: ArtifactStore, file: str
+) -> None:
+    """Whichever file lost its end, writing the same images again makes the pack whole."""
+    sound = write_pack(store, RUN, "key", ["a"], values(1))
+    torn = write_pack(store, RUN, "key", ["b"], values(2))
+    path = Path(torn) / file
+    path.write_bytes(path.read_bytes()[:-2])
+    assert cached_crops(store, "key", {"a", "b"}) == {"a": sound}
+    assert write_pack(store, RUN, "key", ["b"], values(2)) == torn
+    assert cached_crops(store, "key", {"a", "b"}) == {"a": sound, "b": torn}
 
 
 def test_a_changed_pack_is_refused(store: ArtifactStore, tmp_path: Path) -> None:

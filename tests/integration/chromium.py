@@ -1,0 +1,53 @@
+"""A headless Chromium that looks at pages and keeps screenshots."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+
+ARTIFACTS = Path(__file__).parents[2] / "artifacts"
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+)  # fmt: skip
+NEEDED = pytest.mark.skipif(
+    shutil.which("chromium") is None or shutil.which("chromedriver") is None,
+    reason="chromium and chromedriver are not installed",
+)
+
+
+@contextmanager
+def chromium() -> Iterator[webdriver.Chrome]:
+    """A Chromium whose console is kept."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    driver = webdriver.Chrome(options=options, service=service)
+    yield driver
+    driver.quit()
+
+
+def resize(browser: webdriver.Chrome, width: int, height: int = 900) -> None:
+    """Give the page this many pixels, as a phone's when they are few."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def shown(browser: webdriver.Chrome, selector: str) -> list[str]:
+    """Text of each element that a selector finds."""
+    return [found.text for found in browser.find_elements(By.CSS_SELECTOR, selector)]
+
+
+def screenshot(browser: webdriver.Chrome, name: str, width: int) -> None:
+    """The whole page as `artifacts/<name>-<width>.png`."""
+    ARTIFACTS.mkdir(exist_ok=True)
+    height = browser.execute_script("return document.documentElement.scrollHeight")
+    resize(browser, width, height)
+    browser.save_screenshot(str(ARTIFACTS / f"{name}-{width}.png"))
