@@ -82,6 +82,7 @@ class Bench:
             "WEIGHTS_URI": self.weights,
             "MODEL_NAME": "tiny",
             "MLFLOW_TRACKING_URI": NOWHERE,
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
             **variables,
         }
         config = str(self.folder / "tiny.yaml")
