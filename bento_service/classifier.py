@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import ValidationError
 
 from bento_service.schemas import Reason
@@ -24,13 +25,15 @@ from pipeline.contract import golden
 from pipeline.contract.decision import Code, ReviewRule, Verdict, decide, read_review
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import Prepared, prepare
-from pipeline.contract.spec import PREPROCESSING_VERSION
 from pipeline.errors import ArtifactError, PipelineError
 from pipeline.modeling.engine import Engine
+from pipeline.modeling.occlusion import evidence_picture, occlusion_map
 
 logger = logging.getLogger(__name__)
 
 METRICS = "metrics.json"
+EVIDENCE_SIDE = 384
+"""Of an evidence picture, in pixels."""
 _TIMED_ROUNDS = 20
 
 
@@ -47,6 +50,16 @@ class Prediction:
     """The largest doubt in units of what is accepted."""
     embedding: NDArray[np.float32]
     """(embedding_size,)"""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What an answer rests on: a check aid, no proof."""
+
+    label: str
+    picture: Image.Image
+    """The crop in grey, (EVIDENCE_SIDE, EVIDENCE_SIDE): orange speaks for the label, blue against
+    it."""
 
 
 class Classifier:
@@ -96,6 +109,18 @@ class Classifier:
             embedding=embedding,
         )
 
+    def explain(self, data: bytes) -> Explanation:
+        """Which parts of the crop speak for the answer: one batch of predictions more.
+
+        Raises:
+            InvalidInputError: when the bytes are no image that can be decoded.
+        """
+        crop = prepare(data, self.contract).crop
+        winner = int(self._probabilities(crop).argmax())
+        worth = occlusion_map(lambda crops: self._engine.predict(crops)[0], crop, winner)
+        picture = evidence_picture(crop, worth, EVIDENCE_SIDE)
+        return Explanation(self.contract.classes[winner], picture)
+
     def _probabilities(self, crop: Pixels) -> NDArray[np.float32]:
         probabilities, _ = self._engine.predict(crop[None])
         return np.asarray(probabilities[0], np.float32)
@@ -143,13 +168,7 @@ def _verified(folder: Path) -> ServedManifest:
 
 
 def _check_contract(folder: Path, manifest: ServedManifest) -> None:
-    contract = manifest.contract
-    if contract.preprocessing_version != PREPROCESSING_VERSION:
-        raise ArtifactError(
-            "the bundle was trained with another preprocessing",
-            expected=PREPROCESSING_VERSION,
-            received=contract.preprocessing_version,
-        )
+    manifest.contract.require_current()
     if f"{golden.GOLDEN}/golden.json" not in manifest.files or not golden.read_golden(folder):
         raise ArtifactError("the bundle has no golden images", expected="at least one")
 

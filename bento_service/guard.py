@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bento_service import metrics, refusal, upload
+from bento_service.bodies import BODIES
 from bento_service.refusal import Refusal
 
 logger = logging.getLogger(__name__)
@@ -22,14 +23,6 @@ MAX_HELD_BYTES = 10 * MAX_BODY_BYTES
 BODY_SECONDS = 30.0
 """Time within which a body must have arrived."""
 
-BODIES = {
-    "/classify": "multipart/form-data",
-    "/predict": "application/json",
-    "/train": "application/json",
-}
-"""The only kind of body each of these routes takes."""
-FILES = {"/classify": "image"}
-"""Routes that take one file, and the name of its part."""
 COUNTED = frozenset(BODIES) | {"/", "/model", "/metrics", "/livez", "/readyz"}
 """Routes that are counted by name; all other paths are counted together."""
 
@@ -74,9 +67,9 @@ class Guard:
             _check_route(scope, headers)
             body = await self._read(scope, headers, receive)
             try:
-                if scope["method"] == "POST" and scope["path"] in FILES:
-                    field = FILES[scope["path"]]
-                    state["file"] = await upload.read_file(headers, body, field)
+                wanted = BODIES.get(scope["path"])
+                if scope["method"] == "POST" and wanted is not None and wanted.field:
+                    state["files"] = await upload.read_files(headers, body, wanted)
                 await self._app(scope, _replayed(body, receive), reply)
             finally:
                 self._held -= len(body)
@@ -89,16 +82,18 @@ class Guard:
         """The whole body, counted as held until the request is answered."""
         if scope["method"] in ("GET", "HEAD"):
             return b""
+        wanted = BODIES.get(scope["path"])
+        most = self._max_body * (wanted.caps if wanted else 1)
         announced = headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._max_body:
-            raise self._too_large(f"{announced} bytes")
+        if announced.isdecimal() and int(announced) > most:
+            raise _too_large(f"{announced} bytes", most)
         body = bytearray()
         try:
             async with asyncio.timeout(self._body_seconds):
                 async for chunk in Request(scope, receive).stream():
                     body += chunk
                     self._held += len(chunk)
-                    self._check_size(len(body))
+                    self._check_size(len(body), most)
         except TimeoutError as error:
             self._held -= len(body)
             raise self._too_slow() from error
@@ -107,21 +102,11 @@ class Guard:
             raise
         return bytes(body)
 
-    def _check_size(self, size: int) -> None:
-        if size > self._max_body:
-            raise self._too_large(f"more than {self._max_body} bytes")
+    def _check_size(self, size: int, most: int) -> None:
+        if size > most:
+            raise _too_large(f"more than {most} bytes", most)
         if self._held > self._max_held:
             raise refusal.busy()
-
-    def _too_large(self, received: str) -> Refusal:
-        return Refusal(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            "body_too_large",
-            "the body is too large",
-            expected=f"at most {self._max_body} bytes",
-            received=received,
-            headers={"Connection": "close"},
-        )
 
     def _too_slow(self) -> Refusal:
         return Refusal(
@@ -189,6 +174,17 @@ class _Reply:
         start["headers"] = headers.raw
 
 
+def _too_large(received: str, most: int) -> Refusal:
+    return Refusal(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "body_too_large",
+        "the body is too large",
+        expected=f"at most {most} bytes",
+        received=received,
+        headers={"Connection": "close"},
+    )
+
+
 def _request_id(headers: Headers) -> str:
     """The caller's own id when it is a plain word, else a new one."""
     given = headers.get("x-request-id", "")
@@ -202,12 +198,12 @@ def _check_route(scope: Scope, headers: Headers) -> None:
         raise Refusal(HTTPStatus.NOT_FOUND, "not_found", "there is no such route")
     wanted = BODIES.get(path)
     given = headers.get("content-type", "").partition(";")[0].strip()
-    if scope["method"] == "POST" and wanted is not None and given.lower() != wanted:
+    if scope["method"] == "POST" and wanted is not None and given.lower() != wanted.kind:
         raise Refusal(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
             "the body is of a kind that this route does not take",
-            expected=wanted,
+            expected=wanted.kind,
             received=given[:100] or "no content type",
         )
 

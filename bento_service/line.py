@@ -4,11 +4,9 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from http import HTTPStatus
 from typing import Any, TypeVar
 
 from bento_service import metrics, refusal
-from bento_service.refusal import Refusal
 
 T = TypeVar("T")
 
@@ -39,12 +37,7 @@ class Line:
             async with asyncio.timeout(self._patience):
                 return await asyncio.wrap_future(future)
         except TimeoutError as error:
-            raise Refusal(
-                HTTPStatus.GATEWAY_TIMEOUT,
-                "timeout",
-                "the answer took too long",
-                expected=f"an answer within {self._patience:g} seconds",
-            ) from error
+            raise refusal.too_slow(self._patience) from error
 
     def close(self) -> None:
         """Let running work end and start no more."""

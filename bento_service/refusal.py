@@ -75,6 +75,16 @@ def busy() -> Refusal:
     )
 
 
+def too_slow(seconds: float) -> Refusal:
+    """Work went on for longer than anybody waits."""
+    return Refusal(
+        HTTPStatus.GATEWAY_TIMEOUT,
+        "timeout",
+        "the answer took too long",
+        expected=f"an answer within {seconds:g} seconds",
+    )
+
+
 def of_pipeline_error(error: PipelineError) -> Refusal:
     """An expected failure as an answer: bad input is the caller's, the rest is the stack's."""
     if isinstance(error, InvalidInputError):

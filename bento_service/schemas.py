@@ -44,6 +44,49 @@ class Classification(_Answer):
     request_id: str
 
 
+class Share(_Answer):
+    """One class of a differential."""
+
+    label: str
+    count: int
+    percent: float
+    low: float
+    """With `high` the exact 95 % interval, in percent."""
+    high: float
+    review: int
+    """Of `count`, how many a person should look at."""
+
+
+class Failure(_Answer):
+    """A file that was not counted."""
+
+    index: int
+    """Its place among the files sent, from 0."""
+    code: str
+    message: str
+
+
+class Answered(_Answer):
+    """How many files were answered, and how."""
+
+    images: int
+    review: int
+    failed: int
+
+
+class Differential(_Answer):
+    """How often each class was answered; no diagnosis."""
+
+    shares: tuple[Share, ...]
+    """In the contract's order."""
+    answered: Answered
+    warnings: tuple[str, ...]
+    failures: tuple[Failure, ...]
+    tag: str
+    request_id: str
+    """Of the image at place i, the prediction log says `<request_id>.<i>`."""
+
+
 class LegacyRequest(BaseModel):
     """The body of the replaced application's `/predict`."""
 

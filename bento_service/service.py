@@ -1,9 +1,12 @@
 """The BentoML service: `bentoml serve bento_service.service:Service`."""
 
+import io
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import bentoml
 from bentoml import IODescriptor
+from bentoml.validators import ContentType
 from pydantic import GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 from starlette.requests import Request
@@ -38,7 +41,8 @@ class ImageUpload(IODescriptor):  # type: ignore[misc]
     @classmethod
     async def from_http_request(cls, request: Request, serde: object) -> "ImageUpload":  # noqa: ARG003
         """The file that the guard took out of the body; BentoML reads no bodies here."""
-        return cls(image=request.state.file)
+        (file,) = request.state.files
+        return cls(image=file)
 
 
 ImageUpload.multipart_fields = ["image"]  # BentoML finds only paths by itself
@@ -65,6 +69,24 @@ class Service:
         except Refusal as no:
             ctx.response.status_code = no.status
             return no.response()  # type: ignore[return-value]  # sent as it is
+
+    @bentoml.api(route="/explain", input_spec=ImageUpload)  # type: ignore[untyped-decorator]
+    async def explain(
+        self, image: bytes, ctx: bentoml.Context
+    ) -> Annotated[bytes, ContentType("image/png")]:
+        """The crop with what speaks for the answer (orange) and against it (blue): a check aid.
+
+        The headers `x-label` (percent-encoded) and `x-tag` say which class, and which model's.
+        """
+        try:
+            explanation, tag = await self.serving.explain(image)
+        except Refusal as no:
+            ctx.response.status_code = no.status
+            return no.response()  # type: ignore[return-value]  # sent as it is
+        ctx.response.headers.update({"x-label": quote(explanation.label), "x-tag": tag})
+        out = io.BytesIO()
+        explanation.picture.save(out, "PNG")
+        return out.getvalue()
 
     def __is_ready__(self) -> bool:
         return self.serving.ready

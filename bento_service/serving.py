@@ -1,16 +1,29 @@
 """One worker's model, line, log and metrics: what the routes of the service share."""
 
+import asyncio
 import logging
 import time
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 from bento_service import metrics, refusal
-from bento_service.classifier import Classifier, Prediction
+from bento_service.classifier import Classifier, Explanation, Prediction
+from bento_service.differential import shares, warnings
 from bento_service.follow import Follower, Served
 from bento_service.line import Line
 from bento_service.periodic import Periodic
 from bento_service.prediction_log import PredictionLog
-from bento_service.schemas import Classification, Lineage, ModelCard, Move, ReviewLimits
+from bento_service.refusal import Refusal
+from bento_service.schemas import (
+    Answered,
+    Classification,
+    Differential,
+    Failure,
+    Lineage,
+    ModelCard,
+    Move,
+    ReviewLimits,
+)
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Registry
 from pipeline.adapters.storage import UriStore
@@ -29,6 +42,11 @@ LIMITS = (
 )
 DRAWN = "Demo model, trained on drawings or on the archive given to `make demo`: not for real work."
 DEMO_NAME = "demo"
+_AT_ONCE = 2
+"""Images of one differential in the line; others find places in it."""
+_PATIENCE = 80.0
+"""Seconds for a whole differential: less than BentoML's own limit."""
+_PAUSE = 0.1
 
 
 class Serving:
@@ -93,7 +111,11 @@ class Serving:
         Raises:
             Refusal: 422 for no image, 429, 503 without a model, 504.
         """
-        classifier = self._served().classifier
+        return await self._classify(self._served().classifier, image, route, request_id)
+
+    async def _classify(
+        self, classifier: Classifier, image: bytes, route: str, request_id: str
+    ) -> Classification:
         started = time.perf_counter()
 
         def work() -> Classification:
@@ -108,6 +130,63 @@ class Serving:
         metrics.SECONDS.observe(time.perf_counter() - started)
         metrics.PREDICTIONS.labels(route, answer.label, answer.decision).inc()
         return answer
+
+    async def differential(self, images: list[bytes], *, request_id: str) -> Differential:
+        """Answer many images with one model, and count; each takes its own turn in the line.
+
+        Raises:
+            Refusal: 503 without a model, 504 when all of them took too long.
+        """
+        classifier = self._served().classifier
+        several = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(index: int, image: bytes) -> Classification | Failure:
+            async with several:
+                return await self._counted(classifier, image, index, request_id)
+
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                told = await asyncio.gather(*(one(i, image) for i, image in enumerate(images)))
+        except TimeoutError as error:
+            raise refusal.too_slow(_PATIENCE) from error
+        answers = [(a.label, a.decision) for a in told if isinstance(a, Classification)]
+        failures = tuple(a for a in told if isinstance(a, Failure))
+        doubted = sum(decision == "review" for _, decision in answers)
+        answered = Answered(images=len(answers), review=doubted, failed=len(failures))
+        return Differential(
+            shares=shares(answers, classifier.contract.classes),
+            answered=answered,
+            warnings=warnings(answered),
+            failures=failures,
+            tag=classifier.tag,
+            request_id=request_id,
+        )
+
+    async def _counted(
+        self, classifier: Classifier, image: bytes, index: int, request_id: str
+    ) -> Classification | Failure:
+        """An answer; a full line is waited for, and a bad image costs itself alone."""
+        while True:
+            try:
+                return await self._classify(
+                    classifier, image, "/differential", f"{request_id}.{index}"
+                )
+            except Refusal as no:
+                if no.status != HTTPStatus.TOO_MANY_REQUESTS:
+                    return Failure(index=index, code=no.detail.code, message=no.detail.message)
+                await asyncio.sleep(_PAUSE)
+
+    async def explain(self, image: bytes) -> tuple[Explanation, str]:
+        """What the answer to an image rests on, and the tag that answered; not logged.
+
+        Raises:
+            Refusal: 422 for no image, 429, 503 without a model, 504.
+        """
+        classifier = self._served().classifier
+        try:
+            return await self._line.run(lambda: classifier.explain(image)), classifier.tag
+        except PipelineError as error:
+            raise refusal.of_pipeline_error(error) from error
 
     def card(self) -> ModelCard:
         """What is served now.

@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from bento_service import metrics, refusal
 from bento_service.refusal import ErrorBody, Refusal
 from bento_service.schemas import (
+    Differential,
     LegacyPrediction,
     LegacyRequest,
     ModelCard,
@@ -27,6 +28,20 @@ from bento_service.serving import Serving
 from pipeline.errors import PipelineError
 
 PAGE = Path(__file__).parent / "page"
+_IMAGES = {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": 500}
+_FILES: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["images"],
+                "properties": {"images": _IMAGES},
+            }
+        }
+    },
+}
+"""What the guard takes out of the body before FastAPI looks at it."""
 TRAINING_DAG = "blood_cell_training"
 
 
@@ -36,6 +51,13 @@ def create_app() -> FastAPI:
     app.add_api_route("/", _page, methods=["GET"], include_in_schema=False)
     app.add_api_route("/metrics", _metrics, methods=["GET"], include_in_schema=False)
     app.add_api_route("/model", _model, methods=["GET"], responses=_errors(503))
+    app.add_api_route(
+        "/differential",
+        _differential,
+        methods=["POST"],
+        responses=_errors(400, 413, 415, 503, 504),
+        openapi_extra={"requestBody": _FILES},
+    )
     app.add_api_route(
         "/predict", _predict, methods=["POST"], responses=_errors(400, 413, 415, 422, 429, 503, 504)
     )
@@ -71,6 +93,12 @@ def _metrics() -> Response:
 async def _model(serving: CurrentServing) -> ModelCard:
     """Contract, tag, digest, metrics, lineage and limits of use of the served model."""
     return serving.card()
+
+
+async def _differential(serving: CurrentServing, request: Request) -> Differential:
+    """Counts, percentages with exact 95 % intervals, and how many answers need a person."""
+    state = request.state
+    return await serving.differential(state.files, request_id=state.request_id)
 
 
 async def _predict(

@@ -1,6 +1,8 @@
 // The page: sends each image to /classify and shows what came back. Classes, their order and the
 // threshold come from /model; nothing about the model is written here.
 
+import { differential, toCsv } from "./differential.js";
+
 const AT_ONCE = 2;
 const TRIES = 6;
 const PHOTO_SIDE = 960;
@@ -10,8 +12,13 @@ const find = (id) => document.getElementById(id);
 const pause = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
 const percent = (share) => `${(share * 100).toFixed(1)} %`;
 
+const FEWEST = 100; // cells that a routine differential counts
+
 const waiting = [];
+let answered = []; // { name, result, card }, in the order of the answers
+let classes = [];
 let running = 0;
+let places = 0;
 let servedTag = "";
 
 function element(tag, className, text) {
@@ -37,6 +44,7 @@ async function showModel() {
     chip.dataset.state = "ready";
     find("model-text").textContent = card.tag;
     servedTag = card.tag;
+    classes = card.contract.classes;
     find("drawn").hidden = card.contract.name !== DEMO;
     showFacts(card);
   } catch {
@@ -71,6 +79,7 @@ function add(files) {
   for (const file of files) {
     const card = find("card").content.firstElementChild.cloneNode(true);
     card.querySelector(".file").textContent = file.name;
+    card.dataset.place = String((places += 1));
     find("cards").append(card);
     waiting.push({ file, card });
   }
@@ -101,20 +110,24 @@ async function answer(file, card) {
       drawCrop(card, picture, result.cell);
     }
     showResult(card, result);
+    offerEvidence(card, file);
+    if (card.isConnected) answered.push({ name: file.name, result, card });
     if (result.tag !== servedTag) showModel();
   } catch (problem) {
     showProblem(card, problem);
   }
 }
 
-async function classify(file) {
+const classify = async (file) => (await send("classify", file)).json();
+
+async function send(route, file) {
   for (let attempt = 1; ; attempt += 1) {
     const form = new FormData();
     form.append("image", file, "image"); // its own name stays here
-    const response = await fetch("classify", { method: "POST", body: form }).catch(() => {
+    const response = await fetch(route, { method: "POST", body: form }).catch(() => {
       throw { message: "The service cannot be reached." };
     });
-    if (response.ok) return response.json();
+    if (response.ok) return response;
     if (response.status === 429 && attempt < TRIES) {
       await pause(Number(response.headers.get("Retry-After")) || 1);
       continue;
@@ -192,31 +205,55 @@ function drawPhoto(card, picture, cell) {
   }
 }
 
-// The square as the service cuts it: where it reaches over the border, edge pixels repeat.
+// The square that is framed in the photograph, as it was taken; what lies over the border stays
+// empty. The network's own crop, with the empty parts painted over, is under the evidence.
 function drawCrop(card, picture, cell) {
   const canvas = card.querySelector(".crop canvas");
-  canvas.setAttribute("aria-label", "The crop that the model sees");
+  canvas.setAttribute("aria-label", "The framed cell");
+  const { width, height } = canvas;
   const pen = canvas.getContext("2d");
-  const scale = canvas.width / cell.side;
-  for (const x of pieces(cell.left, cell.side, picture.width)) {
-    for (const y of pieces(cell.top, cell.side, picture.height)) {
-      pen.drawImage(
-        picture,
-        x.source, y.source, x.taken, y.taken,
-        x.at * scale, y.at * scale, x.size * scale, y.size * scale,
-      );
-    }
-  }
+  pen.drawImage(picture, cell.left, cell.top, cell.side, cell.side, 0, 0, width, height);
 }
 
-function pieces(start, side, limit) {
-  const from = Math.min(Math.max(start, 0), limit - 1);
-  const to = Math.min(Math.max(start + side, 1), limit);
-  return [
-    { source: 0, taken: 1, at: 0, size: from - start },
-    { source: from, taken: to - from, at: from - start, size: to - from },
-    { source: limit - 1, taken: 1, at: to - start, size: start + side - to },
-  ].filter((piece) => piece.size > 0);
+// --- evidence ----------------------------------------------------------------------------------
+
+function offerEvidence(card, file) {
+  const button = card.querySelector(".why");
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const shown = button.getAttribute("aria-pressed") === "true";
+    button.disabled = true;
+    try {
+      if (!shown) await fetchEvidence(card, file);
+      showEvidence(card, !shown);
+    } catch (problem) {
+      button.textContent = problem.message ?? "No evidence";
+    }
+    button.disabled = false;
+    button.focus();
+  });
+}
+
+async function fetchEvidence(card, file) {
+  const image = card.querySelector(".evidence");
+  if (image.getAttribute("src")) return;
+  const response = await send("explain", file);
+  const label = readable(decodeURIComponent(response.headers.get("x-label")));
+  image.src = URL.createObjectURL(await response.blob());
+  image.alt = `Which parts of the crop speak for ${label}`;
+  card.querySelector(".aid").textContent =
+    `Orange speaks for ${label}, blue against it, as far as covering parts of the crop shows. ` +
+    "An aid for checking, not a reason.";
+  await image.decode();
+}
+
+function showEvidence(card, on) {
+  card.querySelector(".evidence").hidden = !on;
+  card.querySelector(".aid").hidden = !on;
+  card.querySelector(".crop figcaption").textContent = on ? "Evidence" : "The cell";
+  const button = card.querySelector(".why");
+  button.setAttribute("aria-pressed", String(on));
+  button.textContent = on ? "Hide evidence" : "Show evidence";
 }
 
 function tally() {
@@ -229,6 +266,64 @@ function tally() {
     if (count(state)) parts.push(`${count(state)} ${words}`);
   }
   find("tally").textContent = parts.join(" · ");
+  showDifferential();
+  arrange();
+}
+
+// --- all of them -------------------------------------------------------------------------------
+
+function showDifferential() {
+  find("differential").hidden = answered.length < 2;
+  if (answered.length < 2) return;
+  const rows = differential(answered.map((entry) => entry.result), classes);
+  const few = answered.length < FEWEST ? `; a differential counts ${FEWEST} or more` : "";
+  find("counted").textContent = `${answered.length} cells${few}. Not for diagnosis.`;
+  find("shares").replaceChildren(
+    ...rows.map((row) => {
+      const line = element("tr");
+      const name = element("th", "", readable(row.label));
+      name.scope = "row";
+      const range = `${percent(row.low)} to ${percent(row.high)}`;
+      const cells = [row.count, percent(row.share), range, row.review];
+      line.append(name, ...cells.map((value) => element("td", "", String(value))));
+      return line;
+    }),
+  );
+}
+
+// Order and choice of what is shown; whatever is not answered yet, or failed, stays in sight.
+function arrange() {
+  find("choose").hidden = answered.length < 2;
+  const only = find("only");
+  if (only.options.length === 1 && classes.length) {
+    only.append(new Option("To review", "decision:review"), new Option("Accepted", "decision:accept"));
+    only.append(...classes.map((name) => new Option(readable(name), `label:${name}`)));
+  }
+  const [field, ...value] = only.value.split(":");
+  for (const { result, card } of answered) {
+    card.hidden = field !== "" && result[field] !== value.join(":");
+  }
+  sort(find("order").value === "doubt");
+}
+
+function sort(doubtful) {
+  const doubts = new Map(answered.map(({ result, card }) => [card, result.doubt]));
+  const doubt = (card) => (doubtful ? (doubts.get(card) ?? Infinity) : 0);
+  const compare = (a, b) => (a === b ? 0 : a - b); // Infinity less itself is no number
+  const cards = [...find("cards").children];
+  const wanted = [...cards].sort(
+    (a, b) => compare(doubt(b), doubt(a)) || Number(a.dataset.place) - Number(b.dataset.place),
+  );
+  // Moving a card takes the focus from it, so nothing moves that stands right.
+  if (wanted.some((card, place) => card !== cards[place])) find("cards").append(...wanted);
+}
+
+function saveCsv() {
+  const link = element("a");
+  link.href = URL.createObjectURL(new Blob([toCsv(answered, classes)], { type: "text/csv" }));
+  link.download = "leukoflow.csv";
+  link.click();
+  URL.revokeObjectURL(link.href);
 }
 
 // --- hands -------------------------------------------------------------------------------------
@@ -253,9 +348,15 @@ document.addEventListener("drop", (event) => {
 document.addEventListener("paste", (event) => add(event.clipboardData.files));
 find("clear").addEventListener("click", () => {
   waiting.length = 0;
+  for (const image of find("cards").querySelectorAll(".evidence[src]")) {
+    URL.revokeObjectURL(image.src);
+  }
+  answered = [];
   find("cards").replaceChildren();
   find("results").hidden = true;
   find("files").focus();
 });
+for (const id of ["order", "only"]) find(id).addEventListener("change", arrange);
+find("export").addEventListener("click", saveCsv);
 
 showModel();

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.errors import ArtifactError
+
 PREPROCESSING_VERSION = "2"
 """Changes whenever `preprocessing.prepare` could return other pixels for the same bytes."""
 
@@ -26,3 +28,21 @@ class ModelContract(BaseModel):
     embedding_size: int = Field(default=32, ge=2, le=512)
     golden_tolerance: float = Field(default=0.02, gt=0.0, le=0.2)
     """Largest difference in probability that replayed golden images may show."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this code cuts the pixels that the model was trained on."""
+        return self.preprocessing_version == PREPROCESSING_VERSION
+
+    def require_current(self) -> None:
+        """Refuse a model that this code would show other pixels than it was trained on.
+
+        Raises:
+            ArtifactError: when the preprocessing changed since.
+        """
+        if not self.is_current:
+            raise ArtifactError(
+                "the bundle was trained with another preprocessing",
+                expected=PREPROCESSING_VERSION,
+                received=self.preprocessing_version,
+            )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from pipeline.contract.decoding import Pixels
 
@@ -11,6 +12,8 @@ GRID = 6
 _REACH = 0.25
 """Windows overlap by this share of a square on each side, or an edge between two hides nothing."""
 _LEAST = 1e-6
+_FOR, _AGAINST = (230, 92, 0), (28, 100, 210)
+"""Orange and blue, which colour-blind people tell apart."""
 
 
 def occlusion_map(
@@ -43,6 +46,24 @@ def occlusion_map(
             covered[row * grid + column, rows, columns] = colour
     whole = _log_odds(predict(crop[None])[:, target])
     return np.asarray(whole - _log_odds(predict(covered)[:, target])).reshape(grid, grid)
+
+
+def evidence_picture(crop: Pixels, worth: NDArray[np.float64], side: int) -> Image.Image:
+    """The crop in grey; what speaks for the answer glows orange, what against it blue.
+
+    Args:
+        crop: (size, size, 3), as the map was made of.
+        worth: (grid, grid), an `occlusion_map`; the strongest part glows fully.
+        side: of the picture, in pixels.
+    """
+    square = Image.fromarray(crop).resize((side, side), Image.Resampling.BICUBIC)
+    grey = np.asarray(square.convert("L"), np.float64)[..., None] * 0.55 + 90
+    scaled = (worth / max(float(np.abs(worth).max()), 1e-9)).astype(np.float32)
+    smooth = Image.fromarray(scaled).resize((side, side), Image.Resampling.BICUBIC)
+    sign = np.asarray(smooth)[..., None]
+    strength = np.clip(np.abs(sign), 0, 1) * 0.8
+    colour = np.where(sign > 0, np.array(_FOR), np.array(_AGAINST))
+    return Image.fromarray((grey * (1 - strength) + colour * strength).astype(np.uint8))
 
 
 def _log_odds(probability: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -28,6 +28,11 @@ class Answers:
     """As `decide` gives them (n,)."""
 
 
+def request_id(record: Record) -> str:
+    """What names the answer to an image of an archive."""
+    return record.sha256[:16]
+
+
 def answer(
     images: Iterable[tuple[Record, bytes]],
     served: Artifact[ServedManifest],
@@ -43,9 +48,11 @@ def answer(
         when: the time the answers are stamped with.
 
     Raises:
-        ArtifactError: when the bundle has no review rule.
+        ArtifactError: when the bundle has no review rule, or was trained on other pixels than
+            this code cuts.
     """
     contract = served.manifest.contract
+    contract.require_current()
     engine, rule = Engine.of(folder, served.manifest.parity), read_review(folder, contract)
     records, predictions, rows, doubts = [], [], [], []
     for record, data in images:
@@ -54,7 +61,7 @@ def answer(
         decision = decide(probabilities.tolist(), embedding, prepared.cell_found, contract, rule)
         predictions.append(
             PredictionRecord(
-                request_id=record.sha256[:16],
+                request_id=request_id(record),
                 time=when,
                 tag=served.manifest.tag,
                 route="evaluate",

@@ -6,20 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from pipeline.adapters.report_site import pages
 from pipeline.artifacts import ServedManifest
 from pipeline.contract.preprocessing import Prepared
 from pipeline.modeling.metrics import Interval
+from pipeline.modeling.occlusion import evidence_picture
 from pipeline.steps.evaluation_report import EvaluationReport
 from pipeline.steps.mistakes import Evidence, Mistake
 from pipeline.steps.scoring import UnitScores
 
 _PHOTO = (256, 192)
 _SQUARE = 192
-_FOR, _AGAINST = (230, 92, 0), (28, 100, 210)
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def _shown(evidence: Evidence) -> _Shown:
         mistake=evidence.mistake,
         photo=_jpeg(_photo(evidence.prepared)),
         crop=_jpeg(_square(evidence.prepared)),
-        evidence=_jpeg(_heat(evidence.prepared, evidence.worth)),
+        evidence=_jpeg(evidence_picture(evidence.prepared.crop, evidence.worth, _SQUARE)),
         most=float(np.abs(evidence.worth).max()),
     )
 
@@ -133,17 +132,6 @@ def _photo(prepared: Prepared) -> Image.Image:
 
 def _square(prepared: Prepared) -> Image.Image:
     return Image.fromarray(prepared.crop).resize((_SQUARE, _SQUARE), Image.Resampling.BICUBIC)
-
-
-def _heat(prepared: Prepared, worth: NDArray[np.float64]) -> Image.Image:
-    """The crop in grey; what speaks for the answer glows orange, what against it blue."""
-    grey = np.asarray(_square(prepared).convert("L"), np.float64)[..., None] * 0.55 + 90
-    scaled = (worth / max(float(np.abs(worth).max()), 1e-9)).astype(np.float32)
-    smooth = Image.fromarray(scaled).resize((_SQUARE, _SQUARE), Image.Resampling.BICUBIC)
-    sign = np.asarray(smooth)[..., None]
-    strength = np.clip(np.abs(sign), 0, 1) * 0.8
-    colour = np.where(sign > 0, np.array(_FOR), np.array(_AGAINST))
-    return Image.fromarray((grey * (1 - strength) + colour * strength).astype(np.uint8))
 
 
 def _jpeg(image: Image.Image) -> str:

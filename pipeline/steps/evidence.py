@@ -6,6 +6,7 @@ validation part, from which the best epoch and the calibration were chosen.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from pipeline.artifacts import Frozen, Record
 
@@ -28,6 +29,7 @@ def weigh(
     challenger: Iterable[Record],
     champion: Iterable[Record],
     classes: Sequence[str],
+    unanswered: AbstractSet[str] = frozenset(),
 ) -> tuple[Evidence, list[Record]]:
     """Tell the fair cells from the others; returns their records too, in order of `test`.
 
@@ -36,9 +38,11 @@ def weigh(
         challenger: records that the challenger was trained on or chosen by.
         champion: the same of the champion, none when there is none.
         classes: of the challenger's contract; each is counted.
+        unanswered: hashes of images that the champion can no longer be asked about.
     """
     leaked, seen = _seen(test, challenger), _seen(test, champion)
-    fair = [record for record in test if record.group not in leaked | seen]
+    unseen = [record for record in test if record.group not in leaked | seen]
+    fair = [record for record in unseen if record.sha256 not in unanswered]
     evidence = Evidence(
         images=len(fair),
         fair=_cells(fair, classes),

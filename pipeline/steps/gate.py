@@ -22,7 +22,7 @@ from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext
 from pipeline.steps import checks
-from pipeline.steps.answers import answer
+from pipeline.steps.answers import answer, request_id
 from pipeline.steps.evaluation_report import EvaluationReport
 from pipeline.steps.evidence import weigh
 from pipeline.steps.images import read_images
@@ -31,6 +31,9 @@ from pipeline.steps.verdict import Check, Verdict
 from pipeline.steps.verdict_report import page, plain
 
 log = logging.getLogger(__name__)
+
+Answered = dict[str, str]
+"""`request_id` of an image to the class a model gave it."""
 
 
 def gate(
@@ -80,17 +83,21 @@ def _judged(
     report = EvaluationReport.model_validate_json(store.read(evaluation, "report.json"))
     rival = store.open(champion.served, ServedManifest) if champion else None
     split = store.open(evaluation.manifest.inputs["split"], SplitManifest)
+    test = [record for record in store.records(split) if record.part == "test"]
+    recorded = _last_words(champion, rival, store)
     evidence, fair = weigh(
-        [record for record in store.records(split) if record.part == "test"],
+        test,
         _trained_on(served, store),
         _trained_on(rival, store) if rival else (),
         served.manifest.contract.classes,
+        {r.sha256 for r in test if recorded is not None and request_id(r) not in recorded},
     )
     found = checks.evidence_checks(evidence, config.gate)
     if rival is None:
         found.append(checks.first_model_check(report.scores, config.gate))
     elif rival.manifest.tag != served.manifest.tag and all(check.passed for check in found):
-        found += _champion_checks(evaluation, rival, fair, config, store=store, run=run)
+        theirs = _answered_anew(rival, fair, store=store, run=run) if recorded is None else recorded
+        found += _champion_checks(fair, _recorded(evaluation, store), theirs, config)
     found += checks.floor_checks(report.scores, config.gate)
     found.append(checks.calibration_check(report.scores.by_cell.calibration_error, config.gate))
     found.append(checks.parity_check(report.parity, config.gate))
@@ -108,28 +115,50 @@ def _judged(
 
 
 def _champion_checks(
-    evaluation: Artifact[EvaluationManifest],
+    fair: list[Record], ours: Answered, theirs: Answered, config: RunConfig
+) -> list[Check]:
+    names = [request_id(record) for record in fair]
+    return checks.champion_checks(
+        [record.label for record in fair],
+        [record.group for record in fair],
+        [ours[name] for name in names],
+        [theirs[name] for name in names],
+        config.gate,
+    )
+
+
+def _last_words(
+    champion: Pointer | None, rival: Artifact[ServedManifest] | None, store: ArtifactStore
+) -> Answered | None:
+    """What a champion answered at its own evaluation, when this code no longer cuts its pixels.
+
+    The locked part only grows, so most of what it was judged on then is judged on now. None: it
+    can be asked anew, or there is none.
+    """
+    if champion is None or rival is None or rival.manifest.contract.is_current:
+        return None
+    log.info("gate: %s has another preprocessing, its recorded answers count", champion.tag)
+    return _recorded(store.open(champion.evaluation, EvaluationManifest), store)
+
+
+def _answered_anew(
     rival: Artifact[ServedManifest],
     fair: list[Record],
-    config: RunConfig,
     *,
     store: ArtifactStore,
     run: RunContext,
-) -> list[Check]:
-    """Both models' answers to the fair images: the champion's anew, by today's preprocessing."""
-    lines = store.read(evaluation, "reference.jsonl").decode().splitlines()
-    said = map(ReferenceRecord.model_validate_json, lines)
-    ours = {line.record.request_id: line.record.label for line in said}
+) -> Answered:
     with tempfile.TemporaryDirectory() as folder:
         files = store.fetch(rival, Path(folder))
-        theirs = answer(read_images(store, fair), rival, files, run.created_at)
-    return checks.champion_checks(
-        [record.label for record in theirs.records],
-        [record.group for record in theirs.records],
-        [ours[said.request_id] for said in theirs.predictions],
-        [said.label for said in theirs.predictions],
-        config.gate,
-    )
+        given = answer(read_images(store, fair), rival, files, run.created_at)
+    return {said.request_id: said.label for said in given.predictions}
+
+
+def _recorded(evaluation: Artifact[EvaluationManifest], store: ArtifactStore) -> Answered:
+    """What a model answered when it was evaluated."""
+    lines = store.read(evaluation, "reference.jsonl").decode().splitlines()
+    said = map(ReferenceRecord.model_validate_json, lines)
+    return {line.record.request_id: line.record.label for line in said}
 
 
 def _trained_on(served: Artifact[ServedManifest], store: ArtifactStore) -> list[Record]:

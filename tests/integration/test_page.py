@@ -11,11 +11,20 @@ from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.integration.chromium import NEEDED, chromium, resize, screenshot, shown
 
 pytestmark = [pytest.mark.integration, pytest.mark.chromium, NEEDED]
+
+
+CSV = """
+    const done = arguments[0], make = URL.createObjectURL;
+    URL.createObjectURL = (blob) => { blob.text().then(done); return make.call(URL, blob); };
+    document.getElementById("export").click();
+"""
+"""Presses the button and gives what would be saved."""
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +88,59 @@ def test_many_images_are_answered_side_by_side(
     assert "trained on drawings" in shown(browser, ".notice")[0]
     assert browser.execute_script("return document.documentElement.scrollWidth") == width
     screenshot(browser, "page", width)
+    log = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    assert not [entry for entry in log if "Content Security" in entry["message"]]
+
+
+def test_many_answers_are_counted_sorted_and_chosen(
+    browser: webdriver.Chrome, page_url: str, files: list[Path]
+) -> None:
+    """The differential with intervals, the most doubtful first, and those to review alone."""
+    resize(browser, 1280)
+    browser.get(page_url)
+    browser.find_element(By.ID, "files").send_keys("\n".join(map(str, files)))
+    wait = WebDriverWait(browser, 30)
+    wait.until(lambda _: "3 cells" in shown(browser, "#counted")[0])
+    wait.until(lambda _: not shown(browser, '.card[data-state="waiting"]'))
+    names = ["Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil"]
+    assert shown(browser, "#shares th") == names
+    rows = [shown(browser, f"#shares tr:nth-child({n}) td") for n in (1, 2, 3, 4)]
+    assert sum(int(row[0]) for row in rows) == 3
+    ends = {"0": "0.0 % to 70.8 %", "1": "0.8 % to 90.6 %", "2": "9.4 % to 99.2 %"}
+    assert all(row[2] == {**ends, "3": "29.2 % to 100.0 %"}[row[0]] for row in rows)
+    Select(browser.find_element(By.ID, "order")).select_by_value("doubt")
+    # A file that could not be read comes first, then the photograph without a cell.
+    assert shown(browser, ".card .file")[:2] == ["broken.png", "empty.png"]
+    Select(browser.find_element(By.ID, "only")).select_by_value("label:NEUTROPHIL")
+    seen = [name for name in shown(browser, ".card .label") if name]
+    assert set(seen) <= {"No answer", "Neutrophil"}
+    table = browser.execute_async_script(CSV)
+    assert table.count("\r\n") == 4
+    assert '"first.jpeg"' in table
+    log = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    assert not [entry for entry in log if "Content Security" in entry["message"]]
+
+
+def test_evidence_is_a_click_away(
+    browser: webdriver.Chrome, page_url: str, files: list[Path]
+) -> None:
+    """The button shows the map over the crop, says how to read it, and takes it away again."""
+    resize(browser, 1280)
+    browser.get(page_url)
+    browser.find_element(By.ID, "files").send_keys(str(files[0]))
+    wait = WebDriverWait(browser, 30)
+    wait.until(lambda _: shown(browser, ".card .why") == ["Show evidence"])
+    button = browser.find_element(By.CSS_SELECTOR, ".card .why")
+    button.send_keys(Keys.ENTER)
+    wait.until(lambda _: button.text == "Hide evidence")
+    picture = browser.find_element(By.CSS_SELECTOR, ".card .evidence")
+    assert picture.get_property("naturalWidth") == 384
+    assert str(picture.get_attribute("alt")).startswith("Which parts of the crop speak for ")
+    assert shown(browser, ".card .aid")[0].startswith("Orange speaks for ")
+    screenshot(browser, "page-evidence", 1280)
+    button.send_keys(Keys.SPACE)
+    wait.until(lambda _: button.text == "Show evidence")
+    assert not picture.is_displayed()
     log = browser.get_log("browser")  # type: ignore[no-untyped-call]
     assert not [entry for entry in log if "Content Security" in entry["message"]]
 

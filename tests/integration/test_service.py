@@ -96,6 +96,49 @@ def test_classify_tells_everything_about_its_answer(
     assert answer["tag"] == httpx.get(f"{url}/model").json()["tag"]
 
 
+def test_explain_draws_the_evidence(
+    served: tuple[str, Any, Path], cell_image: Callable[..., bytes]
+) -> None:
+    """A PNG, for the class and by the model that its headers name; a bad image is a 422."""
+    url = f"{served[0]}/explain"
+    image = cell_image(0)
+    answer = httpx.post(f"{served[0]}/classify", files={"image": ("x", image)}).json()
+    reply = httpx.post(url, files={"image": (SECRET_NAME, image)}, timeout=60)
+    assert reply.status_code == 200, reply.text
+    assert reply.headers["content-type"] == "image/png"
+    assert (reply.headers["x-label"], reply.headers["x-tag"]) == (answer["label"], answer["tag"])
+    assert Image.open(io.BytesIO(reply.content)).size == (384, 384)
+    bad = httpx.post(url, files={"image": ("x", b"not an image")})
+    assert bad.status_code == 422
+    assert error_of(bad)["code"] == "invalid_image"
+    assert httpx.post(url, json={"image": "http://127.0.0.1:9/x.png"}).status_code == 415
+
+
+def test_a_differential_counts_and_names_what_it_could_not_read(
+    served: tuple[str, Any, Path], cell_image: Callable[..., bytes]
+) -> None:
+    """Four cells and a bad file: counts as single answers give them, exact intervals, warnings."""
+    images = [cell_image(n) for n in range(4)]
+    labels = [
+        httpx.post(f"{served[0]}/classify", files={"image": ("x", image)}).json()["label"]
+        for image in images
+    ]
+    files = [("images", (SECRET_NAME, data)) for data in [*images[:2], b"no image", *images[2:]]]
+    reply = httpx.post(f"{served[0]}/differential", files=files, timeout=60)
+    assert reply.status_code == 200, reply.text
+    told = reply.json()
+    assert [share["label"] for share in told["shares"]] == list(served[1].contract.classes)
+    assert {share["label"]: share["count"] for share in told["shares"] if share["count"]} == {
+        label: labels.count(label) for label in labels
+    }
+    assert all(share["low"] <= share["percent"] <= share["high"] for share in told["shares"])
+    assert told["answered"] | {"review": 0} == {"images": 4, "review": 0, "failed": 1}
+    assert [(no["index"], no["code"]) for no in told["failures"]] == [(2, "invalid_image")]
+    assert told["warnings"][0].startswith("Only 4 cells were counted")
+    assert SECRET_NAME not in reply.text
+    assert httpx.post(f"{served[0]}/differential", json={}).status_code == 415
+
+
 def test_bentomls_own_client_works(
     served: tuple[str, Any, Path], cell_image: Callable[..., bytes], tmp_path: Path
 ) -> None:
@@ -141,7 +184,8 @@ def test_model_openapi_page_and_metrics(
     assert card["limits"]
     assert card["lineage"]["run_id"] == "test"
     paths = httpx.get(f"{url}/docs.json", timeout=30).json()["paths"]
-    assert paths.keys() >= {"/classify", "/predict", "/train", "/model", "/readyz", "/metrics"}
+    posted = {"/classify", "/differential", "/explain", "/predict", "/train"}
+    assert paths.keys() >= posted | {"/model", "/readyz", "/metrics"}
     page = httpx.get(url)
     assert page.headers["content-type"].startswith("text/html")
     assert "not for diagnosis" in page.text

@@ -10,7 +10,7 @@ from pipeline import entrypoints
 from pipeline.adapters.tracking import Tracking
 from pipeline.artifacts import EvaluationManifest, ServedManifest, SplitManifest, VerdictManifest
 from pipeline.entrypoints.job import open_store
-from pipeline.errors import UnreachableError
+from pipeline.errors import ArtifactError, UnreachableError
 from pipeline.settings import Settings
 from pipeline.steps.verdict import Verdict
 from tests.integration.trained import RUN, Trained, retrain, variables
@@ -63,6 +63,31 @@ def test_a_challenger_is_compared_with_the_champion(tracked: Trained, tmp_path: 
     assert all(check.low is not None and check.low <= check.value for check in compared)
     assert verdict.evidence is not None
     assert min(verdict.evidence.fair.values()) >= 2
+
+
+def test_a_champion_of_another_preprocessing_is_judged_by_what_it_answered_then(
+    tracked: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an upgrade that cuts other pixels, nobody asks the champion about those."""
+    body = yaml.safe_load(Path(tracked.config).read_text())
+    body["contract"]["preprocessing_version"] = "next"
+    body["gate"] |= {"max_loss": 1.0, "max_class_loss": 1.0}
+    config = tmp_path / "next.yaml"
+    config.write_text(yaml.safe_dump(body))
+    archive = Path(tracked.config).parent / "drawn.zip"
+    with variables(tracked.environment):
+        entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+        monkeypatch.setattr("pipeline.contract.spec.PREPROCESSING_VERSION", "next")
+        other = retrain(tracked, str(config))
+        store = open_store()
+        said = store.read(store.open(other, VerdictManifest), "verdict.json")
+        with pytest.raises(ArtifactError, match="another preprocessing; expected next; received 2"):
+            entrypoints.evaluate_archive(str(archive), "tiny", "champion")
+    verdict = Verdict.model_validate_json(said)
+    overall = next(check for check in verdict.checks if check.topic == "champion")
+    assert overall.name == "balanced accuracy"
+    # The same pixels in truth, and so the same answers.
+    assert overall.value == 0
 
 
 def test_the_run_is_in_mlflow(tracked: Trained) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -43,6 +44,17 @@ def test_bytes_that_are_no_image_are_the_callers_mistake(bundle: Path) -> None:
     """They raise the error that routes answer with 422."""
     with pytest.raises(InvalidInputError):
         Classifier(bundle).classify(b"not an image")
+
+
+def test_the_evidence_is_for_the_class_that_is_answered(
+    bundle: Path, cell_image: Callable[..., bytes]
+) -> None:
+    """The picture is of the crop, and not grey: some part of it matters."""
+    classifier = Classifier(bundle)
+    explained = classifier.explain(cell_image(0))
+    assert explained.label == classifier.classify(cell_image(0)).label
+    assert explained.picture.size == (384, 384)
+    assert np.ptp(np.asarray(explained.picture).astype(int), axis=-1).max() > 40
 
 
 @pytest.mark.parametrize("name", ["model.bin", "model.xml", "contract.json", "golden/0.jpeg"])

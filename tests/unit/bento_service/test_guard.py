@@ -15,7 +15,9 @@ from bento_service.guard import Guard
 
 async def classify(request: Request) -> Response:
     """Tell what the guard took out of the body."""
-    return JSONResponse({"size": len(request.state.file), "id": request.state.request_id})
+    return JSONResponse(
+        {"size": sum(map(len, request.state.files)), "id": request.state.request_id}
+    )
 
 
 async def predict(request: Request) -> Response:
@@ -33,6 +35,7 @@ def client() -> TestClient:
     """A small app behind a guard with small limits."""
     routes = [
         Route("/classify", classify, methods=["POST"]),
+        Route("/differential", classify, methods=["POST"]),
         Route("/predict", predict, methods=["POST"]),
         Route("/broken", broken),
     ]
@@ -129,6 +132,25 @@ def test_a_request_id_that_is_no_plain_word_is_replaced(client: TestClient) -> N
         answer = client.get("/nothing", headers={"x-request-id": given})
         assert answer.headers["x-request-id"] != given
         error(answer)
+
+
+def test_a_route_may_take_many_files(client: TestClient) -> None:
+    """All are taken out, and the body may be larger; a stray value is refused by name."""
+    files = [("images", (f"{n}.png", b"1234567890")) for n in range(20)]
+    assert client.post("/differential", files=files).json()["size"] == 200
+    refused = client.post("/differential", files=files[:1], data={"other": "1"})
+    assert refused.status_code == 400
+    assert error(refused)["received"] == "a value named 'other', a file named 'images'"
+
+
+def test_too_many_files_are_refused_in_words() -> None:
+    """The error says how many there may be, and names a few of those that came."""
+    route = Route("/differential", classify, methods=["POST"])
+    wide = TestClient(Guard(Starlette(routes=[route]), max_body=100_000))
+    refused = wide.post("/differential", files=[("images", (f"{n}.png", b"1")) for n in range(503)])
+    assert refused.status_code == 400
+    assert error(refused)["expected"] == "up to 500 parts named 'images' with a file name"
+    assert error(refused)["received"].endswith("and 496 more")
 
 
 def test_held_bodies_are_let_go(client: TestClient) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.modeling.occlusion import occlusion_map
+from pipeline.modeling.occlusion import evidence_picture, occlusion_map
 
 
 def brightness(crops: np.ndarray) -> np.ndarray:
@@ -27,3 +27,15 @@ def test_certainty_does_not_hide_the_evidence() -> None:
     """Probabilities of exactly one and nought still give finite figures."""
     crop = np.full((60, 60, 3), 255, np.uint8)
     assert np.isfinite(occlusion_map(lambda c: np.eye(2)[np.ones(len(c), int)], crop, 1)).all()
+
+
+def test_the_picture_glows_where_the_evidence_is() -> None:
+    """Orange on the part that speaks for the class, blue on the one against it, grey elsewhere."""
+    worth = np.zeros((6, 6))
+    worth[1, 1], worth[4, 4] = 3.0, -3.0
+    crop = np.full((60, 60, 3), 128, np.uint8)
+    picture = np.asarray(evidence_picture(crop, worth, 120)).astype(int)
+    assert picture.shape == (120, 120, 3)
+    assert picture[30, 30, 0] > picture[30, 30, 2] + 80
+    assert picture[90, 90, 2] > picture[90, 90, 0] + 80
+    assert np.ptp(picture[30, 90]) == 0

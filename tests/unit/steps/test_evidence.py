@@ -41,3 +41,10 @@ def test_a_class_without_cells_is_told() -> None:
     evidence, _ = weigh(TEST, [record("c1", "c")], [record("c1", "c")], CLASSES)
     assert evidence.fair["LOBED"] == 0
     assert evidence.spent["LOBED"] == 0
+
+
+def test_what_the_champion_cannot_be_asked_about_is_not_fair() -> None:
+    """Images without its answer leave the cells that have one."""
+    evidence, fair = weigh(TEST, [], [], CLASSES, unanswered={"a1", "b1"})
+    assert [r.sha256 for r in fair] == ["a2", "c1"]
+    assert evidence.fair == {"ROUND": 1, "LOBED": 1}
