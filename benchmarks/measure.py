@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 
@@ -39,9 +40,14 @@ def ratio(
     """
     subject(), baseline()
     logs = np.array([np.log(_seconds(baseline) / _seconds(subject)) for _ in range(rounds)])
-    mean, error = logs.mean(), 1.96 * logs.std(ddof=1) / np.sqrt(rounds)
+    return compared(name, logs, against, "times faster")
+
+
+def compared(name: str, logs: NDArray[np.float64], against: str, unit: str) -> Row:
+    """Geometric mean and 95 % interval of ratios whose logarithms are given (rounds,)."""
+    mean, error = logs.mean(), 1.96 * logs.std(ddof=1) / np.sqrt(len(logs))
     value, low, high = (float(np.exp(x)) for x in (mean, mean - error, mean + error))
-    return Row(name=name, value=value, low=low, high=high, unit="times faster", baseline=against)
+    return Row(name=name, value=value, low=low, high=high, unit=unit, baseline=against)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -13,14 +13,15 @@ class Body:
     most: int = 1
     """How many files there may be."""
     caps: int = 1
-    """How large the body may be, in units of the guard's cap."""
+    """How large the body may be, in units of the guard's cap; large ones share half of what all
+    bodies together may hold."""
 
 
 _FORM, _JSON = "multipart/form-data", "application/json"
 BODIES = {
     "/classify": Body(_FORM, "image"),
     "/explain": Body(_FORM, "image"),
-    "/differential": Body(_FORM, "images", most=500, caps=5),
+    "/differential": Body(_FORM, "images", most=500, caps=3),
     "/predict": Body(_JSON),
     "/train": Body(_JSON),
 }

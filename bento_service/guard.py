@@ -66,13 +66,15 @@ class Guard:
         try:
             _check_route(scope, headers)
             body = await self._read(scope, headers, receive)
+            held = len(body)
             try:
                 wanted = BODIES.get(scope["path"])
                 if scope["method"] == "POST" and wanted is not None and wanted.field:
                     state["files"] = await upload.read_files(headers, body, wanted)
+                    body = b""  # nobody needs it twice
                 await self._app(scope, _replayed(body, receive), reply)
             finally:
-                self._held -= len(body)
+                self._held -= held
         except Refusal as no:
             await no.response()(scope, receive, reply)
         except ClientDisconnect:
@@ -83,7 +85,9 @@ class Guard:
         if scope["method"] in ("GET", "HEAD"):
             return b""
         wanted = BODIES.get(scope["path"])
-        most = self._max_body * (wanted.caps if wanted else 1)
+        caps = wanted.caps if wanted else 1
+        most = self._max_body * caps
+        allowance = self._max_held // (2 if caps > 1 else 1)
         announced = headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > most:
             raise _too_large(f"{announced} bytes", most)
@@ -93,7 +97,10 @@ class Guard:
                 async for chunk in Request(scope, receive).stream():
                     body += chunk
                     self._held += len(chunk)
-                    self._check_size(len(body), most)
+                    if len(body) > most:
+                        raise _too_large(f"more than {most} bytes", most)
+                    if self._held > allowance:
+                        raise refusal.busy()
         except TimeoutError as error:
             self._held -= len(body)
             raise self._too_slow() from error
@@ -101,12 +108,6 @@ class Guard:
             self._held -= len(body)
             raise
         return bytes(body)
-
-    def _check_size(self, size: int, most: int) -> None:
-        if size > most:
-            raise _too_large(f"more than {most} bytes", most)
-        if self._held > self._max_held:
-            raise refusal.busy()
 
     def _too_slow(self) -> Refusal:
         return Refusal(
@@ -146,6 +147,8 @@ class _Reply:
     def _count(self, status: int) -> None:
         path = self._scope["path"]
         metrics.REQUESTS.labels(path if path in COUNTED else "other", status).inc()
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            metrics.SHED.inc()
 
     async def _refuse(self, start: Message) -> None:
         given = Headers(raw=start["headers"])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from bento_service import metrics, refusal
+from bento_service import refusal
 
 T = TypeVar("T")
 
@@ -29,7 +29,6 @@ class Line:
             Refusal: 429 when every place is taken, 504 when the answer took too long.
         """
         if not self._places.acquire(blocking=False):
-            metrics.SHED.inc()
             raise refusal.busy()
         future = self._pool.submit(work)
         future.add_done_callback(self._leave)

@@ -34,7 +34,7 @@ MODEL = Gauge(
 RELOAD_FAILURES = Counter(
     "leukoflow_reload_failures_total", "Promoted models that a worker refused to serve"
 )
-SHED = Counter("leukoflow_shed_total", "Requests turned away because the line was full")
+SHED = Counter("leukoflow_shed_total", "Requests turned away because too many waited")
 LOG_FAILURES = Counter(
     "leukoflow_log_failures_total", "Lines or segments of the prediction log that failed to be kept"
 )

@@ -50,7 +50,7 @@ ImageUpload.multipart_fields = ["image"]  # BentoML finds only paths by itself
 
 # One worker: the engine fills every core with one image, so more processes only add memory. The
 # traffic timeout is a net below the guard's and the line's own, whose answers have our shape.
-@bentoml.service(name="leukoflow", workers=1, traffic={"timeout": 90}, metrics={"enabled": False})
+@bentoml.service(name="leukoflow", workers=1, traffic={"timeout": 120}, metrics={"enabled": False})
 @bentoml.asgi_app(app, path="/")
 class Service:
     """Answers photographs of white blood cells. Research use, not for diagnosis."""

@@ -44,8 +44,8 @@ DRAWN = "Demo model, trained on drawings or on the archive given to `make demo`:
 DEMO_NAME = "demo"
 _AT_ONCE = 2
 """Images of one differential in the line; others find places in it."""
-_PATIENCE = 80.0
-"""Seconds for a whole differential: less than BentoML's own limit."""
+_PATIENCE = 60.0
+"""Seconds for a whole differential."""
 _PAUSE = 0.1
 
 
@@ -135,7 +135,7 @@ class Serving:
         """Answer many images with one model, and count; each takes its own turn in the line.
 
         Raises:
-            Refusal: 503 without a model, 504 when all of them took too long.
+            Refusal: 503 without a model, 504 when one or all of them took too long.
         """
         classifier = self._served().classifier
         several = asyncio.Semaphore(_AT_ONCE)
@@ -144,11 +144,15 @@ class Serving:
             async with several:
                 return await self._counted(classifier, image, index, request_id)
 
+        tasks = [asyncio.ensure_future(one(i, image)) for i, image in enumerate(images)]
         try:
             async with asyncio.timeout(_PATIENCE):
-                told = await asyncio.gather(*(one(i, image) for i, image in enumerate(images)))
+                told = await asyncio.gather(*tasks)
         except TimeoutError as error:
             raise refusal.too_slow(_PATIENCE) from error
+        finally:
+            for task in tasks:
+                task.cancel()
         answers = [(a.label, a.decision) for a in told if isinstance(a, Classification)]
         failures = tuple(a for a in told if isinstance(a, Failure))
         doubted = sum(decision == "review" for _, decision in answers)
@@ -172,8 +176,10 @@ class Serving:
                     classifier, image, "/differential", f"{request_id}.{index}"
                 )
             except Refusal as no:
-                if no.status != HTTPStatus.TOO_MANY_REQUESTS:
+                if no.status == HTTPStatus.UNPROCESSABLE_ENTITY:
                     return Failure(index=index, code=no.detail.code, message=no.detail.message)
+                if no.status != HTTPStatus.TOO_MANY_REQUESTS:
+                    raise
                 await asyncio.sleep(_PAUSE)
 
     async def explain(self, image: bytes) -> tuple[Explanation, str]:

@@ -55,7 +55,7 @@ def create_app() -> FastAPI:
         "/differential",
         _differential,
         methods=["POST"],
-        responses=_errors(400, 413, 415, 503, 504),
+        responses=_errors(400, 408, 413, 415, 429, 503, 504),
         openapi_extra={"requestBody": _FILES},
     )
     app.add_api_route(

@@ -8,7 +8,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -80,8 +80,16 @@ class Manifest(Frozen):
 
     def digest(self) -> str:
         """SHA-256 over everything but who ran it, when, and where it was tracked."""
-        said = self.model_dump(mode="json", exclude=set(CIRCUMSTANCES))
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        return digest_of(self.model_dump(mode="json"))
+
+
+def digest_of(said: Mapping[str, Any]) -> str:
+    """Digest of a manifest as it was written.
+
+    A field that a later version added is no change: its default was not written down then.
+    """
+    counts = {name: value for name, value in said.items() if name not in CIRCUMSTANCES}
+    return hashlib.sha256(json.dumps(counts, sort_keys=True).encode()).hexdigest()
 
 
 class ArchiveManifest(Manifest):

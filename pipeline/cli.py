@@ -295,22 +295,34 @@ def retrain(
 
 @app.command()
 def predict(
-    images: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False)],
+    images: Annotated[list[str], typer.Argument(help="Files, folders or patterns.")],
     as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="A spreadsheet's output.")] = False,
+    parallel: Annotated[int, typer.Option(min=1, max=32, help="Requests at a time.")] = 4,
 ) -> None:
-    """Ask the service about images."""
-    from pipeline.adapters.classify import classify
+    """Ask the service about images; exit code 2 when it refused one."""
+    from rich.progress import Progress
 
-    url = load_settings().service_url
-    answers = [
-        {"file": str(path), **classify(url, path.name, path.read_bytes())} for path in images
-    ]
+    from pipeline.adapters.predicting import Told, ask_all, find_images
+    from pipeline.artifacts import to_csv
+
+    paths = find_images(images)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Asking", total=len(paths))
+        url = load_settings().service_url
+        told = ask_all(url, paths, parallel, lambda: progress.advance(task))
     if as_json:
-        _show(answers, as_json)
-        return
-    for answer in answers:
-        share = answer["probabilities"][answer["label"]]
-        print(f"{answer['file']}\t{answer['label']}\t{share:.3f}\t{answer['decision']}")
+        _show(
+            [{**(answer or {"error": one.error}), "file": one.file} for one, answer in told], True
+        )
+    elif as_csv:
+        print(to_csv([one for one, _ in told], Told), end="")
+    else:
+        for one, _ in told:
+            share = "" if one.probability is None else f"{one.probability:.3f}"
+            print(f"{one.file}\t{one.label}\t{share}\t{one.decision or one.error}")
+    if any(one.error for one, _ in told):
+        raise typer.Exit(2)
 
 
 @app.command()

@@ -47,6 +47,7 @@ async function showModel() {
     classes = card.contract.classes;
     find("drawn").hidden = card.contract.name !== DEMO;
     showFacts(card);
+    tally();
   } catch {
     chip.dataset.state = "none";
     find("model-text").textContent = "No model is served yet";
@@ -230,7 +231,7 @@ function offerEvidence(card, file) {
       button.textContent = problem.message ?? "No evidence";
     }
     button.disabled = false;
-    button.focus();
+    if (document.activeElement === document.body) button.focus(); // disabling took it away
   });
 }
 
@@ -238,12 +239,14 @@ async function fetchEvidence(card, file) {
   const image = card.querySelector(".evidence");
   if (image.getAttribute("src")) return;
   const response = await send("explain", file);
+  if (!card.isConnected) return;
+  if (response.headers.get("x-tag") !== servedTag) showModel();
   const label = readable(decodeURIComponent(response.headers.get("x-label")));
   image.src = URL.createObjectURL(await response.blob());
   image.alt = `Which parts of the crop speak for ${label}`;
   card.querySelector(".aid").textContent =
     `Orange speaks for ${label}, blue against it, as far as covering parts of the crop shows. ` +
-    "An aid for checking, not a reason.";
+    `An aid for checking, not a reason. By ${response.headers.get("x-tag")}.`;
   await image.decode();
 }
 
@@ -277,7 +280,9 @@ function showDifferential() {
   if (answered.length < 2) return;
   const rows = differential(answered.map((entry) => entry.result), classes);
   const few = answered.length < FEWEST ? `; a differential counts ${FEWEST} or more` : "";
-  find("counted").textContent = `${answered.length} cells${few}. Not for diagnosis.`;
+  const models = new Set(answered.map((entry) => entry.result.tag)).size;
+  const mixed = models > 1 ? ` Answered by ${models} models.` : "";
+  find("counted").textContent = `${answered.length} cells${few}. Not for diagnosis.${mixed}`;
   find("shares").replaceChildren(
     ...rows.map((row) => {
       const line = element("tr");
@@ -295,9 +300,12 @@ function showDifferential() {
 function arrange() {
   find("choose").hidden = answered.length < 2;
   const only = find("only");
-  if (only.options.length === 1 && classes.length) {
-    only.append(new Option("To review", "decision:review"), new Option("Accepted", "decision:accept"));
-    only.append(...classes.map((name) => new Option(readable(name), `label:${name}`)));
+  const offered = [
+    ["All", ""], ["To review", "decision:review"], ["Accepted", "decision:accept"],
+    ...classes.map((name) => [readable(name), `label:${name}`]),
+  ];
+  if (offered.map(([, value]) => value).join() !== [...only.options].map((o) => o.value).join()) {
+    only.replaceChildren(...offered.map(([words, value]) => new Option(words, value)));
   }
   const [field, ...value] = only.value.split(":");
   for (const { result, card } of answered) {
@@ -314,8 +322,10 @@ function sort(doubtful) {
   const wanted = [...cards].sort(
     (a, b) => compare(doubt(b), doubt(a)) || Number(a.dataset.place) - Number(b.dataset.place),
   );
-  // Moving a card takes the focus from it, so nothing moves that stands right.
-  if (wanted.some((card, place) => card !== cards[place])) find("cards").append(...wanted);
+  if (wanted.every((card, place) => card === cards[place])) return;
+  const focused = document.activeElement;
+  find("cards").append(...wanted);
+  if (find("cards").contains(focused)) focused.focus({ preventScroll: true }); // moving took it away
 }
 
 function saveCsv() {
@@ -352,6 +362,7 @@ find("clear").addEventListener("click", () => {
     URL.revokeObjectURL(image.src);
   }
   answered = [];
+  find("only").value = "";
   find("cards").replaceChildren();
   find("results").hidden = true;
   find("files").focus();

@@ -1,6 +1,7 @@
 """Artefacts in an object store: published whole, loaded verified."""
 
 import hashlib
+import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +10,15 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from pipeline.adapters.storage import ObjectStore
-from pipeline.artifacts import MANIFEST, Artifact, Manifest, Record, from_csv, sha256_file
+from pipeline.artifacts import (
+    MANIFEST,
+    Artifact,
+    Manifest,
+    Record,
+    digest_of,
+    from_csv,
+    sha256_file,
+)
 from pipeline.errors import ArtifactError, ConflictError
 
 log = logging.getLogger(__name__)
@@ -82,10 +91,8 @@ class ArtifactStore:
             raise ArtifactError(
                 f"{uri}/{MANIFEST} does not fit: {error}", expected=kind.__name__
             ) from error
-        if not uri.endswith(manifest.digest()[:24]):
-            raise ArtifactError(
-                "the manifest was changed", expected=uri, received=self.address(manifest)
-            )
+        if not uri.endswith(received := digest_of(json.loads(found[0]))[:24]):
+            raise ArtifactError("the manifest was changed", expected=uri, received=received)
         return Artifact(uri, manifest)
 
     def read(self, artifact: Artifact[M], name: str) -> bytes:

@@ -1,5 +1,6 @@
 """The service over HTTP, as any client would use it."""
 
+import time
 from typing import Any
 
 import httpx
@@ -7,22 +8,31 @@ import httpx
 from pipeline.errors import InvalidInputError, PipelineError, UnreachableError
 
 _SECONDS = 60
+_TRIES = 20
 
 
 def classify(url: str, name: str, data: bytes) -> dict[str, Any]:
-    """Ask about one image; returns the service's answer.
+    """Ask about one image; returns the service's answer. A busy service is asked again.
 
     Raises:
         InvalidInputError: when the service refuses the image.
-        UnreachableError: when it does not answer, or has no model yet.
+        UnreachableError: when it does not answer, has no model yet, or stays busy.
     """
+    for _ in range(_TRIES):
+        answer = _post(f"{url}/classify", {"image": (name, data, _media_type(data))})
+        if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+            return _checked(answer)
+        time.sleep(float(answer.headers.get("retry-after", 1)))
+    raise UnreachableError(
+        f"the service at {url} stays busy", expected=f"an answer within {_TRIES} tries"
+    )
+
+
+def _post(url: str, files: dict[str, tuple[str, bytes, str]]) -> httpx.Response:
     try:
-        answer = httpx.post(
-            f"{url}/classify", files={"image": (name, data, _media_type(data))}, timeout=_SECONDS
-        )
+        return httpx.post(url, files=files, timeout=_SECONDS)
     except httpx.TransportError as error:
         raise UnreachableError(f"the service does not answer at {url}: {error}") from error
-    return _checked(answer)
 
 
 def served_model(url: str) -> dict[str, Any] | None:

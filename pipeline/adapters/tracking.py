@@ -1,4 +1,4 @@
-"""MLflow as the record of what was tried; nothing here decides anything.
+"""MLflow as the record of what was tried; it decides nothing, but a promotion waits for it.
 
 Every call names its run, so no global active run is shared between tasks. A server that is down
 raises UnreachableError within seconds (retries and time-out are set before MLflow is imported).

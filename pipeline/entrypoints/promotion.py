@@ -98,7 +98,7 @@ def promote(
     from pipeline.steps.promote import promote as step
 
     decision = Decision(author=author, reason=reason, approved=approved)
-    if verdict_passed(verdict) and not untracked:
+    if not untracked and verdict_passed(verdict):
         _await_tracking(config, run_id, verdict)
 
     def attempt(uri: str) -> Pointer:
@@ -120,8 +120,12 @@ def promote(
 
 
 def _await_tracking(config: str, run_id: str, verdict: str) -> None:
+    """Hold a promotion while MLflow is away; one that was made before needs no wait."""
+    job = open_job(config, run_id)
+    if any(move.verdict == verdict for move in job.registry.history()):
+        return
     try:
-        open_job(config, run_id).tracking.reach()
+        job.tracking.reach()
     except UnreachableError as error:
         raise UnreachableError(
             f"the promotion is held, and the verdict {verdict} stands: promote it once MLflow is "

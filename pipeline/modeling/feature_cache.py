@@ -7,6 +7,7 @@ packs under its key; a new image only ever adds a pack.
 """
 
 import hashlib
+import io
 import json
 import logging
 import math
@@ -81,7 +82,9 @@ def write_pack(
     """Publish a pack and return its URI."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "images.txt").write_text("\n".join(images) + "\n")
-        np.save(Path(folder) / _ACTIVATIONS, values, allow_pickle=False)
+        npy = io.BytesIO()  # NumPy's own error on a full disk does not say that it is full
+        np.save(npy, values, allow_pickle=False)
+        (Path(folder) / _ACTIVATIONS).write_bytes(npy.getbuffer())
         manifest = PackManifest(
             name=key, cache_key=key, counts={"images": len(images)}, **run.model_dump()
         )

@@ -57,9 +57,8 @@ def ensure_weights(
         ArtifactError: when what came is not what was expected.
     """
     marker = _marker(source, store)
-    known = store.objects.read_tagged(marker)
-    if known is not None:
-        return store.open(known[0].decode(), WeightsManifest)
+    if (known := _known(marker, store)) is not None:
+        return known
     arrays, normalization = _bring(source, store)
     _check(arrays)
     with tempfile.TemporaryDirectory() as folder:
@@ -76,6 +75,14 @@ def ensure_weights(
     return artifact
 
 
+def _known(marker: str, store: ArtifactStore) -> Artifact[WeightsManifest] | None:
+    """What was brought before, if that still stands undamaged."""
+    found = store.objects.read_tagged(marker)
+    if found is None or not store.is_sound(uri := found[0].decode(), WeightsManifest):
+        return None
+    return store.open(uri, WeightsManifest)
+
+
 def bring_once(
     source: str, kept: ArtifactStore, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[WeightsManifest]:
@@ -88,9 +95,8 @@ def bring_once(
         run: who runs.
     """
     marker = _marker(source, store)
-    known = store.objects.read_tagged(marker)
-    if known is not None:
-        return store.open(known[0].decode(), WeightsManifest)
+    if (known := _known(marker, store)) is not None:
+        return known
     local = ensure_weights(source, store=kept, run=run)
     with tempfile.TemporaryDirectory() as folder:
         kept.fetch(local, Path(folder))

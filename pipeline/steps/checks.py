@@ -159,7 +159,7 @@ def _cells_sentence(evidence: Evidence, least: int) -> str:
     if not short:
         name = min(evidence.fair, key=lambda label: evidence.fair[label])
         return (
-            f"Every class has cells that neither model was trained on: {name} the fewest, "
+            f"Every class has cells that may judge both models: {name} the fewest, "
             f"{evidence.fair[name]} of at least {least}."
         )
     told = [
@@ -168,6 +168,6 @@ def _cells_sentence(evidence: Evidence, least: int) -> str:
         for name in short
     ]
     return (
-        f"No fair judgement: at least {least} cells of each class that neither model was trained "
-        f"on are needed, and {'; '.join(told)}."
+        f"No fair judgement: at least {least} cells of each class are needed that neither model "
+        f"was trained on and both answered, and {'; '.join(told)}."
     )

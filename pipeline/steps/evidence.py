@@ -15,9 +15,9 @@ class Evidence(Frozen):
     """The locked test part, told apart by who has seen it."""
 
     images: int
-    """Of cells that neither model has seen."""
+    """That may judge: of cells that neither model has seen, and answered by both."""
     fair: dict[str, int]
-    """Class to number of cells that neither model has seen; 0 where none is left."""
+    """Class to number of cells that may judge; 0 where none is left."""
     leaked: tuple[str, ...]
     """Groups of the test part that the challenger has seen: copies across the split."""
     spent: dict[str, int]

@@ -126,7 +126,8 @@ def _known(marker: str, store: ArtifactStore) -> Artifact[ArchiveManifest] | Non
     if found is None:
         return None
     try:
-        return store.open(json.loads(found[0])["archive"], ArchiveManifest)
+        uri = str(json.loads(found[0])["archive"])
+        return store.open(uri, ArchiveManifest) if store.is_sound(uri, ArchiveManifest) else None
     except (ArtifactError, ValueError, KeyError) as error:
         _log.warning("ingest: %s is of no use (%s); reading the archive again", marker, error)
         return None

@@ -3,7 +3,7 @@
 import csv
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -95,31 +95,44 @@ def test_the_manifests_groups_are_honoured(trained: Trained) -> None:
     assert len({(record.group, record.part) for record in records}) == 48
 
 
-@pytest.mark.chromium
-@NEEDED
-def test_service_and_page_follow_the_contract(
-    trained: Trained, tmp_path: Path, serve: "Callable[..., AbstractContextManager[str]]"
-) -> None:
-    """Answer and page name the config's eight classes; nothing else was told of them."""
+@pytest.fixture(scope="module")
+def served(
+    trained: Trained,
+    tmp_path_factory: pytest.TempPathFactory,
+    serve: "Callable[..., AbstractContextManager[str]]",
+) -> Iterator[tuple[str, ServedManifest, Path]]:
+    """URL of a service with the eight classes, its model, and one of the images."""
     with variables(trained.environment):
         entrypoints.promote(
             trained.config, RUN, trained.verdict, "test", "eight classes", untracked=True
         )
         served = open_store().open(trained.served, ServedManifest).manifest
-    archive = Path(trained.config).parent / "eight.zip"
-    with zipfile.ZipFile(archive) as opened:
-        data = opened.read(opened.namelist()[0])
-    store = Path(trained.environment["STORE_URI"])
-    with serve(tmp_path, store, MODEL_NAME="peripheral") as url:
+    folder = tmp_path_factory.mktemp("eight")
+    with zipfile.ZipFile(Path(trained.config).parent / "eight.zip") as opened:
+        (folder / "x.jpg").write_bytes(opened.read(opened.namelist()[0]))
+    with serve(folder, Path(trained.environment["STORE_URI"]), MODEL_NAME="peripheral") as url:
         wait_for_model(url, served.tag)
-        answer = httpx.post(f"{url}/classify", files={"image": ("x.jpg", data)}).json()
-        contract = httpx.get(f"{url}/model").json()["contract"]
-        (tmp_path / "x.jpg").write_bytes(data)
-        bars = _bars(url, tmp_path / "x.jpg")
-    assert tuple(answer["probabilities"]) == served.contract.classes
-    assert tuple(contract["classes"]) == served.contract.classes
-    assert [name.upper().replace(" ", "_") for name in bars] == [
-        name.upper() for name in served.contract.classes
+        yield url, served, folder / "x.jpg"
+
+
+def test_the_service_follows_the_contract(served: tuple[str, ServedManifest, Path]) -> None:
+    """The answer has eight probabilities of the config's names; nothing else was told of them."""
+    url, manifest, image = served
+    files = {"image": ("x.jpg", image.read_bytes())}
+    answer = httpx.post(f"{url}/classify", files=files).json()
+    assert tuple(answer["probabilities"]) == manifest.contract.classes
+    assert (
+        tuple(httpx.get(f"{url}/model").json()["contract"]["classes"]) == manifest.contract.classes
+    )
+
+
+@pytest.mark.chromium
+@NEEDED
+def test_the_page_follows_the_contract(served: tuple[str, ServedManifest, Path]) -> None:
+    """A bar for each of the eight, in the contract's order."""
+    url, manifest, image = served
+    assert [name.upper().replace(" ", "_") for name in _bars(url, image)] == [
+        name.upper() for name in manifest.contract.classes
     ]
 
 

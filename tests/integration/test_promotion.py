@@ -151,6 +151,7 @@ def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
             with pytest.raises(UnreachableError, match="the promotion is held"):
                 promote()
             assert promote(untracked=True) == model.uri
+            assert promote() == model.uri, "what was promoted before waits for nobody"
         assert entrypoints.rollback("late", "", "ada", "worse").tag == first.manifest.tag
         latest = settings.bento_home / "models" / "late" / "latest"
         assert f"late:{latest.read_text()}" == first.manifest.tag

@@ -1,10 +1,14 @@
 """A real BentoML process over HTTP, following a pointer in a local store."""
 
 import base64
+import csv
 import http.client
 import io
 import json
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -137,6 +141,32 @@ def test_a_differential_counts_and_names_what_it_could_not_read(
     assert told["warnings"][0].startswith("Only 4 cells were counted")
     assert SECRET_NAME not in reply.text
     assert httpx.post(f"{served[0]}/differential", json={}).status_code == 415
+
+
+def test_predict_takes_folders_and_one_bad_file_costs_itself_alone(
+    served: tuple[str, Any, Path], cell_image: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """`leukoflow predict` on a folder: a line a file in order, and exit code 2 for the bad one."""
+    (tmp_path / "deep").mkdir()
+    for number in range(6):
+        (tmp_path / "deep" / f"{number}.jpeg").write_bytes(cell_image(number % 4))
+    (tmp_path / "deep" / "3.jpeg").write_text("no image")
+    (tmp_path / "deep" / "notes.txt").write_text("not sent")
+    command = [sys.executable, "-m", "pipeline", "predict", str(tmp_path), "--csv"]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "SERVICE_URL": served[0]},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 2, done.stderr
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    assert [Path(row["file"]).name for row in rows] == [f"{n}.jpeg" for n in range(6)]
+    assert [bool(row["error"]) for row in rows] == [number == 3 for number in range(6)]
+    (tag,) = {row["tag"] for row in rows if row["tag"]}
+    assert tag == httpx.get(f"{served[0]}/model").json()["tag"]
 
 
 def test_bentomls_own_client_works(

@@ -173,6 +173,7 @@ def test_an_unreachable_service_is_exit_code_3(
         raise httpx.ConnectError("connection refused")
 
     monkeypatch.setattr(httpx, "post", refuse)
+    monkeypatch.setattr(httpx, "get", refuse)
     (tmp_path / "cell.jpeg").write_bytes(b"")
     assert leukoflow("predict", str(tmp_path / "cell.jpeg")) == 3
     assert "http://service.test" in capsys.readouterr().err

@@ -1,12 +1,14 @@
 """Artefacts are published whole and loaded verified."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.artifacts import MANIFEST, Artifact, BentoManifest, DatasetManifest
+from pipeline.artifacts import MANIFEST, Artifact, BentoManifest, DatasetManifest, digest_of
 from pipeline.errors import ArtifactError
 from pipeline.run import RunContext
 
@@ -133,3 +135,19 @@ def test_a_damaged_artefact_is_mended_by_the_next_publication(
     assert store.publish(folder, dataset("second", images=2)).uri == published.uri
     assert store.read(published, "one.csv") == b"one"
     assert store.is_sound(published.uri, DatasetManifest)
+
+
+def test_what_an_earlier_version_wrote_is_not_taken_for_changed(
+    store: ArtifactStore, published: Artifact[DatasetManifest], folder: Path
+) -> None:
+    """A manifest without a field that has a default now fits the address it was given then."""
+    said = json.loads((Path(published.uri) / MANIFEST).read_text())
+    del said["inputs"]
+    old = Path(published.uri).with_name(digest_of(said)[:24])
+    shutil.copytree(published.uri, old)
+    (old / MANIFEST).write_text(json.dumps(said))
+    assert store.open(str(old), DatasetManifest).manifest.inputs == {}
+    assert store.is_sound(str(old), DatasetManifest)
+    (old / MANIFEST).write_text(json.dumps(said | {"counts": {"images": 3}}))
+    with pytest.raises(ArtifactError, match="the manifest was changed"):
+        store.open(str(old), DatasetManifest)

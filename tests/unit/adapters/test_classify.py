@@ -48,6 +48,22 @@ def test_an_image_is_sent_as_what_it_is(
     assert f"Content-Type: {kind}".encode() in body
 
 
+def test_a_busy_service_is_asked_again(
+    service: Callable[[Handler], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the pause that it names; one that stays busy is given up."""
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    busy = httpx.Response(429, json=ERROR, headers={"retry-after": "2"})
+    answers = [busy, busy, httpx.Response(200, json={"label": "ROUND"})]
+    service(lambda _: answers.pop(0))
+    assert adapter.classify(URL, "cell.png", b"") == {"label": "ROUND"}
+    assert pauses == [2, 2]
+    service(lambda _: busy)
+    with pytest.raises(UnreachableError, match="stays busy"):
+        adapter.classify(URL, "cell.png", b"")
+
+
 def test_a_refused_image_is_bad_input(service: Callable[[Handler], None]) -> None:
     """What the service expected and received reaches the caller."""
     service(lambda _: httpx.Response(415, json=ERROR))

@@ -107,6 +107,19 @@ def test_copies_are_made_of_what_this_machine_keeps(
     assert bring_once(source, kept, store=store, run=RUN).uri == copied.uri
 
 
+def test_damaged_weights_are_brought_again(
+    store: ArtifactStore, tmp_path: Path, arrays: Arrays, write_npz: Callable[[Arrays], str]
+) -> None:
+    """Both in the store and on this machine, from wherever they still are whole."""
+    kept, source = ArtifactStore(LocalStore(), str(tmp_path / "kept")), write_npz(arrays)
+    copied = bring_once(source, kept, store=store, run=RUN)
+    for place in (store.root, kept.root):
+        (path,) = Path(place).rglob("weights.npz")
+        path.write_bytes(path.read_bytes()[:-9])
+        assert bring_once(source, kept, store=store, run=RUN).uri == copied.uri
+        assert store.is_sound(copied.uri, WeightsManifest)
+
+
 def test_a_source_is_asked_once(
     store: ArtifactStore, arrays: Arrays, write_npz: Callable[[Arrays], str]
 ) -> None:

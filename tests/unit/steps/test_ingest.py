@@ -177,6 +177,17 @@ class _Restless(LocalStore):
             Path(uri).write_bytes(later)
 
 
+def test_a_damaged_pack_is_made_again_from_the_archive(
+    small_archive: str, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """What was ingested before counts only while it is whole."""
+    before = ingest([small_archive], config, store=store, run=run)
+    pack = next(Path(store.root).rglob("images-*.zip"))
+    pack.write_bytes(pack.read_bytes()[:-9])
+    assert ingest([small_archive], config, store=store, run=run).uri == before.uri
+    assert all(data for _, data in read_images(store, _records(store, before)))
+
+
 def test_archive_replaced_meanwhile_is_read_again(
     small_archive: str,
     write_zip: WriteZip,

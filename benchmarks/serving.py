@@ -1,0 +1,191 @@
+"""The service over HTTP, and its engine, against Keras, its own work, and the replaced app.
+
+Client and server share the machine's cores, so HTTP figures carry the client's share too.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+
+from benchmarks.clients import Seen, keep_busy, post_image
+from benchmarks.measure import Row, compared, ratio
+from benchmarks.promoted import NAME, Promoted, promote
+from bento_service.classifier import Classifier
+from pipeline.artifacts import MANIFEST, ServedManifest
+from pipeline.contract.image_stats import image_stats
+from pipeline.embedded.foreground import on_free_ports, running
+from pipeline.embedded.ports import free_block
+from pipeline.modeling.engine import Engine
+from pipeline.sample.archive import draw_images
+from pipeline.sample.laboratory import HOME
+
+SATURATION = 4
+"""Clients that keep two threads of the line busy and two in wait."""
+SECONDS, ROUNDS = 3.0, 6
+CLIENTS = (1, 2, 4, 8)
+_PATIENCE = 60.0
+Busy = Callable[[], Seen]
+
+
+def rows() -> list[Row]:
+    """Engine, saturation, latencies, start and memory, from one model on this machine."""
+    ((_, image),) = draw_images(1, 1, HOME)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        made = promote(folder)
+        return [*_engine(made), *_http(made, folder, image)]
+
+
+def _engine(made: Promoted) -> list[Row]:
+    """Batch 1, the whole model: pixels to probabilities."""
+    import keras
+    import tensorflow as tf
+
+    manifest = ServedManifest.model_validate_json((made.served / MANIFEST).read_text())
+    engine = Engine.of(made.served, manifest.parity)
+    model = keras.models.load_model(made.bundle / "model.keras", compile=False)
+    side = manifest.contract.input_size
+    crop = np.random.default_rng(1).integers(0, 256, (1, side, side, 3), np.uint8)
+    compiled = tf.function(model, reduce_retracing=True)
+    tensor = tf.constant(crop)
+    subject = partial(_repeat, partial(engine.predict, crop))
+    traced = partial(_repeat, partial(compiled, tensor))
+    name = f"engine {manifest.parity.precision}, batch 1"
+    return [
+        ratio(name, subject, traced, "the same in tf.function"),
+        ratio(
+            name,
+            subject,
+            partial(_repeat, partial(model.predict, crop, verbose=0)),
+            "the same in Keras predict",
+        ),
+    ]
+
+
+def _repeat(work: Callable[[], object], times: int = 10) -> None:
+    for _ in range(times):
+        work()
+
+
+def _http(made: Promoted, folder: Path, image: bytes) -> list[Row]:
+    settings = on_free_ports(folder / "home").model_copy(
+        update={"store_uri": str(made.store), "model_name": NAME}
+    )
+    begun = time.perf_counter()
+    with running(settings, "service"):
+        while httpx.get(f"{settings.service_url}/readyz").status_code != 200:
+            if time.perf_counter() - begun > _PATIENCE:
+                raise RuntimeError("the service refused the model; see its log")
+            time.sleep(0.02)
+        ready = time.perf_counter() - begun
+        url = f"{settings.service_url}/classify"
+        busy = partial(keep_busy, post_image(url, image), SATURATION, SECONDS)
+        found = [
+            _figure("start of the process to ready", ready, "s", "bentoml serve, a worker"),
+            *_against_itself(made, busy, image),
+            *_latencies(url, image),
+            _figure("memory of the service", _megabytes(settings.service_url), "MB", "resident"),
+        ]
+        for side in (224, 128):
+            with _replaced_app(side) as old:
+                rival = partial(keep_busy, post_image(old, image), SATURATION, SECONDS)
+                found.append(
+                    _throughput(busy, rival, f"Flask and Keras, model kept loaded, {side} px")
+                )
+        return found
+
+
+def _against_itself(made: Promoted, busy: Busy, image: bytes) -> list[Row]:
+    """The same work in this process, and the engine alone, with as many threads as the line."""
+    classifier = Classifier(made.served)
+    crop = classifier.classify(image).prepared.crop[None]
+    engine = Engine.of(made.served, classifier.manifest.parity)
+
+    def work() -> None:
+        image_stats(classifier.classify(image).prepared)
+
+    alone: list[tuple[str, Callable[[], object]]] = [
+        ("decode, locate, engine and statistics in one process", work),
+        ("the engine alone", partial(engine.predict, crop)),
+    ]
+    return [
+        _throughput(busy, partial(keep_busy, _same(act), 2, SECONDS), f"{name}, two threads")
+        for name, act in alone
+    ]
+
+
+def _same(act: Callable[[], object]) -> Callable[[], Callable[[], object]]:
+    return lambda: act
+
+
+def _throughput(subject: Busy, baseline: Busy, against: str) -> Row:
+    """Rates in turns."""
+    logs = [np.log(subject().rate / baseline().rate) for _ in range(ROUNDS)]
+    return compared("HTTP throughput at saturation", np.array(logs), against, "times")
+
+
+def _latencies(url: str, image: bytes) -> list[Row]:
+    found = []
+    for clients in CLIENTS:
+        seen = keep_busy(post_image(url, image), clients, 2 * SECONDS)
+        for percentile in (50, 95, 99):
+            found.append(
+                _figure(
+                    f"HTTP latency p{percentile}, clients: {clients}",
+                    float(np.percentile(seen.latencies, percentile)),
+                    "ms",
+                    f"{seen.rate:.0f} answers a second, {len(seen.latencies)} in all",
+                )
+            )
+    return found
+
+
+def _figure(name: str, value: float, unit: str, baseline: str) -> Row:
+    return Row(name=name, value=value, low=value, high=value, unit=unit, baseline=baseline)
+
+
+def _megabytes(url: str) -> float:
+    """Resident memory of the largest process of the service: its worker."""
+    port = url.rpartition(":")[2]
+    (serve,) = (
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if ["--port", port] == (process.info["cmdline"] or [])[-2:]
+    )
+    found = [serve, *serve.children(recursive=True)]
+    return float(max(process.memory_info().rss for process in found) / 1e6)
+
+
+@contextmanager
+def _replaced_app(side: int) -> Iterator[str]:
+    port = free_block(1)
+    command = [sys.executable, "-m", "benchmarks.replaced_app", str(port), str(side)]
+    process = subprocess.Popen(command, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
+    url = f"http://127.0.0.1:{port}/classify"
+    try:
+        while not _listens(url):
+            if process.poll() is not None:
+                raise RuntimeError("the replaced app did not start")
+            time.sleep(0.2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _listens(url: str) -> bool:
+    try:
+        httpx.get(url, timeout=5)
+    except httpx.TransportError:
+        return False
+    return True
