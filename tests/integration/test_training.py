@@ -85,7 +85,7 @@ def test_a_champion_of_another_preprocessing_is_judged_by_what_it_answered_then(
             entrypoints.evaluate_archive(str(archive), "tiny", "champion")
     verdict = Verdict.model_validate_json(said)
     overall = next(check for check in verdict.checks if check.topic == "champion")
-    assert overall.name == "balanced accuracy"
+    assert overall.name == "balanced accuracy against the champion"
     # The same pixels in truth, and so the same answers.
     assert overall.value == 0
 
