@@ -25,7 +25,7 @@ _NO_FLOORS = {
     "min_balanced_accuracy": 0.0,
     "min_class_sensitivity": 0.0,
     "first_min_low": 0.0,
-    "min_class_cells": 1,
+    "min_class_cells": 2,
     "max_calibration_error": 1.0,
     "draws": 100,
 }

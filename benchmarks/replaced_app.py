@@ -5,6 +5,7 @@ pixels; it takes the same form as `/classify`, decodes with Pillow and answers o
 """
 
 import io
+import logging
 import sys
 
 import keras
@@ -37,5 +38,6 @@ def create(side: int) -> Flask:
 
 
 if __name__ == "__main__":
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     port, side = map(int, sys.argv[1:])
     make_server("127.0.0.1", port, create(side), threaded=True).serve_forever()

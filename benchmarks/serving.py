@@ -31,7 +31,7 @@ from pipeline.sample.laboratory import HOME
 
 SATURATION = 4
 """Clients that keep two threads of the line busy and two in wait."""
-SECONDS, ROUNDS = 3.0, 6
+SECONDS, ROUNDS = 3.0, 5
 CLIENTS = (1, 2, 4, 8)
 _PATIENCE = 60.0
 Busy = Callable[[], Seen]
@@ -156,13 +156,10 @@ def _figure(name: str, value: float, unit: str, baseline: str) -> Row:
 
 def _megabytes(url: str) -> float:
     """Resident memory of the largest process of the service: its worker."""
-    port = url.rpartition(":")[2]
-    (serve,) = (
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if ["--port", port] == (process.info["cmdline"] or [])[-2:]
-    )
-    found = [serve, *serve.children(recursive=True)]
+    port = int(url.rpartition(":")[2])
+    listening = {c.pid for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port}
+    owners = [psutil.Process(pid) for pid in listening if pid is not None]
+    found = [*owners, *(child for one in owners for child in one.children(recursive=True))]
     return float(max(process.memory_info().rss for process in found) / 1e6)
 
 
