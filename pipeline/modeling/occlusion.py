@@ -11,7 +11,7 @@ from pipeline.contract.decoding import Pixels
 GRID = 6
 _REACH = 0.25
 """Windows overlap by this share of a square on each side, or an edge between two hides nothing."""
-_LEAST = 1e-6
+_LEAST = 1e-30
 _FOR, _AGAINST = (230, 92, 0), (28, 100, 210)
 """Orange and blue, which colour-blind people tell apart."""
 
@@ -44,8 +44,8 @@ def occlusion_map(
                 for i in (row, column)
             )
             covered[row * grid + column, rows, columns] = colour
-    whole = _log_odds(predict(crop[None])[:, target])
-    return np.asarray(whole - _log_odds(predict(covered)[:, target])).reshape(grid, grid)
+    whole = _log_odds(predict(crop[None]), target)
+    return np.asarray(whole - _log_odds(predict(covered), target)).reshape(grid, grid)
 
 
 def evidence_picture(crop: Pixels, worth: NDArray[np.float64], side: int) -> Image.Image:
@@ -66,6 +66,8 @@ def evidence_picture(crop: Pixels, worth: NDArray[np.float64], side: int) -> Ima
     return Image.fromarray((grey * (1 - strength) + colour * strength).astype(np.uint8))
 
 
-def _log_odds(probability: NDArray[np.floating]) -> NDArray[np.float64]:
-    bounded = np.clip(probability.astype(np.float64), _LEAST, 1 - _LEAST)
-    return np.asarray(np.log(bounded / (1 - bounded)))
+def _log_odds(probabilities: NDArray[np.floating], target: int) -> NDArray[np.float64]:
+    """Of one class against the sum of the others: 1 less a share of nearly 1 would be nought."""
+    shares = np.clip(probabilities.astype(np.float64), _LEAST, 1)
+    others = np.delete(shares, target, axis=1).sum(axis=1)
+    return np.asarray(np.log(shares[:, target] / others))

@@ -159,7 +159,7 @@ def _cells_sentence(evidence: Evidence, least: int) -> str:
     if not short:
         name = min(evidence.fair, key=lambda label: evidence.fair[label])
         return (
-            f"Every class has cells that may judge both models: {name} the fewest, "
+            f"Every class has cells that may judge: {name} the fewest, "
             f"{evidence.fair[name]} of at least {least}."
         )
     told = [

@@ -29,6 +29,18 @@ def test_certainty_does_not_hide_the_evidence() -> None:
     assert np.isfinite(occlusion_map(lambda c: np.eye(2)[np.ones(len(c), int)], crop, 1)).all()
 
 
+def test_a_share_that_rounds_to_one_still_has_evidence() -> None:
+    """Single precision knows nothing between 1 - 6e-8 and 1, but the other classes' shares do."""
+    crop = np.zeros((60, 60, 3), np.uint8)
+    crop[10:20, 10:20] = 255
+
+    def sure(crops: np.ndarray) -> np.ndarray:
+        rest = (1e-12 / (1 + brightness(crops)[:, 1])).astype(np.float32)
+        return np.stack([rest, np.float32(1) - rest], axis=1)
+
+    assert occlusion_map(sure, crop, target=1).argmax() == 1 * 6 + 1
+
+
 def test_the_picture_glows_where_the_evidence_is() -> None:
     """Orange on the part that speaks for the class, blue on the one against it, grey elsewhere."""
     worth = np.zeros((6, 6))
