@@ -1,7 +1,9 @@
 """Group: every image learns which cell it shows, so that no cell is on both sides of a split."""
 
 import csv
+import hashlib
 import io
+import json
 import logging
 import os
 import tempfile
@@ -11,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
+import cv2
+
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import (
     ArchiveManifest,
@@ -19,6 +23,7 @@ from pipeline.artifacts import (
     GroupingManifest,
     Link,
     Record,
+    canonical_json,
     to_csv,
 )
 from pipeline.config import RunConfig
@@ -32,6 +37,8 @@ from pipeline.steps.view import View, view
 
 LINKS, LOCKED = "links.csv", "locked.csv"
 _BATCH = 500
+_SEARCH = 1
+"""Changes whenever `find_ties` or `view` could tie other images."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,11 +64,26 @@ def group(
     if hinted < len(records):
         away = elsewhere(records, read_lock(config.name, store), store)
         looked_at = sorted([*records, *away], key=lambda record: record.sha256)
-        ties = find_ties(_views(looked_at, store), config.group.min_inliers)
+        ties = _ties(looked_at, config, store)
     named = name_groups(looked_at, ties)
     artifact = _publish(named, ties, dataset, config, store=store, run=run)
     _log.info("group: %s %s", artifact.uri, artifact.manifest.counts)
     return artifact
+
+
+def _ties(looked_at: Sequence[Record], config: RunConfig, store: ArtifactStore) -> list[Tie]:
+    """What comparing these images found, now or when the same ones were compared before."""
+    hashes = [record.sha256 for record in looked_at]
+    said = canonical_json([_SEARCH, cv2.__version__, config.group.min_inliers, hashes])
+    key = hashlib.sha256(said.encode()).hexdigest()[:24]
+    uri = f"{store.root}/ties/{config.name}/{key}.json"
+    found = store.objects.read_tagged(uri)
+    if found is not None:
+        _log.info("group: these %d images were compared before", len(hashes))
+        return [Tie(*numbers) for numbers in json.loads(found[0])]
+    ties = find_ties(_views(looked_at, store), config.group.min_inliers)
+    store.objects.write(uri, json.dumps(ties).encode())
+    return ties
 
 
 def write_groups_csv(records: Iterable[Record]) -> str:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from pipeline.adapters.artifact_store import ArtifactStore
@@ -64,6 +65,34 @@ def test_copies_of_a_cell_are_one_group(
     assert set(together.values()) == {3}
     assert grouping.manifest.counts == {"images": 36, "groups": 12, "hinted": 0}
     assert grouping.uri == again.uri
+
+
+def test_the_same_images_are_compared_once(
+    tmp_path: Path,
+    config: RunConfig,
+    store: ArtifactStore,
+    run: RunContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A second training on them finds the same cells without looking; another rule looks again."""
+    path = tmp_path / "sample.zip"
+    write_archive(path, seed=9, cells_per_class=2, copies=2)
+    classes = ("EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE", "NEUTROPHIL")
+    drawn = config.model_copy(
+        update={"contract": config.contract.model_copy(update={"classes": classes})}
+    )
+    first, _ = _grouped(str(path), drawn, store, run)
+
+    def look(*_: object) -> None:
+        raise AssertionError("the images are looked at again")
+
+    monkeypatch.setattr("pipeline.steps.group.find_ties", look)
+    assert _grouped(str(path), drawn, store, run)[0].uri == first.uri
+    stricter = drawn.model_copy(
+        update={"group": drawn.group.model_copy(update={"min_inliers": 40})}
+    )
+    with pytest.raises(AssertionError, match="looked at again"):
+        _grouped(str(path), stricter, store, run)
 
 
 def test_hints_and_search_go_together(
