@@ -1,20 +1,17 @@
 """A promoted model of the default recipe, with random weights and drawn cells: made in a minute."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
-import numpy as np
 import yaml
 
-from benchmarks.random_weights import draw_weights
+from benchmarks.random_weights import publish_weights
 from pipeline import entrypoints
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.artifacts import BundleManifest, ServedManifest, WeightsManifest
-from pipeline.run import RunContext
+from pipeline.artifacts import BundleManifest, ServedManifest
 from pipeline.sample.archive import write_archive
 from pipeline.sample.cells import CLASSES
 
@@ -50,12 +47,12 @@ def promote(folder: Path) -> Promoted:
     variables = {
         "LEUKOFLOW_HOME": str(folder / "training"),
         "STORE_URI": store.root,
-        "WEIGHTS_URI": _weights(store, folder / "weights"),
+        "WEIGHTS_URI": f"{publish_weights(store).uri}/weights.npz",
         "MODEL_NAME": NAME,
         "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     }
-    with _environment(variables):
+    with patch.dict(os.environ, variables):
         bundle, served = _train(str(config), str(folder / "drawn.zip"))
     return Promoted(
         store=Path(store.root),
@@ -74,24 +71,3 @@ def _train(config: str, archive: str) -> tuple[str, str]:
     evaluation = entrypoints.evaluate(config, RUN, served, bundle, split)
     verdict = entrypoints.gate(config, RUN, evaluation, served)
     return bundle, entrypoints.promote(config, RUN, verdict, "bench", "bench", untracked=True)
-
-
-def _weights(store: ArtifactStore, folder: Path) -> str:
-    folder.mkdir()
-    np.savez(folder / "weights.npz", allow_pickle=False, **draw_weights())
-    circumstances = RunContext.now(RUN, RUN).model_dump()
-    manifest = WeightsManifest(
-        name="vgg16", source="random", normalization="torch", **circumstances
-    )
-    return f"{store.publish(folder, manifest).uri}/weights.npz"
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

@@ -1,8 +1,14 @@
 """VGG16's convolutions drawn at random, where only shape and speed count."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.artifacts import Artifact, WeightsManifest
 from pipeline.modeling.weights import LAYERS, Arrays
+from pipeline.run import RunContext
 
 _WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 
@@ -19,3 +25,14 @@ def draw_weights(seed: int = 0) -> Arrays:
         arrays[f"{layer}/bias"] = rng.normal(0, 0.1, width).astype(np.float32)
         before = width
     return arrays
+
+
+def publish_weights(store: ArtifactStore) -> Artifact[WeightsManifest]:
+    """The same as `leukoflow weights` would keep them, in place of what is downloaded."""
+    circumstances = RunContext.now("random", "random").model_dump()
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(Path(folder) / "weights.npz", allow_pickle=False, **draw_weights())
+        manifest = WeightsManifest(
+            name="vgg16", source="random", normalization="torch", **circumstances
+        )
+        return store.publish(Path(folder), manifest)

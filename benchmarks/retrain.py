@@ -10,14 +10,13 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.measure import Row
-from benchmarks.random_weights import draw_weights
+from benchmarks.random_weights import publish_weights
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import (
     Artifact,
     Record,
     SplitManifest,
-    WeightsManifest,
     to_csv,
 )
 from pipeline.config import FeaturesConfig, RunConfig
@@ -39,7 +38,7 @@ def rows() -> list[Row]:
     """Seconds of a second extraction, with 1 % new images, as a share of the first."""
     with tempfile.TemporaryDirectory() as folder:
         store = ArtifactStore(LocalStore(), folder)
-        weights = _weights(store, Path(folder) / "weights")
+        weights = publish_weights(store)
         first = _archive(Path(folder) / "first.zip", range(IMAGES))
         more = _archive(Path(folder) / "more.zip", range(IMAGES, IMAGES + NEW))
         seconds = []
@@ -69,15 +68,6 @@ def _archive(path: Path, numbers: range) -> str:
             Image.fromarray(noise).resize((320, 240)).save(out, "JPEG")
             archive.writestr(f"{'AB'[number % 2]}/{number}.jpg", out.getvalue())
     return str(path)
-
-
-def _weights(store: ArtifactStore, folder: Path) -> Artifact[WeightsManifest]:
-    folder.mkdir()
-    np.savez(folder / "weights.npz", allow_pickle=False, **draw_weights())
-    manifest = WeightsManifest(
-        name="vgg16", source="random", normalization="torch", **RUN.model_dump()
-    )
-    return store.publish(folder, manifest)
 
 
 def _split(archives: list[str], store: ArtifactStore) -> Artifact[SplitManifest]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from http import HTTPStatus
+from typing import TypeGuard
 
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -37,7 +38,7 @@ async def read_files(headers: Headers, body: bytes, wanted: Body) -> list[bytes]
             f"{wanted.field!r} with a file name",
             received=_received(parts),
         )
-    return [await file.read() for file in files if isinstance(file, UploadFile)]
+    return [await file.read() for file in files]
 
 
 def _received(parts: Sequence[tuple[str, str | UploadFile]]) -> str:
@@ -72,7 +73,7 @@ async def _once(body: bytes) -> AsyncGenerator[bytes, None]:
     yield body
 
 
-def _is_file(part: str | UploadFile) -> bool:
+def _is_file(part: str | UploadFile) -> TypeGuard[UploadFile]:
     return isinstance(part, UploadFile) and bool(part.filename)
 
 

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from bento_service import metrics, refusal
+from bento_service.bodies import BODIES
 from bento_service.refusal import ErrorBody, Refusal
 from bento_service.schemas import (
     Differential,
@@ -28,15 +29,20 @@ from bento_service.serving import Serving
 from pipeline.errors import PipelineError
 
 PAGE = Path(__file__).parent / "page"
-_IMAGES = {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": 500}
+_MANY = BODIES["/differential"]
+_IMAGES = {
+    "type": "array",
+    "items": {"type": "string", "format": "binary"},
+    "maxItems": _MANY.most,
+}
 _FILES: dict[str, Any] = {
     "required": True,
     "content": {
-        "multipart/form-data": {
+        _MANY.kind: {
             "schema": {
                 "type": "object",
-                "required": ["images"],
-                "properties": {"images": _IMAGES},
+                "required": [_MANY.field],
+                "properties": {_MANY.field: _IMAGES},
             }
         }
     },

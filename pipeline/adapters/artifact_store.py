@@ -45,8 +45,8 @@ class ArtifactStore:
         whole = manifest.model_copy(update={"files": files})
         artifact = Artifact(self.address(whole), whole)
         stands = self.objects.stat(f"{artifact.uri}/{MANIFEST}") is not None
-        if stands and self.is_sound(artifact.uri, type(manifest)):
-            return self.open(artifact.uri, type(manifest))
+        if stands and (standing := self.intact(artifact.uri, type(manifest))) is not None:
+            return standing
         with ThreadPoolExecutor(_TRANSFERS) as pool:
             list(pool.map(lambda n: self.objects.upload(folder / n, f"{artifact.uri}/{n}"), files))
         return self._close(artifact, damaged=stands)
@@ -59,16 +59,16 @@ class ArtifactStore:
             return self.open(artifact.uri, type(artifact.manifest))
         return artifact
 
-    def is_sound(self, uri: str, kind: type[Manifest]) -> bool:
-        """Whether an artefact is whole: reads every file; says in the log what is wrong."""
+    def intact(self, uri: str, kind: type[M]) -> Artifact[M] | None:
+        """An artefact whose every file was read and is whole, else None and a line in the log."""
         try:
             artifact = self.open(uri, kind)
             for name in artifact.manifest.files:
                 self.read(artifact, name)
         except ArtifactError as error:
             log.warning("damaged: %s", error)
-            return False
-        return True
+            return None
+        return artifact
 
     def address(self, manifest: Manifest) -> str:
         """Where an artefact with this manifest stands."""

@@ -63,7 +63,7 @@ def cached_crops(store: ArtifactStore, key: str, wanted: AbstractSet[str]) -> di
         if item.uri.endswith(f"/{MANIFEST}"):
             uri = item.uri.removesuffix(f"/{MANIFEST}")
             held = wanted & set(_listed(store, uri)) - found.keys()
-            if held and store.is_sound(uri, PackManifest):
+            if held and store.intact(uri, PackManifest) is not None:
                 found |= dict.fromkeys(held, uri)
     return found
 

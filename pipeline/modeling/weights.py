@@ -78,9 +78,7 @@ def ensure_weights(
 def _known(marker: str, store: ArtifactStore) -> Artifact[WeightsManifest] | None:
     """What was brought before, if that still stands undamaged."""
     found = store.objects.read_tagged(marker)
-    if found is None or not store.is_sound(uri := found[0].decode(), WeightsManifest):
-        return None
-    return store.open(uri, WeightsManifest)
+    return store.intact(found[0].decode(), WeightsManifest) if found is not None else None
 
 
 def bring_once(

@@ -101,9 +101,7 @@ def _judged(
     found += checks.floor_checks(report.scores, config.gate)
     found.append(checks.calibration_check(report.scores.by_cell.calibration_error, config.gate))
     found.append(checks.parity_check(report.parity, config.gate))
-    with tempfile.TemporaryDirectory() as folder:
-        serving = serve_check(store.fetch(served, Path(folder)))
-    found += checks.serving_checks(serving, config.gate)
+    found += _serving_checks(served, config, store)
     return Verdict(
         name=config.name,
         tag=served.manifest.tag,
@@ -125,6 +123,14 @@ def _champion_checks(
         [theirs[name] for name in names],
         config.gate,
     )
+
+
+def _serving_checks(
+    served: Artifact[ServedManifest], config: RunConfig, store: ArtifactStore
+) -> list[Check]:
+    with tempfile.TemporaryDirectory() as folder:
+        serving = serve_check(store.fetch(served, Path(folder)))
+    return checks.serving_checks(serving, config.gate)
 
 
 def _last_words(

@@ -22,7 +22,7 @@ from pipeline.artifacts import (
     to_csv,
 )
 from pipeline.config import RunConfig
-from pipeline.errors import ArtifactError, ConflictError, InvalidInputError
+from pipeline.errors import ConflictError, InvalidInputError
 from pipeline.run import RunContext
 from pipeline.steps.repack import RECORDS, repack
 
@@ -126,9 +126,8 @@ def _known(marker: str, store: ArtifactStore) -> Artifact[ArchiveManifest] | Non
     if found is None:
         return None
     try:
-        uri = str(json.loads(found[0])["archive"])
-        return store.open(uri, ArchiveManifest) if store.is_sound(uri, ArchiveManifest) else None
-    except (ArtifactError, ValueError, KeyError) as error:
+        return store.intact(json.loads(found[0])["archive"], ArchiveManifest)
+    except (ValueError, KeyError) as error:
         _log.warning("ingest: %s is of no use (%s); reading the archive again", marker, error)
         return None
 

@@ -102,7 +102,7 @@ class Bench:
         damaged = [
             path
             for path in closed
-            if not self.store.is_sound(str(path), KINDS[path.relative_to(self.root).parts[0]])
+            if self.store.intact(str(path), KINDS[path.relative_to(self.root).parts[0]]) is None
         ]
         assert damaged == []
         return {str(path.relative_to(self.root)) for path in closed}

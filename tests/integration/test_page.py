@@ -88,18 +88,30 @@ def test_many_images_are_answered_side_by_side(
     assert "trained on drawings" in shown(browser, ".notice")[0]
     assert browser.execute_script("return document.documentElement.scrollWidth") == width
     screenshot(browser, "page", width)
+    assert violations(browser) == []
+
+
+def opened(
+    browser: webdriver.Chrome, url: str, files: list[Path]
+) -> WebDriverWait[webdriver.Chrome]:
+    """The page on a desk, given these files."""
+    resize(browser, 1280)
+    browser.get(url)
+    browser.find_element(By.ID, "files").send_keys("\n".join(map(str, files)))
+    return WebDriverWait(browser, 30)
+
+
+def violations(browser: webdriver.Chrome) -> list[str]:
+    """What the console says against the content security policy."""
     log = browser.get_log("browser")  # type: ignore[no-untyped-call]
-    assert not [entry for entry in log if "Content Security" in entry["message"]]
+    return [entry["message"] for entry in log if "Content Security" in entry["message"]]
 
 
 def test_many_answers_are_counted_sorted_and_chosen(
     browser: webdriver.Chrome, page_url: str, files: list[Path]
 ) -> None:
     """The differential with intervals, the most doubtful first, and those to review alone."""
-    resize(browser, 1280)
-    browser.get(page_url)
-    browser.find_element(By.ID, "files").send_keys("\n".join(map(str, files)))
-    wait = WebDriverWait(browser, 30)
+    wait = opened(browser, page_url, files)
     wait.until(lambda _: "3 cells" in shown(browser, "#counted")[0])
     wait.until(lambda _: not shown(browser, '.card[data-state="waiting"]'))
     names = ["Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil"]
@@ -117,18 +129,14 @@ def test_many_answers_are_counted_sorted_and_chosen(
     table = browser.execute_async_script(CSV)
     assert table.count("\r\n") == 4
     assert '"first.jpeg"' in table
-    log = browser.get_log("browser")  # type: ignore[no-untyped-call]
-    assert not [entry for entry in log if "Content Security" in entry["message"]]
+    assert violations(browser) == []
 
 
 def test_evidence_is_a_click_away(
     browser: webdriver.Chrome, page_url: str, files: list[Path]
 ) -> None:
     """The button shows the map over the crop, says how to read it, and takes it away again."""
-    resize(browser, 1280)
-    browser.get(page_url)
-    browser.find_element(By.ID, "files").send_keys(str(files[0]))
-    wait = WebDriverWait(browser, 30)
+    wait = opened(browser, page_url, files[:1])
     wait.until(lambda _: shown(browser, ".card .why") == ["Show evidence"])
     button = browser.find_element(By.CSS_SELECTOR, ".card .why")
     button.send_keys(Keys.ENTER)
@@ -141,8 +149,7 @@ def test_evidence_is_a_click_away(
     button.send_keys(Keys.SPACE)
     wait.until(lambda _: button.text == "Show evidence")
     assert not picture.is_displayed()
-    log = browser.get_log("browser")  # type: ignore[no-untyped-call]
-    assert not [entry for entry in log if "Content Security" in entry["message"]]
+    assert violations(browser) == []
 
 
 def _colours(browser: webdriver.Chrome, selector: str) -> int:

@@ -1,20 +1,17 @@
 """A whole training on drawn cells with a small, randomly weighted backbone."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
-import numpy as np
 import yaml
 
-from benchmarks.random_weights import draw_weights
+from benchmarks.random_weights import publish_weights
 from pipeline import entrypoints
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.artifacts import WeightsManifest
-from pipeline.run import RunContext
 from pipeline.sample.archive import write_archive
 from pipeline.sample.cells import CLASSES
 
@@ -37,16 +34,7 @@ class Trained:
 
 def write_weights(root: Path) -> str:
     """Random weights as `leukoflow weights` would keep them; the path of their `.npz`."""
-    staging = root / "staging"
-    staging.mkdir(parents=True)
-    np.savez(staging / "weights.npz", allow_pickle=False, **draw_weights())
-    manifest = WeightsManifest(
-        name="vgg16",
-        source="random",
-        normalization="torch",
-        **RunContext.now(RUN, "test").model_dump(),
-    )
-    return f"{ArtifactStore(LocalStore(), str(root)).publish(staging, manifest).uri}/weights.npz"
+    return publish_weights(ArtifactStore(LocalStore(), str(root))).uri + "/weights.npz"
 
 
 def write_config(path: Path) -> None:
@@ -64,16 +52,9 @@ def write_config(path: Path) -> None:
     path.write_text(yaml.safe_dump(body))
 
 
-@contextmanager
-def variables(values: dict[str, str]) -> Iterator[None]:
+def variables(values: dict[str, str]) -> AbstractContextManager[object]:
     """The process's environment with these values, as a DAG's task would find it."""
-    before = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    return patch.dict(os.environ, values)
 
 
 def train_all(folder: Path, extra: dict[str, str]) -> Trained:

@@ -131,10 +131,10 @@ def test_a_damaged_artefact_is_mended_by_the_next_publication(
 ) -> None:
     """A file that lost a byte is refused when it is read, until somebody publishes it again."""
     (Path(published.uri) / "one.csv").write_text("on")
-    assert not store.is_sound(published.uri, DatasetManifest)
+    assert store.intact(published.uri, DatasetManifest) is None
     assert store.publish(folder, dataset("second", images=2)).uri == published.uri
     assert store.read(published, "one.csv") == b"one"
-    assert store.is_sound(published.uri, DatasetManifest)
+    assert store.intact(published.uri, DatasetManifest) is not None
 
 
 def test_what_an_earlier_version_wrote_is_not_taken_for_changed(
@@ -147,7 +147,7 @@ def test_what_an_earlier_version_wrote_is_not_taken_for_changed(
     shutil.copytree(published.uri, old)
     (old / MANIFEST).write_text(json.dumps(said))
     assert store.open(str(old), DatasetManifest).manifest.inputs == {}
-    assert store.is_sound(str(old), DatasetManifest)
+    assert store.intact(str(old), DatasetManifest) is not None
     (old / MANIFEST).write_text(json.dumps(said | {"counts": {"images": 3}}))
     with pytest.raises(ArtifactError, match="the manifest was changed"):
         store.open(str(old), DatasetManifest)

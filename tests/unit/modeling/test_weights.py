@@ -117,7 +117,7 @@ def test_damaged_weights_are_brought_again(
         (path,) = Path(place).rglob("weights.npz")
         path.write_bytes(path.read_bytes()[:-9])
         assert bring_once(source, kept, store=store, run=RUN).uri == copied.uri
-        assert store.is_sound(copied.uri, WeightsManifest)
+        assert store.intact(copied.uri, WeightsManifest) is not None
 
 
 def test_a_source_is_asked_once(
