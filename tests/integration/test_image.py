@@ -158,12 +158,22 @@ def _running(container: str, variables: dict[str, str]) -> Iterator[str]:
         _wait(process, url)
         yield url
     finally:
-        # From within: buildah's own end would take the arbiter along and leave its worker behind.
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for one in reversed(psutil.Process(process.pid).children(recursive=True)):
-                one.terminate()
-                one.wait(30)
-        process.wait(60)
+        _stop(process, Path(command[0]).name)
+
+
+def _stop(process: subprocess.Popen[bytes], served_by: str) -> None:
+    """End the service by its own supervisor, and see that nothing of it stays.
+
+    A signal to buildah would leave the service behind, and one to a worker makes the supervisor
+    start another, whose imports then outlast every patience.
+    """
+    inside = psutil.Process(process.pid).children(recursive=True)
+    next(one for one in inside if one.name() == served_by).terminate()
+    _, left = psutil.wait_procs(inside, timeout=60)
+    for one in left:
+        one.kill()
+    process.wait(60)
+    assert not left, f"the image's service outlived SIGTERM by 60 s: {left}"
 
 
 def _wait(process: subprocess.Popen[bytes], url: str) -> None:
