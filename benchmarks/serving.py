@@ -19,7 +19,9 @@ import psutil
 
 from benchmarks.clients import Seen, keep_busy, post_image
 from benchmarks.measure import Row, compared, ratio
+from benchmarks.peak import peak_rows
 from benchmarks.promoted import NAME, Promoted, promote
+from benchmarks.stages import stage_rows
 from bento_service.classifier import Classifier
 from pipeline.artifacts import MANIFEST, ServedManifest
 from pipeline.contract.image_stats import image_stats
@@ -43,7 +45,7 @@ def rows() -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         made = promote(folder)
-        return [*_engine(made), *_http(made, folder, image)]
+        return [*_engine(made), *_in_process(made, image), *_http(made, folder, image)]
 
 
 def _engine(made: Promoted) -> list[Row]:
@@ -70,6 +72,13 @@ def _engine(made: Promoted) -> list[Row]:
             "the same in Keras predict",
         ),
     ]
+
+
+def _in_process(made: Promoted, image: bytes) -> list[Row]:
+    classifier = Classifier(made.served)
+    parity = classifier.manifest.parity
+    stages = stage_rows(classifier, Engine.of(made.served, parity), image)
+    return [*stages, *peak_rows(made.served, parity.precision)]
 
 
 def _repeat(work: Callable[[], object], times: int = 10) -> None:

@@ -22,6 +22,8 @@ from pipeline.errors import ArtifactError
 MANIFEST = "manifest.json"
 CIRCUMSTANCES = ("run_id", "code_version", "created_at", "tracking_run")
 Part = Literal["train", "val", "test", ""]
+Precision = Literal["int8", "bf16", "f32"]
+"""What an engine computes its convolutions in."""
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
@@ -169,13 +171,20 @@ class BundleManifest(Manifest):
     """MLflow run id, empty while tracking is unreachable."""
 
 
-class Parity(Frozen):
-    """How far the serving engine is from Keras on real images."""
+class EngineParity(Frozen):
+    """How far the serving engine is from Keras on images of the locked part."""
 
-    precision: Literal["f32", "bf16"]
     images: int
     top1_agreement: float
     max_probability_difference: float
+    accuracy_loss: float = 0.0
+    """Keras's balanced accuracy less the engine's, 0 to 1; below 0 where the engine does better."""
+
+
+class Parity(EngineParity):
+    """The same, and what the engine computes in."""
+
+    precision: Precision
 
 
 class ServedManifest(Manifest):

@@ -115,8 +115,10 @@ class GateConfig(Frozen):
     """Fewest cells of each class, trained on by neither model, to judge on."""
     max_calibration_error: float = Field(default=0.05, ge=0, le=1)
     """Refused when the whole interval of the expected calibration error is above it."""
-    min_parity: float = Field(default=0.99, ge=0, le=1)
+    min_parity: float = Field(default=0.995, ge=0, le=1)
     """Least top-1 agreement of the serving engine with Keras."""
+    max_parity_loss: float = Field(default=0.002, ge=0, le=1)
+    """Most balanced accuracy that the serving engine may lose against Keras."""
     max_latency_ms: float = Field(default=500.0, gt=0)
     max_size_mb: float = Field(default=250.0, gt=0)
     """Largest served bundle, in 10^6 bytes."""

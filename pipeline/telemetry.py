@@ -11,6 +11,7 @@ TELEMETRY_OFF = {
     # OpenVINO's converter reports unless it believes to run in CI (openvino_telemetry,
     # OptInChecker._run_in_ci); of the three variables it looks at, this one disturbs nobody else.
     "TF_BUILD": "leukoflow",
+    "NNCF_CI": "true",
 }
 """SeaweedFS has a flag in the Procfile instead."""
 

@@ -181,7 +181,7 @@ def export(config: str, run_id: str, bundle: str, split: str) -> str:
 
 
 def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> str:
-    """Score both engines on the locked part and write the drift reference."""
+    """Score what serves on the locked part and write the drift reference."""
     from pipeline.steps.evaluate import evaluate as step
     from pipeline.steps.tracking import track_evaluation
 
@@ -189,7 +189,7 @@ def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> 
     opened = job.store.open(served, ServedManifest)
     source = job.store.open(bundle, BundleManifest)
     parted = job.store.open(split, SplitManifest)
-    done = step(opened, source, parted, job.config, store=job.store, run=job.run)
+    done = step(opened, parted, job.config, store=job.store, run=job.run)
     badge = f"{done.report.scores.balanced_accuracy.value:.1%}"
     beside = ("report.json", "model_card.md")
     publish(job, done.artifact, "evaluation", "report.html", badge, beside)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.artifacts import Parity
+from pipeline.artifacts import Parity, Precision
 from pipeline.contract.decoding import Pixels
 from pipeline.modeling.compiled import compile_graph
 
@@ -16,9 +16,10 @@ Floats = NDArray[np.float32]
 class Engine:
     """A compiled model; safe to call from several threads, each call with a request of its own."""
 
-    def __init__(self, folder: Path, precision: str) -> None:
-        """Compile `folder/model.xml` at `precision` (`f32` or `bf16`)."""
-        self._compiled = compile_graph(folder / MODEL_XML, precision, "LATENCY")
+    def __init__(self, folder: Path, precision: Precision) -> None:
+        """Compile `folder/model.xml`; an int8 model carries its own precision."""
+        hint = "f32" if precision == "int8" else precision
+        self._compiled = compile_graph(folder / MODEL_XML, hint, "LATENCY")
 
     @classmethod
     def of(cls, folder: Path, parity: Parity) -> "Engine":

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.artifacts import Parity
 from pipeline.config import GateConfig
 from pipeline.modeling.metrics import Interval, group_codes
 from pipeline.modeling.paired import paired_differences
-from pipeline.steps.evaluation_report import EngineParity
 from pipeline.steps.evidence import Evidence
 from pipeline.steps.scoring import Scores
 from pipeline.steps.serve_check import ServeCheck
@@ -106,11 +106,21 @@ def calibration_check(error: Interval, config: GateConfig) -> Check:
     return judge("calibration", "calibration error", error, limit, sentence)
 
 
-def parity_check(parity: EngineParity, config: GateConfig) -> Check:
-    """Whether the engine that will serve names the classes that Keras names."""
-    agreement = parity.top1_agreement
-    sentence = f"On {agreement:.1%} of the locked images the serving engine names Keras's class."
-    return judge("serving", "engine parity", agreement, at_least(config.min_parity), sentence)
+def parity_checks(parity: Parity, config: GateConfig) -> list[Check]:
+    """Whether the engine that will serve names the classes that Keras names, and as well."""
+    agreement, loss = parity.top1_agreement, parity.accuracy_loss
+    same = (
+        f"At {parity.precision} the serving engine names Keras's class on {agreement:.1%} of "
+        f"{parity.images} locked images."
+    )
+    change = f"{'loses' if loss > 0 else 'gains'} {_points(loss)} points" if loss else "is level"
+    worth = f"Its balanced accuracy {change}; {_points(config.max_parity_loss)} may be lost."
+    return [
+        judge("serving", "engine parity", agreement, at_least(config.min_parity), same),
+        judge(
+            "serving", "engine accuracy", loss, at_most(config.max_parity_loss), worth, "difference"
+        ),
+    ]
 
 
 def serving_checks(serving: ServeCheck, config: GateConfig) -> list[Check]:

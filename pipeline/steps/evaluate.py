@@ -1,4 +1,4 @@
-"""Evaluate: both engines on the locked part, and the reference that drift is measured against."""
+"""Evaluate: what serves on the locked part, and the reference that drift is measured against."""
 
 import csv
 import io
@@ -7,12 +7,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import (
     Artifact,
-    BundleManifest,
     EvaluationManifest,
     ServedManifest,
     SplitManifest,
@@ -21,12 +18,10 @@ from pipeline.artifacts import (
 from pipeline.config import RunConfig
 from pipeline.contract.decision import read_review
 from pipeline.contract.prediction_log import ReferenceRecord
-from pipeline.contract.preprocessing import prepare
-from pipeline.contract.spec import ModelContract
 from pipeline.run import RunContext
 from pipeline.steps import evaluation_page
 from pipeline.steps.answers import Answers, answer
-from pipeline.steps.evaluation_report import EngineParity, EvaluationReport
+from pipeline.steps.evaluation_report import EvaluationReport
 from pipeline.steps.images import read_images
 from pipeline.steps.lineage import trace
 from pipeline.steps.mistakes import show, worst_mistakes
@@ -34,8 +29,6 @@ from pipeline.steps.model_card import model_card
 from pipeline.steps.scoring import scores
 
 log = logging.getLogger(__name__)
-PARITY_IMAGES = 384
-"""Keras is far slower than the engine; so many pairs show a disagreement of one in a hundred."""
 FIGURES, PAGE, CARD = "report.json", "report.html", "model_card.md"
 
 
@@ -49,7 +42,6 @@ class Evaluated:
 
 def evaluate(
     served: Artifact[ServedManifest],
-    bundle: Artifact[BundleManifest],
     split: Artifact[SplitManifest],
     config: RunConfig,
     *,
@@ -60,7 +52,6 @@ def evaluate(
 
     Args:
         served: the exported bundle, answered as the service would.
-        bundle: its Keras source, answered by Keras.
         split: whose `test` records count.
         config: prevalence, number of resamples and of mistakes to show.
     """
@@ -71,7 +62,6 @@ def evaluate(
     with tempfile.TemporaryDirectory() as scratch:
         folder = store.fetch(served, Path(scratch) / "served")
         answers = answer(read_images(store, held), served, folder, run.created_at)
-        source = store.fetch(bundle, Path(scratch) / "bundle", ["model.keras"])
         report = EvaluationReport(
             tag=served.manifest.tag,
             scores=scores(
@@ -81,7 +71,7 @@ def evaluate(
                 contract.classes,
                 config.evaluate,
             ),
-            parity=_parity(source / "model.keras", answers, contract, store),
+            parity=served.manifest.parity,
             rule=read_review(folder, contract),
             mistakes=worst_mistakes(answers, config.evaluate.worst),
         )
@@ -97,27 +87,6 @@ def evaluate(
         artifact = store.publish(Path(scratch), _manifest(report, served, split, run))
     log.info("evaluate done: %s", artifact.uri)
     return Evaluated(artifact, report)
-
-
-def _parity(
-    model_file: Path, answers: Answers, contract: ModelContract, store: ArtifactStore
-) -> EngineParity:
-    """Keras's answers to the first images by hash, against what the engine said of them."""
-    import keras
-
-    from pipeline.modeling.saving import predict
-
-    place = {record.sha256: i for i, record in enumerate(answers.records)}
-    chosen = [answers.records[place[sha256]] for sha256 in sorted(place)[:PARITY_IMAGES]]
-    images = list(read_images(store, chosen))
-    crops = np.stack([prepare(data, contract).crop for _, data in images])
-    theirs, _ = predict(keras.models.load_model(model_file, compile=False), crops)
-    ours = answers.probabilities[[place[record.sha256] for record, _ in images]]
-    return EngineParity(
-        images=len(images),
-        top1_agreement=float((theirs.argmax(axis=1) == ours.argmax(axis=1)).mean()),
-        max_probability_difference=round(float(np.abs(theirs - ours).max()), 5),
-    )
 
 
 def _write(folder: Path, report: EvaluationReport, answers: Answers) -> None:

@@ -100,7 +100,7 @@ def _judged(
         found += _champion_checks(fair, _recorded(evaluation, store), theirs, config)
     found += checks.floor_checks(report.scores, config.gate)
     found.append(checks.calibration_check(report.scores.by_cell.calibration_error, config.gate))
-    found.append(checks.parity_check(report.parity, config.gate))
+    found += checks.parity_checks(served.manifest.parity, config.gate)
     found += _serving_checks(served, config, store)
     return Verdict(
         name=config.name,

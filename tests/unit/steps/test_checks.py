@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.artifacts import Parity
 from pipeline.config import GateConfig
 from pipeline.modeling.metrics import Interval
 from pipeline.steps.checks import (
@@ -13,10 +14,9 @@ from pipeline.steps.checks import (
     evidence_checks,
     first_model_check,
     floor_checks,
-    parity_check,
+    parity_checks,
     serving_checks,
 )
-from pipeline.steps.evaluation_report import EngineParity
 from pipeline.steps.evidence import Evidence
 from pipeline.steps.scoring import Scores
 from pipeline.steps.serve_check import ServeCheck
@@ -107,15 +107,29 @@ def test_calibration_is_refused_only_when_it_is_surely_bad(reach: float, passed:
     assert calibration_check(around(0.1, reach), CONFIG).passed is passed
 
 
-def test_the_engine_must_agree_with_keras() -> None:
-    """What serves is what was trained."""
-    checks = [
-        parity_check(
-            EngineParity(images=384, top1_agreement=share, max_probability_difference=0), CONFIG
-        )
-        for share in (0.99, 0.98)
-    ]
-    assert [check.passed for check in checks] == [True, False]
+@pytest.mark.parametrize(
+    ("agreement", "loss", "expected"),
+    [
+        (0.995, 0.002, []),
+        (0.994, 0.0, ["engine parity"]),
+        (1.0, 0.003, ["engine accuracy"]),
+        (1.0, -0.1, []),
+    ],
+)
+def test_the_engine_must_answer_as_keras_does(
+    agreement: float, loss: float, expected: list[str]
+) -> None:
+    """What serves names the classes that were trained, is as right, and says its precision."""
+    parity = Parity(
+        precision="int8",
+        images=384,
+        top1_agreement=agreement,
+        max_probability_difference=0,
+        accuracy_loss=loss,
+    )
+    checks = parity_checks(parity, CONFIG)
+    assert [check.name for check in checks if not check.passed] == expected
+    assert "At int8" in checks[0].sentence
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from pipeline.adapters.artifact_store import sha256_bytes
-from pipeline.artifacts import ArchiveManifest, Artifact, Record, ServedManifest
+from pipeline.artifacts import ArchiveManifest, Artifact, EngineParity, Record, ServedManifest
 from pipeline.config import EvaluateConfig, RunConfig
 from pipeline.contract.decision import ReviewRule
 from pipeline.run import RunContext
 from pipeline.steps import evaluation_page
 from pipeline.steps.answers import Answers, answer
 from pipeline.steps.evaluate import predictions_csv
-from pipeline.steps.evaluation_report import EngineParity, EvaluationReport
+from pipeline.steps.evaluation_report import EvaluationReport
 from pipeline.steps.images import read_images, write_packs
 from pipeline.steps.lineage import trace
 from pipeline.steps.mistakes import show, worst_mistakes

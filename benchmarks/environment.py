@@ -1,0 +1,48 @@
+"""What the service needs on disk, installed from the lock."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.measure import Row
+from pipeline.adapters.requirements import locked
+
+_NAMED = 4
+_LAYOUT = "lib/python{}.{}/site-packages"
+
+
+def rows() -> list[Row]:
+    """Megabytes of an environment with the serve extra alone, and what takes the space."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "requirements.txt").write_text(locked(["serve"]))
+        python = folder / "env" / "bin" / "python"
+        uv = str(Path(sys.executable).parent / "uv")
+        _run(uv, "venv", "--quiet", "--python", sys.executable, str(folder / "env"))
+        _run(uv, "pip", "sync", "--quiet", "--link-mode=copy", "--python", str(python),
+             str(folder / "requirements.txt"))  # fmt: skip
+        site = folder / "env" / _LAYOUT.format(*sys.version_info[:2])
+        sizes = {entry.name: _megabytes(entry) for entry in site.iterdir()}
+        total = _megabytes(folder / "env")
+    largest = sorted(sizes, key=lambda entry: -sizes[entry])[:_NAMED]
+    told = ", ".join(f"{entry} {sizes[entry]:.0f}" for entry in largest)
+    return [
+        Row(
+            name="installed environment of the service",
+            value=total,
+            low=total,
+            high=total,
+            unit="MB",
+            baseline=f"of which {told}",
+        )
+    ]
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True)
+
+
+def _megabytes(path: Path) -> float:
+    files = [path] if path.is_file() else path.rglob("*")
+    return sum(f.stat().st_size for f in files if f.is_file() and not f.is_symlink()) / 1e6

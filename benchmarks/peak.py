@@ -1,0 +1,96 @@
+"""How much of what the processor can do the engine's convolutions reach."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measure import Row
+from pipeline.artifacts import Precision
+from pipeline.contract.decoding import Pixels
+from pipeline.modeling.compiled import compile_graph, save_graph
+from pipeline.modeling.quantizing import quantize
+
+_SIDE, _CHANNELS, _LAYERS = 56, 256, 6
+"""Convolutions of 3 x 3 that are large enough to keep every core at work."""
+_ROUNDS = 12
+
+
+def peak_rows(served: Path, precision: Precision) -> list[Row]:
+    """The engine's operations a second, as a share of the fastest that convolutions run here.
+
+    Args:
+        served: folder of a served bundle.
+        precision: what it computes in.
+    """
+    import openvino as ov
+
+    graph = ov.Core().read_model(served / "model.xml")
+    side = graph.input(0).get_partial_shape()[1].get_length()
+    crop = np.random.default_rng(1).integers(0, 256, (1, side, side, 3), np.uint8)
+    graph.reshape({0: list(crop.shape)})
+    reached = _operations(graph) / _seconds(graph, precision, crop)
+    rows = [_row("multiplications and additions of the engine", reached, precision)]
+    with tempfile.TemporaryDirectory() as folder:
+        _write_stack(Path(folder) / "f32.xml")
+        pixels = np.random.default_rng(1).integers(0, 256, (8, _SIDE, _SIDE, 3), np.uint8)
+        quantize(Path(folder) / "f32.xml", Path(folder) / "int8.xml", pixels)
+        for name in ("f32", "bf16", "int8"):
+            stack = ov.Core().read_model(
+                Path(folder) / f"{'int8' if name == 'int8' else 'f32'}.xml"
+            )
+            stack.reshape({0: [1, _SIDE, _SIDE, 3]})
+            most = _operations(stack) / _seconds(stack, name, pixels[:1])
+            rows.append(_row(f"peak of convolutions at {name}", most, "large ones alone"))
+            if name == precision:
+                share = Row(
+                    name="share of that peak", value=reached / most, low=reached / most,
+                    high=reached / most, unit="", baseline=f"the engine at {name}",
+                )  # fmt: skip
+    return [*rows, share]
+
+
+def _operations(graph: Any) -> float:
+    """Twice the multiplications of all convolutions of a graph with a fixed shape."""
+    total = 0.0
+    for node in graph.get_ordered_ops():
+        if node.get_type_name() == "Convolution":
+            kernel = np.prod(node.input(1).get_shape())
+            height, width = node.output(0).get_shape()[2:]
+            total += 2.0 * kernel * height * width
+    return total
+
+
+def _seconds(graph: Any, precision: str, pixels: Pixels) -> float:
+    """Of the fastest round: what the processor can do is not what a busy moment leaves."""
+    compiled = compile_graph(graph, "f32" if precision == "int8" else precision, "LATENCY")
+    request = compiled.create_infer_request()
+    request.infer({0: pixels})
+    times = []
+    for _ in range(_ROUNDS):
+        start = time.perf_counter()
+        request.infer({0: pixels})
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _write_stack(target: Path) -> None:
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    rng = np.random.default_rng(5)
+    pixels = ops.parameter([-1, _SIDE, _SIDE, 3], np.uint8, name="pixels")
+    x = ops.transpose(ops.convert(pixels, np.float32), np.array([0, 3, 1, 2]))
+    for layer in range(_LAYERS):
+        channels = _CHANNELS if layer else 3
+        kernel = rng.normal(0, (channels * 9) ** -0.5, (_CHANNELS, channels, 3, 3))
+        x = ops.convolution(x, kernel.astype(np.float32), [1, 1], [1, 1], [1, 1], [1, 1])
+        x = ops.relu(x)
+    save_graph(ov.Model([x], [pixels], "stack"), target)
+
+
+def _row(name: str, rate: float, baseline: str) -> Row:
+    giga = rate / 1e9
+    return Row(name=name, value=giga, low=giga, high=giga, unit="GOP/s", baseline=baseline)

@@ -1,0 +1,103 @@
+"""Parity: what the serving engine computes in, so that its answers are Keras's."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.artifacts import Parity, Precision
+from pipeline.config import GateConfig
+from pipeline.contract.decoding import Pixels
+from pipeline.contract.golden import replay
+from pipeline.contract.spec import ModelContract
+from pipeline.errors import ArtifactError
+from pipeline.modeling.engine import Engine
+from pipeline.modeling.metrics import Floats, Ints, confusion, rates
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Images of the locked part, and what Keras says of them."""
+
+    crops: Pixels
+    """(n, size, size, 3) uint8"""
+    truth: Ints
+    """Place of each label among the classes (n,)."""
+    answers: Floats
+    """Keras's probabilities (n, classes)."""
+
+
+def choose_precision(
+    engines: Mapping[Precision, Path],
+    folder: Path,
+    contract: ModelContract,
+    held: Held,
+    gate: GateConfig,
+) -> Parity:
+    """The first precision that agrees with Keras, is as right, and repeats the golden images.
+
+    Args:
+        engines: precision to the folder of its model, fastest first.
+        folder: holds the golden images.
+        contract: of the bundle.
+        held: what is agreed on.
+        gate: how far an engine may be from Keras.
+
+    Raises:
+        ArtifactError: when none does.
+    """
+    tried = []
+    for precision, place in engines.items():
+        engine = Engine(place, precision)
+        parity = compare(precision, _answers(engine, held.crops), held)
+        log.info("parity: %s", parity)
+        tried.append(parity)
+        near = parity.top1_agreement >= gate.min_parity
+        as_right = parity.accuracy_loss <= gate.max_parity_loss
+        if near and as_right and _repeats_golden(folder, contract, engine):
+            return parity
+    raise ArtifactError(
+        "the serving engine does not give Keras's answers",
+        expected=f"top-1 agreement of at least {gate.min_parity}, at most {gate.max_parity_loss} "
+        "less balanced accuracy, and the golden answers",
+        received="; ".join(
+            f"{p.precision}: {p.top1_agreement:.4f}, {p.accuracy_loss:.4f} less" for p in tried
+        ),
+    )
+
+
+def compare(precision: Precision, given: Floats, held: Held) -> Parity:
+    """How an engine's probabilities (n, classes) differ from Keras's."""
+    named, keras = given.argmax(axis=1), held.answers.argmax(axis=1)
+    loss = _balanced(held, keras) - _balanced(held, named)
+    return Parity(
+        precision=precision,
+        images=len(given),
+        top1_agreement=float((named == keras).mean()),
+        max_probability_difference=round(float(np.abs(given - held.answers).max()), 5),
+        accuracy_loss=round(loss, 5),
+    )
+
+
+def _balanced(held: Held, named: Ints) -> float:
+    classes = held.answers.shape[1]
+    counts = confusion(held.truth, named, classes)
+    return float(np.nanmean(rates(counts, np.full(classes, 1 / classes)).sensitivity))
+
+
+def _answers(engine: Engine, crops: Pixels) -> Floats:
+    few = range(0, len(crops), 8)
+    return np.concatenate([engine.predict(crops[place : place + 8])[0] for place in few])
+
+
+def _repeats_golden(folder: Path, contract: ModelContract, engine: Engine) -> bool:
+    try:
+        replay(folder, contract, lambda crop: engine.predict(crop[None])[0][0])
+    except ArtifactError as error:
+        log.info("parity: %s", error)
+        return False
+    return True

@@ -1,0 +1,75 @@
+"""The precision that serves: the fastest that answers as Keras does."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.artifacts import Parity, Precision
+from pipeline.config import GateConfig
+from pipeline.contract.preprocessing import prepare
+from pipeline.errors import ArtifactError
+from pipeline.modeling.engine import Engine
+from pipeline.steps.parity import Held, choose_precision, compare
+from tests.conftest import Stage, draw_cell, write_bundle
+
+CROP = np.zeros((1, 4, 4, 3), np.uint8)
+
+
+def held(answers: list[list[float]], truth: list[int]) -> Held:
+    """Images whose pixels nobody looks at."""
+    return Held(np.repeat(CROP, len(truth), axis=0), np.array(truth), np.array(answers))
+
+
+def test_agreement_and_loss_are_counted() -> None:
+    """One of four answers changes, and it was right: a class of two loses half."""
+    said = held([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]], [0, 0, 1, 1])
+    given = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])
+    assert compare("int8", given, said) == Parity(
+        precision="int8",
+        images=4,
+        top1_agreement=0.75,
+        max_probability_difference=0.2,
+        accuracy_loss=0.25,
+    )
+
+
+def test_a_better_engine_loses_nothing() -> None:
+    """Where Keras was wrong and the engine is right, the loss is below 0."""
+    said = held([[0.6, 0.4], [0.2, 0.8]], [1, 1])
+    assert compare("int8", np.array([[0.4, 0.6], [0.2, 0.8]]), said).accuracy_loss == -0.5
+
+
+@pytest.fixture
+def engines(stage: Stage, tmp_path: Path) -> tuple[dict[Precision, Path], Held]:
+    """Another model where int8 should be, and what Keras would say: the float model's answers."""
+    folder, other = tmp_path / "float", tmp_path / "other"
+    write_bundle(folder, stage.contract, 0)
+    write_bundle(other, stage.contract, 40)
+    crops = np.stack([prepare(draw_cell(kind), stage.contract).crop for kind in range(4)])
+    answers = Engine(folder, "f32").predict(crops)[0].astype(np.float64)
+    return {"int8": other, "f32": folder}, Held(crops, np.arange(4), answers)
+
+
+def test_the_first_that_repeats_the_golden_answers_serves(
+    stage: Stage, engines: tuple[dict[Precision, Path], Held]
+) -> None:
+    """An engine that names the same classes but is too sure of them is passed over."""
+    places, said = engines
+    given = Engine(places["int8"], "int8").predict(said.crops)[0].astype(np.float64)
+    assert compare("int8", given, said).top1_agreement == 1.0
+    strict = stage.contract.model_copy(update={"golden_tolerance": 1e-9})
+    parity = choose_precision(places, places["f32"], strict, said, GateConfig())
+    assert (parity.precision, parity.top1_agreement) == ("f32", 1.0)
+
+
+def test_no_engine_is_better_than_a_wrong_one(
+    stage: Stage, engines: tuple[dict[Precision, Path], Held]
+) -> None:
+    """Where none agrees, the error says by how much each of them is off."""
+    places, said = engines
+    turned = Held(said.crops, said.truth, np.roll(said.answers, 1, axis=1))
+    with pytest.raises(ArtifactError, match="does not give Keras's answers") as refused:
+        choose_precision(places, places["f32"], stage.contract, turned, GateConfig())
+    assert refused.value.received.startswith("int8: 0.0000, ")
+    assert "f32: 0.0000" in refused.value.received
