@@ -32,7 +32,12 @@ MODEL = Gauge(
     multiprocess_mode="livesum",
 )
 RELOAD_FAILURES = Counter(
-    "leukoflow_reload_failures_total", "Promoted models that a worker refused to serve"
+    "leukoflow_reload_failures_total", "Promoted models that a worker refused to serve", ["reason"]
+)
+for _reason in ("missing", "changed", "golden", "slow", "unfit", "error"):
+    RELOAD_FAILURES.labels(_reason)  # a series that begins at 0 shows its first failure as a rise
+POINTER_FAILURES = Counter(
+    "leukoflow_pointer_failures_total", "Looks at the pointer that the store did not answer"
 )
 SHED = Counter("leukoflow_shed_total", "Requests turned away because too many waited")
 LOG_FAILURES = Counter(

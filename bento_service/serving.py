@@ -11,6 +11,7 @@ from bento_service.classifier import Classifier, Explanation, Prediction
 from bento_service.differential import shares, warnings
 from bento_service.follow import Follower, Served
 from bento_service.line import Line
+from bento_service.loading import Loader
 from bento_service.periodic import Periodic
 from bento_service.prediction_log import PredictionLog
 from bento_service.refusal import Refusal
@@ -63,7 +64,8 @@ class Serving:
         objects = UriStore(settings)
         registry = Registry(objects, settings.store_uri, settings.model_name)
         artifacts = ArtifactStore(objects, settings.store_uri)
-        self._follower = Follower(registry, artifacts, settings.model_name)
+        loader = Loader(artifacts, settings.model_name, max_answer_ms=settings.max_answer_ms)
+        self._follower = Follower(registry, loader)
         name = settings.model_name
         if settings.bundle_dir is not None:
             classifier = Classifier(settings.bundle_dir)

@@ -5,11 +5,11 @@ import json
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from pipeline.adapters.storage import ObjectStore
 from pipeline.artifacts import Frozen
-from pipeline.errors import ConflictError
+from pipeline.errors import ArtifactError, ConflictError
 
 
 class Pointer(Frozen):
@@ -54,7 +54,11 @@ class Registry:
         self._root = f"{root.rstrip('/')}/pointer/{name}"
 
     def read(self) -> Pointer | None:
-        """What is served now, or None before the first promotion."""
+        """What is served now, or None before the first promotion.
+
+        Raises:
+            ArtifactError: when something else than a pointer stands in its place.
+        """
         found = self._read()
         return found[0] if found else None
 
@@ -125,7 +129,10 @@ class Registry:
         found = self._objects.read_tagged(self._uri)
         if found is None:
             return None
-        return Pointer.model_validate_json(found[0]), found[1]
+        try:
+            return Pointer.model_validate_json(found[0]), found[1]
+        except ValidationError as error:
+            raise ArtifactError(f"{self._uri} is no pointer: {error}") from error
 
     def _replace(self, moved: Pointer, etag: str | None) -> None:
         try:

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from bento_service.follow import Follower
+from bento_service.loading import Loader
 from pipeline.adapters.registry import Pointer, Registry
 from pipeline.errors import UnreachableError
 
 
 def follower(stage: Any) -> Follower:
-    return Follower(stage.registry, stage.artifacts, stage.contract.name)
+    loader = Loader(stage.artifacts, stage.contract.name, max_answer_ms=2000)
+    return Follower(stage.registry, loader)
 
 
 def tag(following: Follower) -> str:
