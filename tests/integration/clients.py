@@ -18,6 +18,13 @@ def until(condition: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
+def counted(url: str, series: str) -> float:
+    """The figure of a series in the metrics of a service."""
+    lines = httpx.get(f"{url}/metrics", timeout=30).text.splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{series} "))
+    return float(line.split()[-1])
+
+
 @dataclass
 class Clients:
     """What each of some clients was told, in order: status and tag, or the error."""

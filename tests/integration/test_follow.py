@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.adapters.registry import Pointer
 from pipeline.artifacts import Artifact, ServedManifest
-from tests.integration.clients import Clients, asking, until
+from tests.integration.clients import Clients, asking, counted, until
 from tests.integration.mutants import MUTANTS, Mutant
 from tests.unit.steps.contest import Contest
 
@@ -43,13 +43,6 @@ class Scene:
     def refusals(self, reason: str) -> float:
         """How many refusals of this kind it has counted."""
         return counted(self.url, f'leukoflow_reload_failures_total{{reason="{reason}"}}')
-
-
-def counted(url: str, series: str) -> float:
-    """The figure of a series in the metrics of a service."""
-    lines = httpx.get(f"{url}/metrics", timeout=30).text.splitlines()
-    (line,) = (line for line in lines if line.startswith(f"{series} "))
-    return float(line.split()[-1])
 
 
 @pytest.fixture(scope="module")
