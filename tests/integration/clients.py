@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 import httpx
+import psutil
 
 
 def until(condition: Callable[[], bool], seconds: float = 30) -> None:
@@ -23,6 +24,13 @@ def counted(url: str, series: str) -> float:
     lines = httpx.get(f"{url}/metrics", timeout=30).text.splitlines()
     (line,) = (line for line in lines if line.startswith(f"{series} "))
     return float(line.split()[-1])
+
+
+def worker_megabytes() -> float:
+    """Memory of BentoML's largest process below this one: the worker with the model."""
+    children = psutil.Process().children(recursive=True)
+    workers = [child for child in children if "bento" in " ".join(child.cmdline())]
+    return max(worker.memory_info().rss for worker in workers) / 1e6
 
 
 @dataclass

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from pipeline.adapters.registry import Pointer
 from pipeline.artifacts import Artifact, ServedManifest
-from tests.integration.clients import Clients, asking, counted, until
+from tests.integration.clients import Clients, asking, counted, until, worker_megabytes
 from tests.integration.mutants import MUTANTS, Mutant
 from tests.unit.steps.contest import Contest
 
@@ -64,12 +63,6 @@ def scene(
             yield Scene(url, stage, folder, clients)
     assert clients.failures == []
     assert clients.requests > 1000
-
-
-def worker_megabytes() -> float:
-    """Memory of the largest process below this one: the worker with the model."""
-    sizes = [child.memory_info().rss for child in psutil.Process().children(recursive=True)]
-    return max(sizes) / 1e6
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import UriStore
 from pipeline.embedded.foreground import on_free_ports, running
 from pipeline.settings import Settings
-from tests.integration.clients import asking, counted, until
+from tests.integration.clients import asking, counted, until, worker_megabytes
 from tests.unit.steps.contest import Contest
 
 pytestmark = pytest.mark.integration
@@ -52,7 +52,10 @@ def test_a_store_that_is_away_costs_no_request_no_line_and_no_promotion(
         with running(settings, "s3"):
             until(lambda: status(url) == 200)
         with asking(url, cell_image(0)) as clients:
+            until(lambda: clients.requests > 100)
+            before = worker_megabytes()
             time.sleep(OUTAGE_SECONDS)
+            assert worker_megabytes() - before < 50
             assert len(list((tmp_path / "home").rglob("*.jsonl"))) >= OUTAGE_SECONDS / 2
             stack.enter_context(running(settings, "s3"))
             moved = contest.serve(models[1])
