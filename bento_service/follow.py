@@ -15,8 +15,6 @@ logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 60.0
 """A refused model is tried again after this time, or as soon as the pointer moves."""
-_UNREADABLE = 0
-"""Stands for the sequence number of a pointer that cannot be read; real ones begin at 1."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +28,16 @@ class Served:
 class Follower:
     """Keeps `current` equal to what the pointer says, as far as that can be served."""
 
+    what = "the promoted model"
+    models = metrics.MODEL
+    refusals = metrics.RELOAD_FAILURES
+
     def __init__(self, registry: Registry, loader: Loader) -> None:
         self.current: Served | None = None
         self._registry = registry
         self._loader = loader
-        self._outage = Outage("the store that holds the pointer")
-        self._refused: int | None = None
+        self._outage = Outage(f"the store that names {self.what}")
+        self._refused: Pointer | None = None
         self._retry_at = 0.0
 
     def poll(self) -> None:
@@ -51,7 +53,7 @@ class Follower:
             return
         except Exception as error:  # noqa: BLE001
             # Anything that a bundle can do to its loader is a reason not to serve it.
-            self._refuse(pointer.sequence if pointer else _UNREADABLE, error)
+            self._refuse(pointer, error)
         self._outage.ended()
 
     def _read(self) -> Pointer | None:
@@ -62,26 +64,26 @@ class Follower:
         return pointer
 
     def _is_news(self, pointer: Pointer) -> bool:
-        served = self.current.pointer if self.current else None
-        if served is not None and served.sequence == pointer.sequence:
+        """Whether it was neither followed nor just refused; a return has a new sequence number."""
+        if self.current is not None and self.current.pointer == pointer:
             return False
-        return pointer.sequence != self._refused or time.monotonic() >= self._retry_at
+        return pointer != self._refused or time.monotonic() >= self._retry_at
 
     def _follow(self, pointer: Pointer) -> None:
         logger.info("loading %s (move %d)", pointer.tag, pointer.sequence)
         classifier = self._loader.load(pointer)
         old, self.current = self.current, Served(classifier, pointer)
         if old is not None:
-            metrics.MODEL.labels(old.classifier.tag).set(0)
-        metrics.MODEL.labels(classifier.tag).set(1)
+            self.models.labels(old.classifier.tag).set(0)
+        self.models.labels(classifier.tag).set(1)
         logger.info("serving %s (move %d)", pointer.tag, pointer.sequence)
 
-    def _refuse(self, move: int, error: Exception) -> None:
-        if move == self._refused and time.monotonic() < self._retry_at:
+    def _refuse(self, pointer: Pointer | None, error: Exception) -> None:
+        if pointer == self._refused and time.monotonic() < self._retry_at:
             return  # what cannot be read is read at every poll, but told once in a while
         reason = error.reason if isinstance(error, ArtifactError) else "error"
         unforeseen = not isinstance(error, PipelineError)
-        told = "the promoted model is refused (%s), the old one stays: %s"
-        logger.error(told, reason, error, exc_info=unforeseen)
-        metrics.RELOAD_FAILURES.labels(reason).inc()
-        self._refused, self._retry_at = move, time.monotonic() + RETRY_SECONDS
+        told = "%s is refused (%s), the old one stays: %s"
+        logger.error(told, self.what, reason, error, exc_info=unforeseen)
+        self.refusals.labels(reason).inc()
+        self._refused, self._retry_at = pointer, time.monotonic() + RETRY_SECONDS

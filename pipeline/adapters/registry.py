@@ -5,7 +5,7 @@ import json
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pipeline.adapters.storage import ObjectStore
 from pipeline.artifacts import Frozen
@@ -29,6 +29,9 @@ class Pointer(Frozen):
     time: datetime
     kind: Literal["promotion", "rollback"] = "promotion"
     run_id: str = ""
+
+
+_SHADOW = TypeAdapter(Pointer | None)
 
 
 class Refusal(Frozen):
@@ -112,6 +115,18 @@ class Registry:
         """Every refusal, oldest first."""
         bodies = (self._objects.read(item.uri) for item in self._objects.list(self._refusals))
         return sorted(map(Refusal.model_validate_json, bodies), key=lambda entry: entry.time)
+
+    def shadow(self) -> Pointer | None:
+        """The challenger that scores the requests as well, without being heard, if there is one."""
+        found = self._objects.read_tagged(f"{self._root}/shadow.json")
+        try:
+            return _SHADOW.validate_json(found[0]) if found else None
+        except ValidationError as error:
+            raise ArtifactError(f"{self._root}/shadow.json is no pointer: {error}") from error
+
+    def set_shadow(self, to: Pointer | None) -> None:
+        """Name a challenger or none; the last word holds, since it changes no answer."""
+        self._objects.write(f"{self._root}/shadow.json", _SHADOW.dump_json(to, indent=2) + b"\n")
 
     @property
     def _uri(self) -> str:

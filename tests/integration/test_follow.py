@@ -152,3 +152,33 @@ def test_what_is_no_pointer_is_refused_once_and_the_next_one_followed(
     pointer = scene.stage.point_to(served)
     until(lambda: scene.clients.all_see(pointer.tag))
     assert scene.card["promoted"]["sequence"] == pointer.sequence
+
+
+def test_a_challenger_in_the_shadow_is_counted_and_never_answers(
+    tmp_path: Path,
+    make_stage: Callable[[Path], Any],
+    serve: Serve,
+    cell_image: Callable[..., bytes],
+) -> None:
+    """With time to spare it scores what was asked; clients and log know the served model only."""
+    stage = make_stage(tmp_path / "store")
+    pointer = stage.point_to(stage.publish(tmp_path / "served", 0))
+    served = stage.publish(tmp_path / "challenger", 1)
+    tag = served.manifest.tag
+    stage.registry.set_shadow(pointer.model_copy(update={"served": served.uri, "tag": tag}))
+    series = f'leukoflow_shadow_total{{agree="yes",tag="{tag}"}}'
+
+    def score_one(url: str) -> bool:
+        answer = httpx.post(f"{url}/classify", files={"image": ("x", cell_image(0))})
+        assert answer.json()["tag"] == pointer.tag
+        return series in httpx.get(f"{url}/metrics").text
+
+    with serve(tmp_path, stage.root) as url:
+        until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        until(lambda: score_one(url))
+        assert counted(url, f'leukoflow_shadow_model{{tag="{tag}"}}') == 1
+        stage.registry.set_shadow(None)
+        until(lambda: counted(url, f'leukoflow_shadow_model{{tag="{tag}"}}') == 0)
+    logged = [path.read_text() for path in (stage.root / "logs").rglob("*.jsonl")]
+    assert logged
+    assert tag not in "".join(logged)

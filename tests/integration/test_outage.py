@@ -66,8 +66,10 @@ def test_a_store_that_is_away_costs_no_request_no_line_and_no_promotion(
     assert clients.tags() == [[model.manifest.tag for model in models]] * 8
     log = (tmp_path / "service.log").read_text()
     assert failed >= 5
-    assert log.count("that holds the pointer is away") == 2, "before the first start, and after"
-    assert log.count("that holds the pointer is back") == 2
+    assert log.count("that names the promoted model is away") == 2, (
+        "before the first start, and after"
+    )
+    assert log.count("that names the promoted model is back") == 2
 
 
 def assert_without_model(url: str) -> None:
