@@ -11,7 +11,7 @@ from pipeline.adapters.registry import Pointer
 from pipeline.artifacts import Artifact, ServedManifest
 from pipeline.errors import ArtifactError, SlowModelError
 
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 120.0
 """For fetching, compiling and proving a bundle."""
 _ROUNDS = 5
 
