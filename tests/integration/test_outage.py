@@ -62,14 +62,12 @@ def test_a_store_that_is_away_costs_no_request_no_line_and_no_promotion(
             until(lambda: clients.all_see(moved.tag))
         until(lambda: len(logged(store)) == clients.requests)
         failed = counted(url, "leukoflow_pointer_failures_total")
+        log = (tmp_path / "service.log").read_text()
     assert clients.failures == []
     assert clients.tags() == [[model.manifest.tag for model in models]] * 8
-    log = (tmp_path / "service.log").read_text()
     assert failed >= 5
-    assert log.count("that names the promoted model is away") == 2, (
-        "before the first start, and after"
-    )
-    assert log.count("that names the promoted model is back") == 2
+    told = [log.count(f"that names the promoted model is {word}") for word in ("away", "back")]
+    assert told == [2, 2], "before the first start, and between the two"
 
 
 def assert_without_model(url: str) -> None:
