@@ -104,7 +104,7 @@ def _no_numbers(bundle: Path) -> None:
     weights.write_bytes(weights.read_bytes().replace(one, none))
 
 
-def slow_down(bundle: Path, layers: int = 8, channels: int = 256) -> None:
+def slow_down(bundle: Path, layers: int = 12, channels: int = 256) -> None:
     """Let the model do a good part of a second's work of no use before it answers."""
     import openvino as ov
     from openvino import opset13 as ops

@@ -56,13 +56,13 @@ def scene(
     (folder / "tmp").mkdir()
     stage = make_stage(folder / "store")
     stage.point_to(stage.publish(folder / "first", 0))
-    variables = {"TMPDIR": str(folder / "tmp"), "MAX_ANSWER_MS": "400"}
+    variables = {"TMPDIR": str(folder / "tmp"), "MAX_ANSWER_MS": "600"}
     with serve(folder, stage.root, **variables) as url:
         until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
         with asking(url, cell_image(0)) as clients:
             yield Scene(url, stage, folder, clients)
     assert clients.failures == []
-    assert clients.requests > 1000
+    assert clients.requests > 300
 
 
 @pytest.mark.slow
@@ -111,8 +111,8 @@ def test_a_mutant_is_refused_and_the_old_model_serves_on(
     expected = scene.stage.registry.read()
     tag = f"{scene.stage.contract.name}:{7:012x}"
     scene.stage.registry.move(expected.model_copy(update={"served": uri, "tag": tag}), expected)
-    until(lambda: scene.refusals(mutant.reason) == refused + 1)
-    until(lambda: scene.clients.requests > told + 50)
+    until(lambda: scene.refusals(mutant.reason) == refused + 1, 120)
+    until(lambda: scene.clients.requests > told + 20)
     (line,) = [row for row in scene.log[logged:].splitlines() if "is refused" in row]
     assert f"({mutant.reason})" in line
     assert mutant.words in scene.log[logged:]
