@@ -104,23 +104,28 @@ def _no_numbers(bundle: Path) -> None:
     weights.write_bytes(weights.read_bytes().replace(one, none))
 
 
-def slow_down(bundle: Path, layers: int = 12, channels: int = 256) -> None:
-    """Let the model do a good part of a second's work of no use before it answers."""
+def slow_down(bundle: Path, units: int = 128) -> None:
+    """Let the model walk over the crop value by value first, which no number of cores shortens."""
     import openvino as ov
     from openvino import opset13 as ops
 
     model = ov.Core().read_model(bundle / "model.xml")
     image = model.inputs[0].get_node()
-    rng = np.random.default_rng(0)
-    work = ops.transpose(ops.convert(image, np.float32), np.array([0, 3, 1, 2]))
-    for depth in (3, *[channels] * layers):
-        kernel = rng.normal(0, 1e-2, (channels, depth, 3, 3)).astype(np.float32)
-        work = ops.convolution(work, ops.constant(kernel), [1, 1], [1, 1], [1, 1], [1, 1])
-        work = ops.tanh(work)
-    least = ops.multiply(ops.reduce_mean(work, np.array([1, 2, 3]), False), np.float32(1e-9))
-    outputs = [result.input_value(0) for result in model.get_results()]
-    answer = ops.add(outputs[0], ops.unsqueeze(least, np.array([1]))).output(0)
-    slow = ov.Model([answer, outputs[1]], [image], "slow")
+    values = ops.reshape(ops.convert(image, np.float32), np.array([0, -1, 3]), True)
+    size = ops.shape_of(values)
+    images, steps = (ops.gather(size, np.array([axis]), np.array(0)) for axis in (0, 1))
+    start = ops.multiply(
+        ops.reduce_mean(values, np.array([1, 2]), True), np.zeros((1, 1, units), np.float32)
+    )
+    kernels = (np.zeros((1, 3 * units, width), np.float32) for width in (3, units))
+    bias = np.zeros((1, 3 * units), np.float32)
+    walk = ops.gru_sequence(
+        values, start, ops.broadcast(steps, images), *kernels, bias, units, "forward"
+    )
+    least = ops.reduce_mean(walk.output(1), np.array([1, 2]), False)
+    probabilities, embedding = (result.input_value(0) for result in model.get_results())
+    answer = ops.add(probabilities, ops.unsqueeze(least, np.array([1]))).output(0)
+    slow = ov.Model([answer, embedding], [image], "slow")
     slow.output(0).get_tensor().set_names({"probabilities"})
     slow.output(1).get_tensor().set_names({"embedding"})
     ov.save_model(slow, bundle / "slow.xml", compress_to_fp16=False)

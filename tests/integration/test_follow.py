@@ -56,7 +56,7 @@ def scene(
     (folder / "tmp").mkdir()
     stage = make_stage(folder / "store")
     stage.point_to(stage.publish(folder / "first", 0))
-    variables = {"TMPDIR": str(folder / "tmp"), "MAX_ANSWER_MS": "600"}
+    variables = {"TMPDIR": str(folder / "tmp"), "MAX_ANSWER_MS": "300"}
     with serve(folder, stage.root, **variables) as url:
         until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
         with asking(url, cell_image(0)) as clients:
