@@ -100,7 +100,13 @@ def back(contest: Contest) -> Pointer:
     return contest.back(history[-2].tag)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS.keys())
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        pytest.param(mutant, id=name, marks=[pytest.mark.slow] if name == "slow" else [])
+        for name, mutant in MUTANTS.items()
+    ],
+)
 def test_a_mutant_is_refused_and_the_old_model_serves_on(
     scene: Scene, tmp_path: Path, mutant: Mutant
 ) -> None:
