@@ -25,12 +25,19 @@ from pipeline.contract import golden
 from pipeline.contract.decision import Code, ReviewRule, Verdict, decide, read_review
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import Prepared, prepare
-from pipeline.errors import ArtifactError, PipelineError
+from pipeline.contract.spec import ModelContract
+from pipeline.errors import (
+    ArtifactError,
+    ChangedArtifactError,
+    MissingArtifactError,
+    PipelineError,
+)
 from pipeline.modeling.engine import Engine
 from pipeline.modeling.occlusion import evidence_picture, occlusion_map
 
 logger = logging.getLogger(__name__)
 
+CONTRACT = "contract.json"
 METRICS = "metrics.json"
 EVIDENCE_SIDE = 384
 """Of an evidence picture, in pixels."""
@@ -73,8 +80,8 @@ class Classifier:
 
         Raises:
             ArtifactError: when a file is missing, unlisted or changed, the preprocessing is of
-                another version, there is no fitting review rule, or a golden image is answered
-                differently.
+                another version, there is no fitting review rule, the engine cannot run the model,
+                or a golden image is answered differently.
         """
         self.manifest = _verified(folder)
         self.contract = self.manifest.contract
@@ -152,21 +159,23 @@ def _verified(folder: Path) -> ServedManifest:
     """The manifest, after every file below the folder was found in it unchanged."""
     path = folder / MANIFEST
     if not path.is_file():
-        raise ArtifactError("no bundle", expected=f"a folder with {MANIFEST}", received=str(folder))
+        raise MissingArtifactError(
+            "no bundle", expected=f"a folder with {MANIFEST}", received=str(folder)
+        )
     try:
         manifest = ServedManifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise ArtifactError(f"{path} does not fit: {error}", expected="a served bundle") from error
     present = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} - {MANIFEST}
     if present != manifest.files.keys():
-        raise ArtifactError(
+        raise ChangedArtifactError(
             f"{folder} does not hold the files of its manifest",
             expected=", ".join(sorted(manifest.files)),
             received=", ".join(sorted(present)),
         )
     for name, expected in manifest.files.items():
         if (received := sha256_file(folder / name)) != expected:
-            raise ArtifactError(
+            raise ChangedArtifactError(
                 f"{name} does not match its manifest", expected=expected, received=received
             )
     _check_contract(folder, manifest)
@@ -175,6 +184,10 @@ def _verified(folder: Path) -> ServedManifest:
 
 def _check_contract(folder: Path, manifest: ServedManifest) -> None:
     manifest.contract.require_current()
+    if CONTRACT not in manifest.files:
+        raise MissingArtifactError("the bundle has no contract", expected=CONTRACT)
+    if ModelContract.model_validate_json((folder / CONTRACT).read_text()) != manifest.contract:
+        raise ChangedArtifactError(f"the manifest's contract is not the one in {CONTRACT}")
     if f"{golden.GOLDEN}/golden.json" not in manifest.files or not golden.read_golden(folder):
         raise ArtifactError("the bundle has no golden images", expected="at least one")
 
@@ -201,7 +214,26 @@ def _engine(folder: Path, manifest: ServedManifest) -> Engine:
             expected=str(expected),
             received=str(received),
         )
+    if not (np.isfinite(probabilities).all() and np.isfinite(embedding).all()):
+        raise ArtifactError("the model answers with something else than numbers")
     return engine
+
+
+def answer_ms(classifier: Classifier, folder: Path, rounds: int) -> float:
+    """Median milliseconds of an answer to a golden image, one at a time.
+
+    Half of the rounds may be disturbed by other work without a change of the result.
+    """
+    images = [
+        (folder / golden.GOLDEN / example.file).read_bytes()
+        for example in golden.read_golden(folder)
+    ]
+    times = []
+    for turn in range(rounds):
+        before = time.perf_counter()
+        classifier.classify(images[turn % len(images)])
+        times.append(time.perf_counter() - before)
+    return round(statistics.median(times) * 1000, 2)
 
 
 def check(folder: Path) -> dict[str, Any]:
@@ -209,21 +241,12 @@ def check(folder: Path) -> dict[str, Any]:
     started = time.perf_counter()
     classifier = Classifier(folder)
     loaded = time.perf_counter()
-    images = [
-        (folder / golden.GOLDEN / example.file).read_bytes()
-        for example in golden.read_golden(folder)
-    ]
-    times = []
-    for turn in range(_TIMED_ROUNDS):
-        before = time.perf_counter()
-        classifier.classify(images[turn % len(images)])
-        times.append(time.perf_counter() - before)
     return {
         "ok": True,
         "tag": classifier.tag,
         "golden_worst": classifier.golden_worst,
         "load_seconds": round(loaded - started, 3),
-        "latency_ms": round(statistics.median(times) * 1000, 2),
+        "latency_ms": answer_ms(classifier, folder, _TIMED_ROUNDS),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "bytes": sum((folder / name).stat().st_size for name in classifier.manifest.files),
     }

@@ -1,17 +1,15 @@
 """Following the pointer: the next model is loaded aside and takes over only when it has proven."""
 
 import logging
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from bento_service import metrics
 from bento_service.classifier import Classifier
-from pipeline.adapters.artifact_store import ArtifactStore
+from bento_service.loading import Loader
+from bento_service.outage import Outage
 from pipeline.adapters.registry import Pointer, Registry
-from pipeline.artifacts import ServedManifest
-from pipeline.errors import ArtifactError, UnreachableError
+from pipeline.errors import ArtifactError, PipelineError, UnreachableError
 
 logger = logging.getLogger(__name__)
 
@@ -30,54 +28,63 @@ class Served:
 class Follower:
     """Keeps `current` equal to what the pointer says, as far as that can be served."""
 
-    def __init__(self, registry: Registry, artifacts: ArtifactStore, name: str) -> None:
+    what = "the promoted model"
+    models = metrics.MODEL
+    refusals = metrics.RELOAD_FAILURES
+
+    def __init__(self, registry: Registry, loader: Loader) -> None:
         self.current: Served | None = None
         self._registry = registry
-        self._artifacts = artifacts
-        self._name = name
-        self._refused = 0
+        self._loader = loader
+        self._outage = Outage(f"the store that names {self.what}")
+        self._refused: Pointer | None = None
         self._retry_at = 0.0
 
     def poll(self) -> None:
         """Look at the pointer once; whatever goes wrong, the current model goes on serving."""
         pointer = None
         try:
-            pointer = self._registry.read()
+            pointer = self._read()
             if pointer is not None and self._is_news(pointer):
                 self._follow(pointer)
         except UnreachableError as error:
-            logger.warning("the store does not answer, the model stays: %s", error)
-        except Exception:
+            metrics.POINTER_FAILURES.inc()
+            self._outage.began(error)
+            return
+        except Exception as error:  # noqa: BLE001
             # Anything that a bundle can do to its loader is a reason not to serve it.
-            logger.exception("the promoted model is refused, the old one stays")
-            metrics.RELOAD_FAILURES.inc()
-            self._refused = pointer.sequence if pointer else 0
-            self._retry_at = time.monotonic() + RETRY_SECONDS
+            self._refuse(pointer, error)
+        self._outage.ended()
+
+    def _read(self) -> Pointer | None:
+        """The pointer; none is no failure as long as there has never been one."""
+        pointer = self._registry.read()
+        if pointer is None and self.current is not None:
+            raise UnreachableError("the pointer is gone")
+        return pointer
 
     def _is_news(self, pointer: Pointer) -> bool:
-        served = self.current.pointer if self.current else None
-        if served is not None and served.sequence == pointer.sequence:
+        """Whether it was neither followed nor just refused; a return has a new sequence number."""
+        if self.current is not None and self.current.pointer == pointer:
             return False
-        return pointer.sequence != self._refused or time.monotonic() >= self._retry_at
+        return pointer != self._refused or time.monotonic() >= self._retry_at
 
     def _follow(self, pointer: Pointer) -> None:
         logger.info("loading %s (move %d)", pointer.tag, pointer.sequence)
-        classifier = self._load(pointer)
+        classifier = self._loader.load(pointer)
         old, self.current = self.current, Served(classifier, pointer)
         if old is not None:
-            metrics.MODEL.labels(old.classifier.tag).set(0)
-        metrics.MODEL.labels(classifier.tag).set(1)
-        logger.info("serving %s (move %d)", pointer.tag, pointer.sequence)
+            self.models.labels(old.classifier.tag).set(0)
+        self.models.labels(classifier.tag).set(1)
+        # Seldom, and what an operator looks for: BentoML's workers show warnings only.
+        logger.warning("serving %s (move %d)", pointer.tag, pointer.sequence)
 
-    def _load(self, pointer: Pointer) -> Classifier:
-        """Fetch and prove a bundle; its files are gone afterwards, the engine keeps them mapped."""
-        artifact = self._artifacts.open(pointer.served, ServedManifest)
-        said = (artifact.manifest.tag, artifact.manifest.contract.name)
-        if said != (pointer.tag, self._name):
-            raise ArtifactError(
-                "the pointer leads to another model",
-                expected=f"{pointer.tag} of {self._name}",
-                received=f"{said[0]} of {said[1]}",
-            )
-        with tempfile.TemporaryDirectory(prefix="leukoflow-model-") as folder:
-            return Classifier(self._artifacts.fetch(artifact, Path(folder)))
+    def _refuse(self, pointer: Pointer | None, error: Exception) -> None:
+        if pointer == self._refused and time.monotonic() < self._retry_at:
+            return  # what cannot be read is read at every poll, but told once in a while
+        reason = error.reason if isinstance(error, ArtifactError) else "error"
+        unforeseen = not isinstance(error, PipelineError)
+        told = "%s is refused (%s), the old one stays: %s"
+        logger.error(told, self.what, reason, error, exc_info=unforeseen)
+        self.refusals.labels(reason).inc()
+        self._refused, self._retry_at = pointer, time.monotonic() + RETRY_SECONDS

@@ -32,7 +32,26 @@ MODEL = Gauge(
     multiprocess_mode="livesum",
 )
 RELOAD_FAILURES = Counter(
-    "leukoflow_reload_failures_total", "Promoted models that a worker refused to serve"
+    "leukoflow_reload_failures_total", "Promoted models that a worker refused to serve", ["reason"]
+)
+for _reason in ("missing", "changed", "golden", "slow", "unfit", "error"):
+    RELOAD_FAILURES.labels(_reason)  # a series that begins at 0 shows its first failure as a rise
+SHADOW = Counter(
+    "leukoflow_shadow_total",
+    "Answered images that a challenger scored as well, and whether it named the same class",
+    ["tag", "agree"],
+)
+SHADOW_MODEL = Gauge(
+    "leukoflow_shadow_model",
+    "Workers that let a challenger score as well, by its tag",
+    ["tag"],
+    multiprocess_mode="livesum",
+)
+SHADOW_REFUSALS = Counter(
+    "leukoflow_shadow_refusals_total", "Challengers that a worker refused to score", ["reason"]
+)
+POINTER_FAILURES = Counter(
+    "leukoflow_pointer_failures_total", "Looks at the pointer that the store did not answer"
 )
 SHED = Counter("leukoflow_shed_total", "Requests turned away because too many waited")
 LOG_FAILURES = Counter(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bento_service import metrics
+from bento_service.outage import Outage
 from pipeline.adapters.storage import ObjectStore
 from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.errors import PipelineError
@@ -47,6 +48,7 @@ class PredictionLog:
         self._segment: _Segment | None = None
         self._count = 0
         self._retry_at = 0.0
+        self._outage = Outage("prediction log: the store")
         self._lock = _claim(folder, self.worker)
 
     def append(self, record: PredictionRecord) -> None:
@@ -89,9 +91,11 @@ class PredictionLog:
             self._upload(self._folder / self.worker)
             self._adopt()
         except (PipelineError, OSError) as error:
-            logger.warning("prediction log: %s; trying again later", error)
             metrics.LOG_FAILURES.inc()
+            self._outage.began(error)
             self._retry_at = time.monotonic() + RETRY_SECONDS
+        else:
+            self._outage.ended()
 
     def _upload(self, worker: Path) -> None:
         for path in sorted(worker.rglob("*.jsonl")):

@@ -11,6 +11,7 @@ from bento_service.classifier import Classifier, Explanation, Prediction
 from bento_service.differential import shares, warnings
 from bento_service.follow import Follower, Served
 from bento_service.line import Line
+from bento_service.loading import Loader
 from bento_service.periodic import Periodic
 from bento_service.prediction_log import PredictionLog
 from bento_service.refusal import Refusal
@@ -24,6 +25,7 @@ from bento_service.schemas import (
     Move,
     ReviewLimits,
 )
+from bento_service.shadow import Challenger, Shadow
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Registry
 from pipeline.adapters.storage import UriStore
@@ -63,7 +65,12 @@ class Serving:
         objects = UriStore(settings)
         registry = Registry(objects, settings.store_uri, settings.model_name)
         artifacts = ArtifactStore(objects, settings.store_uri)
-        self._follower = Follower(registry, artifacts, settings.model_name)
+        loader = Loader(artifacts, settings.model_name, max_answer_ms=settings.max_answer_ms)
+        self._follower = Follower(registry, loader)
+        aside = Loader(artifacts, settings.model_name, max_answer_ms=settings.max_answer_ms)
+        self._challenger = Challenger(registry, aside)
+        self._shadow = Shadow(self._challenger)
+        self._asking = 0
         name = settings.model_name
         if settings.bundle_dir is not None:
             classifier = Classifier(settings.bundle_dir)
@@ -85,6 +92,8 @@ class Serving:
         if self.settings.bundle_dir is None:
             seconds = self.settings.pointer_poll_seconds
             threads.append(Periodic("pointer", seconds, self._follower.poll))
+            threads.append(Periodic("shadow-pointer", seconds, self._challenger.poll))
+            threads.append(Periodic("shadow", 0.0, self._shadow.score))
         return threads
 
     def start(self) -> None:
@@ -123,10 +132,15 @@ class Serving:
             self._keep(prediction, classifier.tag, route, request_id)
             return _answer(prediction, classifier.tag, request_id)
 
+        self._asking += 1
         try:
             answer = await self._line.run(work)
         except PipelineError as error:
             raise refusal.of_pipeline_error(error) from error
+        finally:
+            self._asking -= 1
+        if not self._asking:  # only then there is time to spare
+            self._shadow.offer(image, answer.label)
         metrics.SECONDS.observe(time.perf_counter() - started)
         metrics.PREDICTIONS.labels(route, answer.label, answer.decision).inc()
         return answer

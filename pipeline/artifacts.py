@@ -11,10 +11,10 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import ArtifactError
@@ -79,6 +79,15 @@ class Manifest(Frozen):
     counts: dict[str, int] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
     """Relative path to SHA-256 of every file; filled in when it is published."""
+
+    @field_validator("files")
+    @classmethod
+    def _stay_inside(cls, files: dict[str, str]) -> dict[str, str]:
+        for name in files:
+            path = PurePosixPath(name)
+            if str(path) != name or not path.name or path.is_absolute() or ".." in path.parts:
+                raise ValueError(f"{name!r} is no path below the artefact")
+        return files
 
     def digest(self) -> str:
         """SHA-256 over everything but who ran it, when, and where it was tracked."""

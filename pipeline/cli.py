@@ -259,6 +259,22 @@ def rollback(
 
 
 @app.command()
+def shadow(
+    uri: Annotated[str, typer.Argument(help="Of a served bundle or a verdict.")] = "",
+    off: Annotated[bool, typer.Option("--off", help="Let no challenger score.")] = False,
+    reason: Annotated[str, typer.Option()] = "set by hand",
+    name: Name = "",
+) -> None:
+    """Let a challenger score the requests as well, on spare time; its answers are only counted."""
+    if off == bool(uri):
+        raise typer.BadParameter("give either the URI of a challenger or --off")
+    if off:
+        entrypoints.shadow_off(name or load_settings().model_name)
+    else:
+        print(entrypoints.shadow(uri, getpass.getuser(), reason).tag)
+
+
+@app.command()
 def repair(name: Name = "") -> None:
     """Bring the MLflow alias and the BentoML store to what the pointer says."""
     pointer = entrypoints.repair(name or load_settings().model_name)

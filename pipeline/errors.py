@@ -31,6 +31,33 @@ class GateRefusedError(PipelineError):
 class ArtifactError(PipelineError):
     """An artefact is missing, half-written or does not match its manifest."""
 
+    reason = "unfit"
+    """What is wrong in a word, for whoever counts refusals."""
+
+
+class MissingArtifactError(ArtifactError):
+    """An artefact or one of its files is not there."""
+
+    reason = "missing"
+
+
+class ChangedArtifactError(ArtifactError):
+    """An artefact holds something else than its manifest or its address says."""
+
+    reason = "changed"
+
+
+class GoldenError(ArtifactError):
+    """A model answers a golden image differently from what training saw."""
+
+    reason = "golden"
+
+
+class SlowModelError(ArtifactError):
+    """A model takes too long to load or to answer."""
+
+    reason = "slow"
+
 
 class ConflictError(PipelineError):
     """A compare-and-set lost: somebody else wrote first."""

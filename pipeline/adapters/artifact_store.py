@@ -19,7 +19,12 @@ from pipeline.artifacts import (
     from_csv,
     sha256_file,
 )
-from pipeline.errors import ArtifactError, ConflictError
+from pipeline.errors import (
+    ArtifactError,
+    ChangedArtifactError,
+    ConflictError,
+    MissingArtifactError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +87,7 @@ class ArtifactStore:
         """
         found = self.objects.read_tagged(f"{uri}/{MANIFEST}")
         if found is None:
-            raise ArtifactError(
+            raise MissingArtifactError(
                 "no manifest: the artefact does not exist", expected=kind.__name__, received=uri
             )
         try:
@@ -92,8 +97,22 @@ class ArtifactStore:
                 f"{uri}/{MANIFEST} does not fit: {error}", expected=kind.__name__
             ) from error
         if not uri.endswith(received := digest_of(json.loads(found[0]))[:24]):
-            raise ArtifactError("the manifest was changed", expected=uri, received=received)
+            raise ChangedArtifactError("the manifest was changed", expected=uri, received=received)
         return Artifact(uri, manifest)
+
+    def require_closed(self, artifact: Artifact[M]) -> None:
+        """Refuse an artefact with files that its manifest does not name.
+
+        Raises:
+            ChangedArtifactError: when there are some, though nobody would read them.
+        """
+        listed = {f"{artifact.uri}/{name}" for name in (*artifact.manifest.files, MANIFEST)}
+        present = {item.uri for item in self.objects.list(f"{artifact.uri}/")}
+        if unlisted := sorted(present - listed):
+            raise ChangedArtifactError(
+                f"{artifact.uri} holds what its manifest does not name",
+                received=", ".join(unlisted),
+            )
 
     def read(self, artifact: Artifact[M], name: str) -> bytes:
         """One file of an artefact, verified against its manifest."""
@@ -133,6 +152,6 @@ def sha256_bytes(data: bytes) -> str:
 
 def _verify(uri: str, name: str, expected: str, received: str) -> None:
     if expected != received:
-        raise ArtifactError(
+        raise ChangedArtifactError(
             f"{uri}/{name} does not match its manifest", expected=expected, received=received
         )

@@ -5,11 +5,11 @@ import json
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pipeline.adapters.storage import ObjectStore
 from pipeline.artifacts import Frozen
-from pipeline.errors import ConflictError
+from pipeline.errors import ArtifactError, ConflictError
 
 
 class Pointer(Frozen):
@@ -29,6 +29,9 @@ class Pointer(Frozen):
     time: datetime
     kind: Literal["promotion", "rollback"] = "promotion"
     run_id: str = ""
+
+
+_SHADOW = TypeAdapter(Pointer | None)
 
 
 class Refusal(Frozen):
@@ -54,7 +57,11 @@ class Registry:
         self._root = f"{root.rstrip('/')}/pointer/{name}"
 
     def read(self) -> Pointer | None:
-        """What is served now, or None before the first promotion."""
+        """What is served now, or None before the first promotion.
+
+        Raises:
+            ArtifactError: when something else than a pointer stands in its place.
+        """
         found = self._read()
         return found[0] if found else None
 
@@ -109,6 +116,18 @@ class Registry:
         bodies = (self._objects.read(item.uri) for item in self._objects.list(self._refusals))
         return sorted(map(Refusal.model_validate_json, bodies), key=lambda entry: entry.time)
 
+    def shadow(self) -> Pointer | None:
+        """The challenger that scores the requests as well, without being heard, if there is one."""
+        found = self._objects.read_tagged(f"{self._root}/shadow.json")
+        try:
+            return _SHADOW.validate_json(found[0]) if found else None
+        except ValidationError as error:
+            raise ArtifactError(f"{self._root}/shadow.json is no pointer: {error}") from error
+
+    def set_shadow(self, to: Pointer | None) -> None:
+        """Name a challenger or none; the last word holds, since it changes no answer."""
+        self._objects.write(f"{self._root}/shadow.json", _SHADOW.dump_json(to, indent=2) + b"\n")
+
     @property
     def _uri(self) -> str:
         return f"{self._root}/pointer.json"
@@ -125,7 +144,10 @@ class Registry:
         found = self._objects.read_tagged(self._uri)
         if found is None:
             return None
-        return Pointer.model_validate_json(found[0]), found[1]
+        try:
+            return Pointer.model_validate_json(found[0]), found[1]
+        except ValidationError as error:
+            raise ArtifactError(f"{self._uri} is no pointer: {error}") from error
 
     def _replace(self, moved: Pointer, etag: str | None) -> None:
         try:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import prepare
 from pipeline.contract.spec import ModelContract
-from pipeline.errors import ArtifactError
+from pipeline.errors import ArtifactError, GoldenError
 
 GOLDEN = "golden"
 Probabilities = NDArray[np.float32]
@@ -55,7 +55,7 @@ def replay(
         predict: crop (size, size, 3) uint8 to probabilities (classes,).
 
     Raises:
-        ArtifactError: when an answer is further off than the contract's tolerance.
+        GoldenError: when an answer is further off than the contract's tolerance.
     """
     examples = read_golden(folder)
     if not examples:
@@ -66,7 +66,7 @@ def replay(
         difference = float(np.abs(predict(cell) - np.array(example.probabilities)).max())
         worst = max(worst, difference)
         if not difference <= contract.golden_tolerance:
-            raise ArtifactError(
+            raise GoldenError(
                 f"golden image {example.file} ({example.label}) is answered differently",
                 expected=f"within {contract.golden_tolerance} of what training saw",
                 received=f"{difference:.4f} off",

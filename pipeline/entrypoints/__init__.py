@@ -27,6 +27,7 @@ from pipeline.entrypoints.promotion import (
     verdict_markdown,
     verdict_passed,
 )
+from pipeline.entrypoints.shadow import shadow, shadow_off
 from pipeline.entrypoints.training import (
     evaluate,
     export,
@@ -69,6 +70,8 @@ __all__ = [
     "rollback",
     "run_configs",
     "served_now",
+    "shadow",
+    "shadow_off",
     "shards",
     "smoke",
     "split",

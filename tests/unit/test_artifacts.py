@@ -128,3 +128,13 @@ def test_a_file_is_hashed_whole(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"a" * 1_000_000)
     expected = "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
     assert sha256_file(tmp_path / "file") == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "/etc/passwd", "../up", "a/../../up", "a//b", "./a", "a/"]
+)
+def test_files_stay_below_their_artefact(name: str) -> None:
+    """A manifest with a path that leads elsewhere, or has two spellings, is none."""
+    said = BUNDLE.model_dump() | {"files": {name: "0" * 64}}
+    with pytest.raises(ValidationError, match="no path below"):
+        BundleManifest.model_validate(said)

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("tensorflow", "keras", "mlflow", "bentoml", "evidently", "pandas", "openvino", "airflow")
 COMMANDS = (
     "up down status demo run ingest validate group split featurize train export evaluate gate "
-    "promote rollback repair history retrain predict weights image"
+    "promote rollback shadow repair history retrain predict weights image"
 ).split()
 
 
@@ -147,6 +147,8 @@ def test_a_refused_promotion_is_exit_code_1(
         ["group", "--archive", "absent.zip", "--out", "groups.csv"],
         ["rollback"],
         ["rollback", "x:1"],
+        ["shadow"],
+        ["shadow", "absent"],
         ["predict", "absent.jpeg"],
     ],
     ids=" ".join,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.adapters.storage.protocol import ObjectInfo
-from pipeline.errors import ArtifactError, ConflictError
+from pipeline.errors import ConflictError, MissingArtifactError
 
 
 class LocalStore:
@@ -22,7 +22,7 @@ class LocalStore:
     def read(self, uri: str) -> bytes:
         path = _path(uri)
         if not path.is_file():
-            raise ArtifactError("no such file", received=uri)
+            raise MissingArtifactError("no such file", received=uri)
         return path.read_bytes()
 
     def read_tagged(self, uri: str) -> tuple[bytes, str] | None:
@@ -53,7 +53,7 @@ class LocalStore:
 
     def download(self, uri: str, path: Path) -> None:
         if not _path(uri).is_file():
-            raise ArtifactError("no such file", received=uri)
+            raise MissingArtifactError("no such file", received=uri)
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(_path(uri), path)
 

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.adapters.storage.protocol import ObjectInfo
-from pipeline.errors import ArtifactError, ConflictError, UnreachableError
+from pipeline.errors import (
+    ArtifactError,
+    ConflictError,
+    MissingArtifactError,
+    UnreachableError,
+)
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,11 +45,11 @@ def _errors(uri: str) -> Iterator[None]:
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         if code in _MISSING:
-            raise ArtifactError("no such object", received=uri) from error
+            raise MissingArtifactError("no such object", received=uri) from error
         if code in _LOST:
             raise ConflictError(f"{uri} was changed by somebody else") from error
         raise UnreachableError(f"S3 refused {uri}: {error}") from error
-    except BotoCoreError as error:
+    except (BotoCoreError, Boto3Error) as error:
         raise UnreachableError(f"S3 does not answer for {uri}: {error}") from error
 
 
@@ -69,7 +75,7 @@ class S3Store:
     def read(self, uri: str) -> bytes:
         found = self.read_tagged(uri)
         if found is None:
-            raise ArtifactError("no such object", received=uri)
+            raise MissingArtifactError("no such object", received=uri)
         return found[0]
 
     def read_tagged(self, uri: str) -> tuple[bytes, str] | None:
@@ -78,7 +84,7 @@ class S3Store:
             with _errors(uri):
                 answer = self._client.get_object(Bucket=bucket, Key=key)
                 return answer["Body"].read(), answer["ETag"]
-        except ArtifactError:
+        except MissingArtifactError:
             return None
 
     def write(
@@ -109,7 +115,7 @@ class S3Store:
         try:
             with _errors(uri):
                 head = self._client.head_object(Bucket=bucket, Key=key)
-        except ArtifactError:
+        except MissingArtifactError:
             return None
         return ObjectInfo(uri, head["ContentLength"], head["ETag"], head["LastModified"])
 

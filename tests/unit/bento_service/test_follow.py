@@ -5,13 +5,16 @@ from typing import Any
 
 import pytest
 
+from bento_service import metrics
 from bento_service.follow import Follower
+from bento_service.loading import Loader
 from pipeline.adapters.registry import Pointer, Registry
 from pipeline.errors import UnreachableError
 
 
 def follower(stage: Any) -> Follower:
-    return Follower(stage.registry, stage.artifacts, stage.contract.name)
+    loader = Loader(stage.artifacts, stage.contract.name, max_answer_ms=2000)
+    return Follower(stage.registry, loader)
 
 
 def tag(following: Follower) -> str:
@@ -97,3 +100,38 @@ def test_a_store_that_is_down_changes_nothing(stage: Any, tmp_path: Path) -> Non
     following._registry = Unreachable(stage.artifacts.objects, str(stage.root), "blood_cells")
     following.poll()
     assert tag(following) == served.manifest.tag
+
+
+def test_an_hour_without_the_store_is_two_lines_in_the_log(
+    stage: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its start and its end are told; the polls between are only counted."""
+    stage.point_to(stage.publish(tmp_path / "a"))
+    following = follower(stage)
+    following.poll()
+    reachable = following._registry
+    following._registry = Unreachable(stage.artifacts.objects, str(stage.root), "blood_cells")
+    before = metrics.POINTER_FAILURES._value.get()
+    caplog.clear()
+    for _ in range(1800):
+        following.poll()
+    following._registry = reachable
+    following.poll()
+    away, back = caplog.messages
+    assert "is away" in away
+    assert "is back after 0 s (1800 tries)" in back
+    assert metrics.POINTER_FAILURES._value.get() == before + 1800
+
+
+def test_a_pointer_that_is_gone_is_an_outage(
+    stage: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A store that forgot what it said is not believed."""
+    served = stage.publish(tmp_path / "a")
+    stage.point_to(served)
+    following = follower(stage)
+    following.poll()
+    (stage.root / "pointer/blood_cells/pointer.json").unlink()
+    following.poll()
+    assert tag(following) == served.manifest.tag
+    assert "the pointer is gone" in caplog.text

@@ -99,6 +99,24 @@ def test_a_store_that_is_down_loses_nothing(
     assert uploaded(tmp_path) == ["r1"]
 
 
+def test_an_hour_without_the_store_is_two_lines_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What fails between its start and its end is counted, not told."""
+    monkeypatch.setattr(prediction_log, "RETRY_SECONDS", 0.0)
+    store = FlakyStore()
+    log = make(tmp_path, store, seconds=0)
+    log.append(record(1))
+    for _ in range(240):
+        log.tend()
+    store.down = False
+    log.tend()
+    away, back = caplog.messages
+    assert "is away" in away
+    assert "(240 tries)" in back
+    assert uploaded(tmp_path) == ["r1"]
+
+
 def test_a_dead_workers_segments_are_uploaded_without_the_torn_line(tmp_path: Path) -> None:
     """The next start brings home what a killed process left, and removes its folder."""
     dead = make(tmp_path)
