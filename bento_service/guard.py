@@ -20,8 +20,6 @@ logger = logging.getLogger(__name__)
 MAX_BODY_BYTES = 20_000_000
 MAX_HELD_BYTES = 10 * MAX_BODY_BYTES
 """Bodies that one worker holds in memory at the same time."""
-BODY_SECONDS = 30.0
-"""Time within which a body must have arrived."""
 
 COUNTED = frozenset(BODIES) | {"/", "/model", "/metrics", "/livez", "/readyz"}
 """Routes that are counted by name; all other paths are counted together."""
@@ -46,7 +44,7 @@ class Guard:
         app: ASGIApp,
         max_body: int = MAX_BODY_BYTES,
         max_held: int = MAX_HELD_BYTES,
-        body_seconds: float = BODY_SECONDS,
+        body_seconds: float = 30.0,
     ) -> None:
         self._app = app
         self._max_body = max_body
@@ -198,7 +196,13 @@ def _check_route(scope: Scope, headers: Headers) -> None:
     """Refuse a body of the wrong kind, and paths that only look like one of ours."""
     path: str = scope["path"]
     if not path.isprintable():  # a router's `$` also matches before a final line feed
-        raise Refusal(HTTPStatus.NOT_FOUND, "not_found", "there is no such route")
+        raise Refusal(
+            HTTPStatus.NOT_FOUND,
+            "not_found",
+            "there is no such route",
+            expected="a path of printable characters",
+            received=ascii(path[:200]),
+        )
     wanted = BODIES.get(path)
     given = headers.get("content-type", "").partition(";")[0].strip()
     if scope["method"] == "POST" and wanted is not None and given.lower() != wanted.kind:

@@ -10,6 +10,7 @@ from bentoml.validators import ContentType
 from pydantic import GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 from starlette.requests import Request
+from starlette.types import ASGIApp
 
 from bento_service.guard import Guard
 from bento_service.refusal import Refusal
@@ -97,4 +98,8 @@ class Service:
         self.serving.stop()
 
 
-Service.add_asgi_middleware(Guard)  # type: ignore[attr-defined]
+def _guarded(app: ASGIApp) -> Guard:
+    return Guard(app, body_seconds=load_settings().body_seconds)
+
+
+Service.add_asgi_middleware(_guarded)  # type: ignore[attr-defined]

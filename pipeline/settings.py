@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     """Keep request images so that returned labels can enter a snapshot."""
     train_api_key: SecretStr = SecretStr("")
     """Key that `POST /train` asks for in `X-API-Key`; empty refuses every call."""
+    body_seconds: float = 30.0
+    """Time within which the body of a request must have arrived."""
     log_segment_seconds: float = 10.0
     """Longest time a prediction-log segment stays open before it is uploaded."""
     image_registry: str = ""
