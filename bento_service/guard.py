@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import uuid
+from collections.abc import Callable
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -45,11 +46,13 @@ class Guard:
         max_body: int = MAX_BODY_BYTES,
         max_held: int = MAX_HELD_BYTES,
         body_seconds: float = 30.0,
+        ending: Callable[[], bool] = lambda: False,
     ) -> None:
         self._app = app
         self._max_body = max_body
         self._max_held = max_held
         self._body_seconds = body_seconds
+        self._ending = ending
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,7 +63,7 @@ class Guard:
         headers = Headers(scope=scope)
         state = scope.setdefault("state", {})
         state["request_id"] = _request_id(headers)
-        reply = _Reply(scope, send, state["request_id"])
+        reply = _Reply(scope, send, state["request_id"], last=self._ending())
         try:
             _check_route(scope, headers)
             body = await self._read(scope, headers, receive)
@@ -120,10 +123,12 @@ class Guard:
 class _Reply:
     """Sends an answer on, with the headers every answer has and errors in their one shape."""
 
-    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+    def __init__(self, scope: Scope, send: Send, request_id: str, *, last: bool) -> None:
         self._scope = scope
         self._send = send
         self._request_id = request_id
+        self._last = last
+        """Whether the caller should come back over another connection."""
         self._refused: Message | None = None
         self._body = bytearray()
 
@@ -172,6 +177,8 @@ class _Reply:
         headers = MutableHeaders(raw=start["headers"])
         headers["x-request-id"] = self._request_id
         headers.update(SECURITY_HEADERS)
+        if self._last:
+            headers["connection"] = "close"
         start["headers"] = headers.raw
 
 

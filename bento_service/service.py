@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
+from bento_service.drain import Drain
 from bento_service.guard import Guard
 from bento_service.refusal import Refusal
 from bento_service.schemas import Classification
@@ -57,8 +58,11 @@ class Service:
     """Answers photographs of white blood cells. Research use, not for diagnosis."""
 
     def __init__(self) -> None:
-        self.serving = Serving(load_settings())
-        app.state.serving = self.serving
+        settings = load_settings()
+        self.serving = Serving(settings)
+        self.drain = Drain(settings.drain_seconds)
+        app.state.serving, app.state.drain = self.serving, self.drain
+        self.drain.watch()
         self.serving.start()
 
     @bentoml.api(route="/classify", input_spec=ImageUpload)  # type: ignore[untyped-decorator]
@@ -90,7 +94,7 @@ class Service:
         return out.getvalue()
 
     def __is_ready__(self) -> bool:
-        return self.serving.ready
+        return self.serving.ready and not self.drain.begun
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
@@ -99,7 +103,13 @@ class Service:
 
 
 def _guarded(app: ASGIApp) -> Guard:
-    return Guard(app, body_seconds=load_settings().body_seconds)
+    """The guard before everything, which asks callers not to come back while the worker ends."""
+    return Guard(app, body_seconds=load_settings().body_seconds, ending=_ending)
+
+
+def _ending() -> bool:
+    drain: Drain = app.state.drain
+    return drain.begun
 
 
 Service.add_asgi_middleware(_guarded)  # type: ignore[attr-defined]
