@@ -9,6 +9,8 @@ from typing import Any
 
 from PIL import Image, PngImagePlugin
 
+from benchmarks.fuzz_decoder import packed
+
 PNG = b"\x89PNG\r\n\x1a\n"
 JSON = {"content-type": "application/json"}
 FORM = {"content-type": "multipart/form-data; boundary=x"}
@@ -22,16 +24,11 @@ def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
-def chunk(kind: bytes, data: bytes) -> bytes:
-    """A chunk of a PNG with the right length and sum."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
 def png(width: int, height: int, *extra: bytes, rows: bytes = b"") -> bytes:
     """A grey PNG with chunks before its pixels; what the rows lack is missing in the file too."""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    pixels = chunk(b"IDAT", zlib.compress(rows, 9))
-    return PNG + header + b"".join(extra) + pixels + chunk(b"IEND", b"")
+    header = packed(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    pixels = packed(b"IDAT", zlib.compress(rows, 9))
+    return PNG + header + b"".join(extra) + pixels + packed(b"IEND", b"")
 
 
 def good_but_odd(image: bytes) -> dict[str, bytes]:
@@ -62,7 +59,7 @@ def good_but_odd(image: bytes) -> dict[str, bytes]:
         "very wide": saved(Image.new("RGB", (20_000, 1)), "PNG"),
         "as large as allowed": saved(Image.new("1", (6_000, 4_000)), "PNG"),
         "more pixels than announced": png(64, 64, rows=square + bytes(50_000_000)),
-        "a large text": png(64, 64, chunk(b"tEXt", b"a\0" + b"x" * 3_000_000), rows=square),
+        "a large text": png(64, 64, packed(b"tEXt", b"a\0" + b"x" * 3_000_000), rows=square),
     }
 
 
@@ -88,7 +85,7 @@ def bad_files(image: bytes) -> dict[str, bytes]:
         "png magic alone": PNG,
         "png magic on a jpeg": PNG + image,
         "png with a wrong sum": whole[:20] + b"\x01" + whole[21:],
-        "png without pixels": PNG + whole[8:33] + chunk(b"IEND", b""),
+        "png without pixels": PNG + whole[8:33] + packed(b"IEND", b""),
         "png of no size": png(0, 0),
         "gif": saved(rgb, "GIF"),
         "animated gif": saved(rgb, "GIF", save_all=True, append_images=[rgb.rotate(90)]),
@@ -108,9 +105,10 @@ def bad_files(image: bytes) -> dict[str, bytes]:
         "announces 10 gigapixels": png(100_000, 100_000),
         "announces the most": png(2**31 - 1, 2**31 - 1),
         "jpeg of 4 gigapixels": image[:sof] + b"\xff\xdc\xff\xdc" + image[sof + 4 :],
-        "text bomb": png(64, 64, chunk(b"zTXt", b"a\0\0" + bomb)),
-        "international text bomb": png(64, 64, chunk(b"iTXt", b"a\0\1\0\0\0" + bomb)),
-        "profile bomb": png(64, 64, chunk(b"iCCP", b"a\0\0" + bomb)),
+        "text bomb": png(64, 64, packed(b"zTXt", b"a\0\0" + bomb)),
+        "international text bomb": png(64, 64, packed(b"iTXt", b"a\0\1\0\0\0" + bomb)),
+        "profile bomb": png(64, 64, packed(b"iCCP", b"a\0\0" + bomb)),
+        "profile without an end": whole[:-12] + packed(b"iCCP", b"name") + packed(b"IEND", b""),
         "a hundred texts": saved(rgb, "PNG", pnginfo=texts),
     }
 
