@@ -9,6 +9,7 @@ from pipeline.contract.decoding import decode
 from pipeline.errors import InvalidInputError
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of broken EXIF
 def test_damaged_images_are_taken_or_refused_in_bounded_time_and_memory() -> None:
     """Five seconds of what `python -m benchmarks.fuzz_decoder` does for ten minutes."""
     found = fuzz(5)
