@@ -162,3 +162,15 @@ def test_held_bodies_are_let_go(client: TestClient) -> None:
     client.post("/predict", content=iter([b"x" * 600] * 2), headers=json)
     client.post("/classify", files={"picture": ("x.png", b"12345")})
     assert app._held == 0
+
+
+def test_while_the_worker_ends_callers_are_asked_not_to_come_back() -> None:
+    """Every answer, good or bad, then closes its connection."""
+    ending = False
+    app = Starlette(routes=[Route("/predict", predict, methods=["POST"])])
+    caller = TestClient(Guard(app, ending=lambda: ending))
+    sent = {"content": b"{}", "headers": {"content-type": "application/json"}}
+    assert "connection" not in caller.post("/predict", **sent).headers
+    ending = True
+    assert caller.post("/predict", **sent).headers["connection"] == "close"
+    assert caller.get("/made-up").headers["connection"] == "close"
