@@ -1,6 +1,7 @@
 """The end of a worker: told to end it stops being ready, answers what comes, closes its door."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import select
@@ -66,12 +67,17 @@ class Drain:
         ]
         waiting, _, _ = select.select(doors, [], [], 0)
         for door in doors:
-            if not waiting:
-                door.shutdown(socket.SHUT_RDWR)
-            door.close()
+            with door:
+                if not waiting:
+                    _shut(door)
         if waiting:
             loop.call_soon(self._close, loop, server)
             return
         for listening in server.servers:
             listening.close()
         loop.call_later(LINGER, server.handle_exit, signal.SIGTERM, None)
+
+
+def _shut(door: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # only Linux can; elsewhere the supervisor's exit shuts it
+        door.shutdown(socket.SHUT_RDWR)
