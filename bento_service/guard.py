@@ -25,6 +25,9 @@ MAX_HELD_BYTES = 10 * MAX_BODY_BYTES
 COUNTED = frozenset(BODIES) | {"/", "/model", "/metrics", "/livez", "/readyz"}
 """Routes that are counted by name; all other paths are counted together."""
 
+ONE_IMAGE = ("/classify", "/explain", "/predict")
+"""Routes that a full line turns away; a differential waits for places."""
+
 SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -46,12 +49,14 @@ class Guard:
         max_body: int = MAX_BODY_BYTES,
         max_held: int = MAX_HELD_BYTES,
         body_seconds: float = 30.0,
+        full: Callable[[], bool] = lambda: False,
         ending: Callable[[], bool] = lambda: False,
     ) -> None:
         self._app = app
         self._max_body = max_body
         self._max_held = max_held
         self._body_seconds = body_seconds
+        self._full = full
         self._ending = ending
         self._held = 0
 
@@ -66,6 +71,8 @@ class Guard:
         reply = _Reply(scope, send, state["request_id"], last=self._ending())
         try:
             _check_route(scope, headers)
+            if scope["path"] in ONE_IMAGE and scope["method"] == "POST" and self._full():
+                raise refusal.busy()  # to read the body first would cost those who wait
             body = await self._read(scope, headers, receive)
             held = len(body)
             try:

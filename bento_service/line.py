@@ -43,6 +43,14 @@ class Line:
             raise refusal.too_slow(self._patience) from error
 
     @property
+    def full(self) -> bool:
+        """Whether nobody would be let in now."""
+        free = self._places.acquire(blocking=False)
+        if free:
+            self._places.release()
+        return not free
+
+    @property
     def hung(self) -> float:
         """Seconds since when every thread does what nobody waits for; 0 while one does not."""
         begun = list(self._begun.values())

@@ -109,8 +109,14 @@ def _docs() -> dict[str, Any]:
 
 
 def _guarded(app: ASGIApp) -> Guard:
-    """The guard before everything, which asks callers not to come back while the worker ends."""
-    return Guard(app, body_seconds=load_settings().body_seconds, ending=_ending)
+    """The guard before everything, which knows when the line is full and when the worker ends."""
+    seconds = load_settings().body_seconds
+    return Guard(app, body_seconds=seconds, full=_full, ending=_ending)
+
+
+def _full() -> bool:
+    serving: Serving = app.state.serving
+    return serving.full
 
 
 def _ending() -> bool:

@@ -109,6 +109,11 @@ class Serving:
         """Whether there is a model, and a thread that does not hang."""
         return self._follower.current is not None and not self._line.hung
 
+    @property
+    def full(self) -> bool:
+        """Whether one more image would be turned away now."""
+        return self._line.full
+
     def _watch(self) -> None:
         """End a worker whose threads will not come back; its supervisor starts another."""
         if self._line.hung > _GRACE * self.settings.answer_seconds:

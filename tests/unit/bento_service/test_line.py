@@ -15,8 +15,10 @@ def test_a_full_line_sheds_with_retry_after() -> None:
     gate = threading.Event()
 
     async def crowd() -> list[object]:
+        assert not line.full
         tasks = [asyncio.create_task(line.run(gate.wait)) for _ in range(3)]
         await asyncio.sleep(0.05)
+        assert line.full
         gate.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -56,16 +58,16 @@ def test_a_slot_returns_when_its_thread_ends_and_no_thread_is_added() -> None:
             statuses += [no.status for no in told if isinstance(no, Refusal)]
         return statuses
 
-    def mine() -> int:
-        return sum(thread.name.startswith("line_") for thread in threading.enumerate())
+    def threads() -> set[threading.Thread]:
+        return {one for one in threading.enumerate() if one.name.startswith("line_")}
 
-    others = mine()
+    others = threads()
     assert asyncio.run(impatient()) == [504] * 8
-    assert mine() - others == 2
+    assert len(threads() - others) == 2
     gate.set()
     assert asyncio.run(line.run(lambda: "back")) == "back"
     line.close()
-    assert mine() == others
+    assert not threads() - others
 
 
 def test_a_line_hangs_when_all_of_its_threads_do() -> None:
