@@ -18,9 +18,17 @@ def main(arguments: list[str]) -> None:
     """Measure anew, or with `--scoreboard` show the last results."""
     silence(os.environ)
     if "--scoreboard" not in arguments:
-        from benchmarks import environment, extraction, preparation, retrain, serving, training
+        from benchmarks import (
+            environment,
+            extraction,
+            overload,
+            preparation,
+            retrain,
+            serving,
+            training,
+        )
 
-        parts = (preparation, extraction, training, retrain, serving, environment)
+        parts = (preparation, extraction, training, retrain, serving, overload, environment)
         body = [row.model_dump() for part in parts for row in part.rows()]
         RESULTS.write_text(json.dumps(body, indent=2) + "\n")
     if not RESULTS.is_file():

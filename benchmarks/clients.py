@@ -47,9 +47,8 @@ def keep_busy(make_work: Callable[[], Callable[[], object]], workers: int, secon
     return Seen(time.perf_counter() - begun, np.concatenate([np.array(one) for one in told]))
 
 
-def post_image(url: str, image: bytes) -> Callable[[], Callable[[], object]]:
-    """Workers that send an image over a connection of their own and insist on a 200."""
-    place = urlsplit(url)
+def form(image: bytes) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of a request that sends an image."""
     body = (
         (
             f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="x.jpeg"\r\n'
@@ -58,7 +57,13 @@ def post_image(url: str, image: bytes) -> Callable[[], Callable[[], object]]:
         + image
         + f"\r\n--{_BOUNDARY}--\r\n".encode()
     )
-    headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+    return body, {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+
+
+def post_image(url: str, image: bytes) -> Callable[[], Callable[[], object]]:
+    """Workers that send an image over a connection of their own and insist on a 200."""
+    place = urlsplit(url)
+    body, headers = form(image)
 
     def connect() -> Callable[[], object]:
         connection = http.client.HTTPConnection(place.netloc, timeout=60)

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import uuid
+from collections.abc import Callable
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,11 +21,12 @@ logger = logging.getLogger(__name__)
 MAX_BODY_BYTES = 20_000_000
 MAX_HELD_BYTES = 10 * MAX_BODY_BYTES
 """Bodies that one worker holds in memory at the same time."""
-BODY_SECONDS = 30.0
-"""Time within which a body must have arrived."""
 
 COUNTED = frozenset(BODIES) | {"/", "/model", "/metrics", "/livez", "/readyz"}
 """Routes that are counted by name; all other paths are counted together."""
+
+ONE_IMAGE = ("/classify", "/explain", "/predict")
+"""Routes that a full line turns away; a differential waits for places."""
 
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -46,12 +48,16 @@ class Guard:
         app: ASGIApp,
         max_body: int = MAX_BODY_BYTES,
         max_held: int = MAX_HELD_BYTES,
-        body_seconds: float = BODY_SECONDS,
+        body_seconds: float = 30.0,
+        full: Callable[[], bool] = lambda: False,
+        ending: Callable[[], bool] = lambda: False,
     ) -> None:
         self._app = app
         self._max_body = max_body
         self._max_held = max_held
         self._body_seconds = body_seconds
+        self._full = full
+        self._ending = ending
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,9 +68,11 @@ class Guard:
         headers = Headers(scope=scope)
         state = scope.setdefault("state", {})
         state["request_id"] = _request_id(headers)
-        reply = _Reply(scope, send, state["request_id"])
+        reply = _Reply(scope, send, state["request_id"], last=self._ending())
         try:
             _check_route(scope, headers)
+            if scope["path"] in ONE_IMAGE and scope["method"] == "POST" and self._full():
+                raise refusal.busy()  # to read the body first would cost those who wait
             body = await self._read(scope, headers, receive)
             held = len(body)
             try:
@@ -122,10 +130,12 @@ class Guard:
 class _Reply:
     """Sends an answer on, with the headers every answer has and errors in their one shape."""
 
-    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+    def __init__(self, scope: Scope, send: Send, request_id: str, *, last: bool) -> None:
         self._scope = scope
         self._send = send
         self._request_id = request_id
+        self._last = last
+        """Whether the caller should come back over another connection."""
         self._refused: Message | None = None
         self._body = bytearray()
 
@@ -174,6 +184,8 @@ class _Reply:
         headers = MutableHeaders(raw=start["headers"])
         headers["x-request-id"] = self._request_id
         headers.update(SECURITY_HEADERS)
+        if self._last:
+            headers["connection"] = "close"
         start["headers"] = headers.raw
 
 
@@ -198,7 +210,13 @@ def _check_route(scope: Scope, headers: Headers) -> None:
     """Refuse a body of the wrong kind, and paths that only look like one of ours."""
     path: str = scope["path"]
     if not path.isprintable():  # a router's `$` also matches before a final line feed
-        raise Refusal(HTTPStatus.NOT_FOUND, "not_found", "there is no such route")
+        raise Refusal(
+            HTTPStatus.NOT_FOUND,
+            "not_found",
+            "there is no such route",
+            expected="a path of printable characters",
+            received=ascii(path[:200]),
+        )
     wanted = BODIES.get(path)
     given = headers.get("content-type", "").partition(";")[0].strip()
     if scope["method"] == "POST" and wanted is not None and given.lower() != wanted.kind:

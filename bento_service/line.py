@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -19,8 +20,11 @@ class Line:
 
     def __init__(self, threads: int = 2, waiting: int = 32, patience: float = 20.0) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="line")
+        self._threads = threads
         self._places = threading.BoundedSemaphore(threads + waiting)
         self._patience = patience
+        self._begun: dict[int, float] = {}
+        """Thread to when it began what it does now."""
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do some work in its turn.
@@ -30,7 +34,7 @@ class Line:
         """
         if not self._places.acquire(blocking=False):
             raise refusal.busy()
-        future = self._pool.submit(work)
+        future = self._pool.submit(self._timed, work)
         future.add_done_callback(self._leave)
         try:
             async with asyncio.timeout(self._patience):
@@ -38,9 +42,33 @@ class Line:
         except TimeoutError as error:
             raise refusal.too_slow(self._patience) from error
 
+    @property
+    def full(self) -> bool:
+        """Whether nobody would be let in now."""
+        free = self._places.acquire(blocking=False)
+        if free:
+            self._places.release()
+        return not free
+
+    @property
+    def hung(self) -> float:
+        """Seconds since when every thread does what nobody waits for; 0 while one does not."""
+        begun = list(self._begun.values())
+        if len(begun) < self._threads:
+            return 0.0
+        return max(0.0, time.monotonic() - max(begun) - self._patience)
+
     def close(self) -> None:
         """Let running work end and start no more."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _timed(self, work: Callable[[], T]) -> T:
+        thread = threading.get_ident()
+        self._begun[thread] = time.monotonic()
+        try:
+            return work()
+        finally:
+            del self._begun[thread]
 
     def _leave(self, _: Future[Any]) -> None:
         self._places.release()

@@ -90,7 +90,11 @@ class Differential(_Answer):
 class LegacyRequest(BaseModel):
     """The body of the replaced application's `/predict`."""
 
-    image: str = Field(min_length=1, description="A JPEG or PNG as base64")
+    image: str = Field(
+        min_length=1,
+        description="A JPEG or PNG as base64",
+        json_schema_extra={"format": "byte"},
+    )
 
 
 class LegacyPrediction(_Answer):

@@ -10,8 +10,11 @@ from bentoml.validators import ContentType
 from pydantic import GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 from starlette.requests import Request
+from starlette.types import ASGIApp
 
+from bento_service.drain import Drain
 from bento_service.guard import Guard
+from bento_service.openapi import put_right
 from bento_service.refusal import Refusal
 from bento_service.schemas import Classification
 from bento_service.serving import Serving
@@ -56,8 +59,11 @@ class Service:
     """Answers photographs of white blood cells. Research use, not for diagnosis."""
 
     def __init__(self) -> None:
-        self.serving = Serving(load_settings())
-        app.state.serving = self.serving
+        settings = load_settings()
+        self.serving = Serving(settings)
+        self.drain = Drain(settings.drain_seconds)
+        app.state.serving, app.state.drain = self.serving, self.drain
+        self.drain.watch()
         self.serving.start()
 
     @bentoml.api(route="/classify", input_spec=ImageUpload)  # type: ignore[untyped-decorator]
@@ -89,7 +95,7 @@ class Service:
         return out.getvalue()
 
     def __is_ready__(self) -> bool:
-        return self.serving.ready
+        return self.serving.ready and not self.drain.begun
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
@@ -97,4 +103,25 @@ class Service:
         self.serving.stop()
 
 
-Service.add_asgi_middleware(Guard)  # type: ignore[attr-defined]
+@app.get("/docs.json", include_in_schema=False)
+def _docs() -> dict[str, Any]:
+    return put_right(Service.openapi_spec.asdict())  # type: ignore[attr-defined]
+
+
+def _guarded(app: ASGIApp) -> Guard:
+    """The guard before everything, which knows when the line is full and when the worker ends."""
+    seconds = load_settings().body_seconds
+    return Guard(app, body_seconds=seconds, full=_full, ending=_ending)
+
+
+def _full() -> bool:
+    serving: Serving = app.state.serving
+    return serving.full
+
+
+def _ending() -> bool:
+    drain: Drain = app.state.drain
+    return drain.begun
+
+
+Service.add_asgi_middleware(_guarded)  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -49,6 +50,8 @@ _AT_ONCE = 2
 _PATIENCE = 60.0
 """Seconds for a whole differential."""
 _PAUSE = 0.1
+_GRACE = 2.0
+"""Patiences for which all threads may hang; until then the worker is only not ready."""
 
 
 class Serving:
@@ -61,7 +64,7 @@ class Serving:
             ArtifactError: when a baked-in bundle cannot be served.
         """
         self.settings = settings
-        self._line = Line()
+        self._line = Line(patience=settings.answer_seconds)
         objects = UriStore(settings)
         registry = Registry(objects, settings.store_uri, settings.model_name)
         artifacts = ArtifactStore(objects, settings.store_uri)
@@ -89,6 +92,7 @@ class Serving:
     def _make_threads(self) -> list[Periodic]:
         tending = min(2.0, self.settings.log_segment_seconds / 4)
         threads = [Periodic("prediction-log", tending, self._log.tend)]
+        threads.append(Periodic("line", min(1.0, self.settings.answer_seconds / 4), self._watch))
         if self.settings.bundle_dir is None:
             seconds = self.settings.pointer_poll_seconds
             threads.append(Periodic("pointer", seconds, self._follower.poll))
@@ -111,8 +115,19 @@ class Serving:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a model."""
-        return self._follower.current is not None
+        """Whether there is a model, and a thread that does not hang."""
+        return self._follower.current is not None and not self._line.hung
+
+    @property
+    def full(self) -> bool:
+        """Whether one more image would be turned away now."""
+        return self._line.full
+
+    def _watch(self) -> None:
+        """End a worker whose threads will not come back; its supervisor starts another."""
+        if self._line.hung > _GRACE * self.settings.answer_seconds:
+            logger.critical("every thread hangs: this worker ends")
+            os._exit(os.EX_SOFTWARE)
 
     async def classify(self, image: bytes, *, route: str, request_id: str) -> Classification:
         """Answer the bytes of one image and log the answer.

@@ -43,6 +43,13 @@ class Settings(BaseSettings):
     """Keep request images so that returned labels can enter a snapshot."""
     train_api_key: SecretStr = SecretStr("")
     """Key that `POST /train` asks for in `X-API-Key`; empty refuses every call."""
+    body_seconds: float = 30.0
+    """Time within which the body of a request must have arrived."""
+    answer_seconds: float = 20.0
+    """Time within which an image must be answered; a worker all of whose threads take three times
+    as long is restarted."""
+    drain_seconds: float = 2.0
+    """How long a worker that was told to end goes on letting requests in, while it is not ready."""
     log_segment_seconds: float = 10.0
     """Longest time a prediction-log segment stays open before it is uploaded."""
     image_registry: str = ""

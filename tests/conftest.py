@@ -61,9 +61,12 @@ class Stage:
         """The pointer of the contract's name."""
         return Registry(LocalStore(), str(self.root), self.contract.name)
 
-    def publish(self, folder: Path, seed: int = 0) -> Artifact[ServedManifest]:
+    def publish(
+        self, folder: Path, seed: int = 0, change: Callable[[Path], None] = lambda _: None
+    ) -> Artifact[ServedManifest]:
         """Build a bundle in `folder` and publish it; another seed is another model."""
         write_bundle(folder, self.contract, seed)
+        change(folder)
         now = datetime.now(UTC)
         return self.artifacts.publish(
             folder,
@@ -184,6 +187,7 @@ def _serving(folder: Path, store: Path, **variables: str) -> Iterator[str]:
         "MODEL_NAME": "blood_cells",
         "POINTER_POLL_SECONDS": "0.3",
         "LOG_SEGMENT_SECONDS": "1",
+        "DRAIN_SECONDS": "0",
         "TRAIN_API_KEY": "sesame",
         "AIRFLOW_URL": "http://127.0.0.1:9",
         **variables,

@@ -1,6 +1,7 @@
 """From the bytes of a photograph to upright RGB; nothing else opens an image for the network."""
 
 import io
+import struct
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ _READERS: dict[bytes, type[ImageFile]] = {
     b"\x89PNG\r\n\x1a\n": PngImageFile,
 }
 """First bytes of a file to the one class of Pillow that may read it."""
+_DAMAGE = (OSError, SyntaxError, ValueError, IndexError, TypeError, struct.error)
+"""What Pillow's readers raise over a damaged file; `Image.open` expects these too."""
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -41,7 +44,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         with _open(data) as opened:
             _check_size(opened.size, max_pixels)
             return np.asarray(_to_rgb(_upright(opened)), dtype=np.uint8)
-    except (OSError, SyntaxError, ValueError) as error:
+    except _DAMAGE as error:
         raise _unreadable(str(error)) from error
 
 

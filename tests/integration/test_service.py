@@ -2,14 +2,10 @@
 
 import base64
 import csv
-import http.client
 import io
-import json
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,27 +16,11 @@ import pytest
 from PIL import Image
 
 from pipeline.contract.prediction_log import PredictionRecord
+from tests.integration.asking import answers, error_of, wait_for
 
 pytestmark = pytest.mark.integration
 
-JSON = {"content-type": "application/json"}
 SECRET_NAME = "Jane-Doe-1971.jpeg"
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Poll until the condition holds; fail when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
-
-
-def answers(url: str) -> bool:
-    """Whether a GET is answered with 200."""
-    try:
-        return httpx.get(url, timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +49,6 @@ def assert_without_model(url: str) -> None:
     ):
         assert answer.status_code == 503
         error_of(answer)
-
-
-def error_of(answer: httpx.Response) -> dict[str, str]:
-    """The error of a response, after its shape was checked."""
-    assert answer.headers["content-type"] == "application/json"
-    error: dict[str, str] = answer.json()["error"]
-    assert error.keys() == {"code", "message", "expected", "received", "request_id"}
-    assert error["request_id"] == answer.headers["x-request-id"]
-    return error
 
 
 def test_classify_tells_everything_about_its_answer(
@@ -240,112 +211,6 @@ def test_train_asks_for_the_key_and_for_airflow(served: tuple[str, Any, Path]) -
     unreachable = httpx.post(url, json=body, headers=right, timeout=60)
     assert unreachable.status_code == 503
     assert error_of(unreachable)["code"] == "unreachable"
-
-
-def bad_inputs(image: bytes) -> dict[str, tuple[int, dict[str, Any]]]:
-    """Requests that are wrong, and the status each of them gets."""
-    gif = io.BytesIO()
-    Image.new("RGB", (20, 20)).save(gif, "GIF")
-    wide = io.BytesIO()
-    Image.new("1", (30_000, 1_000)).save(wide, "PNG")
-    form = {"content-type": "multipart/form-data; boundary=x"}
-
-    def upload(data: bytes, kind: str = "image/jpeg") -> dict[str, Any]:
-        return {"files": {"image": ("x", data, kind)}}
-
-    def post(content: bytes, headers: dict[str, str], path: str = "/classify") -> dict[str, Any]:
-        return {"path": path, "content": content, "headers": headers}
-
-    def predict(content: bytes) -> dict[str, Any]:
-        return post(content, JSON, "/predict")
-
-    return {
-        "empty file": (422, upload(b"")),
-        "text": (422, upload(b"hello")),
-        "truncated": (422, upload(image[: len(image) // 2])),
-        "gif": (422, upload(gif.getvalue(), "image/gif")),
-        "gif called jpeg": (422, upload(gif.getvalue())),
-        "eps": (422, upload(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\n", "image/eps")),
-        "too many pixels": (422, upload(wide.getvalue())),
-        "url as a value": (400, {"files": {"image": (None, "http://127.0.0.1:1/a.png")}}),
-        "no image": (400, {"files": {"other": ("x", image)}}),
-        "two images": (400, {"files": [("image", ("a", image)), ("image", ("b", image))]}),
-        "image and a value": (400, {"files": {"image": ("x", image), "a": (None, "b")}}),
-        "no boundary": (400, post(image, {"content-type": "multipart/form-data"})),
-        "broken form": (400, post(b"--y\r\n", form)),
-        "unended form": (400, post(b"--x\r\nContent-Disposition: form-data; na", form)),
-        "no part name": (400, post(b"--x\r\nA: b\r\n\r\nc\r\n--x--\r\n", form)),
-        "raw image": (415, post(image, {"content-type": "image/jpeg"})),
-        "json url": (415, post(b'{"image": "http://127.0.0.1:1/"}', JSON)),
-        "plain url": (415, post(b"http://127.0.0.1:1/", {"content-type": "text/plain"})),
-        "form url": (
-            415,
-            post(b"image=http://x", {"content-type": "application/x-www-form-urlencoded"}),
-        ),
-        "pickle": (415, post(b"\x80\x05.", {"content-type": "application/vnd.bentoml+pickle"})),
-        "no content type": (415, post(image, {})),
-        "path with a line feed": (404, post(b"http://127.0.0.1:1/", {}, "/classify%0a")),
-        "not json": (400, predict(b"{")),
-        "json of another shape": (422, predict(b"[]")),
-        "no key": (422, predict(b"{}")),
-        "image is a number": (422, predict(b'{"image": 7}')),
-        "not base64": (422, predict(b'{"image": "http://127.0.0.1:1/a.png"}')),
-        "base64 of text": (422, predict(b'{"image": "aGVsbG8="}')),
-        "lone surrogate": (422, predict(b'{"image": "\\ud800"}')),
-        "deep json": (400, predict(b"[" * 100_000)),
-        "unknown route": (404, {"path": "/nothing", "content": b""}),
-        "other method": (405, {"method": "GET", "path": "/classify"}),
-        "put": (405, {"method": "PUT", "path": "/predict", "content": b"{}"}),
-        "page climbing": (404, {"method": "GET", "path": "/static/..%2f..%2fservice.py"}),
-    }
-
-
-def test_a_clients_mistake_is_never_a_500(
-    served: tuple[str, Any, Path], cell_image: Callable[..., bytes]
-) -> None:
-    """Every bad request gets its 4xx in the one shape, and the service goes on."""
-    url = served[0]
-    found = {}
-    wanted = {}
-    for name, (status, parts) in bad_inputs(cell_image(0)).items():
-        parts = {"method": "POST", "path": "/classify", **parts}
-        answer = httpx.request(parts.pop("method"), url + parts.pop("path"), timeout=30, **parts)
-        error_of(answer)
-        found[name], wanted[name] = answer.status_code, status
-    assert found == wanted
-    assert answers(f"{url}/readyz")
-
-
-def test_a_url_in_place_of_a_file_is_never_fetched(served: tuple[str, Any, Path]) -> None:
-    """A listener that such a request names sees no connection."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        target = f"http://127.0.0.1:{listener.getsockname()[1]}/cell.png"
-        url = f"{served[0]}/classify"
-        httpx.post(url, files={"image": (None, target)})
-        httpx.post(url, json={"image": target})
-        httpx.post(url, data={"image": target})
-        httpx.post(url, content=target.encode())
-        httpx.post(f"{url}%0a", files={"image": (None, target)})
-        listener.settimeout(0.5)
-        with pytest.raises(TimeoutError):
-            listener.accept()
-
-
-def test_large_bodies_are_refused_both_ways(served: tuple[str, Any, Path]) -> None:
-    """20 MB is the cap, announced or streamed, and the refusal arrives."""
-    host = served[0].removeprefix("http://")
-    connection = http.client.HTTPConnection(host, timeout=30)
-    connection.putrequest("POST", "/predict")
-    connection.putheader("Content-Type", "application/json")
-    connection.putheader("Content-Length", str(20_000_001))
-    connection.endheaders()  # not one byte of the body is needed for the answer
-    announced = connection.getresponse()
-    assert announced.status == 413
-    assert json.load(announced)["error"]["code"] == "body_too_large"
-    chunks = (b"x" * 1_000_000 for _ in range(21))
-    streamed = httpx.post(f"{served[0]}/predict", content=chunks, headers=JSON, timeout=30)
-    assert streamed.status_code == 413
-    assert error_of(streamed)["code"] == "body_too_large"
 
 
 def test_segments_arrive_without_names_or_pixels(

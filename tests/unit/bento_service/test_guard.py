@@ -162,3 +162,29 @@ def test_held_bodies_are_let_go(client: TestClient) -> None:
     client.post("/predict", content=iter([b"x" * 600] * 2), headers=json)
     client.post("/classify", files={"picture": ("x.png", b"12345")})
     assert app._held == 0
+
+
+def test_while_the_worker_ends_callers_are_asked_not_to_come_back() -> None:
+    """Every answer, good or bad, then closes its connection."""
+    ending = False
+    app = Starlette(routes=[Route("/predict", predict, methods=["POST"])])
+    caller = TestClient(Guard(app, ending=lambda: ending))
+    sent = {"content": b"{}", "headers": {"content-type": "application/json"}}
+    assert "connection" not in caller.post("/predict", **sent).headers
+    ending = True
+    assert caller.post("/predict", **sent).headers["connection"] == "close"
+    assert caller.get("/made-up").headers["connection"] == "close"
+
+
+def test_a_full_line_turns_images_away_before_their_bodies_are_read() -> None:
+    """429 with Retry-After for one image, also when its body never comes; many images may wait."""
+    routes = [
+        Route("/classify", classify, methods=["POST"]),
+        Route("/differential", classify, methods=["POST"]),
+    ]
+    caller = TestClient(Guard(Starlette(routes=routes), full=lambda: True))
+    unread = {"content-type": "multipart/form-data; boundary=x"}
+    answer = caller.post("/classify", content=b"no form", headers=unread)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    assert error(answer)["code"] == "busy"
+    assert caller.post("/differential", files={"images": ("x", b"123")}).json()["size"] == 3

@@ -15,8 +15,10 @@ def test_a_full_line_sheds_with_retry_after() -> None:
     gate = threading.Event()
 
     async def crowd() -> list[object]:
+        assert not line.full
         tasks = [asyncio.create_task(line.run(gate.wait)) for _ in range(3)]
         await asyncio.sleep(0.05)
+        assert line.full
         gate.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -41,3 +43,49 @@ def test_work_that_was_given_up_keeps_its_place_until_it_ends() -> None:
         return slow.value.status, shed.value.status, await line.run(gate.wait)
 
     assert asyncio.run(impatient()) == (504, 429, True)
+
+
+def test_a_slot_returns_when_its_thread_ends_and_no_thread_is_added() -> None:
+    """Two of two threads are given up four times over; the line has two threads, and recovers."""
+    line = Line(threads=2, waiting=2, patience=0.05)
+    gate = threading.Event()
+
+    async def impatient() -> list[int]:
+        statuses = []
+        for _ in range(4):
+            tasks = [line.run(gate.wait) for _ in range(2)]
+            told = await asyncio.gather(*tasks, return_exceptions=True)
+            statuses += [no.status for no in told if isinstance(no, Refusal)]
+        return statuses
+
+    def threads() -> set[threading.Thread]:
+        return {one for one in threading.enumerate() if one.name.startswith("line_")}
+
+    others = threads()
+    assert asyncio.run(impatient()) == [504] * 8
+    assert len(threads() - others) == 2
+    gate.set()
+    assert asyncio.run(line.run(lambda: "back")) == "back"
+    line.close()
+    assert not threads() - others
+
+
+def test_a_line_hangs_when_all_of_its_threads_do() -> None:
+    """One free thread is enough not to hang, and the end of any work ends the hanging."""
+    line = Line(threads=2, waiting=2, patience=0.05)
+    gates = [threading.Event(), threading.Event()]
+
+    async def hang(gate: threading.Event) -> None:
+        with pytest.raises(Refusal):
+            await line.run(gate.wait)
+        await asyncio.sleep(0.02)
+
+    assert line.hung == 0
+    asyncio.run(hang(gates[0]))
+    assert line.hung == 0
+    asyncio.run(hang(gates[1]))
+    assert 0 < line.hung < 1
+    gates[0].set()
+    assert asyncio.run(line.run(lambda: line.hung)) == 0
+    gates[1].set()
+    line.close()

@@ -1,0 +1,176 @@
+"""The service under random arrivals, up to five times what it can take, and told to end under load.
+
+The callers are a process of their own, on the same cores as the service.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from benchmarks.arrivals import ARRIVALS, Arrival, random_times
+from benchmarks.clients import keep_busy, post_image
+from benchmarks.ending import Ended, end_under_load
+from benchmarks.measure import Row
+from benchmarks.promoted import NAME, promote
+from pipeline.embedded.foreground import on_free_ports, running
+from pipeline.sample.archive import draw_images
+from pipeline.sample.laboratory import HOME
+
+THREADS, PLACES = 2, 34
+"""Of the service's line: those at work, and all."""
+SECONDS, CALM = 8.0, 6.0
+ENDINGS = 20
+_PATIENCE = 60.0
+
+
+def rows() -> list[Row]:
+    """Arrivals at shares of the capacity beside queueing theory, overload, and endings."""
+    ((_, image),) = draw_images(1, 1, HOME)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store = promote(folder).store
+        (folder / "cell.jpeg").write_bytes(image)
+        with _served(folder / "loaded", store) as url:
+            found = _under_load(f"{url}/classify", folder / "cell.jpeg")
+        endings = []
+        for turn in range(ENDINGS):
+            with _served(folder / f"ended-{turn}", store) as url:
+                endings.append(end_under_load(url, image, _supervisor(url)))
+        return [*found, *_endings(endings)]
+
+
+@contextmanager
+def _served(home: Path, store: Path) -> Iterator[str]:
+    """The service with its model, ready; its URL."""
+    settings = on_free_ports(home).model_copy(update={"store_uri": str(store), "model_name": NAME})
+    with running(settings, "service"):
+        end = time.monotonic() + _PATIENCE
+        while httpx.get(f"{settings.service_url}/readyz").status_code != 200:
+            if time.monotonic() > end:
+                raise RuntimeError("the service refused the model; see its log")
+            time.sleep(0.05)
+        yield settings.service_url
+
+
+def _supervisor(url: str) -> psutil.Process:
+    """The one of the processes at a port that started the others."""
+    port = urlsplit(url).port
+    found = {c.pid for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port}
+    listening = [psutil.Process(pid) for pid in found if pid is not None]
+    (first,) = [process for process in listening if process.ppid() not in found]
+    return first
+
+
+def _under_load(url: str, image: Path) -> list[Row]:
+    busy = partial(keep_busy, post_image(url, image.read_bytes()))
+    capacity = busy(2 * THREADS, SECONDS).rate
+    # As many callers as threads: nobody waits, so that what they see is service times.
+    service = busy(THREADS, SECONDS).latencies
+    found = [_row("capacity: closed loop of 4 callers", capacity, "answers/s", "saturation")]
+    for share in (0.5, 0.8):
+        told = _arrivals(url, image, share * capacity, calm=0)
+        queue = _queue(service, share * capacity)
+        label = f"arrivals at {share:.0%} of capacity"
+        found += _percentiles(label, told, f"M/G/{THREADS} with these service times", queue)
+    calm = float(np.percentile(_accepted(told), 99))
+    bound = np.full(1, 1000 * PLACES / capacity)
+    for share in (2.0, 5.0):
+        told = _arrivals(url, image, share * capacity, calm=CALM)
+        crowd = [one for one in told if one.at < SECONDS]
+        label = f"arrivals at {share:.0%} of capacity"
+        found += _percentiles(label, crowd, f"bound: {PLACES} places at capacity", bound)
+        found += _refused(label, crowd)
+        rest = [one for one in told if one.at >= SECONDS]
+        found.append(
+            _row(f"recovery from {label}", _recovery(rest, calm), "s", "until the p99 of 80 %")
+        )
+    return found
+
+
+def _arrivals(url: str, image: Path, rate: float, *, calm: float) -> list[Arrival]:
+    command = [sys.executable, "-m", "benchmarks.arrivals", url, str(image)]
+    command += [str(rate), str(SECONDS), str(calm)]
+    return ARRIVALS.validate_json(subprocess.check_output(command))
+
+
+def _queue(service: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
+    """Times in a queue with random arrivals, one line and as many servers as threads.
+
+    Args:
+        service: times of service to draw from, in milliseconds.
+        rate: arrivals a second.
+    """
+    random = np.random.default_rng(2)
+    free = np.zeros(THREADS)
+    spent = []
+    for at in 1000 * random_times(rate, 20_000 / rate, random):
+        first = int(free.argmin())
+        free[first] = max(at, free[first]) + random.choice(service)
+        spent.append(free[first] - at)
+    return np.array(spent)
+
+
+def _accepted(told: list[Arrival]) -> NDArray[np.float64]:
+    return np.array([one.milliseconds for one in told if one.status == 200])
+
+
+def _percentiles(
+    label: str, told: list[Arrival], against: str, other: NDArray[np.float64]
+) -> list[Row]:
+    return [
+        _row(
+            f"{label}, p{percentile}",
+            float(np.percentile(_accepted(told), percentile)),
+            "ms",
+            f"{against}: {np.percentile(other, percentile):.0f} ms",
+        )
+        for percentile in (50, 95, 99)
+    ]
+
+
+def _refused(label: str, told: list[Arrival]) -> list[Row]:
+    busy = [one for one in told if one.status == 429]
+    odd = [one for one in told if one.status not in (200, 429)]
+    polite = sum(one.may_retry for one in busy)
+    return [
+        _row(
+            f"{label}, refused with 429",
+            100 * len(busy) / len(told),
+            "%",
+            f"{polite} of {len(busy)} with Retry-After; {len(odd)} other answers",
+        )
+    ]
+
+
+def _recovery(rest: list[Arrival], limit: float) -> float:
+    """Seconds from the end of the crowd until callers are answered as on any busy day."""
+    late = [one.at for one in rest if one.status != 200 or one.milliseconds > limit]
+    return max(late) - rest[0].at if late else 0.0
+
+
+def _endings(seen: list[Ended]) -> list[Row]:
+    lost = sum(len(one.lost) for one in seen)
+    answered = sum(len(one.answered) for one in seen)
+    name = f"SIGTERM under load, {len(seen)} times"
+    first = max(one.unready - one.refused for one in seen)
+    return [
+        _row(f"{name}: lost requests", lost, "requests", f"{answered} answered"),
+        _row(f"{name}: not ready, latest", max(one.unready for one in seen), "s", "target 1 s"),
+        _row(f"{name}: not ready before closed, at least", -first, "s", "more than 0"),
+        _row(f"{name}: exit, slowest", max(one.exited for one in seen), "s", "target 30 s"),
+    ]
+
+
+def _row(name: str, value: float, unit: str, baseline: str) -> Row:
+    return Row(name=name, value=value, low=value, high=value, unit=unit, baseline=baseline)
