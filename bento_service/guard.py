@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import uuid
+from collections.abc import Callable
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,7 +13,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bento_service import metrics, refusal, upload
+from bento_service.access import Visit
 from bento_service.bodies import BODIES
+from bento_service.keys import Door
 from bento_service.refusal import Refusal
 
 logger = logging.getLogger(__name__)
@@ -23,8 +26,8 @@ MAX_HELD_BYTES = 10 * MAX_BODY_BYTES
 BODY_SECONDS = 30.0
 """Time within which a body must have arrived."""
 
-COUNTED = frozenset(BODIES) | {"/", "/model", "/metrics", "/livez", "/readyz"}
-"""Routes that are counted by name; all other paths are counted together."""
+COUNTED = frozenset(BODIES) | {"/", "/model", "/metrics", "/docs.json", "/livez", "/readyz"}
+"""Routes that are counted and logged by name; all other paths are one."""
 
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -47,12 +50,14 @@ class Guard:
         max_body: int = MAX_BODY_BYTES,
         max_held: int = MAX_HELD_BYTES,
         body_seconds: float = BODY_SECONDS,
+        door: Callable[[], Door] = Door,
     ) -> None:
         self._app = app
         self._max_body = max_body
         self._max_held = max_held
         self._body_seconds = body_seconds
         self._held = 0
+        self._door = door()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -62,8 +67,11 @@ class Guard:
         headers = Headers(scope=scope)
         state = scope.setdefault("state", {})
         state["request_id"] = _request_id(headers)
-        reply = _Reply(scope, send, state["request_id"])
+        visit = Visit(state["request_id"], scope["method"], _route(scope["path"]))
+        receive = visit.counting(receive)
+        reply = _Reply(scope, send, visit)
         try:
+            visit.key = self._door.admit(scope["path"], headers)
             _check_route(scope, headers)
             body = await self._read(scope, headers, receive)
             held = len(body)
@@ -79,6 +87,8 @@ class Guard:
             await no.response()(scope, receive, reply)
         except ClientDisconnect:
             logger.info("request %s was given up by its sender", state["request_id"])
+        finally:
+            visit.write()
 
     async def _read(self, scope: Scope, headers: Headers, receive: Receive) -> bytes:
         """The whole body, counted as held until the request is answered."""
@@ -122,10 +132,10 @@ class Guard:
 class _Reply:
     """Sends an answer on, with the headers every answer has and errors in their one shape."""
 
-    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+    def __init__(self, scope: Scope, send: Send, visit: Visit) -> None:
         self._scope = scope
         self._send = send
-        self._request_id = request_id
+        self._visit = visit
         self._refused: Message | None = None
         self._body = bytearray()
 
@@ -142,11 +152,15 @@ class _Reply:
             if not message.get("more_body", False):
                 await self._refuse(self._refused)
             return
+        await self._pass_on(message)
+
+    async def _pass_on(self, message: Message) -> None:
+        self._visit.sent += len(message.get("body", b""))
         await self._send(message)
 
     def _count(self, status: int) -> None:
-        path = self._scope["path"]
-        metrics.REQUESTS.labels(path if path in COUNTED else "other", status).inc()
+        self._visit.status = status
+        metrics.REQUESTS.labels(self._visit.route, status).inc()
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             metrics.SHED.inc()
 
@@ -159,7 +173,7 @@ class _Reply:
             received=f"{self._scope['method']} {self._scope['path'][:200]}",
         )
         body = refusal.ErrorBody(
-            error=detail.model_copy(update={"request_id": self._request_id})
+            error=detail.model_copy(update={"request_id": self._visit.request_id})
         ).model_dump()
         content = json.dumps(body).encode()
         headers = [*kept, ("content-type", "application/json")]
@@ -167,12 +181,12 @@ class _Reply:
         raw = [(name.encode(), value.encode()) for name, value in headers]
         start = {"type": "http.response.start", "status": start["status"], "headers": raw}
         self._add_headers(start)
-        await self._send(start)
-        await self._send({"type": "http.response.body", "body": content})
+        await self._pass_on(start)
+        await self._pass_on({"type": "http.response.body", "body": content})
 
     def _add_headers(self, start: Message) -> None:
         headers = MutableHeaders(raw=start["headers"])
-        headers["x-request-id"] = self._request_id
+        headers["x-request-id"] = self._visit.request_id
         headers.update(SECURITY_HEADERS)
         start["headers"] = headers.raw
 
@@ -186,6 +200,10 @@ def _too_large(received: str, most: int) -> Refusal:
         received=received,
         headers={"Connection": "close"},
     )
+
+
+def _route(path: str) -> str:
+    return path if path in COUNTED else "other"
 
 
 def _request_id(headers: Headers) -> str:

@@ -11,7 +11,9 @@ from pydantic import GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 from starlette.requests import Request
 
+from bento_service.access import start_logging
 from bento_service.guard import Guard
+from bento_service.keys import Door
 from bento_service.refusal import Refusal
 from bento_service.schemas import Classification
 from bento_service.serving import Serving
@@ -50,12 +52,20 @@ ImageUpload.multipart_fields = ["image"]  # BentoML finds only paths by itself
 
 # One worker: the engine fills every core with one image, so more processes only add memory. The
 # traffic timeout is a net below the guard's and the line's own, whose answers have our shape.
-@bentoml.service(name="leukoflow", workers=1, traffic={"timeout": 120}, metrics={"enabled": False})
+# The access log is the guard's: BentoML's own shows paths as they were asked for.
+@bentoml.service(
+    name="leukoflow",
+    workers=1,
+    traffic={"timeout": 120},
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+)
 @bentoml.asgi_app(app, path="/")
 class Service:
     """Answers photographs of white blood cells. Research use, not for diagnosis."""
 
     def __init__(self) -> None:
+        start_logging()
         self.serving = Serving(load_settings())
         app.state.serving = self.serving
         self.serving.start()
@@ -97,4 +107,9 @@ class Service:
         self.serving.stop()
 
 
-Service.add_asgi_middleware(Guard)  # type: ignore[attr-defined]
+def _door() -> Door:
+    """Called when a worker starts: importing this module reads no settings."""
+    return Door.of(load_settings())
+
+
+Service.add_asgi_middleware(Guard, door=_door)  # type: ignore[attr-defined]

@@ -41,6 +41,14 @@ class Settings(BaseSettings):
     """Keep request images so that returned labels can enter a snapshot."""
     train_api_key: SecretStr = SecretStr("")
     """Key that `POST /train` asks for in `X-API-Key`; empty refuses every call."""
+    api_keys_file: Path | None = None
+    """Who may call the service; `leukoflow keys` writes it. A list of none lets everybody in."""
+    open_metrics: bool = True
+    """Whether `GET /metrics` asks for no API key where the other routes do."""
+    open_docs: bool = True
+    """Likewise `GET /docs.json`."""
+    service_api_key: SecretStr = SecretStr("")
+    """Key that our own clients of the service send."""
     log_segment_seconds: float = 10.0
     """Longest time a prediction-log segment stays open before it is uploaded."""
     image_registry: str = ""
@@ -51,6 +59,11 @@ class Settings(BaseSettings):
     def run_config(self) -> str:
         """What a run does for the model that is followed: a file of `configs/`."""
         return f"configs/{self.model_name}.yaml"
+
+    @property
+    def keys_file(self) -> Path:
+        """Where the API keys of the service are listed."""
+        return self.api_keys_file or self.leukoflow_home / "api-keys.json"
 
     @property
     def bento_home(self) -> Path:
