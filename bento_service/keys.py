@@ -27,18 +27,20 @@ class Keys:
         self._path = path
         self._seen: tuple[int, ...] | None = None
         self._keys: tuple[ApiKey, ...] = ()
-        self._trouble = ""
+        self._readable = True
+        self._said = ""
 
     def current(self) -> tuple[ApiKey, ...] | None:
         """The keys as the file has them now, none without a file; None when it cannot be read."""
         try:
             self._look()
         except FileNotFoundError:
-            self._keys, self._seen, self._trouble = (), None, ""
+            self._keys, self._seen, self._readable = (), None, True
+            self._say(logging.INFO, f"there is no {self._path}: everybody may call")
         except OSError as error:  # it may be readable in a moment: nothing is remembered
-            self._seen = None
-            self._complain(f"{type(error).__name__}: {error.strerror}")
-        return None if self._trouble else self._keys
+            self._seen, self._readable = None, False
+            self._say(logging.ERROR, f"nobody is let in, {self._path}: {error.strerror}")
+        return self._keys if self._readable else None
 
     def _look(self) -> None:
         if self._seen == _mark(self._path.stat()):
@@ -47,15 +49,18 @@ class Keys:
             self._seen = _mark(os.fstat(file.fileno()))
             text = file.read()
         try:
-            self._keys, self._trouble = parse(text), ""
-            logger.info("API keys: %s lists %d", self._path, len(self._keys))
+            self._keys, self._readable = parse(text), True
+            who = "their owners" if self._keys else "everybody"
+            self._say(logging.INFO, f"{self._path} lists {len(self._keys)}: {who} may call")
         except ArtifactError as error:
-            self._complain(str(error))
+            self._readable = False
+            self._say(logging.ERROR, f"nobody is let in, {self._path}: {error}")
 
-    def _complain(self, trouble: str) -> None:
-        if trouble != self._trouble:
-            logger.error("nobody is let in, %s cannot be read: %s", self._path, trouble)
-        self._trouble = trouble
+    def _say(self, level: int, said: str) -> None:
+        """Log what has changed, not what every request finds again."""
+        if said != self._said:
+            logger.log(level, "API keys: %s", said)
+        self._said = said
 
 
 class Door:
@@ -64,6 +69,8 @@ class Door:
     def __init__(self, path: Path | None = None, also_open: frozenset[str] = frozenset()) -> None:
         self._keys = Keys(path) if path else None
         self._open = OPEN | also_open
+        if self._keys:
+            self._keys.current()  # so that the log of a start says who may call
 
     @classmethod
     def of(cls, settings: Settings) -> "Door":

@@ -65,7 +65,6 @@ class Service:
     """Answers photographs of white blood cells. Research use, not for diagnosis."""
 
     def __init__(self) -> None:
-        start_logging()
         self.serving = Serving(load_settings())
         app.state.serving = self.serving
         self.serving.start()
@@ -108,7 +107,8 @@ class Service:
 
 
 def _door() -> Door:
-    """Called when a worker starts: importing this module reads no settings."""
+    """Called as a worker starts, before anything else is made or said."""
+    start_logging()
     return Door.of(load_settings())
 
 

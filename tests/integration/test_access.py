@@ -248,6 +248,7 @@ def test_the_access_log_is_the_only_one(served: tuple[str, Path]) -> None:
     url, folder = served
     before = (folder / "service.log").read_text()
     assert "serving blood_cells:" in before
+    assert "everybody may call" in before
     for _ in range(3):
         httpx.get(f"{url}/livez")
     wait_for(lambda: len((folder / "service.log").read_text()) > len(before))

@@ -75,7 +75,7 @@ def test_a_damaged_file_closes_the_door(path: Path, caplog: pytest.LogCaptureFix
         caplog.clear()
         with caplog.at_level(logging.ERROR):
             assert [refused(door, key).status for _ in range(3)] == [503] * 3
-        assert sum("nobody is let in" in line for line in caplog.messages) <= 1
+        assert ["nobody is let in" in line for line in caplog.messages] == [True]
         path.write_bytes(whole)
         assert admit(door, key) == "lab-1"
 
