@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import re
 import uuid
 from collections.abc import Callable
@@ -17,8 +16,6 @@ from bento_service.access import Visit
 from bento_service.bodies import BODIES
 from bento_service.keys import Door
 from bento_service.refusal import Refusal
-
-logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 20_000_000
 MAX_HELD_BYTES = 10 * MAX_BODY_BYTES
@@ -86,7 +83,9 @@ class Guard:
         except Refusal as no:
             await no.response()(scope, receive, reply)
         except ClientDisconnect:
-            logger.info("request %s was given up by its sender", state["request_id"])
+            # Nobody hears it, but until an answer begins BentoML waits for its whole timeout, and
+            # a worker that is told to stop waits as well.
+            await refusal.given_up().response()(scope, receive, reply)
         finally:
             visit.write()
 

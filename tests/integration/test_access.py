@@ -193,7 +193,7 @@ def leave_canaries(url: str, image: bytes) -> list[httpx.Response]:
         client.post("/train", content=body.encode(), headers=json_kind, params=query)
     for path in (f"/{CANARY}", f"/static/{CANARY}", f"/classify/{CANARY}", f"/model/?{CANARY}"):
         client.get(path)
-        client.request(CANARY, path)
+        client.request("PROPFIND", path)
     client.get("/model", headers={"x-api-key": CANARY, "authorization": f"Basic {CANARY}"})
     client.close()
     leave_broken_http(url)
@@ -205,7 +205,11 @@ def leave_broken_http(url: str) -> None:
     address = ("127.0.0.1", httpx.URL(url).port or 0)
     begun = f"POST /classify?{CANARY} HTTP/1.1\r\nHost: {CANARY}\r\nContent-Length: 100\r\n"
     begun += f"Content-Type: multipart/form-data; boundary={CANARY}\r\n\r\n{CANARY}"
-    for text in (f"{CANARY}\r\n\r\n", f"GET /{CANARY} HTTP/9.9\r\n{CANARY}\r\n\r\n", begun):
+    for text in (
+        f"{CANARY} / HTTP/1.1\r\n\r\n",
+        f"GET /{CANARY} HTTP/9.9\r\n{CANARY}\r\n\r\n",
+        begun,
+    ):
         with socket.create_connection(address, timeout=10) as sender:
             sender.sendall(text.encode())
             sender.settimeout(1)
@@ -241,6 +245,19 @@ def test_nothing_of_a_caller_or_an_image_is_kept_but_figures(
         or (path.is_file() and CANARY.lower().encode() in path.read_bytes().lower())
     ]
     assert not found
+
+
+def test_a_sender_who_left_keeps_no_worker_from_stopping(
+    tmp_path: Path,
+    make_stage: Callable[[Path], Any],
+    serve: Callable[..., AbstractContextManager[str]],
+) -> None:
+    """A body that ends in the middle is over at once, not after BentoML's two minutes."""
+    with serve(tmp_path, make_stage(tmp_path / "store").root) as url:
+        leave_broken_http(url)
+        wait_for(lambda: access_lines(tmp_path)[-1]["status"] == 499)
+        left = time.monotonic()
+    assert time.monotonic() - left < 15
 
 
 def test_the_access_log_is_the_only_one(served: tuple[str, Path]) -> None:

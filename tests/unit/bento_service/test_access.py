@@ -1,5 +1,6 @@
 """The access log's line."""
 
+import asyncio
 import json
 import logging
 from datetime import datetime
@@ -10,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from bento_service.guard import Guard
 
@@ -59,3 +61,23 @@ def test_what_callers_make_up_is_called_other(
     assert (line["method"], line["route"], line["status"]) == ("other", "other", 404)
     assert line["sent"] == len(answer.content)
     assert "canary" not in json.dumps(line).lower()
+
+
+def test_a_sender_who_leaves_is_logged_and_answered(caplog: pytest.LogCaptureFixture) -> None:
+    """An answer nobody hears: whoever waits for one, as BentoML does, waits no longer."""
+    said: list[Message] = []
+    pending = [{"type": "http.request", "body": b"x", "more_body": True}]
+    scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b""}
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"100")]
+
+    async def receive() -> Message:
+        return pending.pop() if pending else {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    with caplog.at_level(logging.INFO, "leukoflow.access"):
+        asyncio.run(Guard(Starlette())({**scope, "headers": headers}, receive, send))
+    assert [message["type"] for message in said] == ["http.response.start", "http.response.body"]
+    (line,) = lines(caplog)
+    assert (line["status"], line["received"]) == (499, 1)
