@@ -256,10 +256,14 @@ def sha256_file(path: Path) -> str:
 
 def to_csv(records: Iterable[BaseModel], model: type[BaseModel], *, quote_all: bool = False) -> str:
     """Records as CSV with a header, also when there are none."""
-    quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
     out = io.StringIO()
     fields = list(model.model_fields)
-    writer = csv.DictWriter(out, fields, lineterminator="\n", quoting=quoting)
+    writer = csv.DictWriter(
+        out,
+        fields,
+        lineterminator="\n",
+        quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL,
+    )
     writer.writeheader()
     writer.writerows(record.model_dump() for record in records)
     return out.getvalue()
