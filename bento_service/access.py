@@ -72,10 +72,12 @@ def start_logging() -> None:
     """Let a worker's stdout show our lines, and only ours, about requests.
 
     BentoML leaves everything but its own messages at WARNING. Uvicorn's access log would tell raw
-    paths and queries as soon as somebody turns debugging on.
+    paths and queries as soon as somebody turns debugging on, and OpenTelemetry warns by repeating
+    the tracing headers that it cannot read.
     """
     logging.getLogger("bento_service").setLevel(logging.INFO)
     logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("opentelemetry").setLevel(logging.ERROR)
     logger.setLevel(logging.INFO)
     logger.propagate = False
     if not logger.handlers:
