@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import re
 import uuid
 from collections.abc import Callable
@@ -13,17 +12,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bento_service import metrics, refusal, upload
+from bento_service.access import Visit
 from bento_service.bodies import BODIES
+from bento_service.keys import Door
 from bento_service.refusal import Refusal
-
-logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 20_000_000
 MAX_HELD_BYTES = 10 * MAX_BODY_BYTES
 """Bodies that one worker holds in memory at the same time."""
 
-COUNTED = frozenset(BODIES) | {"/", "/model", "/metrics", "/livez", "/readyz"}
-"""Routes that are counted by name; all other paths are counted together."""
+COUNTED = frozenset(BODIES) | {"/", "/model", "/metrics", "/docs.json", "/livez", "/readyz"}
+"""Routes that are counted and logged by name; all other paths are one."""
 
 ONE_IMAGE = ("/classify", "/explain", "/predict")
 """Routes that a full line turns away; a differential waits for places."""
@@ -51,6 +50,7 @@ class Guard:
         body_seconds: float = 30.0,
         full: Callable[[], bool] = lambda: False,
         ending: Callable[[], bool] = lambda: False,
+        door: Door | None = None,
     ) -> None:
         self._app = app
         self._max_body = max_body
@@ -59,6 +59,7 @@ class Guard:
         self._full = full
         self._ending = ending
         self._held = 0
+        self._door = door or Door()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -68,8 +69,11 @@ class Guard:
         headers = Headers(scope=scope)
         state = scope.setdefault("state", {})
         state["request_id"] = _request_id(headers)
-        reply = _Reply(scope, send, state["request_id"], last=self._ending())
+        visit = Visit(state["request_id"], scope["method"], _route(scope["path"]))
+        receive = visit.counting(receive)
+        reply = _Reply(scope, send, visit, last=self._ending())
         try:
+            visit.key = self._door.admit(scope["path"], headers)
             _check_route(scope, headers)
             if scope["path"] in ONE_IMAGE and scope["method"] == "POST" and self._full():
                 raise refusal.busy()  # to read the body first would cost those who wait
@@ -86,7 +90,11 @@ class Guard:
         except Refusal as no:
             await no.response()(scope, receive, reply)
         except ClientDisconnect:
-            logger.info("request %s was given up by its sender", state["request_id"])
+            # Nobody hears it, but until an answer begins BentoML waits for its whole timeout, and
+            # a worker that is told to stop waits as well.
+            await refusal.given_up().response()(scope, receive, reply)
+        finally:
+            visit.write()
 
     async def _read(self, scope: Scope, headers: Headers, receive: Receive) -> bytes:
         """The whole body, counted as held until the request is answered."""
@@ -130,10 +138,10 @@ class Guard:
 class _Reply:
     """Sends an answer on, with the headers every answer has and errors in their one shape."""
 
-    def __init__(self, scope: Scope, send: Send, request_id: str, *, last: bool) -> None:
+    def __init__(self, scope: Scope, send: Send, visit: Visit, *, last: bool) -> None:
         self._scope = scope
         self._send = send
-        self._request_id = request_id
+        self._visit = visit
         self._last = last
         """Whether the caller should come back over another connection."""
         self._refused: Message | None = None
@@ -152,11 +160,15 @@ class _Reply:
             if not message.get("more_body", False):
                 await self._refuse(self._refused)
             return
+        await self._pass_on(message)
+
+    async def _pass_on(self, message: Message) -> None:
+        self._visit.sent += len(message.get("body", b""))
         await self._send(message)
 
     def _count(self, status: int) -> None:
-        path = self._scope["path"]
-        metrics.REQUESTS.labels(path if path in COUNTED else "other", status).inc()
+        self._visit.status = status
+        metrics.REQUESTS.labels(self._visit.route, status).inc()
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             metrics.SHED.inc()
 
@@ -169,7 +181,7 @@ class _Reply:
             received=f"{self._scope['method']} {self._scope['path'][:200]}",
         )
         body = refusal.ErrorBody(
-            error=detail.model_copy(update={"request_id": self._request_id})
+            error=detail.model_copy(update={"request_id": self._visit.request_id})
         ).model_dump()
         content = json.dumps(body).encode()
         headers = [*kept, ("content-type", "application/json")]
@@ -177,12 +189,12 @@ class _Reply:
         raw = [(name.encode(), value.encode()) for name, value in headers]
         start = {"type": "http.response.start", "status": start["status"], "headers": raw}
         self._add_headers(start)
-        await self._send(start)
-        await self._send({"type": "http.response.body", "body": content})
+        await self._pass_on(start)
+        await self._pass_on({"type": "http.response.body", "body": content})
 
     def _add_headers(self, start: Message) -> None:
         headers = MutableHeaders(raw=start["headers"])
-        headers["x-request-id"] = self._request_id
+        headers["x-request-id"] = self._visit.request_id
         headers.update(SECURITY_HEADERS)
         if self._last:
             headers["connection"] = "close"
@@ -198,6 +210,10 @@ def _too_large(received: str, most: int) -> Refusal:
         received=received,
         headers={"Connection": "close"},
     )
+
+
+def _route(path: str) -> str:
+    return path if path in COUNTED else "other"
 
 
 def _request_id(headers: Headers) -> str:

@@ -75,6 +75,15 @@ def busy() -> Refusal:
     )
 
 
+GIVEN_UP = 499
+"""What nginx's logs call a request whose sender left; no sender ever reads it."""
+
+
+def given_up() -> Refusal:
+    """The sender left before the body was complete."""
+    return Refusal(GIVEN_UP, "given_up", "the sender left in the middle of the body")
+
+
 def too_slow(seconds: float) -> Refusal:
     """Work went on for longer than anybody waits."""
     return Refusal(

@@ -12,8 +12,10 @@ from pydantic_core import CoreSchema
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
+from bento_service.access import start_logging
 from bento_service.drain import Drain
 from bento_service.guard import Guard
+from bento_service.keys import Door
 from bento_service.openapi import put_right
 from bento_service.refusal import Refusal
 from bento_service.schemas import Classification
@@ -53,7 +55,14 @@ ImageUpload.multipart_fields = ["image"]  # BentoML finds only paths by itself
 
 # One worker: the engine fills every core with one image, so more processes only add memory. The
 # traffic timeout is a net below the guard's and the line's own, whose answers have our shape.
-@bentoml.service(name="leukoflow", workers=1, traffic={"timeout": 120}, metrics={"enabled": False})
+# The access log is the guard's: BentoML's own shows paths as they were asked for.
+@bentoml.service(
+    name="leukoflow",
+    workers=1,
+    traffic={"timeout": 120},
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+)
 @bentoml.asgi_app(app, path="/")
 class Service:
     """Answers photographs of white blood cells. Research use, not for diagnosis."""
@@ -109,9 +118,16 @@ def _docs() -> dict[str, Any]:
 
 
 def _guarded(app: ASGIApp) -> Guard:
-    """The guard before everything, which knows when the line is full and when the worker ends."""
-    seconds = load_settings().body_seconds
-    return Guard(app, body_seconds=seconds, full=_full, ending=_ending)
+    """The guard before everything; made as a worker starts, before anything else is said."""
+    start_logging()
+    settings = load_settings()
+    return Guard(
+        app,
+        body_seconds=settings.body_seconds,
+        full=_full,
+        ending=_ending,
+        door=Door.of(settings),
+    )
 
 
 def _full() -> bool:

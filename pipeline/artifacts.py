@@ -272,10 +272,16 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def to_csv(records: Iterable[BaseModel], model: type[BaseModel]) -> str:
+def to_csv(records: Iterable[BaseModel], model: type[BaseModel], *, quote_all: bool = False) -> str:
     """Records as CSV with a header, also when there are none."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=list(model.model_fields), lineterminator="\n")
+    fields = list(model.model_fields)
+    writer = csv.DictWriter(
+        out,
+        fields,
+        lineterminator="\n",
+        quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL,
+    )
     writer.writeheader()
     writer.writerows(record.model_dump() for record in records)
     return out.getvalue()

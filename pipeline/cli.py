@@ -20,10 +20,12 @@ from rich.console import Console
 
 from pipeline import entrypoints
 from pipeline.errors import DiskFullError, PipelineError
+from pipeline.keys_command import keys
 from pipeline.settings import load_settings
 from pipeline.telemetry import silence
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(keys, name="keys")
 console = Console()
 
 Config = Annotated[str, typer.Option(help="What the run does: configs/NAME.yaml.")]
@@ -319,20 +321,20 @@ def predict(
     """Ask the service about images; exit code 2 when it refused one."""
     from rich.progress import Progress
 
-    from pipeline.adapters.predicting import Told, ask_all, find_images
-    from pipeline.artifacts import to_csv
+    from pipeline.adapters.predicting import ask_all, find_images, spreadsheet
 
     paths = find_images(images)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Asking", total=len(paths))
-        url = load_settings().service_url
-        told = ask_all(url, paths, parallel, lambda: progress.advance(task))
+        settings = load_settings()
+        url, key = settings.service_url, settings.service_api_key.get_secret_value()
+        told = ask_all(url, paths, parallel, lambda: progress.advance(task), key)
     if as_json:
         _show(
             [{**(answer or {"error": one.error}), "file": one.file} for one, answer in told], True
         )
     elif as_csv:
-        print(to_csv([one for one, _ in told], Told), end="")
+        print(spreadsheet(one for one, _ in told), end="")
     else:
         for one, _ in told:
             share = "" if one.probability is None else f"{one.probability:.3f}"

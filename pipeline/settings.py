@@ -50,6 +50,14 @@ class Settings(BaseSettings):
     as long is restarted."""
     drain_seconds: float = 2.0
     """How long a worker that was told to end goes on letting requests in, while it is not ready."""
+    api_keys_file: Path | None = None
+    """Who may call the service; `leukoflow keys` writes it. A list of none lets everybody in."""
+    open_metrics: bool = True
+    """Whether `GET /metrics` asks for no API key where the other routes do."""
+    open_docs: bool = True
+    """Likewise `GET /docs.json`."""
+    service_api_key: SecretStr = SecretStr("")
+    """Key that our own clients of the service send."""
     log_segment_seconds: float = 10.0
     """Longest time a prediction-log segment stays open before it is uploaded."""
     image_registry: str = ""
@@ -60,6 +68,11 @@ class Settings(BaseSettings):
     def run_config(self) -> str:
         """What a run does for the model that is followed: a file of `configs/`."""
         return f"configs/{self.model_name}.yaml"
+
+    @property
+    def keys_file(self) -> Path:
+        """Where the API keys of the service are listed."""
+        return self.api_keys_file or self.leukoflow_home / "api-keys.json"
 
     @property
     def bento_home(self) -> Path:

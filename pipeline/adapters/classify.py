@@ -11,15 +11,15 @@ _SECONDS = 60
 _TRIES = 20
 
 
-def classify(url: str, name: str, data: bytes) -> dict[str, Any]:
+def classify(url: str, name: str, data: bytes, key: str = "") -> dict[str, Any]:
     """Ask about one image; returns the service's answer. A busy service is asked again.
 
     Raises:
-        InvalidInputError: when the service refuses the image.
+        InvalidInputError: when the service refuses the image, or the API key.
         UnreachableError: when it does not answer, has no model yet, or stays busy.
     """
     for _ in range(_TRIES):
-        answer = _post(f"{url}/classify", {"image": (name, data, _media_type(data))})
+        answer = _post(f"{url}/classify", {"image": (name, data, _media_type(data))}, key)
         if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
             return _checked(answer)
         time.sleep(float(answer.headers.get("retry-after", 1)))
@@ -28,20 +28,24 @@ def classify(url: str, name: str, data: bytes) -> dict[str, Any]:
     )
 
 
-def _post(url: str, files: dict[str, tuple[str, bytes, str]]) -> httpx.Response:
+def _post(url: str, files: dict[str, tuple[str, bytes, str]], key: str) -> httpx.Response:
     try:
-        return httpx.post(url, files=files, timeout=_SECONDS)
+        return httpx.post(url, files=files, timeout=_SECONDS, headers=_headers(key))
     except httpx.TransportError as error:
         raise UnreachableError(f"the service does not answer at {url}: {error}") from error
 
 
-def served_model(url: str) -> dict[str, Any] | None:
+def served_model(url: str, key: str = "") -> dict[str, Any] | None:
     """What `GET /model` says, or None while no model is served."""
     try:
-        answer = httpx.get(f"{url}/model", timeout=_SECONDS)
+        answer = httpx.get(f"{url}/model", timeout=_SECONDS, headers=_headers(key))
     except httpx.TransportError as error:
         raise UnreachableError(f"the service does not answer at {url}: {error}") from error
     return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else _checked(answer)
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {"X-API-Key": key} if key else {}
 
 
 def _media_type(data: bytes) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.adapters.classify import classify, served_model
-from pipeline.artifacts import Frozen
+from pipeline.artifacts import Frozen, to_csv
 from pipeline.errors import InvalidInputError, PipelineError, UnreachableError
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png"})
@@ -60,7 +60,11 @@ def _stands_for(text: str) -> Iterator[Path]:
 
 
 def ask_all(
-    url: str, paths: Iterable[Path], parallel: int, report: Callable[[], object]
+    url: str,
+    paths: Iterable[Path],
+    parallel: int,
+    report: Callable[[], object],
+    key: str = "",
 ) -> list[tuple[Told, dict[str, Any]]]:
     """Ask about every file; one that is refused, or lost, costs itself alone.
 
@@ -69,6 +73,7 @@ def ask_all(
         paths: files to send.
         parallel: requests at a time.
         report: called whenever a file is done.
+        key: for a service that asks for an API key.
 
     Returns:
         What was told of each in the order given, in short and as the service put it.
@@ -79,7 +84,7 @@ def ask_all(
 
     def ask(path: Path) -> tuple[Told, dict[str, Any]]:
         try:
-            answer = classify(url, "image", path.read_bytes())
+            answer = classify(url, "image", path.read_bytes(), key)
         except (PipelineError, OSError) as error:
             return Told(file=str(path), error=str(error)), {}
         finally:
@@ -89,9 +94,19 @@ def ask_all(
     with ThreadPoolExecutor(parallel) as pool:
         told = list(pool.map(ask, paths))
     # Was it the files, or is nobody there?
-    if all(one.error for one, _ in told) and served_model(url) is None:
+    if all(one.error for one, _ in told) and served_model(url, key) is None:
         raise UnreachableError(f"no model is served at {url} yet", expected="a promoted model")
     return told
+
+
+def spreadsheet(told: Iterable[Told]) -> str:
+    """As CSV; a file name that would be a formula gets an apostrophe before it."""
+    safe = (one.model_copy(update={"file": _text(one.file)}) for one in told)
+    return to_csv(safe, Told, quote_all=True)  # else a lone carriage return begins a new row
+
+
+def _text(value: str) -> str:
+    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _told(path: Path, answer: dict[str, Any]) -> Told:

@@ -97,6 +97,7 @@ def _process(command: list[str], bento: Path, folder: Path) -> Iterator[subproce
     variables = {
         **inherited,
         **QUIET,
+        "API_KEYS_FILE": "",  # in the empty home: none, so that nobody asks for a key
         "BENTOML_HOME": str(folder / "bentoml"),
         "BUNDLE_DIR": str(baked_bundle(bento).resolve()),
         "LEUKOFLOW_HOME": str(folder),

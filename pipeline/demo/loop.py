@@ -44,6 +44,11 @@ class _Demo:
     client: AirflowClient
     console: Console
 
+    @property
+    def key(self) -> str:
+        """What the service asks for, if it asks."""
+        return self.settings.service_api_key.get_secret_value()
+
 
 def run_demo(console: Console, *, data: Path | None, limit: int) -> None:
     """Run the loop and print its table; the stack stays up.
@@ -134,11 +139,12 @@ def _serve_and_watch(
 ) -> None:
     """Ask the service about held-out cells, then show a quiet and a shifted window."""
     records = demo.store.records(demo.store.open(_result(demo, trained, "split"), SplitManifest))
-    url, held = demo.settings.service_url, _some(records, "test")
+    url, key, held = demo.settings.service_url, demo.key, _some(records, "test")
     with said.part("prediction"):
-        traffic.wait_for_model(url, pointer.tag)
+        traffic.wait_for_model(url, pointer.tag, key)
         demo.console.print(f"asking the service about {len(held)} held-out images")
-        said.rows += summary.served_rows(traffic.send(url, traffic.stored(demo.store, held)))
+        sent = traffic.send(url, traffic.stored(demo.store, held), key)
+        said.rows += summary.served_rows(sent)
     with said.part("drift"):
         _show_drift(demo, _some(records, "val"), said, drawn)
 
@@ -146,8 +152,8 @@ def _serve_and_watch(
 def _show_drift(demo: _Demo, unseen: list[Record], said: summary.Summary, drawn: bool) -> None:
     """A window of unseen cells, one of another laboratory, and what the second one asks for."""
     url, before = demo.settings.service_url, {run.run_id for run in demo.client.runs(TRAINING)}
-    null = traffic.send(url, traffic.stored(demo.store, unseen))
-    shift = traffic.send(url, traffic.shifted(demo.store, unseen, drawn))
+    null = traffic.send(url, traffic.stored(demo.store, unseen), demo.key)
+    shift = traffic.send(url, traffic.shifted(demo.store, unseen, drawn), demo.key)
     for title, sent in (("null window", null), ("shifted window", shift)):
         reason = ""
         with said.part(title):

@@ -37,14 +37,14 @@ class Sent:
         return float(np.mean(right))
 
 
-def wait_for_model(url: str, tag: str, *, timeout: float = 60) -> None:
+def wait_for_model(url: str, tag: str, key: str = "", *, timeout: float = 60) -> None:
     """Return once the service answers with this model.
 
     Raises:
         UnreachableError: when it does not in time.
     """
     deadline = time.monotonic() + timeout
-    while (model := served_model(url)) is None or model["tag"] != tag:
+    while (model := served_model(url, key)) is None or model["tag"] != tag:
         if time.monotonic() > deadline:
             raise UnreachableError(
                 f"the service at {url} does not serve the promoted model",
@@ -54,12 +54,12 @@ def wait_for_model(url: str, tag: str, *, timeout: float = 60) -> None:
         time.sleep(0.5)
 
 
-def send(url: str, images: Iterable[tuple[str, bytes]]) -> Sent:
+def send(url: str, images: Iterable[tuple[str, bytes]], key: str = "") -> Sent:
     """Ask about labelled images one after the other."""
     since = datetime.now(UTC)
     labels, answers = [], []
     for label, data in images:
-        answers.append(classify(url, "image", data))
+        answers.append(classify(url, "image", data, key))
         labels.append(label)
     return Sent(since, datetime.now(UTC), labels, answers)
 

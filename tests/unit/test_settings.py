@@ -114,6 +114,6 @@ def test_the_run_config_is_named_after_the_model() -> None:
 
 def test_secrets_do_not_print(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings may stand in a log or a traceback."""
-    for name in ("AWS_SECRET_ACCESS_KEY", "AIRFLOW_PASSWORD", "TRAIN_API_KEY"):
+    for name in ("AWS_SECRET_ACCESS_KEY", "AIRFLOW_PASSWORD", "TRAIN_API_KEY", "SERVICE_API_KEY"):
         monkeypatch.setenv(name, "opensesame")
     assert "opensesame" not in f"{load_settings()!r} {load_settings()}"

@@ -48,6 +48,21 @@ def test_an_image_is_sent_as_what_it_is(
     assert f"Content-Type: {kind}".encode() in body
 
 
+def test_a_key_is_sent_where_there_is_one(service: Callable[[Handler], None]) -> None:
+    """With both questions; without one there is no header."""
+    seen: list[str | None] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers.get("x-api-key"))
+        return httpx.Response(200, json={})
+
+    service(handler)
+    adapter.classify(URL, "cell.png", b"", "sesame")
+    adapter.served_model(URL, "sesame")
+    adapter.classify(URL, "cell.png", b"")
+    assert seen == ["sesame", "sesame", None]
+
+
 def test_a_busy_service_is_asked_again(
     service: Callable[[Handler], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

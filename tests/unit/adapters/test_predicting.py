@@ -1,5 +1,7 @@
 """Many images to the service at once."""
 
+import csv
+import io
 import threading
 from pathlib import Path
 from typing import Any
@@ -54,9 +56,9 @@ def test_answers_keep_their_order_and_a_refusal_its_place(
     """Two are asked at a time; the service never learns a file's name."""
     together = threading.Barrier(2, timeout=10)
 
-    def classify(url: str, name: str, data: bytes) -> dict[str, Any]:
+    def classify(url: str, name: str, data: bytes, key: str) -> dict[str, Any]:
         together.wait()
-        assert (url, name) == ("http://service.test", "image")
+        assert (url, name, key) == ("http://service.test", "image", "sesame")
         if data == b"a.jpg":
             raise InvalidInputError("it is no image")
         return ANSWER
@@ -64,7 +66,7 @@ def test_answers_keep_their_order_and_a_refusal_its_place(
     monkeypatch.setattr(predicting, "classify", classify)
     done: list[None] = []
     paths = [folder / "a.jpg", folder / "b.PNG"]
-    told = predicting.ask_all("http://service.test", paths, 2, lambda: done.append(None))
+    told = predicting.ask_all("http://service.test", paths, 2, lambda: done.append(None), "sesame")
     assert [(one.file, one.label, one.error) for one, _ in told] == [
         (str(paths[0]), "", "it is no image"),
         (str(paths[1]), "ROUND", ""),
@@ -72,3 +74,12 @@ def test_answers_keep_their_order_and_a_refusal_its_place(
     assert (told[1][0].probability, told[1][0].reasons) == (0.9, "low_confidence")
     assert told[1][1] == ANSWER
     assert len(done) == 2
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_file_name_is_a_formula(first: str) -> None:
+    """A spreadsheet that opens the table runs nothing; other names stay as they are."""
+    names = [f"{first}HYPERLINK(1)", f"a{first}b"]
+    text = predicting.spreadsheet(predicting.Told(file=name) for name in names)
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [row["file"] for row in rows] == [f"'{names[0]}", names[1]]

@@ -1,0 +1,90 @@
+"""The file of API keys, and the command that writes it."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.adapters import api_keys
+from pipeline.errors import ArtifactError, InvalidInputError
+from pipeline.keys_command import keys
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the settings say that the keys are; nothing is there yet."""
+    monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("API_KEYS_FILE", raising=False)
+    return tmp_path / "home" / "api-keys.json"
+
+
+def test_only_the_hash_of_a_key_is_kept_and_only_its_owner_reads_it(path: Path) -> None:
+    """The key itself is in no file; the mode is 600 whatever the umask."""
+    key = api_keys.add(path, "lab-1")
+    assert len(key) == 43  # 32 bytes in base64
+    (kept,) = api_keys.read(path)
+    assert (kept.name, kept.sha256) == ("lab-1", api_keys.digest(key))
+    assert not any(key in file.read_text() for file in path.parent.iterdir())
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_names_are_plain_and_unique(path: Path) -> None:
+    """They stand in the access log and tell keys apart."""
+    api_keys.add(path, "lab-1")
+    for name in ("lab-1", "", "a b", "x" * 65, 'a"b', "a\n"):
+        with pytest.raises(InvalidInputError):
+            api_keys.add(path, name)
+    assert len(api_keys.read(path)) == 1
+
+
+def test_a_revoked_key_is_gone_and_an_unknown_name_is_told(path: Path) -> None:
+    """The others stay."""
+    api_keys.add(path, "lab-1")
+    api_keys.add(path, "lab-2")
+    assert api_keys.revoke(path, "lab-1") == 1
+    with pytest.raises(InvalidInputError, match="expected lab-2"):
+        api_keys.revoke(path, "lab-1")
+
+
+def test_changes_at_the_same_time_are_all_kept(path: Path) -> None:
+    """Two hands at once lose no key and bring none back."""
+    threads = [
+        threading.Thread(target=api_keys.add, args=(path, f"lab-{number}")) for number in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(api_keys.read(path)) == 8
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "{}", '[{"name": "a"}]', '[{"name": "a", "sha256": "canary"}]']
+)
+def test_a_damaged_file_is_an_error_that_shows_none_of_it(path: Path, text: str) -> None:
+    """It is no empty list, and nobody overwrites it by adding a key."""
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(ArtifactError, match="damaged") as refused:
+        api_keys.read(path)
+    assert "canary" not in str(refused.value)
+    with pytest.raises(ArtifactError):
+        api_keys.add(path, "lab-1")
+    assert path.read_text() == text
+
+
+def test_the_command_prints_a_key_once(path: Path) -> None:
+    """`add` prints the key alone on stdout, `list` names, and `revoke` warns after the last."""
+    run = CliRunner().invoke
+    key = run(keys, ["add", "lab-1"]).stdout.strip()
+    assert api_keys.read(path)[0].sha256 == api_keys.digest(key)
+    listed = run(keys, ["list"]).stdout
+    assert listed.startswith("lab-1\t")
+    assert key not in listed
+    told = json.loads(run(keys, ["list", "--json"]).stdout)
+    assert [set(entry) for entry in told] == [{"name", "created"}]
+    revoked = run(keys, ["revoke", "lab-1"])
+    assert "everybody may call" in revoked.stderr
+    assert api_keys.read(path) == ()
