@@ -77,7 +77,7 @@ class Follower:
             self.models.labels(old.classifier.tag).set(0)
         self.models.labels(classifier.tag).set(1)
         # Seldom, and what an operator looks for: BentoML's workers show warnings only.
-        logger.warning("serving %s (move %d)", pointer.tag, pointer.sequence)
+        logger.info("serving %s (move %d)", pointer.tag, pointer.sequence)
 
     def _refuse(self, pointer: Pointer | None, error: Exception) -> None:
         if pointer == self._refused and time.monotonic() < self._retry_at:
