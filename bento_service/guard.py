@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bento_service import metrics, refusal, upload
 from bento_service.bodies import BODIES
 from bento_service.refusal import Refusal
+from bento_service.schemas import REQUEST_ID
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ SECURITY_HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID = re.compile(REQUEST_ID)
 _KEPT_HEADERS = ("allow", "retry-after", "www-authenticate", "connection")
 
 

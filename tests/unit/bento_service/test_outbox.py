@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bento_service import prediction_log
-from bento_service.prediction_log import PredictionLog
+from bento_service import outbox
+from bento_service.outbox import Outbox
 from pipeline.adapters.storage import LocalStore
 from pipeline.contract.image_stats import ImageStats
 from pipeline.contract.prediction_log import PredictionRecord
@@ -25,8 +25,8 @@ def record(number: int, when: datetime = NOON) -> PredictionRecord:
     )  # fmt: skip
 
 
-def make(tmp_path: Path, store: LocalStore | None = None, seconds: float = 60) -> PredictionLog:
-    return PredictionLog(
+def make(tmp_path: Path, store: LocalStore | None = None, seconds: float = 60) -> Outbox:
+    return Outbox(
         tmp_path / "home", store or LocalStore(), str(tmp_path / "store/logs"), "blood_cells",
         segment_seconds=seconds,
     )  # fmt: skip
@@ -69,7 +69,7 @@ def test_age_lines_and_midnight_close_a_segment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each segment belongs to one date and has a bounded age and length."""
-    monkeypatch.setattr(prediction_log, "SEGMENT_LINES", 2)
+    monkeypatch.setattr(outbox, "SEGMENT_LINES", 2)
     log = make(tmp_path)
     for number in range(5):
         log.append(record(number))
