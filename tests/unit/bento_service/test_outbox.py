@@ -1,5 +1,6 @@
 """Every line reaches the store once its segment is closed, whatever dies in between."""
 
+import errno
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -97,6 +98,38 @@ def test_a_store_that_is_down_loses_nothing(
     monkeypatch.setattr(log, "_retry_at", 0.0)
     log.tend()
     assert uploaded(tmp_path) == ["r1"]
+
+
+def test_a_whole_file_moves_and_half_a_file_never_does(tmp_path: Path) -> None:
+    """Also of a dead worker: what it was killed in is nothing, what it finished is uploaded."""
+    dead = make(tmp_path)
+    dead.put("2026-11-22/a.png", b"whole")
+    dead.put("2026-11-22/a.png", b"whole")
+    half = next((tmp_path / "home").rglob("a.png")).with_name("b.png.0a1b.open")
+    half.write_bytes(b"ha")
+    dead._lock.close()
+    alive = make(tmp_path)
+    alive.tend()
+    sent = {path.name: path.read_bytes() for path in (tmp_path / "store").rglob("*.png*")}
+    assert sent == {"a.png": b"whole"}
+    assert (tmp_path / "store/logs/blood_cells/2026-11-22/a.png").is_file()
+    assert [path.name for path in (tmp_path / "home").iterdir()] == [alive.worker]
+
+
+def test_a_file_without_room_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is told, and no part of it stays on the full disk."""
+
+    def full(self: Path, data: bytes) -> int:
+        self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    box = make(tmp_path)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        box.put("2026-11-22/a.png", b"whole")
+    assert not list((tmp_path / "home").rglob("*.png*"))
 
 
 def test_a_dead_workers_segments_are_uploaded_without_the_torn_line(tmp_path: Path) -> None:
