@@ -8,7 +8,6 @@ same, so that the watcher sees one archive and starts one training run.
 
 import logging
 import tempfile
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -19,18 +18,16 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.adapters.artifact_store import ArtifactStore, sha256_bytes
-from pipeline.artifacts import Frozen, canonical_json, to_csv
+from pipeline.artifacts import Frozen, canonical_json
 from pipeline.config import GatherConfig, IngestConfig
 from pipeline.contract.feedback import FeedbackRecord
 from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.run import RunContext
-from pipeline.steps.manifest_csv import MANIFEST_CSV
+from pipeline.steps.returned_archive import write_archive
 from pipeline.steps.returned_labels import Agreement, Joined, agreement, join, kept, latest
 
 _log = logging.getLogger(__name__)
 
-_LONG_AGO = (1980, 1, 1, 0, 0, 0)
-"""Time of every member, the first that a zip can say: the same images are the same bytes."""
 LineT = TypeVar("LineT", bound=BaseModel)
 
 
@@ -85,14 +82,6 @@ class Returned(Frozen):
         )
 
 
-class _Row(Frozen):
-    """Of an archive's `manifest.csv`; near duplicates, not requests, tell which cell it is."""
-
-    file: str
-    label: str
-    group: str = ""
-
-
 def gather(name: str, config: GatherConfig, *, store: ArtifactStore, run: RunContext) -> Returned:
     """Count what was returned, and put new labels into an archive once there are enough.
 
@@ -114,7 +103,7 @@ def gather(name: str, config: GatherConfig, *, store: ArtifactStore, run: RunCon
     if not state.pending and len(sizes) >= config.min_labels:
         chosen = {path: new[path] for path in _first(sizes, config.max_bytes)}
         state, etag = _move(name, state.model_copy(update={"pending": chosen}), etag, store)
-    archive = _finish(name, state, etag, store) if state.pending else ""
+    archive, written = _finish(name, state, etag, store) if state.pending else ("", 0)
     missing = len(new) - len(sizes)
     returned = Returned(
         name=name,
@@ -124,7 +113,7 @@ def gather(name: str, config: GatherConfig, *, store: ArtifactStore, run: RunCon
         not_kept=sum(not one.answer.image for one in joined.labelled) + missing,
         usable=len(labels) - missing,
         waiting=len(sizes.keys() - state.pending.keys()),
-        gathered=len(state.pending),
+        gathered=written,
         archive=archive,
         unreadable=unreadable,
     )
@@ -176,7 +165,7 @@ def _parse(data: bytes, line: type[LineT], counts: Counter[str]) -> Iterator[Lin
 
 def _sizes(name: str, paths: Iterable[str], store: ArtifactStore) -> dict[str, int]:
     """Bytes of each image that is in the store and that ingest would take."""
-    found = {path: store.objects.stat(_kept_uri(name, path, store)) for path in paths}
+    found = {path: store.objects.stat(f"{_kept_uri(name, store)}/{path}") for path in paths}
     largest = IngestConfig().max_member_bytes
     return {path: info.size for path, info in found.items() if info and info.size <= largest}
 
@@ -187,46 +176,22 @@ def _first(sizes: Mapping[str, int], most: int) -> list[str]:
     return [path for path, total in zip(sizes, totals, strict=True) if total <= most]
 
 
-def _finish(name: str, state: Gathered, etag: str | None, store: ArtifactStore) -> str:
-    """Write the archive of what is pending, then call that used."""
+def _finish(name: str, state: Gathered, etag: str | None, store: ArtifactStore) -> tuple[str, int]:
+    """Write the archive of what is pending, then call that used; its URI and its images."""
     digest = sha256_bytes(canonical_json(state.pending).encode())[:12]
     uri = f"{store.root}/archives/{name}/returned-{digest}.zip"
     with tempfile.TemporaryDirectory(prefix="leukoflow-returned-") as folder:
         path = Path(folder) / "returned.zip"
-        if _write_zip(path, name, state.pending, store):
+        images = write_archive(path, _kept_uri(name, store), state.pending, store.objects)
+        if images:
             store.objects.upload(path, uri)
-        else:
-            uri = ""
     used = state.used | {_sha(path): label for path, label in state.pending.items()}
     _move(name, state.model_copy(update={"used": used, "pending": {}}), etag, store)
-    return uri
+    return (uri, images) if images else ("", 0)
 
 
-def _write_zip(path: Path, name: str, labels: Mapping[str, str], store: ArtifactStore) -> int:
-    """Write the images and their manifest, always as the same bytes; how many there were."""
-    rows = []
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for kept_at, label in sorted(labels.items()):
-            image = _image(_kept_uri(name, kept_at, store), _sha(kept_at), store)
-            if image is not None:
-                rows.append(_Row(file=PurePosixPath(kept_at).name, label=label))
-                archive.writestr(zipfile.ZipInfo(rows[-1].file, _LONG_AGO), image)
-        manifest = zipfile.ZipInfo(MANIFEST_CSV, _LONG_AGO)
-        archive.writestr(manifest, to_csv(rows, _Row))
-    return len(rows)
-
-
-def _image(uri: str, sha256: str, store: ArtifactStore) -> bytes | None:
-    """An image that is what its name says; a power cut may have left half of one."""
-    found = store.objects.read_tagged(uri)
-    if found is None or sha256_bytes(found[0]) != sha256:
-        _log.warning("gather: %s is missing or damaged and is left out", uri)
-        return None
-    return found[0]
-
-
-def _kept_uri(name: str, path: str, store: ArtifactStore) -> str:
-    return f"{store.root}/kept/{name}/{path}"
+def _kept_uri(name: str, store: ArtifactStore) -> str:
+    return f"{store.root}/kept/{name}"
 
 
 def _sha(path: str) -> str:
