@@ -100,6 +100,16 @@ def test_a_history_tells_who_moved_what_and_why(
     assert (move["from_tag"], move["tag"], move["until"]) == ("", pointer.tag, None)
 
 
+def test_gathering_nothing_says_so(
+    leukoflow: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 0, in words and as JSON."""
+    assert leukoflow("gather") == 0
+    assert "0 labels" in capsys.readouterr().out
+    assert leukoflow("gather", "--json", "--min", "1") == 0
+    assert json.loads(capsys.readouterr().out)["archive"] == ""
+
+
 def test_approving_by_hand_needs_a_reason(
     leukoflow: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
