@@ -5,6 +5,7 @@ per worker. One is removed here only after it was uploaded, and its address neve
 crash at any moment costs at most a second upload of the same bytes.
 """
 
+import errno
 import fcntl
 import logging
 import os
@@ -158,7 +159,12 @@ class _Segment:
         return other_day or aged or self._lines >= SEGMENT_LINES
 
     def write(self, line: bytes) -> None:
-        self._file.write(line)
+        """Whole or not at all: half a line would spoil the next one too."""
+        size = os.fstat(self._file.fileno()).st_size
+        written = self._file.write(line)
+        if written != len(line):
+            os.truncate(self._file.fileno(), size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path)
         self._lines += 1
 
     def seal(self) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import resource
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -130,6 +131,23 @@ def test_a_file_without_room_leaves_nothing(
     with pytest.raises(OSError, match="No space"):
         box.put("2026-11-22/a.png", b"whole")
     assert not list((tmp_path / "home").rglob("*.png*"))
+
+
+def test_a_line_without_room_is_told_and_spoils_no_other(tmp_path: Path) -> None:
+    """A full disk takes a part of it; that part is taken back before the next line."""
+    box = make(tmp_path)
+    box.append(record(1))
+    (segment,) = (tmp_path / "home").rglob("*.open")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (segment.stat().st_size + 10, hard))
+    try:
+        with pytest.raises(OSError, match="No space"):
+            box.append(record(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    box.append(record(3))
+    box.close()
+    assert uploaded(tmp_path) == ["r1", "r3"]
 
 
 def test_a_dead_workers_segments_are_uploaded_without_the_torn_line(tmp_path: Path) -> None:
