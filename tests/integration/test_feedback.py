@@ -23,7 +23,7 @@ from pipeline.contract.feedback import FeedbackRecord
 from pipeline.run import RunContext
 from pipeline.steps.ingest import ingest
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 SECRET = "Jane-Doe-1971"
 Serve = Callable[..., AbstractContextManager[str]]
