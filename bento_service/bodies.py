@@ -23,5 +23,6 @@ BODIES = {
     "/explain": Body(_FORM, "image"),
     "/differential": Body(_FORM, "images", most=500, caps=3),
     "/predict": Body(_JSON),
+    "/feedback": Body(_JSON),
     "/train": Body(_JSON),
 }

@@ -76,7 +76,6 @@ class Follower:
         if old is not None:
             self.models.labels(old.classifier.tag).set(0)
         self.models.labels(classifier.tag).set(1)
-        # Seldom, and what an operator looks for: BentoML's workers show warnings only.
         logger.info("serving %s (move %d)", pointer.tag, pointer.sequence)
 
     def _refuse(self, pointer: Pointer | None, error: Exception) -> None:

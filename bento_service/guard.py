@@ -16,6 +16,7 @@ from bento_service.access import Visit
 from bento_service.bodies import BODIES
 from bento_service.keys import Door
 from bento_service.refusal import Refusal
+from bento_service.schemas import REQUEST_ID
 
 MAX_BODY_BYTES = 20_000_000
 MAX_HELD_BYTES = 10 * MAX_BODY_BYTES
@@ -35,7 +36,7 @@ SECURITY_HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID = re.compile(REQUEST_ID)
 _KEPT_HEADERS = ("allow", "retry-after", "www-authenticate", "connection")
 
 

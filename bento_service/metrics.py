@@ -55,7 +55,7 @@ POINTER_FAILURES = Counter(
 )
 SHED = Counter("leukoflow_shed_total", "Requests turned away because too many waited")
 LOG_FAILURES = Counter(
-    "leukoflow_log_failures_total", "Lines or segments of the prediction log that failed to be kept"
+    "leukoflow_log_failures_total", "Lines, images or uploads of the service's records that failed"
 )
 
 

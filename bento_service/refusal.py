@@ -94,6 +94,28 @@ def too_slow(seconds: float) -> Refusal:
     )
 
 
+def no_class(label: str, classes: tuple[str, ...]) -> Refusal:
+    """A label that the served model could never answer."""
+    return Refusal(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "unknown_label",
+        "the label is no class of the served model",
+        expected=", ".join(classes),
+        received=label,
+    )
+
+
+def not_written() -> Refusal:
+    """There was no room for what had to be written down."""
+    return Refusal(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "not_written",
+        "the label could not be written down; see the service's log",
+        expected="room on the service's disk",
+        headers={"Retry-After": "60"},
+    )
+
+
 def of_pipeline_error(error: PipelineError) -> Refusal:
     """An expected failure as an answer: bad input is the caller's, the rest is the stack's."""
     if isinstance(error, InvalidInputError):

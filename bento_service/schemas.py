@@ -1,14 +1,30 @@
 """What the routes take and return."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from pipeline.artifacts import Parity
 from pipeline.contract.decision import Code, Verdict
 from pipeline.contract.locating import CellBox
 from pipeline.contract.spec import ModelContract
+
+REQUEST_ID = "[A-Za-z0-9._-]{1,64}"
+"""What a caller's own request id may be."""
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("only printable characters")
+    return text
+
+
+Reviewer = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=80),
+    AfterValidator(_printable),
+]
 
 
 class _Answer(BaseModel):
@@ -116,6 +132,29 @@ class TrainStarted(_Answer):
 
     run_id: str
     url: str
+
+
+class FeedbackRequest(BaseModel):
+    """What a person says of an answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    request_id: str = Field(
+        pattern=rf"^{REQUEST_ID}(\.[0-9]{{1,3}})?$",
+        description="Of the answer; `<request_id>.<i>` for file i of a differential, from 0",
+    )
+    label: str = Field(min_length=1, max_length=100, description="A class of the served model")
+    reviewer: Reviewer = Field(description="Who says so")
+
+
+class FeedbackTaken(_Answer):
+    """What becomes of a returned label."""
+
+    request_id: str
+    label: str
+    enters_dataset: bool
+    """Whether this service keeps images, so that the label can be trained on."""
+    message: str
 
 
 class Move(_Answer):

@@ -108,7 +108,7 @@ class Service:
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
-        """Bring the prediction log to safety."""
+        """Bring what was written down to safety."""
         self.serving.stop()
 
 

@@ -14,13 +14,15 @@ from bento_service.follow import Follower, Served
 from bento_service.line import Line
 from bento_service.loading import Loader
 from bento_service.periodic import Periodic
-from bento_service.prediction_log import PredictionLog
+from bento_service.records import Records
 from bento_service.refusal import Refusal
 from bento_service.schemas import (
     Answered,
     Classification,
     Differential,
     Failure,
+    FeedbackRequest,
+    FeedbackTaken,
     Lineage,
     ModelCard,
     Move,
@@ -30,8 +32,7 @@ from bento_service.shadow import Challenger, Shadow
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Registry
 from pipeline.adapters.storage import UriStore
-from pipeline.contract.image_stats import image_stats
-from pipeline.contract.prediction_log import PredictionRecord
+from pipeline.contract.feedback import FeedbackRecord
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
@@ -45,6 +46,11 @@ LIMITS = (
 )
 DRAWN = "Demo model, trained on drawings or on the archive given to `make demo`: not for real work."
 DEMO_NAME = "demo"
+IMAGE_KEPT = "The label becomes part of the next dataset, with the image that was kept."
+NO_IMAGE_KEPT = (
+    "The label counts for live accuracy only: KEEP_IMAGES is off here, so no image was kept that "
+    "could be trained on."
+)
 _AT_ONCE = 2
 """Images of one differential in the line; others find places in it."""
 _PATIENCE = 60.0
@@ -80,18 +86,12 @@ class Serving:
             self._follower.current = Served(classifier, None)
             metrics.MODEL.labels(classifier.tag).set(1)
             name = classifier.contract.name
-        self._log = PredictionLog(
-            settings.leukoflow_home / "predictions",
-            objects,
-            f"{settings.store_uri.rstrip('/')}/logs",
-            name,
-            segment_seconds=settings.log_segment_seconds,
-        )
+        self._records = Records(settings, objects, name)
         self._threads = self._make_threads()
 
     def _make_threads(self) -> list[Periodic]:
         tending = min(2.0, self.settings.log_segment_seconds / 4)
-        threads = [Periodic("prediction-log", tending, self._log.tend)]
+        threads = [Periodic("records", tending, self._records.tend)]
         threads.append(Periodic("line", min(1.0, self.settings.answer_seconds / 4), self._watch))
         if self.settings.bundle_dir is None:
             seconds = self.settings.pointer_poll_seconds
@@ -101,16 +101,16 @@ class Serving:
         return threads
 
     def start(self) -> None:
-        """Begin to follow the pointer and to upload the log."""
+        """Begin to follow the pointer and to upload what is written down."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """End the work that runs and bring the log to safety."""
+        """End the work that runs and bring what is written down to safety."""
         for thread in self._threads:
             thread.stop()
         self._line.close()
-        self._log.close()
+        self._records.close()
         metrics.leave()
 
     @property
@@ -144,7 +144,7 @@ class Serving:
 
         def work() -> Classification:
             prediction = classifier.classify(image)
-            self._keep(prediction, classifier.tag, route, request_id)
+            self._records.answered(prediction, classifier.tag, route, request_id)
             return _answer(prediction, classifier.tag, request_id)
 
         self._asking += 1
@@ -223,6 +223,30 @@ class Serving:
         except PipelineError as error:
             raise refusal.of_pipeline_error(error) from error
 
+    def feedback(self, said: FeedbackRequest) -> FeedbackTaken:
+        """Write down what a person says of an answer; whether it was given is found out later.
+
+        Raises:
+            Refusal: 422 for a label that is no class, 503 without a model or room for the line.
+        """
+        classifier = self._served().classifier
+        if said.label not in classifier.contract.classes:
+            raise refusal.no_class(said.label, classifier.contract.classes)
+        record = FeedbackRecord(**said.model_dump(), time=datetime.now(UTC), tag=classifier.tag)
+        try:
+            self._records.returned(record)
+        except OSError as error:
+            logger.exception("a returned label could not be written down")
+            metrics.LOG_FAILURES.inc()
+            raise refusal.not_written() from error
+        keeps = self._records.keeps_images
+        return FeedbackTaken(
+            request_id=said.request_id,
+            label=said.label,
+            enters_dataset=keeps,
+            message=IMAGE_KEPT if keeps else NO_IMAGE_KEPT,
+        )
+
     def card(self) -> ModelCard:
         """What is served now.
 
@@ -251,25 +275,6 @@ class Serving:
         if served is None:
             raise refusal.no_model()
         return served
-
-    def _keep(self, prediction: Prediction, tag: str, route: str, request_id: str) -> None:
-        record = PredictionRecord(
-            request_id=request_id,
-            time=datetime.now(UTC),
-            tag=tag,
-            route=route,
-            label=prediction.label,
-            decision=prediction.decision,
-            probabilities={name: round(p, 5) for name, p in prediction.probabilities.items()},
-            cell_found=prediction.prepared.cell_found,
-            stats=image_stats(prediction.prepared),
-            embedding=tuple(round(float(value), 4) for value in prediction.embedding),
-        )
-        try:
-            self._log.append(record)
-        except OSError:  # a full disk costs the line, not the answer
-            logger.exception("a prediction could not be logged")
-            metrics.LOG_FAILURES.inc()
 
 
 def _answer(prediction: Prediction, tag: str, request_id: str) -> Classification:

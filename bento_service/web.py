@@ -19,6 +19,8 @@ from bento_service.bodies import BODIES
 from bento_service.refusal import ErrorBody, Refusal
 from bento_service.schemas import (
     Differential,
+    FeedbackRequest,
+    FeedbackTaken,
     LegacyPrediction,
     LegacyRequest,
     ModelCard,
@@ -68,6 +70,13 @@ def create_app() -> FastAPI:
         "/predict", _predict, methods=["POST"], responses=_errors(400, 413, 415, 422, 429, 503, 504)
     )
     app.add_api_route(
+        "/feedback",
+        _feedback,
+        methods=["POST"],
+        status_code=202,
+        responses=_errors(400, 408, 413, 415, 422, 429, 503),
+    )
+    app.add_api_route(
         "/train", _train, methods=["POST"], status_code=202, responses=_errors(400, 401, 422, 503)
     )
     app.mount("/static", StaticFiles(directory=PAGE), name="static")
@@ -114,6 +123,11 @@ async def _predict(
     image = _decoded(body.image)
     answer = await serving.classify(image, route="/predict", request_id=request.state.request_id)
     return [LegacyPrediction(image=answer.label)]
+
+
+def _feedback(body: FeedbackRequest, serving: CurrentServing) -> FeedbackTaken:
+    """Return the label that a person gave to an answered image."""
+    return serving.feedback(body)
 
 
 def _train(

@@ -4,6 +4,9 @@ Each hour the prediction log becomes a dated window, the window is tested agains
 the model that answered, and the policy decides. A report is published either way; only a decision
 to retrain starts `blood_cell_training`.
 
+Beside that, `gather` counts what people said of the answers (`reports/<name>/returned.json`), and
+puts their labels into an archive once there are enough; `blood_cell_ingestion` finds it there.
+
 One request, one run: the run is named after the decision, and Airflow holds a name once, so that
 clearing `request_retrain` doubles nothing. (Asset events would not do: Airflow folds those that
 come while a training runs into one run, which could train only one of the models they name.)
@@ -14,6 +17,8 @@ come while a training runs into one run, which could train only one of the model
   predictions is no failure.
 - **detect**: the bundle that answered is gone from the store; `leukoflow history` names it.
 - **publish**: the report site's folder in S3 cannot be written.
+- **gather**: S3 is away, or somebody ran `leukoflow gather` at the same time; the next run goes on
+  with the same labels. Labels that are not used are counted in its log.
 - **request_retrain**: clear it; until its run has ended the request stays open and no other is
   made.
 """
@@ -69,16 +74,31 @@ def _name(context: Mapping[str, Any]) -> str:
     return context["params"]["name"] or entrypoints.model_name()
 
 
+def _promoted_name(context: Mapping[str, Any]) -> str:
+    """The model looked at; without a promoted one there is nothing to see."""
+    from pipeline.entrypoints import served_now
+
+    name = _name(context)
+    if served_now(name) is None:
+        raise AirflowSkipException(f"no model of the name {name} is promoted yet")
+    return name
+
+
 @task
 def collect(**context: Any) -> str:
     """Make a dated window of the prediction log; without a promoted model there is none."""
     from monitoring import entrypoints
-    from pipeline.entrypoints import served_now
 
-    name, params = _name(context), context["params"]
-    if served_now(name) is None:
-        raise AirflowSkipException(f"no model of the name {name} is promoted yet")
+    name, params = _promoted_name(context), context["params"]
     return entrypoints.collect(*_run(context), name, params["since"], params["until"])
+
+
+@task
+def gather(**context: Any) -> str:
+    """Count returned labels, and put new ones into an archive once there are enough."""
+    from monitoring import entrypoints
+
+    return entrypoints.gather(*_run(context), _promoted_name(context))
 
 
 @task
@@ -135,7 +155,8 @@ class Retraining(TriggerDagRunOperator):
     doc_md=__doc__,
 )
 def blood_cell_monitoring() -> None:
-    """Collect to retrain request."""
+    """Collect to retrain request, and returned labels to an archive."""
+    gather()
     drift = detect(collect())
     decision = decide(drift)
     publish(drift, decision) >> Retraining(

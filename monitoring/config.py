@@ -6,6 +6,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from pipeline.artifacts import Frozen
+from pipeline.config import GatherConfig
 from pipeline.errors import InvalidInputError
 
 
@@ -50,6 +51,7 @@ class MonitoringConfig(Frozen):
     collect: CollectConfig = CollectConfig()
     test: DriftTestConfig = DriftTestConfig()
     policy: PolicyConfig = PolicyConfig()
+    gather: GatherConfig = GatherConfig()
 
 
 def load_monitoring_config(path: Path) -> MonitoringConfig:

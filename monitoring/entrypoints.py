@@ -49,6 +49,13 @@ def collect(
     return step(name, *period, job.config, store=job.store, run=job.run).uri
 
 
+def gather(config: str, run_id: str, name: str) -> str:
+    """Put returned labels into an archive once there are enough; returns the counts' URI."""
+    from pipeline.entrypoints import gather as returned
+
+    return returned(name, run_id, _job(config, run_id).config.gather)[1]
+
+
 def detect(config: str, run_id: str, window_uri: str) -> str:
     """Test a window against its model's reference; returns the URI of a DriftManifest."""
     from monitoring.drift import detect as step

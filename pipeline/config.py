@@ -27,6 +27,17 @@ class IngestConfig(Frozen):
     """Images taken per class and archive, 0 for all; chosen by hash so that it is repeatable."""
 
 
+class GatherConfig(Frozen):
+    """When returned labels become an archive."""
+
+    min_labels: int = Field(default=20, ge=1)
+    """Fewest newly labelled images that are worth a training run."""
+    days: int = Field(default=30, ge=1, le=400)
+    """How far back answers and labels are read."""
+    max_bytes: int = Field(default=1_000_000_000, ge=100_000_000)
+    """Of the images in one archive; more wait for the next."""
+
+
 class ValidateConfig(Frozen):
     """What an image and a dataset must be."""
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.contract.image_stats import ImageStats
 
@@ -23,6 +23,16 @@ class PredictionRecord(BaseModel):
     cell_found: bool
     stats: ImageStats
     embedding: tuple[float, ...]
+    image: str = Field(default="", exclude_if=lambda sha256: not sha256)
+    """SHA-256 of the kept PNG, at `kept/<name>/` and `kept_path`; empty when none was kept.
+
+    Two requests may carry one id, for callers choose them: only this tells whose image it is.
+    """
+
+
+def kept_path(time: datetime, sha256: str) -> str:
+    """Where the image answered at a time is kept, below `kept/<name>/`."""
+    return f"{time.date().isoformat()}/{sha256}.png"
 
 
 class ReferenceRecord(BaseModel):

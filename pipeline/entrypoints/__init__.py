@@ -27,6 +27,7 @@ from pipeline.entrypoints.promotion import (
     verdict_markdown,
     verdict_passed,
 )
+from pipeline.entrypoints.returned import gather
 from pipeline.entrypoints.shadow import shadow, shadow_off
 from pipeline.entrypoints.training import (
     evaluate,
@@ -53,6 +54,7 @@ __all__ = [
     "featurize",
     "find_model",
     "gate",
+    "gather",
     "group",
     "group_archive",
     "has_archives",

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("tensorflow", "keras", "mlflow", "bentoml", "evidently", "pandas", "openvino", "airflow")
 COMMANDS = (
     "up down status demo run ingest validate group split featurize train export evaluate gate "
-    "promote rollback shadow repair history retrain predict weights image keys"
+    "promote rollback shadow repair history gather retrain predict weights image keys"
 ).split()
 
 
@@ -98,6 +98,16 @@ def test_a_history_tells_who_moved_what_and_why(
     assert leukoflow("history", "--json") == 0
     (move,) = json.loads(capsys.readouterr().out)
     assert (move["from_tag"], move["tag"], move["until"]) == ("", pointer.tag, None)
+
+
+def test_gathering_nothing_says_so(
+    leukoflow: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 0, in words and as JSON."""
+    assert leukoflow("gather") == 0
+    assert "0 labels" in capsys.readouterr().out
+    assert leukoflow("gather", "--json", "--min", "1") == 0
+    assert json.loads(capsys.readouterr().out)["archive"] == ""
 
 
 def test_approving_by_hand_needs_a_reason(

@@ -1,13 +1,15 @@
 """Every line reaches the store once its segment is closed, whatever dies in between."""
 
+import errno
 import json
+import resource
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from bento_service import prediction_log
-from bento_service.prediction_log import PredictionLog
+from bento_service import outbox
+from bento_service.outbox import Outbox
 from pipeline.adapters.storage import LocalStore
 from pipeline.contract.image_stats import ImageStats
 from pipeline.contract.prediction_log import PredictionRecord
@@ -25,8 +27,8 @@ def record(number: int, when: datetime = NOON) -> PredictionRecord:
     )  # fmt: skip
 
 
-def make(tmp_path: Path, store: LocalStore | None = None, seconds: float = 60) -> PredictionLog:
-    return PredictionLog(
+def make(tmp_path: Path, store: LocalStore | None = None, seconds: float = 60) -> Outbox:
+    return Outbox(
         tmp_path / "home", store or LocalStore(), str(tmp_path / "store/logs"), "blood_cells",
         segment_seconds=seconds,
     )  # fmt: skip
@@ -69,7 +71,7 @@ def test_age_lines_and_midnight_close_a_segment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each segment belongs to one date and has a bounded age and length."""
-    monkeypatch.setattr(prediction_log, "SEGMENT_LINES", 2)
+    monkeypatch.setattr(outbox, "SEGMENT_LINES", 2)
     log = make(tmp_path)
     for number in range(5):
         log.append(record(number))
@@ -103,7 +105,7 @@ def test_an_hour_without_the_store_is_two_lines_in_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What fails between its start and its end is counted, not told."""
-    monkeypatch.setattr(prediction_log, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(outbox, "RETRY_SECONDS", 0.0)
     store = FlakyStore()
     log = make(tmp_path, store, seconds=0)
     log.append(record(1))
@@ -115,6 +117,55 @@ def test_an_hour_without_the_store_is_two_lines_in_the_log(
     assert "is away" in away
     assert "(240 tries)" in back
     assert uploaded(tmp_path) == ["r1"]
+
+
+def test_a_whole_file_moves_and_half_a_file_never_does(tmp_path: Path) -> None:
+    """Also of a dead worker: what it was killed in is nothing, what it finished is uploaded."""
+    dead = make(tmp_path)
+    dead.put("2026-11-22/a.png", b"whole")
+    dead.put("2026-11-22/a.png", b"whole")
+    half = next((tmp_path / "home").rglob("a.png")).with_name("b.png.0a1b.open")
+    half.write_bytes(b"ha")
+    dead._lock.close()
+    alive = make(tmp_path)
+    alive.tend()
+    sent = {path.name: path.read_bytes() for path in (tmp_path / "store").rglob("*.png*")}
+    assert sent == {"a.png": b"whole"}
+    assert (tmp_path / "store/logs/blood_cells/2026-11-22/a.png").is_file()
+    assert [path.name for path in (tmp_path / "home").iterdir()] == [alive.worker]
+
+
+def test_a_file_without_room_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is told, and no part of it stays on the full disk."""
+
+    def full(self: Path, data: bytes) -> int:
+        self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    box = make(tmp_path)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        box.put("2026-11-22/a.png", b"whole")
+    assert not list((tmp_path / "home").rglob("*.png*"))
+
+
+def test_a_line_without_room_is_told_and_spoils_no_other(tmp_path: Path) -> None:
+    """A full disk takes a part of it; that part is taken back before the next line."""
+    box = make(tmp_path)
+    box.append(record(1))
+    (segment,) = (tmp_path / "home").rglob("*.open")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (segment.stat().st_size + 10, hard))
+    try:
+        with pytest.raises(OSError, match="No space"):
+            box.append(record(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    box.append(record(3))
+    box.close()
+    assert uploaded(tmp_path) == ["r1", "r3"]
 
 
 def test_a_dead_workers_segments_are_uploaded_without_the_torn_line(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
-"""The prediction log: lines into segments on disk, closed segments into the store.
+"""What a worker writes down: lines into segments on disk, closed segments and files into the store.
 
 Local files mirror their address in the store, `<name>/<date>/<worker>-<seq>.jsonl`, below a folder
-per worker. A segment is removed here only after it was uploaded, and its address never changes, so
-a crash at any moment costs at most a second upload of the same bytes.
+per worker. One is removed here only after it was uploaded, and its address never changes, so a
+crash at any moment costs at most a second upload of the same bytes.
 """
 
+import errno
 import fcntl
 import logging
 import os
@@ -14,12 +15,11 @@ import threading
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from bento_service import metrics
 from bento_service.outage import Outage
 from pipeline.adapters.storage import ObjectStore
-from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.errors import PipelineError
 
 logger = logging.getLogger(__name__)
@@ -28,11 +28,25 @@ SEGMENT_LINES = 1000
 RETRY_SECONDS = 15.0
 """Pause after an upload that failed."""
 _OPEN = ".open"
+_LINES = ".jsonl"
 _LOCK = ".lock"
 
 
-class PredictionLog:
-    """The log of one worker process; `append` from any thread, `tend` and `close` from one."""
+class Line(Protocol):
+    """What can be appended."""
+
+    @property
+    def time(self) -> datetime:
+        """Its date chooses the folder."""
+        ...
+
+    def model_dump_json(self) -> str:
+        """The line itself."""
+        ...
+
+
+class Outbox:
+    """Of one worker process: `append` and `put` from any thread, `tend` and `close` from one."""
 
     def __init__(
         self, folder: Path, store: ObjectStore, root: str, name: str, *, segment_seconds: float
@@ -48,10 +62,10 @@ class PredictionLog:
         self._segment: _Segment | None = None
         self._count = 0
         self._retry_at = 0.0
-        self._outage = Outage("prediction log: the store")
+        self._outage = Outage(f"the store of {self._root}")
         self._lock = _claim(folder, self.worker)
 
-    def append(self, record: PredictionRecord) -> None:
+    def append(self, record: Line) -> None:
         """Write one line; it has left the process when this returns."""
         line = record.model_dump_json().encode() + b"\n"
         with self._guard:
@@ -61,6 +75,17 @@ class PredictionLog:
                 self._count += 1
                 self._segment = _Segment(self._path(record.time))
             self._segment.write(line)
+
+    def put(self, path: str, data: bytes) -> None:
+        """Leave a whole file for `<root>/<name>/<path>`; one path always holds the same bytes."""
+        target = self._folder / self.worker / self._name / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f"{target.name}.{secrets.token_hex(4)}{_OPEN}")
+        try:
+            part.write_bytes(data)
+            part.rename(target)
+        finally:
+            part.unlink(missing_ok=True)
 
     def tend(self) -> None:
         """Close a segment that is due, then upload what is closed, also of workers that died."""
@@ -78,7 +103,7 @@ class PredictionLog:
         self._lock.close()
 
     def _path(self, when: datetime) -> Path:
-        name = f"{self.worker}-{self._count:06d}.jsonl{_OPEN}"
+        name = f"{self.worker}-{self._count:06d}{_LINES}{_OPEN}"
         return self._folder / self.worker / self._name / when.date().isoformat() / name
 
     def _seal(self) -> None:
@@ -98,11 +123,12 @@ class PredictionLog:
             self._outage.ended()
 
     def _upload(self, worker: Path) -> None:
-        for path in sorted(worker.rglob("*.jsonl")):
+        closed = (path for path in worker.rglob("*") if path.suffix not in ("", _OPEN))
+        for path in sorted(closed):
             uri = f"{self._root}/{path.relative_to(worker)}"
             self._store.upload(path, uri)
             path.unlink()
-            logger.info("prediction log: uploaded %s", uri)
+            logger.info("uploaded %s", uri)
 
     def _adopt(self) -> None:
         """Upload what workers left that are no longer alive, and remove their folders."""
@@ -137,7 +163,12 @@ class _Segment:
         return other_day or aged or self._lines >= SEGMENT_LINES
 
     def write(self, line: bytes) -> None:
-        self._file.write(line)
+        """Whole or not at all: half a line would spoil the next one too."""
+        size = os.fstat(self._file.fileno()).st_size
+        written = self._file.write(line)
+        if written != len(line):
+            os.truncate(self._file.fileno(), size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path)
         self._lines += 1
 
     def seal(self) -> None:
@@ -167,8 +198,8 @@ def _lock(file: BinaryIO) -> bool:
 
 
 def _salvage(path: Path) -> None:
-    """Close a dead worker's segment, without the line it was killed in."""
-    data = path.read_bytes()
+    """Close a dead worker's segment, without the line it was killed in; half a file is nothing."""
+    data = path.read_bytes() if path.name.endswith(f"{_LINES}{_OPEN}") else b""
     whole = data[: data.rfind(b"\n") + 1]
     if whole:
         path.write_bytes(whole)

@@ -1,0 +1,24 @@
+"""Labels that people returned, on their way into an archive."""
+
+from typing import TYPE_CHECKING
+
+from pipeline.config import GatherConfig
+from pipeline.entrypoints.job import code_version, open_store
+from pipeline.run import RunContext
+
+if TYPE_CHECKING:
+    from pipeline.steps.gather import Returned
+
+
+def gather(name: str, run_id: str, config: GatherConfig) -> "tuple[Returned, str]":
+    """Count a model's returned labels and put new ones into an archive once there are enough.
+
+    Returns:
+        The counts, and where they are written.
+    """
+    from pipeline.steps.gather import gather as step
+    from pipeline.steps.gather import report_uri
+
+    store = open_store()
+    returned = step(name, config, store=store, run=RunContext.now(run_id, code_version()))
+    return returned, report_uri(name, store)

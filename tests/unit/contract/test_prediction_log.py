@@ -1,0 +1,21 @@
+"""Lines of every age can be read."""
+
+from datetime import UTC, datetime
+
+from pipeline.contract.prediction_log import PredictionRecord, kept_path
+from tests.unit.monitoring.world import World
+
+
+def test_a_line_without_an_image_is_as_it_always_was() -> None:
+    """Old lines read, and where no image is kept nothing is added to a line."""
+    (reference,) = World(seed=1).images(1, 1)
+    line = reference.record.model_dump_json()
+    assert "image" not in line
+    assert PredictionRecord.model_validate_json(line) == reference.record
+    kept = reference.record.model_copy(update={"image": "0" * 64})
+    assert PredictionRecord.model_validate_json(kept.model_dump_json()) == kept
+
+
+def test_a_kept_image_stands_under_the_day_of_its_answer() -> None:
+    """Where service and gathering meet."""
+    assert kept_path(datetime(2026, 11, 22, 23, 59, tzinfo=UTC), "ab") == "2026-11-22/ab.png"
