@@ -2,7 +2,7 @@
 
 export const find = (id) => document.getElementById(id);
 
-export const percent = (share) => `${(share * 100).toFixed(1)} %`;
+export const percent = (share) => `${(share * 100).toFixed(1)}\u00a0%`;
 
 export function element(tag, className, text) {
   const made = document.createElement(tag);

@@ -42,7 +42,7 @@ async function work() {
   while (waiting.length && !signal.aborted) {
     const image = waiting.shift();
     await answer(image, signal);
-    if (!signal.aborted) tell(image);
+    tell(image);
   }
   running -= 1;
   enqueue([]); // what came while a stopped request was ending
