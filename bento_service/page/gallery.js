@@ -6,7 +6,8 @@ import { model } from "./model.js";
 import { imageOf } from "./tiles.js";
 
 const tiles = find("tiles");
-let current = null; // the image that the tabulator reaches
+let visited = null; // the image that had the focus last
+let reached = null; // the one that the tabulator reaches
 
 // The images that are to be seen, in the order on the page.
 export const order = () => [...tiles.querySelectorAll("li:not([hidden]) > .tile")].map(imageOf);
@@ -19,13 +20,12 @@ export function arrange() {
   const seen = new Set(wanted.filter(isWanted));
   for (const image of images) image.tile.parentElement.hidden = !seen.has(image);
   find("seen").textContent = seen.size < images.length ? `${seen.size} shown` : "";
-  reach(seen.has(current) ? current : [...seen][0]);
+  reach(seen.has(visited) ? visited : [...seen][0]);
 }
 
 export function focusOn(image) {
   const target = order().includes(image) ? image : order()[0];
   if (!target) return find("decision").focus();
-  reach(target);
   target.tile.focus();
 }
 
@@ -62,9 +62,9 @@ function place(wanted) {
 }
 
 function reach(image) {
-  if (current?.tile) current.tile.tabIndex = -1;
-  current = image ?? null;
-  if (current) current.tile.tabIndex = 0;
+  if (reached) reached.tile.tabIndex = -1;
+  reached = image ?? null;
+  if (reached) reached.tile.tabIndex = 0;
 }
 
 function target(key, line, at) {
@@ -81,6 +81,11 @@ tiles.addEventListener("keydown", (event) => {
   if (!image) return;
   event.preventDefault();
   focusOn(image);
+});
+
+tiles.addEventListener("focusin", (event) => {
+  visited = imageOf(event.target);
+  reach(visited);
 });
 
 for (const id of ["order", "decision", "class"]) find(id).addEventListener("change", arrange);

@@ -76,7 +76,9 @@ def test_many_answers_are_counted_sorted_and_chosen(
     assert all(row[2] == {**ends, "3": "29.2 % to 100.0 %"}[row[0]] for row in rows)
     # A file that could not be read comes first, then the photograph without a cell.
     assert shown(browser, ".tile .file")[:2] == ["broken.png", "empty.png"]
-    choose = {id: Select(browser.find_element(By.ID, id)) for id in ("order", "decision", "class")}
+    choose = {
+        name: Select(browser.find_element(By.ID, name)) for name in ("order", "decision", "class")
+    }
     choose["order"].select_by_value("sent")
     assert shown(browser, ".tile .file") == [path.name for path in files]
     choose["decision"].select_by_value("accept")

@@ -37,6 +37,15 @@ FEEDBACK = """
     };
 """
 """Stands in for the route, as its contract says."""
+NO_FEEDBACK = """
+    const real = window.fetch;
+    window.fetch = async (route, request) => {
+      if (route !== "feedback") return real(route, request);
+      const error = { code: "not_found", message: "there is no such route", request_id: "r" };
+      return Response.json({ error }, { status: 404 });
+    };
+"""
+"""Stands in for a service without the route."""
 LOCKED = """
     const real = window.fetch;
     window.fetch = async (route, request) => {
@@ -104,9 +113,7 @@ def test_a_folder_without_pictures_is_said(browser: webdriver.Chrome, page_url: 
     """Nothing is sent, and the page says why."""
     browser.get(page_url)
     _drop(browser, Path(__file__).parent)
-    _wait(browser).until(
-        lambda _: shown(browser, "#nothing") == ["There is no JPEG or PNG in it."]
-    )
+    _wait(browser).until(lambda _: shown(browser, "#nothing") == ["There is no JPEG or PNG in it."])
     assert shown(browser, ".tile") == []
 
 
@@ -183,15 +190,12 @@ def test_a_service_without_corrections_says_so(
     browser: webdriver.Chrome, page_url: str, files: list[Path]
 ) -> None:
     """The answer stays what it was."""
-    before_the_page(browser, FEEDBACK.replace("202", "404").replace("answer, {", _MISSING))
+    before_the_page(browser, NO_FEEDBACK)
     wait = give_all(browser, page_url, files[:1])
     browser.find_element(By.CSS_SELECTOR, "#choices button").click()
     browser.find_element(By.ID, "reviewer").send_keys("Ada" + Keys.ENTER)
     wait.until(lambda _: "does not take corrections" in shown(browser, "#correct-said")[0])
     assert shown(browser, "#detail-pill") == ["Accept"]
-
-
-_MISSING = '{ error: { code: "not_found", message: "there is no such route" } }, {'
 
 
 def test_a_key_is_asked_for_when_it_is_needed(
