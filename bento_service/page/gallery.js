@@ -6,27 +6,44 @@ import { model } from "./model.js";
 import { imageOf } from "./tiles.js";
 
 const tiles = find("tiles");
+const STEP = 240; // tiles that are shown at once: a browser is slow with thousands
+let limit = STEP;
+let line = []; // the images that are wanted, in their order
 let visited = null; // the image that had the focus last
 let reached = null; // the one that the tabulator reaches
 
-// The images that are to be seen, in the order on the page.
-export const order = () => [...tiles.querySelectorAll("li:not([hidden]) > .tile")].map(imageOf);
+export const order = () => line;
 
 export function arrange() {
   find("gallery").hidden = images.length < 2;
   offerClasses();
-  const wanted = inOrder();
-  place(wanted.map((image) => image.tile.parentElement));
-  const seen = new Set(wanted.filter(isWanted));
-  for (const image of images) image.tile.parentElement.hidden = !seen.has(image);
-  find("seen").textContent = seen.size < images.length ? `${seen.size} shown` : "";
-  reach(seen.has(visited) ? visited : [...seen][0]);
+  const all = inOrder();
+  place(all.map((image) => image.tile.parentElement));
+  line = all.filter(isWanted);
+  const seen = new Set(line.slice(0, limit));
+  for (const image of images) hide(image.tile.parentElement, !seen.has(image));
+  find("seen").textContent = line.length < images.length ? `${line.length} of these` : "";
+  find("more").hidden = line.length <= limit;
+  reach(seen.has(visited) ? visited : line[0]);
 }
 
+// Writing the attribute again would make the browser look at the style of every tile.
+function hide(item, hidden) {
+  if (item.hidden !== hidden) item.hidden = hidden;
+}
+
+// Focuses the tile of an image, or the first where it is not wanted any more.
 export function focusOn(image) {
-  const target = order().includes(image) ? image : order()[0];
-  if (!target) return find("decision").focus();
-  target.tile.focus();
+  const at = Math.max(0, line.indexOf(image));
+  if (!line.length) return find("decision").focus();
+  showUpTo(at);
+  line[at].tile.focus();
+}
+
+function showUpTo(place) {
+  if (place < limit) return;
+  limit = (Math.floor(place / STEP) + 1) * STEP;
+  arrange();
 }
 
 function offerClasses() {
@@ -67,7 +84,7 @@ function reach(image) {
   if (reached) reached.tile.tabIndex = 0;
 }
 
-function target(key, line, at) {
+function target(key, at) {
   const columns = getComputedStyle(tiles).gridTemplateColumns.split(" ").length;
   const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
   if (key === "Home") return line[0];
@@ -76,16 +93,19 @@ function target(key, line, at) {
 }
 
 tiles.addEventListener("keydown", (event) => {
-  const line = order();
-  const image = target(event.key, line, line.indexOf(imageOf(event.target)));
+  const image = target(event.key, line.indexOf(imageOf(event.target)));
   if (!image) return;
   event.preventDefault();
   focusOn(image);
 });
-
 tiles.addEventListener("focusin", (event) => {
   visited = imageOf(event.target);
   reach(visited);
+});
+find("more").addEventListener("click", () => {
+  const next = line[limit];
+  showUpTo(limit);
+  next.tile.focus();
 });
 
 for (const id of ["order", "decision", "class"]) find(id).addEventListener("change", arrange);

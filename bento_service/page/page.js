@@ -13,20 +13,24 @@ import { showTable } from "./table.js";
 import { imageOf, makeTile, paintTile } from "./tiles.js";
 
 const PAUSE = 150; // milliseconds between two counts of all images
+const SHARE = 5; // of the time, one part is for counting
 let due = null;
+let took = 0;
 
 function refresh() {
+  const started = performance.now();
   due = null;
   showSummary();
   showTable();
   arrange();
   showAlone();
+  took = performance.now() - started;
 }
 
 listen((image) => {
   if (image) paintTile(image);
   repaint(image);
-  due ??= setTimeout(refresh, PAUSE);
+  due ??= setTimeout(refresh, Math.max(PAUSE, SHARE * took));
 });
 
 function add(found) {

@@ -15,6 +15,7 @@ export function showSummary() {
   const total = images.length;
   const [waiting, stopped] = [count("waiting"), count("stopped")];
   find("results").hidden = total === 0;
+  document.body.toggleAttribute("data-used", total > 0);
   find("run").hidden = stopped === 0 && (total < 2 || waiting === 0);
   find("progress").max = total;
   find("progress").value = total - waiting - stopped;

@@ -11,7 +11,15 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.integration.chromium import NEEDED, give, give_all, screenshot, shown, violations
+from tests.integration.chromium import (
+    NEEDED,
+    focused,
+    give,
+    give_all,
+    screenshot,
+    shown,
+    violations,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.chromium, NEEDED]
 
@@ -83,7 +91,7 @@ def test_many_answers_are_counted_sorted_and_chosen(
     assert shown(browser, ".tile .file") == [path.name for path in files]
     choose["decision"].select_by_value("accept")
     assert _seen(browser, ".file") == ["first.jpeg", "second.jpeg"]
-    assert shown(browser, "#seen") == ["2 shown"]
+    assert shown(browser, "#seen") == ["2 of these"]
     choose["class"].select_by_value("NEUTROPHIL")
     assert _seen(browser, ".label") == ["Neutrophil"]
     table = browser.execute_async_script(CSV)
@@ -115,19 +123,27 @@ def test_evidence_is_a_click_away(
 def test_a_long_queue_can_be_stopped_and_sent_on(
     browser: webdriver.Chrome, page_url: str, files: list[Path]
 ) -> None:
-    """The bar counts, Stop ends it with the rest not sent, and Go on sends the rest."""
-    wait = give(browser, page_url, files[:2] * 60)
+    """The bar counts, Stop ends it, the rest is seen on demand, and Go on sends it."""
+    wait = give(browser, page_url, files[:2] * 130)
     bar = browser.find_element(By.ID, "progress")
     wait.until(lambda _: int(str(bar.get_property("value"))) > 0)
-    assert shown(browser, "#progress-words")[0].endswith(" of 120")
+    assert shown(browser, "#progress-words")[0].endswith(" of 260")
     screenshot(browser, "page-running", 1280)
     browser.find_element(By.ID, "stop").click()
     wait.until(lambda _: " not sent" in shown(browser, "#tally")[0])
     screenshot(browser, "page-stopped", 1280)
     assert browser.find_elements(By.CSS_SELECTOR, '.tile[data-state="stopped"]')
     assert not browser.find_elements(By.CSS_SELECTOR, '.tile[data-state="waiting"]')
+    assert len(_seen(browser, ".file")) == 240
+    more = browser.find_element(By.ID, "more")
+    assert more.text == "Show more"
+    more.click()
+    assert len(_seen(browser, ".file")) == 260
+    assert "Not sent" in focused(browser)
+    assert not more.is_displayed()
     browser.find_element(By.ID, "stop").click()
-    wait.until(lambda _: shown(browser, "#tally") == ["120 images · 120 accepted"])
+    patient = WebDriverWait(browser, 120)
+    patient.until(lambda _: shown(browser, "#tally") == ["260 images · 260 accepted"])
     assert not bar.is_displayed()
 
 
