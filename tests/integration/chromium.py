@@ -78,6 +78,16 @@ def give_all(
     return wait
 
 
+def before_the_page(browser: webdriver.Chrome, script: str) -> None:
+    """Run a script in the page before its own."""
+    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+
+
+def until(browser: webdriver.Chrome, selector: str, text: str) -> None:
+    """Wait until what a selector finds begins with a text."""
+    WebDriverWait(browser, 30).until(lambda _: shown(browser, selector)[0].startswith(text))
+
+
 def press(browser: webdriver.Chrome, *keys: str) -> None:
     """Press keys wherever the focus is."""
     ActionChains(browser).send_keys(*keys).perform()

@@ -24,6 +24,7 @@ from tests.integration.chromium import (
 pytestmark = [pytest.mark.integration, pytest.mark.chromium, NEEDED]
 
 NAMES = ["Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil"]
+_SEEN = ".tiles li:not([hidden])"
 CSV = """
     const done = arguments[0], make = URL.createObjectURL;
     URL.createObjectURL = (blob) => { blob.text().then(done); return make.call(URL, blob); };
@@ -120,6 +121,7 @@ def test_evidence_is_a_click_away(
     assert violations(browser) == []
 
 
+@pytest.mark.slow
 def test_a_long_queue_can_be_stopped_and_sent_on(
     browser: webdriver.Chrome, page_url: str, files: list[Path]
 ) -> None:
@@ -134,11 +136,11 @@ def test_a_long_queue_can_be_stopped_and_sent_on(
     screenshot(browser, "page-stopped", 1280)
     assert browser.find_elements(By.CSS_SELECTOR, '.tile[data-state="stopped"]')
     assert not browser.find_elements(By.CSS_SELECTOR, '.tile[data-state="waiting"]')
-    assert len(_seen(browser, ".file")) == 240
+    assert len(browser.find_elements(By.CSS_SELECTOR, _SEEN)) == 240
     more = browser.find_element(By.ID, "more")
     assert more.text == "Show more"
     more.click()
-    assert len(_seen(browser, ".file")) == 260
+    assert len(browser.find_elements(By.CSS_SELECTOR, _SEEN)) == 260
     assert "Not sent" in focused(browser)
     assert not more.is_displayed()
     browser.find_element(By.ID, "stop").click()
@@ -160,7 +162,7 @@ def test_a_missing_model_is_said_plainly(
 
 def _seen(browser: webdriver.Chrome, selector: str) -> list[str]:
     """Texts in the tiles that are not filtered away."""
-    return shown(browser, f".tiles li:not([hidden]) {selector}")
+    return shown(browser, f"{_SEEN} {selector}")
 
 
 def _page_width(browser: webdriver.Chrome) -> int:

@@ -1,22 +1,22 @@
-"""The page's gallery in headless Chromium: folders, the dialog, corrections and the API key."""
+"""The page's gallery in headless Chromium: folders, the dialog and corrections."""
 
-import json
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.integration.chromium import (
     NEEDED,
+    before_the_page,
     focused,
     give_all,
     press,
     resize,
     screenshot,
     shown,
+    until,
     violations,
 )
 from tests.integration.test_page import CSV
@@ -46,20 +46,6 @@ NO_FEEDBACK = """
     };
 """
 """Stands in for a service without the route."""
-LOCKED = """
-    const real = window.fetch;
-    window.fetch = async (route, request) => {
-      if (request.headers?.["X-API-Key"] === "sesame") return real(route, request);
-      const error = { code: "unauthorized", message: "only with an API key", request_id: "r" };
-      return Response.json({ error }, { status: 401 });
-    };
-"""
-"""Stands in for a service that asks for a key."""
-
-
-def before_the_page(browser: webdriver.Chrome, script: str) -> None:
-    """Run a script in the page before its own."""
-    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
 
 
 @pytest.fixture
@@ -83,7 +69,7 @@ def test_a_chosen_folder_is_answered(
     resize(browser, 1280)
     browser.get(page_url)
     browser.find_element(By.ID, "folder").send_keys(str(folder))
-    _wait_for(browser, "121 images · ")
+    until(browser, "#tally", "121 images · ")
     names = browser.execute_script(
         "return [...document.querySelectorAll('.tile .file')].map((one) => one.textContent)"
     )
@@ -98,7 +84,7 @@ def test_a_dropped_folder_is_answered(
     resize(browser, 1280)
     browser.get(page_url)
     _drop(browser, folder)
-    _wait_for(browser, "121 images · ")
+    until(browser, "#tally", "121 images · ")
     browser.find_element(By.ID, "order").send_keys("As sent")
     assert shown(browser, ".tile .file")[:4] == [
         "smear/first.jpeg",
@@ -113,7 +99,7 @@ def test_a_folder_without_pictures_is_said(browser: webdriver.Chrome, page_url: 
     """Nothing is sent, and the page says why."""
     browser.get(page_url)
     _drop(browser, Path(__file__).parent)
-    _wait(browser).until(lambda _: shown(browser, "#nothing") == ["There is no JPEG or PNG in it."])
+    until(browser, "#nothing", "There is no JPEG or PNG in it.")
     assert shown(browser, ".tile") == []
 
 
@@ -134,7 +120,7 @@ def test_the_arrow_keys_go_from_image_to_image(
     assert not browser.find_element(By.ID, "previous").is_enabled()
     screenshot(browser, "page-dialog-error", 1280)
     press(browser, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, "e")
-    _wait(browser).until(lambda _: shown(browser, "#aid")[0].startswith("Orange speaks for "))
+    until(browser, "#aid", "Orange speaks for ")
     press(browser, Keys.ESCAPE)
     assert not browser.find_element(By.ID, "dialog").is_displayed()
     assert order[2] in focused(browser)
@@ -196,55 +182,6 @@ def test_a_service_without_corrections_says_so(
     browser.find_element(By.ID, "reviewer").send_keys("Ada" + Keys.ENTER)
     wait.until(lambda _: "does not take corrections" in shown(browser, "#correct-said")[0])
     assert shown(browser, "#detail-pill") == ["Accept"]
-
-
-def test_a_key_is_asked_for_when_it_is_needed(
-    browser: webdriver.Chrome, page_url: str, files: list[Path]
-) -> None:
-    """A refused key is asked for again; with the right one the waiting images go on."""
-    before_the_page(browser, LOCKED)
-    resize(browser, 390)
-    browser.get(page_url)
-    wait = _wait(browser)
-    wait.until(lambda _: focused(browser) == "key")
-    press(browser, Keys.ESCAPE)
-    wait.until(lambda _: shown(browser, "#model-text") == ["An API key is needed"])
-    browser.find_element(By.ID, "files").send_keys("\n".join(map(str, files[:2])))
-    wait.until(lambda _: focused(browser) == "key")
-    assert shown(browser, "#key-form label") == ["API key"]
-    press(browser, "wrong", Keys.ENTER)
-    wait.until(lambda _: shown(browser, "#key-refused") == ["That key was refused."])
-    screenshot(browser, "page-key", 390)
-    press(browser, "sesame", Keys.ENTER)
-    _wait_for(browser, "2 images · 2 accepted")
-    assert shown(browser, "#model-text")[0].startswith("demo:")
-    kept = browser.execute_script("return [{...sessionStorage}, {...localStorage}]")
-    assert "sesame" in json.dumps(kept[0])
-    assert "sesame" not in json.dumps(kept[1])
-
-
-def test_without_a_key_nothing_is_sent(
-    browser: webdriver.Chrome, page_url: str, files: list[Path]
-) -> None:
-    """Who gives no key is asked once, not for every image, and can go on later."""
-    before_the_page(browser, LOCKED)
-    browser.get(page_url)
-    wait = _wait(browser)
-    wait.until(lambda _: focused(browser) == "key")
-    browser.find_element(By.ID, "key-cancel").click()
-    browser.find_element(By.ID, "files").send_keys("\n".join(map(str, files)))
-    wait.until(lambda _: focused(browser) == "key")
-    browser.find_element(By.ID, "key-cancel").click()
-    _wait_for(browser, "4 images · 4 not sent")
-    assert shown(browser, "#stop") == ["Go on"]
-
-
-def _wait(browser: webdriver.Chrome) -> WebDriverWait[webdriver.Chrome]:
-    return WebDriverWait(browser, 30)
-
-
-def _wait_for(browser: webdriver.Chrome, tally: str) -> None:
-    _wait(browser).until(lambda _: shown(browser, "#tally")[0].startswith(tally))
 
 
 def _drop(browser: webdriver.Chrome, folder: Path) -> None:
