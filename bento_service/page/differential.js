@@ -1,4 +1,4 @@
-// How often each class was answered on this page, with exact 95 % intervals (Clopper and Pearson,
+// How often each class was found on this page, with exact 95 % intervals (Clopper and Pearson,
 // Biometrika 26, 1934), as POST /differential counts them.
 
 const ALPHA = 0.05;
@@ -31,16 +31,17 @@ function solve(grows) {
   return (low + high) / 2;
 }
 
-// Rows of label, count, doubtful ones, share and interval, in the order of the classes.
-export function differential(results, classes) {
+// Rows of label, count, doubtful ones, share and interval, in the order of the classes; each cell
+// has its label and whether a person has yet to look at it.
+export function differential(cells, classes) {
   return classes.map((label) => {
-    const mine = results.filter((result) => result.label === label);
-    const [low, high] = interval(mine.length, results.length);
+    const mine = cells.filter((cell) => cell.label === label);
+    const [low, high] = interval(mine.length, cells.length);
     return {
       label,
       count: mine.length,
-      review: mine.filter((result) => result.decision === "review").length,
-      share: mine.length / results.length,
+      review: mine.filter((cell) => cell.review).length,
+      share: mine.length / cells.length,
       low,
       high,
     };
@@ -50,12 +51,14 @@ export function differential(results, classes) {
 const quoted = (value) => `"${String(value).replaceAll('"', '""')}"`;
 
 // One line an image, as a spreadsheet reads it. A name that a spreadsheet would take for a formula
-// is given as text.
-export function toCsv(entries, classes) {
-  const head = ["file", "label", "decision", "doubt", ...classes, "reasons", "tag", "request_id"];
-  const lines = entries.map(({ name, result }) => [
+// is given as text. The corrected label is empty where nobody has said anything.
+export function toCsv(images, classes) {
+  const answer = ["label", "corrected_label", "decision", "doubt"];
+  const head = ["file", ...answer, ...classes, "reasons", "tag", "request_id"];
+  const lines = images.map(({ name, result, corrected }) => [
     /^[=+\-@\t\r]/.test(name) ? `'${name}` : name,
     result.label,
+    corrected ?? "",
     result.decision,
     result.doubt,
     ...classes.map((one) => result.probabilities[one]),

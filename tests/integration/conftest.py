@@ -1,14 +1,19 @@
 """Real parts of the stack on free ports, shared by the integration tests of one run."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
+from selenium import webdriver
 
 from pipeline.artifacts import Artifact, BentoManifest
 from pipeline.embedded.foreground import on_free_ports, running
 from pipeline.run import RunContext
 from pipeline.settings import Settings
+from tests.integration.chromium import chromium
 
 if TYPE_CHECKING:
     from tests.conftest import Stage
@@ -53,3 +58,37 @@ def built_bento(
 
     served = lasting_stage.publish(tmp_path_factory.mktemp("small") / "bundle")
     return build(served, store=lasting_stage.artifacts, run=RunContext.now("test", "test"))
+
+
+@pytest.fixture(scope="session")
+def page_url(
+    tmp_path_factory: pytest.TempPathFactory,
+    make_stage: "Callable[..., Stage]",
+    serve: Callable[..., AbstractContextManager[str]],
+) -> Iterator[str]:
+    """A service with a model that is called `demo`, for the tests of its page."""
+    folder = tmp_path_factory.mktemp("page")
+    stage = make_stage(folder / "store", "demo")
+    stage.point_to(stage.publish(folder / "built"))
+    with serve(folder, stage.root, MODEL_NAME="demo") as url:
+        yield url
+
+
+@pytest.fixture
+def browser() -> Iterator[webdriver.Chrome]:
+    """A Chromium that talks to nobody but the service."""
+    with chromium() as driver:
+        yield driver
+
+
+@pytest.fixture
+def files(tmp_path: Path, cell_image: Callable[..., bytes]) -> list[Path]:
+    """Two cells, a photograph without one, and a file that is no image, in a folder `smear`."""
+    (tmp_path / "smear").mkdir()
+    names = ("first.jpeg", "second.jpeg", "empty.png", "broken.png")
+    paths = [tmp_path / "smear" / name for name in names]
+    paths[0].write_bytes(cell_image(0))
+    paths[1].write_bytes(cell_image(3, shift=-120))
+    Image.new("L", (240, 240), 205).save(paths[2])
+    paths[3].write_text("not an image")
+    return paths
