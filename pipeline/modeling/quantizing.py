@@ -29,7 +29,7 @@ def quantize(source: Path, target: Path, crops: Pixels) -> None:
     import nncf
     import openvino as ov
 
-    nncf.set_log_level(logging.ERROR)
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     graph = ov.Core().read_model(source)
     data = nncf.Dataset([crops[place : place + 1] for place in range(len(crops))])
     with redirect_stdout(io.StringIO()):  # bars, drawn where `--json` may be asked for
