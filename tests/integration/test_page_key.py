@@ -1,7 +1,10 @@
 """The page of a service that asks for an API key, in headless Chromium."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium import webdriver
@@ -9,9 +12,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
+from pipeline.adapters.api_keys import add
 from tests.integration.chromium import (
     NEEDED,
-    before_the_page,
     focused,
     press,
     resize,
@@ -22,24 +25,31 @@ from tests.integration.chromium import (
 
 pytestmark = [pytest.mark.integration, pytest.mark.chromium, NEEDED]
 
-LOCKED = """
-    const real = window.fetch;
-    window.fetch = async (route, request) => {
-      if (request.headers?.["X-API-Key"] === "sesame") return real(route, request);
-      const error = { code: "unauthorized", message: "only with an API key", request_id: "r" };
-      return Response.json({ error }, { status: 401 });
-    };
-"""
-"""Stands in for a service that asks for a key."""
+
+@pytest.fixture(scope="module")
+def locked(
+    tmp_path_factory: pytest.TempPathFactory,
+    make_stage: Callable[..., Any],
+    serve: Callable[..., AbstractContextManager[str]],
+) -> Iterator[tuple[str, str]]:
+    """URL of a service that asks for a key, and a key that it takes."""
+    folder = tmp_path_factory.mktemp("locked")
+    stage = make_stage(folder / "store", "demo")
+    stage.point_to(stage.publish(folder / "built"))
+    key = add(folder / "keys.json", "lab-1")
+    with serve(
+        folder, stage.root, MODEL_NAME="demo", API_KEYS_FILE=str(folder / "keys.json")
+    ) as url:
+        yield url, key
 
 
 def test_a_key_is_asked_for_when_it_is_needed(
-    browser: webdriver.Chrome, page_url: str, files: list[Path]
+    browser: webdriver.Chrome, locked: tuple[str, str], files: list[Path]
 ) -> None:
     """A refused key is asked for again; with the right one the waiting images go on."""
-    before_the_page(browser, LOCKED)
+    url, key = locked
     resize(browser, 390)
-    browser.get(page_url)
+    browser.get(url)
     wait = WebDriverWait(browser, 30)
     wait.until(lambda _: focused(browser) == "key")
     press(browser, Keys.ESCAPE)
@@ -50,20 +60,20 @@ def test_a_key_is_asked_for_when_it_is_needed(
     press(browser, "wrong", Keys.ENTER)
     wait.until(lambda _: shown(browser, "#key-refused") == ["That key was refused."])
     screenshot(browser, "page-key", 390)
-    press(browser, "sesame", Keys.ENTER)
+    press(browser, key, Keys.ENTER)
     until(browser, "#tally", "2 images · 2 accepted")
     assert shown(browser, "#model-text")[0].startswith("demo:")
     kept = browser.execute_script("return [{...sessionStorage}, {...localStorage}]")
-    assert "sesame" in json.dumps(kept[0])
-    assert "sesame" not in json.dumps(kept[1])
+    assert key in json.dumps(kept[0])
+    assert key not in json.dumps(kept[1])
 
 
 def test_without_a_key_nothing_is_sent(
-    browser: webdriver.Chrome, page_url: str, files: list[Path]
+    browser: webdriver.Chrome, locked: tuple[str, str], files: list[Path]
 ) -> None:
     """Who gives no key is asked once, not for every image, and can go on later."""
-    before_the_page(browser, LOCKED)
-    browser.get(page_url)
+    url, _ = locked
+    browser.get(url)
     wait = WebDriverWait(browser, 30)
     wait.until(lambda _: focused(browser) == "key")
     browser.find_element(By.ID, "key-cancel").click()
