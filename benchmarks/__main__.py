@@ -29,8 +29,10 @@ def main(arguments: list[str]) -> None:
         )
 
         parts = (preparation, extraction, training, retrain, serving, overload, environment)
-        body = [row.model_dump() for part in parts for row in part.rows()]
-        RESULTS.write_text(json.dumps(body, indent=2) + "\n")
+        body: list[dict[str, object]] = []
+        for part in parts:
+            body += [row.model_dump() for row in part.rows()]
+            RESULTS.write_text(json.dumps(body, indent=2) + "\n")
     if not RESULTS.is_file():
         sys.exit(f"no results yet: expected {RESULTS}, which `make bench` writes")
     Console().print(_table([Row.model_validate(row) for row in json.loads(RESULTS.read_text())]))

@@ -49,9 +49,9 @@ def end_under_load(url: str, image: bytes, supervisor: psutil.Process) -> Ended:
     def ask() -> None:
         connection = http.client.HTTPConnection(place, timeout=60)
         while not over.is_set():
-            if not _open(connection):
-                return
             try:
+                if not _open(connection):
+                    return
                 connection.request("POST", "/classify", body, headers)
                 answer = connection.getresponse()
                 said = json.loads(answer.read())
@@ -64,17 +64,18 @@ def end_under_load(url: str, image: bytes, supervisor: psutil.Process) -> Ended:
                 ended.others.append(answer.status)
 
     with ThreadPoolExecutor(CALLERS + 1) as pool:
-        for _ in range(CALLERS):
-            pool.submit(ask)
+        callers = [pool.submit(ask) for _ in range(CALLERS)]
         time.sleep(_LOAD_SECONDS)
         begun = time.perf_counter()
         supervisor.terminate()
-        pool.submit(_watch, place, ended, lambda: time.perf_counter() - begun)
+        callers.append(pool.submit(_watch, place, ended, over, lambda: time.perf_counter() - begun))
         try:
             supervisor.wait(60)
         finally:
             over.set()
         ended.exited = time.perf_counter() - begun
+        for caller in callers:
+            caller.result()
     return ended
 
 
@@ -88,15 +89,21 @@ def _open(connection: http.client.HTTPConnection) -> bool:
     return True
 
 
-def _watch(place: str, ended: Ended, now: Callable[[], float]) -> None:
+def _watch(place: str, ended: Ended, over: threading.Event, now: Callable[[], float]) -> None:
     """Ask for readiness over new connections until there are none."""
-    while True:
+    while not over.is_set():
         connection = http.client.HTTPConnection(place, timeout=60)
-        if not _open(connection):
-            ended.refused = now()
-            return
-        connection.request("GET", "/readyz")
-        if connection.getresponse().status == 503:
+        try:
+            if not _open(connection):
+                ended.refused = now()
+                return
+            connection.request("GET", "/readyz")
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            ended.lost.append(f"readiness: {error!r}")
+            continue
+        finally:
+            connection.close()
+        if status == 503:
             ended.unready = min(ended.unready, now())
-        connection.close()
         time.sleep(_POLL_SECONDS)

@@ -64,8 +64,8 @@ def _milliseconds(work: Callable[[], object]) -> np.ndarray:
 
 
 def _row(name: str, times: np.ndarray, baseline: str) -> Row:
-    """The median, and the middle half of the rounds."""
-    low, value, high = (float(np.percentile(times, at)) for at in (25, 50, 75))
+    """The median; the 4th and 12th of 15 rounds hold it with 96 %."""
+    low, value, high = (float(np.sort(times)[place]) for place in (3, 7, 11))
     return Row(name=name, value=value, low=low, high=high, unit="ms", baseline=baseline)
 
 

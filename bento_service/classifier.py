@@ -88,7 +88,9 @@ class Classifier:
         self.rule = read_review(folder, self.contract)
         self.metrics = _metrics(folder)
         self._engine = _engine(folder, self.manifest)
-        self.golden_worst = golden.replay(folder, self.contract, self._probabilities)
+        self.golden_worst = golden.replay(
+            folder, self.contract, self._probabilities, self.manifest.parity.precision
+        )
 
     @property
     def tag(self) -> str:

@@ -11,6 +11,8 @@ import threading
 
 from uvicorn import Server
 
+from bento_service import metrics
+
 logger = logging.getLogger(__name__)
 
 LINGER = 0.5
@@ -52,7 +54,7 @@ class Drain:
             return
         self.begun = True
         logger.info("told to end: not ready from now on, and closed in %g s", self._seconds)
-        end = threading.Timer(LONGEST, os._exit, (os.EX_TEMPFAIL,))
+        end = threading.Timer(LONGEST, _end)
         end.daemon = True
         end.start()
         server.config.timeout_graceful_shutdown = ANSWERING
@@ -76,6 +78,11 @@ class Drain:
         for listening in server.servers:
             listening.close()
         loop.call_later(LINGER, server.handle_exit, signal.SIGTERM, None)
+
+
+def _end() -> None:
+    metrics.leave()
+    os._exit(os.EX_TEMPFAIL)
 
 
 def _shut(door: socket.socket) -> None:

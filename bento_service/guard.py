@@ -33,6 +33,7 @@ SECURITY_HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
+    "cache-control": "no-cache",  # a page of two versions would not fit together
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }

@@ -1,5 +1,6 @@
 """Who may call: API keys, looked at again whenever their file changes."""
 
+import contextlib
 import hmac
 import logging
 import os
@@ -23,24 +24,38 @@ OPEN_BELOW = "/static/"
 class Keys:
     """The keys of one file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, required: bool) -> None:
+        """Get ready to look.
+
+        Args:
+            path: of the list.
+            required: whether a list that is not there lets nobody in.
+        """
         self._path = path
+        self._required = required
         self._seen: tuple[int, ...] | None = None
-        self._keys: tuple[ApiKey, ...] = ()
+        self._keys: tuple[ApiKey, ...] | None = None
         self._readable = True
         self._said = ""
 
     def current(self) -> tuple[ApiKey, ...] | None:
-        """The keys as the file has them now, none without a file; None when it cannot be read."""
+        """The keys as the file has them now; None without a file: everybody may call.
+
+        Raises:
+            Refusal: 503 when the list cannot be read.
+        """
         try:
             self._look()
         except FileNotFoundError:
-            self._keys, self._seen, self._readable = (), None, True
-            self._say(logging.INFO, f"there is no {self._path}: everybody may call")
+            self._keys, self._seen, self._readable = None, None, not self._required
+            who = "nobody is let in" if self._required else "everybody may call"
+            self._say(logging.INFO, f"there is no {self._path}: {who}")
         except OSError as error:  # it may be readable in a moment: nothing is remembered
             self._seen, self._readable = None, False
             self._say(logging.ERROR, f"nobody is let in, {self._path}: {error.strerror}")
-        return self._keys if self._readable else None
+        if not self._readable:
+            raise _closed()
+        return self._keys
 
     def _look(self) -> None:
         if self._seen == _mark(self._path.stat()):
@@ -50,8 +65,7 @@ class Keys:
             text = file.read()
         try:
             self._keys, self._readable = parse(text), True
-            who = "their owners" if self._keys else "everybody"
-            self._say(logging.INFO, f"{self._path} lists {len(self._keys)}: {who} may call")
+            self._say(logging.INFO, f"{self._path} lists {len(self._keys)}")
         except ArtifactError as error:
             self._readable = False
             self._say(logging.ERROR, f"nobody is let in, {self._path}: {error}")
@@ -64,19 +78,21 @@ class Keys:
 
 
 class Door:
-    """Says who may pass; without a file everybody may."""
+    """Says who may pass; without a list everybody may."""
 
-    def __init__(self, path: Path | None = None, also_open: frozenset[str] = frozenset()) -> None:
-        self._keys = Keys(path) if path else None
+    def __init__(self, keys: Keys | None = None, also_open: frozenset[str] = frozenset()) -> None:
+        self._keys = keys
         self._open = OPEN | also_open
         if self._keys:
-            self._keys.current()  # so that the log of a start says who may call
+            with contextlib.suppress(Refusal):  # the log of a start says who may call
+                self._keys.current()
 
     @classmethod
     def of(cls, settings: Settings) -> "Door":
         """The door that the settings describe."""
         published = (("/metrics", settings.open_metrics), ("/docs.json", settings.open_docs))
-        return cls(settings.keys_file, frozenset(path for path, is_open in published if is_open))
+        keys = Keys(settings.keys_file, required=settings.api_keys_file is not None)
+        return cls(keys, frozenset(path for path, is_open in published if is_open))
 
     def admit(self, path: str, headers: Headers) -> str:
         """The name of the key that a request brings, empty where none is asked for.
@@ -88,10 +104,10 @@ class Door:
             return ""
         keys = self._keys.current()
         if keys is None:
-            raise _closed()
+            return ""
         given = _given(headers)
         name = _owner(given, keys)
-        if keys and not name:
+        if not name:
             raise _unknown(given)
         return name
 

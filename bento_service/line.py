@@ -58,9 +58,12 @@ class Line:
             return 0.0
         return max(0.0, time.monotonic() - max(begun) - self._patience)
 
-    def close(self) -> None:
-        """Let running work end and start no more."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    def close(self, patience: float = 5.0) -> None:
+        """Start no more work, and let what runs end in so many seconds."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        deadline = time.monotonic() + patience
+        while self._begun and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def _timed(self, work: Callable[[], T]) -> T:
         thread = threading.get_ident()

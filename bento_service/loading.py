@@ -37,17 +37,18 @@ class Loader:
     def load(self, pointer: Pointer) -> Classifier:
         """Fetch and prove a bundle.
 
-        Asked again for a bundle whose loading hangs, it waits for the same thread, so that only a
-        move of the pointer can start another.
+        Asked again for a bundle whose loading hangs, it looks at the same thread and does not wait
+        again, so that only a move of the pointer can start another.
 
         Raises:
             ArtifactError: when it is not exactly what it should be, or too slow.
             UnreachableError: when the store does not answer.
         """
-        if self._begun is None or self._begun[0] != pointer:
+        new = self._begun is None or self._begun[0] != pointer
+        if self._begun is None or new:
             self._begun = (pointer, self._begin(pointer))
         loading = self._begun[1]
-        wait([loading], self._patience)
+        wait([loading], self._patience if new else 0)
         if not loading.done():
             raise SlowModelError(
                 "the bundle is still loading", expected=f"within {self._patience:g} s"

@@ -6,8 +6,8 @@ from typing import Any
 from bento_service.bodies import BODIES, Body
 from bento_service.refusal import ErrorBody
 
-_REFUSALS = (400, 408, 413, 415, 422, 429, 503, 504)
-"""What any route that takes a body may say."""
+_REFUSALS = (400, 401, 408, 413, 415, 422, 429, 503, 504)
+"""What any route that takes a body may say; 401 where a key is asked for."""
 _PHOTOGRAPH = {"type": "string", "format": "binary"}
 Described = dict[str, Any]
 
@@ -18,24 +18,28 @@ def put_right(described: Described) -> Described:
     described["components"]["schemas"]["ErrorBody"] = _inlined(ErrorBody.model_json_schema())
     for path, body in BODIES.items():
         operation = described["paths"][path]["post"]
-        kept = {
-            str(status): said
-            for status, said in operation["responses"].items()
-            if int(status) < HTTPStatus.BAD_REQUEST or int(status) == HTTPStatus.UNAUTHORIZED
+        operation["responses"] = {
+            **{
+                code: said
+                for code, said in operation["responses"].items()
+                if int(code) < HTTPStatus.BAD_REQUEST
+            },
+            **_refusals(*_REFUSALS),
         }
-        operation["responses"] = kept | {str(status): _refusal(status) for status in _REFUSALS}
-        operation["requestBody"]["required"] = True
+        asked = operation.setdefault("requestBody", {})
+        asked["required"] = True
         if body.field:
-            operation["requestBody"]["content"] = {body.kind: _form(body)}
-    described["paths"]["/readyz"]["get"]["responses"]["503"] = _refusal(503)
+            asked["content"] = {body.kind: _form(body)}
+    described["paths"]["/model"]["get"]["responses"].update(_refusals(401, 503))
+    described["paths"]["/readyz"]["get"]["responses"].update(_refusals(503))
     return described
 
 
-def _refusal(status: int) -> Described:
-    schema = {"$ref": "#/components/schemas/ErrorBody"}
+def _refusals(*statuses: int) -> Described:
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
     return {
-        "description": HTTPStatus(status).phrase,
-        "content": {"application/json": {"schema": schema}},
+        str(status): {"description": HTTPStatus(status).phrase, "content": content}
+        for status in statuses
     }
 
 

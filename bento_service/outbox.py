@@ -107,9 +107,9 @@ class Outbox:
         return self._folder / self.worker / self._name / when.date().isoformat() / name
 
     def _seal(self) -> None:
-        if self._segment is not None:
-            self._segment.seal()
-            self._segment = None
+        segment, self._segment = self._segment, None  # one that cannot be sealed is not used again
+        if segment is not None:
+            segment.seal()
 
     def _upload_all(self) -> None:
         try:

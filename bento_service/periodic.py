@@ -20,9 +20,12 @@ class Periodic:
         """Begin with a first call at once."""
         self._thread.start()
 
-    def stop(self, patience: float = 10.0) -> None:
-        """Call no more; wait for a running call to end, but not for ever."""
+    def stop(self) -> None:
+        """Call no more; a call that runs goes on."""
         self._stopping.set()
+
+    def join(self, patience: float = 10.0) -> None:
+        """Wait for a running call to end, but not for ever."""
         self._thread.join(patience)
 
     def _run(self) -> None:

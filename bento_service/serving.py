@@ -109,6 +109,7 @@ class Serving:
         """End the work that runs and bring what is written down to safety."""
         for thread in self._threads:
             thread.stop()
+        self._threads[0].join()  # the records': what else still runs loses nothing
         self._line.close()
         self._records.close()
         metrics.leave()
@@ -127,6 +128,7 @@ class Serving:
         """End a worker whose threads will not come back; its supervisor starts another."""
         if self._line.hung > _GRACE * self.settings.answer_seconds:
             logger.critical("every thread hangs: this worker ends")
+            metrics.leave()
             os._exit(os.EX_SOFTWARE)
 
     async def classify(self, image: bytes, *, route: str, request_id: str) -> Classification:

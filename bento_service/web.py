@@ -5,7 +5,7 @@ import binascii
 import hmac
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,8 +15,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from bento_service import metrics, refusal
-from bento_service.bodies import BODIES
-from bento_service.refusal import ErrorBody, Refusal
+from bento_service.refusal import Refusal
 from bento_service.schemas import (
     Differential,
     FeedbackRequest,
@@ -31,25 +30,6 @@ from bento_service.serving import Serving
 from pipeline.errors import PipelineError
 
 PAGE = Path(__file__).parent / "page"
-_MANY = BODIES["/differential"]
-_IMAGES = {
-    "type": "array",
-    "items": {"type": "string", "format": "binary"},
-    "maxItems": _MANY.most,
-}
-_FILES: dict[str, Any] = {
-    "required": True,
-    "content": {
-        _MANY.kind: {
-            "schema": {
-                "type": "object",
-                "required": [_MANY.field],
-                "properties": {_MANY.field: _IMAGES},
-            }
-        }
-    },
-}
-"""What the guard takes out of the body before FastAPI looks at it."""
 TRAINING_DAG = "blood_cell_training"
 
 
@@ -58,35 +38,15 @@ def create_app() -> FastAPI:
     app = FastAPI(title="Leukoflow", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route("/", _page, methods=["GET"], include_in_schema=False)
     app.add_api_route("/metrics", _metrics, methods=["GET"], include_in_schema=False)
-    app.add_api_route("/model", _model, methods=["GET"], responses=_errors(503))
-    app.add_api_route(
-        "/differential",
-        _differential,
-        methods=["POST"],
-        responses=_errors(400, 408, 413, 415, 429, 503, 504),
-        openapi_extra={"requestBody": _FILES},
-    )
-    app.add_api_route(
-        "/predict", _predict, methods=["POST"], responses=_errors(400, 413, 415, 422, 429, 503, 504)
-    )
-    app.add_api_route(
-        "/feedback",
-        _feedback,
-        methods=["POST"],
-        status_code=202,
-        responses=_errors(400, 408, 413, 415, 422, 429, 503),
-    )
-    app.add_api_route(
-        "/train", _train, methods=["POST"], status_code=202, responses=_errors(400, 401, 422, 503)
-    )
+    app.add_api_route("/model", _model, methods=["GET"])
+    app.add_api_route("/differential", _differential, methods=["POST"])
+    app.add_api_route("/predict", _predict, methods=["POST"])
+    app.add_api_route("/feedback", _feedback, methods=["POST"], status_code=202)
+    app.add_api_route("/train", _train, methods=["POST"], status_code=202)
     app.mount("/static", StaticFiles(directory=PAGE), name="static")
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     return app
-
-
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": ErrorBody} for status in statuses}
 
 
 def _serving(request: Request) -> Serving:
@@ -147,7 +107,7 @@ def _train(
             received="another key" if x_api_key else "no key",
         )
     try:
-        form = {"reason": body.reason, "config": f"configs/{serving.settings.model_name}.yaml"}
+        form = {"reason": body.reason, "config": serving.settings.run_config}
         run = AirflowClient(serving.settings).trigger(TRAINING_DAG, form)
     except PipelineError as error:
         raise refusal.of_pipeline_error(error) from error

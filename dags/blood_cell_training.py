@@ -151,7 +151,7 @@ def export(bundle: str, split: str, **context: Any) -> str:
 
 @task
 def evaluate(served: str, bundle: str, split: str, **context: Any) -> str:
-    """Score both engines on the locked part and measure the drift reference."""
+    """Score what serves on the locked part and measure the drift reference."""
     from pipeline import entrypoints
 
     return entrypoints.evaluate(*_run(context), served, bundle, split)

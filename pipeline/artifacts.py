@@ -186,7 +186,7 @@ class EngineParity(Frozen):
     images: int
     top1_agreement: float
     max_probability_difference: float
-    accuracy_loss: float = 0.0
+    accuracy_loss: float = Field(default=0.0, exclude_if=lambda loss: not loss)
     """Keras's balanced accuracy less the engine's, 0 to 1; below 0 where the engine does better."""
 
 

@@ -19,7 +19,6 @@ import typer
 from rich.console import Console
 
 from pipeline import entrypoints
-from pipeline.config import GatherConfig
 from pipeline.errors import DiskFullError, PipelineError
 from pipeline.keys_command import keys
 from pipeline.settings import load_settings
@@ -298,27 +297,6 @@ def history(name: Name = "", as_json: Json = False) -> None:
     wide.print(table(name, reigns) if reigns else f"no model of {name} was promoted yet")
     if refusals := entrypoints.refusals(name):
         wide.print(refusal_table(refusals))
-
-
-@app.command()
-def gather(
-    least: Annotated[
-        int, typer.Option("--min", min=1, help="Fewest new labels that make an archive.")
-    ] = GatherConfig().min_labels,
-    days: Annotated[
-        int, typer.Option(min=1, max=400, help="How far back to look.")
-    ] = GatherConfig().days,
-    name: Name = "",
-    as_json: Json = False,
-) -> None:
-    """Put returned labels into archives/<name>/, and say how often people agreed."""
-    config = GatherConfig(min_labels=least, days=days)
-    name = name or load_settings().model_name
-    returned, _ = entrypoints.gather(name, _run_id(""), config)
-    if as_json:
-        _show(returned.model_dump(mode="json"), as_json)
-    else:
-        print(returned)
 
 
 @app.command()

@@ -15,7 +15,7 @@ keys = typer.Typer(no_args_is_help=True)
 def explain() -> None:
     """Who may call the service; it follows every change without a restart.
 
-    As soon as one key is listed, callers need one. The list is the file API_KEYS_FILE, by default
+    As soon as there is a list, callers need a key of it. It is the file API_KEYS_FILE, by default
     api-keys.json of LEUKOFLOW_HOME, and holds no key, only what a key can be recognised by.
     """
 
@@ -33,7 +33,8 @@ def list_keys(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Names, and since when."""
-    found = api_keys.read(load_settings().keys_file)
+    path = load_settings().keys_file
+    found = api_keys.read(path)
     if as_json:
         shown = [key.model_dump(mode="json", include={"name", "created"}) for key in found]
         typer.echo(json.dumps(shown, indent=2))
@@ -41,13 +42,15 @@ def list_keys(
     for key in found:
         typer.echo(f"{key.name}\t{key.created.isoformat(timespec='seconds')}")
     if not found:
-        typer.echo("no key is listed: everybody may call", err=True)
+        who = "nobody" if path.exists() else "everybody"
+        typer.echo(f"no key is listed: {who} may call", err=True)
 
 
 @keys.command()
 def revoke(name: str) -> None:
     """Let a key's owner call no more."""
-    left = api_keys.revoke(load_settings().keys_file, name)
+    path = load_settings().keys_file
+    left = api_keys.revoke(path, name)
     typer.echo(f"{name} may call no more, {left} keys are left", err=True)
     if not left:
-        typer.echo("no key is listed: everybody may call", err=True)
+        typer.echo(f"nobody may call now; without {path} everybody may", err=True)

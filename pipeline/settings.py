@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 STACK_ENV_FILE = "stack.env"
@@ -43,15 +43,16 @@ class Settings(BaseSettings):
     """Keep request images so that returned labels can enter a snapshot."""
     train_api_key: SecretStr = SecretStr("")
     """Key that `POST /train` asks for in `X-API-Key`; empty refuses every call."""
-    body_seconds: float = 30.0
+    body_seconds: float = Field(default=30.0, gt=0, le=50)
     """Time within which the body of a request must have arrived."""
-    answer_seconds: float = 20.0
+    answer_seconds: float = Field(default=20.0, gt=0, le=60)
     """Time within which an image must be answered; a worker all of whose threads take three times
-    as long is restarted."""
-    drain_seconds: float = 2.0
+    as long is restarted. What takes longer than 20 is cut when the worker ends."""
+    drain_seconds: float = Field(default=2.0, ge=0, le=7)
     """How long a worker that was told to end goes on letting requests in, while it is not ready."""
     api_keys_file: Path | None = None
-    """Who may call the service; `leukoflow keys` writes it. A list of none lets everybody in."""
+    """Who may call the service; `leukoflow keys` writes it. A file that is named here must exist;
+    without one, and without `api-keys.json` in the home, everybody may call."""
     open_metrics: bool = True
     """Whether `GET /metrics` asks for no API key where the other routes do."""
     open_docs: bool = True

@@ -6,7 +6,6 @@ import { model } from "./model.js";
 import { send } from "./requests.js";
 
 const REVIEWER = "leukoflow-reviewer"; // where the browser remembers the name
-const ABSENT = ["not_found", "method_not_allowed"]; // what a missing route answers
 
 let subject = null;
 let chosen = null;
@@ -62,7 +61,7 @@ async function correct(event) {
     Object.assign(image, { state: "corrected", corrected: answer.label, remark: answer.message });
     tell(image);
   } catch (problem) {
-    if (image === subject) say(reason(problem));
+    if (image === subject) say(problemLines(problem).join(" "));
   }
   sending = false;
 }
@@ -71,13 +70,6 @@ async function post(said) {
   const headers = { "Content-Type": "application/json" };
   const response = await send("feedback", { method: "POST", headers, body: JSON.stringify(said) });
   return response.json();
-}
-
-function reason(problem) {
-  if (ABSENT.includes(problem.code)) {
-    return "This service does not take corrections yet. Nothing was changed.";
-  }
-  return problemLines(problem).join(" ");
 }
 
 function say(text) {

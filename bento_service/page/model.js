@@ -20,7 +20,7 @@ export async function showModel() {
     tell();
   } catch (problem) {
     if (problem.status === 401) return say("none", "An API key is needed");
-    say("none", "No model is served yet");
+    say("none", problem.code === "no_model" ? "No model is served yet" : problem.message);
     setTimeout(showModel, AGAIN);
   }
 }

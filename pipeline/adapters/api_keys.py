@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -121,9 +122,14 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _write(path: Path, keys: Sequence[ApiKey]) -> None:
-    """Replace the file whole; from its first byte on only its owner reads it (mode 600)."""
+    """Replace the file whole; a new one only its owner reads, another keeps who may read it."""
     descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     with os.fdopen(descriptor, "wb") as stream:
+        if path.exists():
+            before = path.stat()
+            if os.geteuid() == 0:  # an administrator, of a list that the service's user owns
+                os.fchown(descriptor, before.st_uid, before.st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
         stream.write(_KEYS.dump_json(tuple(keys), indent=2) + b"\n")
         stream.flush()
         os.fsync(stream.fileno())

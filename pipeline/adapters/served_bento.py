@@ -13,7 +13,8 @@ import httpx
 import psutil
 
 from pipeline.adapters.bento import QUIET, baked_bundle, bentoml_command
-from pipeline.contract.golden import GOLDEN, GoldenExample, read_golden
+from pipeline.artifacts import Precision
+from pipeline.contract.golden import GOLDEN, GoldenExample, read_golden, tolerance
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import ArtifactError, UnreachableError
 
@@ -43,14 +44,14 @@ def serving(bento: Path) -> Iterator[str]:
         yield url
 
 
-def ask_golden(url: str, bundle: Path, contract: ModelContract) -> float:
+def ask_golden(url: str, bundle: Path, contract: ModelContract, precision: Precision) -> float:
     """Send a bundle's golden images to a running service.
 
     Returns:
         The largest difference in probability.
 
     Raises:
-        ArtifactError: when an answer is further off than the contract's tolerance.
+        ArtifactError: when an answer is further off than is tolerated.
     """
     worst = 0.0
     with httpx.Client(base_url=url, timeout=_ANSWER_SECONDS, trust_env=False) as client:
@@ -63,29 +64,35 @@ def ask_golden(url: str, bundle: Path, contract: ModelContract) -> float:
                     expected="200",
                     received=f"{answer.status_code} {answer.text}",
                 )
-            worst = max(worst, difference(example, answer.json()["probabilities"], contract))
+            off = difference(example, answer.json()["probabilities"], contract, precision)
+            worst = max(worst, off)
     return worst
 
 
 def difference(
-    example: GoldenExample, probabilities: dict[str, float], contract: ModelContract
+    example: GoldenExample,
+    probabilities: dict[str, float],
+    contract: ModelContract,
+    precision: Precision,
 ) -> float:
     """Largest difference between an answer and what training saw.
 
     Args:
         example: probabilities in the contract's order.
         probabilities: class to probability, as `/classify` answers.
-        contract: says the order and the tolerance.
+        contract: says the order.
+        precision: of the model that answered; with the contract it says what is tolerated.
 
     Raises:
         ArtifactError: when it is above the tolerance.
     """
     answered = [probabilities.get(label, float("nan")) for label in contract.classes]
+    allowed = tolerance(contract, precision)
     off = [abs(a - b) for a, b in zip(answered, example.probabilities, strict=True)]
-    if not all(value <= contract.golden_tolerance for value in off):
+    if not all(value <= allowed for value in off):
         raise ArtifactError(
             f"golden image {example.file} ({example.label}) is answered differently",
-            expected=f"{example.probabilities} within {contract.golden_tolerance}",
+            expected=f"{example.probabilities} within {allowed}",
             received=str(probabilities),
         )
     return max(off)

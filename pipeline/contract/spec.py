@@ -26,9 +26,9 @@ class ModelContract(BaseModel):
     tells; 0 leaves the scale to the nucleus."""
     preprocessing_version: str = PREPROCESSING_VERSION
     embedding_size: int = Field(default=32, ge=2, le=512)
-    golden_tolerance: float = Field(default=0.05, gt=0.0, le=0.2)
-    """Largest difference in probability that replayed golden images may show; an engine in
-    8 bits showed up to 0.05 on a thousand cells."""
+    golden_tolerance: float = Field(default=0.02, gt=0.0, le=0.2)
+    """Largest difference in probability that replayed golden images may show; eight bits have more
+    (`golden.tolerance`)."""
 
     @property
     def is_current(self) -> bool:

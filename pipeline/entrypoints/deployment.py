@@ -36,7 +36,7 @@ def smoke(config: str, run_id: str, bento: str) -> str:
         bundle = baked_bundle(files)
         manifest = ServedManifest.model_validate_json((bundle / "manifest.json").read_text())
         with serving(files) as url:
-            ask_golden(url, bundle, manifest.contract)
+            ask_golden(url, bundle, manifest.contract, manifest.parity.precision)
     return bento
 
 

@@ -1,8 +1,11 @@
 """A graph compiled for the processor, and written to a file."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Any, Literal
+
+_FIRST_LOOK = threading.Lock()
 
 
 def compile_graph(graph: Any, precision: str, hint: Literal["LATENCY", "THROUGHPUT"]) -> Any:
@@ -20,7 +23,8 @@ def compile_graph(graph: Any, precision: str, hint: Literal["LATENCY", "THROUGHP
 
     # The first look at a tensor's data asks NumPy's version in Python while it holds a C++ lock
     # (pybind11 in OpenVINO 2026.4.1): two threads that look first at once wait for each other.
-    _ = ov.Tensor(ov.Type.u8, ov.Shape([1])).data
+    with _FIRST_LOOK:
+        _ = ov.Tensor(ov.Type.u8, ov.Shape([1])).data
     hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": hint}
     return ov.Core().compile_model(graph, "CPU", hints)
 

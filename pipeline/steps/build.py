@@ -37,7 +37,9 @@ def build(
         version = manifest.tag.partition(":")[2]
         bento = build_bento(bundle, Path(folder) / "bento", version=version)
         with serving(bento) as url:
-            worst = ask_golden(url, baked_bundle(bento), manifest.contract)
+            worst = ask_golden(
+                url, baked_bundle(bento), manifest.contract, manifest.parity.precision
+            )
         built = store.publish(bento, _manifest(served, bento, run))
     logger.info("built %s; golden answers at most %.4f off", built.uri, worst)
     return built

@@ -182,12 +182,12 @@ def _finish(name: str, state: Gathered, etag: str | None, store: ArtifactStore) 
     uri = f"{store.root}/archives/{name}/returned-{digest}.zip"
     with tempfile.TemporaryDirectory(prefix="leukoflow-returned-") as folder:
         path = Path(folder) / "returned.zip"
-        images = write_archive(path, _kept_uri(name, store), state.pending, store.objects)
-        if images:
+        taken = write_archive(path, _kept_uri(name, store), state.pending, store.objects)
+        if taken:
             store.objects.upload(path, uri)
-    used = state.used | {_sha(path): label for path, label in state.pending.items()}
+    used = state.used | {_sha(kept_at): label for kept_at, label in taken.items()}
     _move(name, state.model_copy(update={"used": used, "pending": {}}), etag, store)
-    return (uri, images) if images else ("", 0)
+    return (uri, len(taken)) if taken else ("", 0)
 
 
 def _kept_uri(name: str, store: ArtifactStore) -> str:

@@ -58,7 +58,7 @@ def choose_precision(
         tried.append(parity)
         near = parity.top1_agreement >= gate.min_parity
         as_right = parity.accuracy_loss <= gate.max_parity_loss
-        if near and as_right and _repeats_golden(folder, contract, engine):
+        if near and as_right and _repeats_golden(folder, contract, engine, precision):
             return parity
     raise ArtifactError(
         "the serving engine does not give Keras's answers",
@@ -94,9 +94,11 @@ def _answers(engine: Engine, crops: Pixels) -> Floats:
     return np.concatenate([engine.predict(crops[place : place + 8])[0] for place in few])
 
 
-def _repeats_golden(folder: Path, contract: ModelContract, engine: Engine) -> bool:
+def _repeats_golden(
+    folder: Path, contract: ModelContract, engine: Engine, precision: Precision
+) -> bool:
     try:
-        replay(folder, contract, lambda crop: engine.predict(crop[None])[0][0])
+        replay(folder, contract, lambda crop: engine.predict(crop[None])[0][0], precision)
     except ArtifactError as error:
         log.info("parity: %s", error)
         return False

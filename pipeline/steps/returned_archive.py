@@ -24,8 +24,10 @@ class _Row(Frozen):
     group: str = ""
 
 
-def write_archive(path: Path, folder: str, labels: Mapping[str, str], objects: ObjectStore) -> int:
-    """Write the images and their `manifest.csv`, always as the same bytes; how many there were.
+def write_archive(
+    path: Path, folder: str, labels: Mapping[str, str], objects: ObjectStore
+) -> dict[str, str]:
+    """Write the images and their `manifest.csv`, always as the same bytes; those of `labels` in it.
 
     Args:
         path: of the zip.
@@ -33,15 +35,20 @@ def write_archive(path: Path, folder: str, labels: Mapping[str, str], objects: O
         labels: path below it, `<date>/<sha256>.png`, to label.
         objects: where the images are.
     """
-    rows = []
+    taken: dict[str, str] = {}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for kept_at, label in sorted(labels.items()):
             image = _image(f"{folder}/{kept_at}", objects)
             if image is not None:
-                rows.append(_Row(file=PurePosixPath(kept_at).name, label=label))
-                archive.writestr(zipfile.ZipInfo(rows[-1].file, _LONG_AGO), image)
+                taken[kept_at] = label
+                archive.writestr(zipfile.ZipInfo(_name(kept_at), _LONG_AGO), image)
+        rows = [_Row(file=_name(kept_at), label=label) for kept_at, label in taken.items()]
         archive.writestr(zipfile.ZipInfo(MANIFEST_CSV, _LONG_AGO), to_csv(rows, _Row))
-    return len(rows)
+    return taken
+
+
+def _name(kept_at: str) -> str:
+    return PurePosixPath(kept_at).name
 
 
 def _image(uri: str, objects: ObjectStore) -> bytes | None:

@@ -8,7 +8,7 @@ import httpx
 import psutil
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 40) -> None:
     """Poll until the condition holds; fail when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -1,22 +1,12 @@
 """Clients that ask one service without pause, and remember what it told them."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 
 import httpx
-import psutil
-
-
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Poll until the condition holds; fail when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def counted(url: str, series: str) -> float:
@@ -24,13 +14,6 @@ def counted(url: str, series: str) -> float:
     lines = httpx.get(f"{url}/metrics", timeout=30).text.splitlines()
     (line,) = (line for line in lines if line.startswith(f"{series} "))
     return float(line.split()[-1])
-
-
-def worker_megabytes() -> float:
-    """Memory of BentoML's largest process below this one: the worker with the model."""
-    children = psutil.Process().children(recursive=True)
-    workers = [child for child in children if "bento" in " ".join(child.cmdline())]
-    return max(worker.memory_info().rss for worker in workers) / 1e6
 
 
 @dataclass

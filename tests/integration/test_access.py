@@ -14,19 +14,12 @@ import pytest
 from PIL import Image
 
 from pipeline.adapters import api_keys
+from tests.integration.asking import wait_for
 
 pytestmark = pytest.mark.integration
 
 CANARY = "Kanarienvogel"
 SECURITY = ("content-security-policy", "referrer-policy", "x-content-type-options", "x-request-id")
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Poll until the condition holds; fail when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -273,5 +266,5 @@ def test_the_access_log_is_the_only_one(served: tuple[str, Path]) -> None:
     wait_for(lambda: len((folder / "service.log").read_text()) > len(before))
     time.sleep(0.3)
     new = (folder / "service.log").read_text()[len(before) :].splitlines()
-    requests = [json.loads(line) for line in new if "prediction log" not in line]
+    requests = [json.loads(line) for line in new if line.startswith('{"time"')]
     assert [(line["route"], line["status"]) for line in requests] == [("/livez", 200)] * 3

@@ -55,5 +55,5 @@ def test_a_stored_bento_answers_its_golden_images(
     contract = lasting_stage.contract
     bento = lasting_stage.artifacts.fetch(built_bento, tmp_path / "bento")
     with serving(bento) as url:
-        worst = ask_golden(url, baked_bundle(bento), contract)
+        worst = ask_golden(url, baked_bundle(bento), contract, "f32")
     assert worst <= contract.golden_tolerance

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.test_access import wait_for
+from tests.integration.asking import wait_for
 
 pytestmark = pytest.mark.integration
 

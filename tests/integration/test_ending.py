@@ -24,13 +24,12 @@ def test_nothing_is_lost_when_the_service_ends(
     """It is unready before it closes, answers all it let in, logs every answer, and ends."""
     stage = make_stage(tmp_path / "store")
     stage.point_to(stage.publish(tmp_path / "bundle"))
-    with serve(tmp_path, stage.root, DRAIN_SECONDS="1") as url:
+    with serve(tmp_path, stage.root, DRAIN_SECONDS="3") as url:
         wait_for(lambda: answers(f"{url}/readyz"))
         ended = end_under_load(url, cell_image(turn), supervisor_of(url))
     assert ended.lost == []
     assert set(ended.others) <= {429}
-    assert ended.unready < 0.8
-    assert 1 <= ended.refused < 3
+    assert ended.unready < 3 <= ended.refused
     assert ended.exited < 30
     assert len(ended.answered) > 10
     logged = "".join(path.read_text() for path in (stage.root / "logs").rglob("*.jsonl"))

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -22,28 +21,13 @@ from pipeline.config import RunConfig
 from pipeline.contract.feedback import FeedbackRecord
 from pipeline.run import RunContext
 from pipeline.steps.ingest import ingest
+from tests.integration.asking import answers, wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 SECRET = "Jane-Doe-1971"
 Serve = Callable[..., AbstractContextManager[str]]
 CLASSES = ("EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE", "NEUTROPHIL")
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 40) -> None:
-    """Poll until the condition holds; fail when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
-
-
-def ready(url: str) -> bool:
-    """Whether a model is served."""
-    try:
-        return httpx.get(f"{url}/readyz", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def telling(image: bytes) -> bytes:
@@ -101,7 +85,7 @@ def test_returned_labels_enter_the_next_dataset(
 ) -> None:
     """Six images by every route, six labels: one archive, whose images ingest labels so."""
     with serve(tmp_path, stage.root, KEEP_IMAGES="true") as url:
-        wait_for(lambda: ready(url))
+        wait_for(lambda: answers(f"{url}/readyz"))
         assert "/feedback" in httpx.get(f"{url}/docs.json", timeout=30).json()["paths"]
         ids = [classify(url, cell_image(0, shift=n)) for n in range(4)]
         files = [("images", (SECRET, telling(cell_image(1, shift=n)))) for n in range(2)]
@@ -136,7 +120,7 @@ def test_without_kept_images_a_label_counts_and_trains_nothing(
 ) -> None:
     """The reply says why; a label that cannot be is refused, and names the classes."""
     with serve(tmp_path, stage.root) as url:
-        wait_for(lambda: ready(url))
+        wait_for(lambda: answers(f"{url}/readyz"))
         request_id = classify(url, cell_image(2))
         reply = say(url, request_id, "MONOCYTE")
         assert (reply.status_code, reply.json()["enters_dataset"]) == (202, False)
@@ -171,7 +155,7 @@ def test_a_killed_worker_loses_nothing_that_was_answered(
     quiet = {"KEEP_IMAGES": "true", "LOG_SEGMENT_SECONDS": "600"}
     before = set(psutil.Process().children(recursive=True))
     with serve(tmp_path, stage.root, **quiet) as url:
-        wait_for(lambda: ready(url))
+        wait_for(lambda: answers(f"{url}/readyz"))
         request_id = classify(url, cell_image(3))
         assert say(url, request_id, "NEUTROPHIL").status_code == 202
         assert not lines(stage.root, "logs")

@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.adapters.registry import Pointer
 from pipeline.artifacts import Artifact, ServedManifest
-from tests.integration.clients import Clients, asking, counted, until, worker_megabytes
+from tests.integration.asking import wait_for, worker_of
+from tests.integration.clients import Clients, asking, counted
 from tests.integration.mutants import MUTANTS, Mutant
 from tests.unit.steps.contest import Contest
 
@@ -58,7 +59,7 @@ def scene(
     stage.point_to(stage.publish(folder / "first", 0))
     variables = {"TMPDIR": str(folder / "tmp"), "MAX_ANSWER_MS": "300"}
     with serve(folder, stage.root, **variables) as url:
-        until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        wait_for(lambda: httpx.get(f"{url}/readyz").status_code == 200)
         with asking(url, cell_image(0)) as clients:
             yield Scene(url, stage, folder, clients)
     assert clients.failures == []
@@ -71,19 +72,19 @@ def test_twenty_promotions_and_five_rollbacks_fail_no_request(scene: Scene, tmp_
     contest = Contest(scene.stage.artifacts, scene.stage.contract.name)
     models = [scene.stage.publish(tmp_path / f"{seed}", seed) for seed in range(1, 7)]
     moves, waits = list(contest.registry.history()), []
-    until(lambda: all(scene.clients.told))
-    before = worker_megabytes()
+    wait_for(lambda: all(scene.clients.told))
+    before = worker_of(scene.url).memory_info().rss / 1e6
     for move in range(25):
         moves.append(back(contest) if move % 5 == 4 else forward(contest, models[move % 6]))
         started = time.monotonic()
-        until(lambda: scene.clients.all_see(moves[-1].tag))
+        wait_for(lambda: scene.clients.all_see(moves[-1].tag))
         waits.append(time.monotonic() - started)
         assert scene.card["promoted"]["sequence"] == moves[-1].sequence
     assert [move.kind for move in moves[1:]] == [*["promotion"] * 4, "rollback"] * 5
     assert scene.clients.failures == []
     assert scene.clients.tags() == [[move.tag for move in moves]] * 8
     assert max(waits) < 15
-    assert worker_megabytes() - before < 100
+    assert worker_of(scene.url).memory_info().rss / 1e6 - before < 100
     assert list((scene.folder / "tmp").glob("leukoflow-model-*")) == []
     assert counted(scene.url, f'leukoflow_model{{tag="{moves[-1].tag}"}}') == 1
     assert counted(scene.url, f'leukoflow_model{{tag="{moves[-2].tag}"}}') == 0
@@ -117,8 +118,8 @@ def test_a_mutant_is_refused_and_the_old_model_serves_on(
     expected = scene.stage.registry.read()
     tag = f"{scene.stage.contract.name}:{7:012x}"
     scene.stage.registry.move(expected.model_copy(update={"served": uri, "tag": tag}), expected)
-    until(lambda: scene.refusals(mutant.reason) == refused + 1, 120)
-    until(lambda: scene.clients.requests > told + 20)
+    wait_for(lambda: scene.refusals(mutant.reason) == refused + 1, 120)
+    wait_for(lambda: scene.clients.requests > told + 20)
     (line,) = [row for row in scene.log[logged:].splitlines() if "is refused" in row]
     assert f"({mutant.reason})" in line
     assert mutant.words in scene.log[logged:]
@@ -133,10 +134,10 @@ def test_a_pointer_to_another_tag_is_refused(scene: Scene, tmp_path: Path) -> No
     serving, refused = scene.card, scene.refusals("unfit")
     pointer = scene.stage.point_to(scene.stage.publish(tmp_path / "good", 8))
     lie = pointer.model_copy(update={"tag": "blood_cells:ffffffffffff"})
-    until(lambda: scene.card["promoted"]["sequence"] == pointer.sequence)
+    wait_for(lambda: scene.card["promoted"]["sequence"] == pointer.sequence)
     serving = scene.card
     scene.stage.registry.move(lie, pointer)
-    until(lambda: scene.refusals("unfit") == refused + 1)
+    wait_for(lambda: scene.refusals("unfit") == refused + 1)
     assert "leads to another model" in scene.log
     assert scene.card == serving
 
@@ -150,13 +151,13 @@ def test_what_is_no_pointer_is_refused_once_and_the_next_one_followed(
     genuine = path.read_bytes()
     refused, logged = scene.refusals("unfit"), len(scene.log)
     path.write_bytes(genuine[: len(genuine) // 2])
-    until(lambda: scene.refusals("unfit") == refused + 1)
+    wait_for(lambda: scene.refusals("unfit") == refused + 1)
     time.sleep(1.5)
     assert scene.refusals("unfit") == refused + 1
     assert scene.log[logged:].count("is refused (unfit)") == 1
     path.write_bytes(genuine)
     pointer = scene.stage.point_to(served)
-    until(lambda: scene.clients.all_see(pointer.tag))
+    wait_for(lambda: scene.clients.all_see(pointer.tag))
     assert scene.card["promoted"]["sequence"] == pointer.sequence
 
 
@@ -180,11 +181,11 @@ def test_a_challenger_in_the_shadow_is_counted_and_never_answers(
         return series in httpx.get(f"{url}/metrics").text
 
     with serve(tmp_path, stage.root) as url:
-        until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
-        until(lambda: score_one(url))
+        wait_for(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        wait_for(lambda: score_one(url))
         assert counted(url, f'leukoflow_shadow_model{{tag="{tag}"}}') == 1
         stage.registry.set_shadow(None)
-        until(lambda: counted(url, f'leukoflow_shadow_model{{tag="{tag}"}}') == 0)
+        wait_for(lambda: counted(url, f'leukoflow_shadow_model{{tag="{tag}"}}') == 0)
     logged = [path.read_text() for path in (stage.root / "logs").rglob("*.jsonl")]
     assert logged
     assert tag not in "".join(logged)

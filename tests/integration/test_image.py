@@ -102,7 +102,7 @@ def test_the_image_answers_its_golden_images(
 ) -> None:
     """The image's own command serves the baked model, which repeats what training saw."""
     with _running(container, variables) as url:
-        worst = ask_golden(url, baked_bundle(bento), lasting_stage.contract)
+        worst = ask_golden(url, baked_bundle(bento), lasting_stage.contract, "f32")
     assert worst <= lasting_stage.contract.golden_tolerance
 
 

@@ -13,7 +13,8 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import UriStore
 from pipeline.embedded.foreground import on_free_ports, running
 from pipeline.settings import Settings
-from tests.integration.clients import asking, counted, until, worker_megabytes
+from tests.integration.asking import wait_for, worker_of
+from tests.integration.clients import asking, counted
 from tests.unit.steps.contest import Contest
 
 pytestmark = pytest.mark.integration
@@ -50,24 +51,27 @@ def test_a_store_that_is_away_costs_no_request_no_line_and_no_promotion(
     with serve(tmp_path, settings.store_uri, **variables(settings)) as url, ExitStack() as stack:
         assert_without_model(url)
         with running(settings, "s3"):
-            until(lambda: status(url) == 200)
+            wait_for(lambda: status(url) == 200)
         with asking(url, cell_image(0)) as clients:
-            until(lambda: clients.requests > 100)
-            before = worker_megabytes()
+            wait_for(lambda: clients.requests > 100)
+            before = worker_of(url).memory_info().rss / 1e6
             time.sleep(OUTAGE_SECONDS)
-            assert worker_megabytes() - before < 50
+            assert worker_of(url).memory_info().rss / 1e6 - before < 50
             assert len(list((tmp_path / "home").rglob("*.jsonl"))) >= OUTAGE_SECONDS / 2
             stack.enter_context(running(settings, "s3"))
             moved = contest.serve(models[1])
-            until(lambda: clients.all_see(moved.tag))
-        until(lambda: len(logged(store)) == clients.requests)
+            wait_for(lambda: clients.all_see(moved.tag))
+        wait_for(lambda: len(logged(store)) == clients.requests)
         failed = counted(url, "leukoflow_pointer_failures_total")
         log = (tmp_path / "service.log").read_text()
     assert clients.failures == []
     assert clients.tags() == [[model.manifest.tag for model in models]] * 8
     assert failed >= 5
-    told = [log.count(f"that names the promoted model is {word}") for word in ("away", "back")]
-    assert told == [2, 2], "before the first start, and between the two"
+    away, back = (
+        log.count(f"that names the promoted model is {word}") for word in ("away", "back")
+    )
+    # Before the first start and between the two; a store that is starting may blink.
+    assert 2 <= away == back <= 6
 
 
 def assert_without_model(url: str) -> None:

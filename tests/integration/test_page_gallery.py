@@ -33,15 +33,6 @@ FEEDBACK = """
     };
 """
 """Listens to what is sent."""
-NO_FEEDBACK = """
-    const real = window.fetch;
-    window.fetch = async (route, request) => {
-      if (route !== "feedback") return real(route, request);
-      const error = { code: "not_found", message: "there is no such route", request_id: "r" };
-      return Response.json({ error }, { status: 404 });
-    };
-"""
-"""Stands in for a service without the route."""
 
 
 @pytest.fixture
@@ -166,18 +157,6 @@ def test_a_correction_asks_for_class_and_name(
     browser.find_element(By.ID, "send").click()
     assert focused(browser) == "reviewer"
     assert browser.execute_script("return window.said") == []
-
-
-def test_a_service_without_corrections_says_so(
-    browser: webdriver.Chrome, page_url: str, files: list[Path]
-) -> None:
-    """The answer stays what it was."""
-    before_the_page(browser, NO_FEEDBACK)
-    wait = give_all(browser, page_url, files[:1])
-    browser.find_element(By.CSS_SELECTOR, "#choices button").click()
-    browser.find_element(By.ID, "reviewer").send_keys("Ada" + Keys.ENTER)
-    wait.until(lambda _: "does not take corrections" in shown(browser, "#correct-said")[0])
-    assert shown(browser, "#detail-pill") == ["Accept"]
 
 
 def _drop(browser: webdriver.Chrome, folder: Path) -> None:

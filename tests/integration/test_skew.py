@@ -11,6 +11,7 @@ import pytest
 from pipeline import entrypoints
 from pipeline.artifacts import BundleManifest, Record, ServedManifest, SplitManifest, from_csv
 from pipeline.contract.decoding import decode
+from pipeline.contract.golden import tolerance
 from pipeline.contract.locating import CellBox
 from pipeline.contract.preprocessing import crop, prepare
 from pipeline.demo.traffic import wait_for_model
@@ -52,5 +53,5 @@ def test_the_same_bytes_get_the_same_pixels_and_probabilities(
             seen = crop(decode(data), box, served.contract.input_size)
             np.testing.assert_array_equal(seen, pixels)
             given = [answer["probabilities"][name] for name in served.contract.classes]
-            bound = served.contract.golden_tolerance
+            bound = tolerance(served.contract, served.parity.precision)
             np.testing.assert_allclose(given, probabilities, atol=bound)

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("tensorflow", "keras", "mlflow", "bentoml", "evidently", "pandas", "openvino", "airflow")
 COMMANDS = (
     "up down status demo run ingest validate group split featurize train export evaluate gate "
-    "promote rollback shadow repair history gather retrain predict weights image keys"
+    "promote rollback shadow repair history retrain predict weights image keys"
 ).split()
 
 

@@ -71,7 +71,9 @@ class LocalStore:
         folder = Path(start) if start.endswith("/") else Path(start).parent
         for path in sorted(map(str, folder.rglob("*"))):
             hidden = Path(path).name.startswith(".")
-            info = None if hidden or not path.startswith(start) else self.stat(path)
+            # Spelt as it was asked for: `./a` and `file:///a` have many names, and callers compare.
+            uri = prefix + path.removeprefix(start)
+            info = None if hidden or not path.startswith(start) else self.stat(uri)
             if info is not None:
                 yield info
 

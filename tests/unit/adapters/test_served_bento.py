@@ -13,7 +13,7 @@ EXAMPLE = GoldenExample(file="0.png", label="A", probabilities=(0.7, 0.3))
 
 def test_the_largest_difference_is_returned() -> None:
     """Answers are compared class by class, whatever their order in the reply."""
-    assert difference(EXAMPLE, {"B": 0.3, "A": 0.69}, CONTRACT) == pytest.approx(0.01)
+    assert difference(EXAMPLE, {"B": 0.3, "A": 0.69}, CONTRACT, "f32") == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ def test_the_largest_difference_is_returned() -> None:
 def test_another_answer_is_an_error(answer: dict[str, float]) -> None:
     """A probability too far off, missing or not a number is refused."""
     with pytest.raises(ArtifactError, match=r"0\.png"):
-        difference(EXAMPLE, answer, CONTRACT)
+        difference(EXAMPLE, answer, CONTRACT, "f32")

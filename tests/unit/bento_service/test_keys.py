@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from starlette.datastructures import Headers
 
-from bento_service.keys import Door
+from bento_service.keys import Door, Keys
 from bento_service.refusal import Refusal
 from pipeline.adapters import api_keys
 from pipeline.settings import Settings
@@ -16,6 +16,10 @@ from pipeline.settings import Settings
 def path(tmp_path: Path) -> Path:
     """Where the keys are listed; nothing is there yet."""
     return tmp_path / "api-keys.json"
+
+
+def door_of(path: Path, *, required: bool = False) -> Door:
+    return Door(Keys(path, required=required))
 
 
 def admit(door: Door, key: str = "", path: str = "/classify") -> str:
@@ -28,18 +32,26 @@ def refused(door: Door, key: str = "", path: str = "/classify") -> Refusal:
     return no.value
 
 
-def test_without_a_key_listed_everybody_may_pass(path: Path) -> None:
-    """No file, and a file whose last key was revoked."""
-    door = Door(path)
+def test_without_a_list_everybody_may_pass(path: Path) -> None:
+    """And nobody once the last key is revoked: who takes a key away lets nobody else in."""
+    door = door_of(path)
     assert admit(door, "whatever") == ""
-    api_keys.add(path, "lab-1")
+    key = api_keys.add(path, "lab-1")
     api_keys.revoke(path, "lab-1")
-    assert admit(door) == ""
+    assert refused(door, key).status == 401
+    assert refused(door).status == 401
+
+
+def test_a_list_that_is_named_must_be_there(path: Path) -> None:
+    """A folder that was not mounted opens nothing."""
+    door = Door.of(Settings(api_keys_file=path))
+    assert refused(door).detail.code == "keys_unreadable"
+    assert admit(door, api_keys.add(path, "lab-1")) == "lab-1"
 
 
 def test_each_key_opens_and_says_whose_it_is(path: Path) -> None:
     """In either header; a wrong one, none, or a name in place of a key does not."""
-    door, ours = Door(path), {name: api_keys.add(path, name) for name in ("lab-1", "lab-2")}
+    door, ours = door_of(path), {name: api_keys.add(path, name) for name in ("lab-1", "lab-2")}
     for name, key in ours.items():
         assert admit(door, key) == name
         assert door.admit("/model", Headers({"authorization": f"bearer {key}"})) == name
@@ -52,7 +64,7 @@ def test_each_key_opens_and_says_whose_it_is(path: Path) -> None:
 
 def test_a_change_of_the_file_is_followed(path: Path) -> None:
     """A new key opens, a revoked one closes, a rotated file replaces all: without a restart."""
-    door, first = Door(path), api_keys.add(path, "lab-1")
+    door, first = door_of(path), api_keys.add(path, "lab-1")
     assert admit(door, first) == "lab-1"
     second = api_keys.add(path, "lab-2")
     assert admit(door, second) == "lab-2"
@@ -68,7 +80,7 @@ def test_a_change_of_the_file_is_followed(path: Path) -> None:
 
 def test_a_damaged_file_closes_the_door(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """503 for every key, said once in the log; what comes back whole opens again."""
-    door, key = Door(path), api_keys.add(path, "lab-1")
+    door, key = door_of(path), api_keys.add(path, "lab-1")
     whole = path.read_bytes()
     for damaged in (whole[:-5], b"", b"{}"):
         path.write_bytes(damaged)
@@ -83,11 +95,11 @@ def test_a_damaged_file_closes_the_door(path: Path, caplog: pytest.LogCaptureFix
 def test_a_list_that_cannot_be_opened_closes_the_door(path: Path) -> None:
     """Something else of that name, or below a file, is no absent file."""
     path.mkdir()
-    assert refused(Door(path)).detail.code == "keys_unreadable"
+    assert refused(door_of(path)).detail.code == "keys_unreadable"
     (path / "file").touch()
-    assert refused(Door(path / "file" / "keys")).status == 503
+    assert refused(door_of(path / "file" / "keys")).status == 503
     path.joinpath("file").unlink()
-    door = Door(path)
+    door = door_of(path)
     assert refused(door).status == 503
     path.rmdir()
     assert admit(door) == ""

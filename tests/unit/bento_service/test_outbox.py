@@ -151,6 +151,19 @@ def test_a_file_without_room_leaves_nothing(
     assert not list((tmp_path / "home").rglob("*.png*"))
 
 
+def test_a_folder_that_went_away_costs_its_lines_alone(tmp_path: Path) -> None:
+    """Somebody emptied it: the segment is lost and told, the next line begins another."""
+    box = make(tmp_path, seconds=0)
+    box.append(record(1))
+    (segment,) = (tmp_path / "home").rglob("*.open")
+    segment.unlink()
+    with pytest.raises(FileNotFoundError):
+        box.append(record(2))
+    box.append(record(3))
+    box.close()
+    assert uploaded(tmp_path) == ["r3"]
+
+
 def test_a_line_without_room_is_told_and_spoils_no_other(tmp_path: Path) -> None:
     """A full disk takes a part of it; that part is taken back before the next line."""
     box = make(tmp_path)

@@ -58,6 +58,13 @@ def test_the_crop_the_network_sees_is_replayed(bundle: Path) -> None:
     assert shapes == [(128, 128, 3)] * 2
 
 
+def test_eight_bits_may_be_farther_off(bundle: Path) -> None:
+    """By what they were measured to be, and no more."""
+    assert replay(bundle, CONTRACT, answering(0.85, 0.15), "int8") == pytest.approx(0.05)
+    with pytest.raises(ArtifactError, match=r"within 0.06"):
+        replay(bundle, CONTRACT, answering(0.83, 0.17), "int8")
+
+
 @pytest.mark.parametrize("said", [(0.8, 0.2), (0.1, 0.9), (float("nan"), 0.1)])
 def test_a_model_that_disagrees_is_refused(bundle: Path, said: tuple[float, float]) -> None:
     """Another answer, or none that is a number, names the image, the bound and the distance."""

@@ -40,6 +40,26 @@ def test_a_better_engine_loses_nothing() -> None:
     assert compare("int8", np.array([[0.4, 0.6], [0.2, 0.8]]), said).accuracy_loss == -0.5
 
 
+def test_an_engine_that_is_less_right_is_passed_over(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One answer of a thousand differs, and it was the only right one of a rare class."""
+    write_bundle(tmp_path / "float", stage.contract, 0)
+    crops = np.stack([prepare(draw_cell(kind), stage.contract).crop for kind in range(4)])
+    many = np.concatenate([np.repeat(crops[:1], 299, axis=0), crops[3:]])
+    answers = Engine(tmp_path / "float", "f32").predict(many)[0].astype(np.float64)
+    said = Held(many, np.array([*[0] * 299, 3]), answers)
+    off = Held(many, said.truth, np.concatenate([answers[:-1], answers[:1]]))
+    loose = compare("f32", answers, off)
+    assert loose.top1_agreement > GateConfig().min_parity
+    assert loose.accuracy_loss == -0.5
+    turned = Held(many, np.array([0] * 300), off.answers)
+    with pytest.raises(ArtifactError, match=r"at most 0\.002 less balanced accuracy"):
+        choose_precision(
+            {"f32": tmp_path / "float"}, tmp_path / "float", stage.contract, turned, GateConfig()
+        )
+
+
 @pytest.fixture
 def engines(stage: Stage, tmp_path: Path) -> tuple[dict[Precision, Path], Held]:
     """Another model where int8 should be, and what Keras would say: the float model's answers."""

@@ -31,7 +31,7 @@ def test_the_same_choice_is_the_same_bytes(
 ) -> None:
     """Neither the clock nor the order of the choice shows."""
     first, second = tmp_path / "first.zip", tmp_path / "second.zip"
-    assert write_archive(first, f"{tmp_path}/kept", labels, LocalStore()) == 3
+    assert write_archive(first, f"{tmp_path}/kept", labels, LocalStore()) == labels
     monkeypatch.setattr(time, "time", lambda: 2_000_000_000.0)
     turned = dict(reversed(labels.items()))
     write_archive(second, f"{tmp_path}/kept", turned, LocalStore())
