@@ -67,6 +67,8 @@ def test_a_slot_returns_when_its_thread_ends_and_no_thread_is_added() -> None:
     gate.set()
     assert asyncio.run(line.run(lambda: "back")) == "back"
     line.close()
+    for one in threads() - others:
+        one.join(10)
     assert not threads() - others
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,14 @@ def load_in_time(loader: Loader, pointer: Pointer) -> Classifier:
     for _ in range(200):
         with contextlib.suppress(SlowModelError):
             return loader.load(pointer)
+        time.sleep(0.1)
     pytest.fail("it never loads")
 
 
 def test_a_hanging_bundle_gives_the_caller_back_and_is_waited_for_in_one_thread(
     stage: Any, tmp_path: Path
 ) -> None:
-    """Each try waits its time for the same thread; what is ready in the end is served."""
+    """Each try looks at the same thread; what is ready in the end is served."""
     pointer = stage.point_to(stage.publish(tmp_path / "a"))
     objects = Hanging(pointer.served)
     loader = hasty(stage, objects)

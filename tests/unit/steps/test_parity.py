@@ -62,13 +62,13 @@ def test_an_engine_that_is_less_right_is_passed_over(
 
 @pytest.fixture
 def engines(stage: Stage, tmp_path: Path) -> tuple[dict[Precision, Path], Held]:
-    """Another model where int8 should be, and what Keras would say: the float model's answers."""
+    """Another model where bf16 should be, and what Keras would say: the float model's answers."""
     folder, other = tmp_path / "float", tmp_path / "other"
     write_bundle(folder, stage.contract, 0)
     write_bundle(other, stage.contract, 40)
     crops = np.stack([prepare(draw_cell(kind), stage.contract).crop for kind in range(4)])
     answers = Engine(folder, "f32").predict(crops)[0].astype(np.float64)
-    return {"int8": other, "f32": folder}, Held(crops, np.arange(4), answers)
+    return {"bf16": other, "f32": folder}, Held(crops, np.arange(4), answers)
 
 
 def test_the_first_that_repeats_the_golden_answers_serves(
@@ -76,8 +76,8 @@ def test_the_first_that_repeats_the_golden_answers_serves(
 ) -> None:
     """An engine that names the same classes but is too sure of them is passed over."""
     places, said = engines
-    given = Engine(places["int8"], "int8").predict(said.crops)[0].astype(np.float64)
-    assert compare("int8", given, said).top1_agreement == 1.0
+    given = Engine(places["bf16"], "bf16").predict(said.crops)[0].astype(np.float64)
+    assert compare("bf16", given, said).top1_agreement == 1.0
     strict = stage.contract.model_copy(update={"golden_tolerance": 1e-9})
     parity = choose_precision(places, places["f32"], strict, said, GateConfig())
     assert (parity.precision, parity.top1_agreement) == ("f32", 1.0)
@@ -91,5 +91,5 @@ def test_no_engine_is_better_than_a_wrong_one(
     turned = Held(said.crops, said.truth, np.roll(said.answers, 1, axis=1))
     with pytest.raises(ArtifactError, match="does not give Keras's answers") as refused:
         choose_precision(places, places["f32"], stage.contract, turned, GateConfig())
-    assert refused.value.received.startswith("int8: 0.0000, ")
+    assert refused.value.received.startswith("bf16: 0.0000, ")
     assert "f32: 0.0000" in refused.value.received
