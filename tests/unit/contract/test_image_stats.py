@@ -68,3 +68,18 @@ def test_an_all_black_image_is_measured() -> None:
     stats = measured(np.zeros((40, 40, 3), np.uint8))
     assert stats.wedge_share == 1
     assert all(np.isfinite(getattr(stats, name)) for name in STATISTICS)
+
+
+@pytest.mark.parametrize("size", [(1600, 1200), (5000, 70), (400, 3000)])
+def test_a_large_image_is_measured_in_parts(
+    cell_image: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    """Squares that are spread evenly say nearly what all of it says."""
+    large = np.asarray(Image.fromarray(photograph(cell_image)).resize(size))
+    parts = measured(large)
+    monkeypatch.setattr("pipeline.contract.image_stats._MOST_PIXELS", large.size)
+    whole = measured(large)
+    assert (parts.width, parts.height) == size
+    for name in ("red", "green", "blue", "contrast"):
+        assert getattr(parts, name) == pytest.approx(getattr(whole, name), abs=4), name
+    assert parts.cell_red == whole.cell_red
