@@ -40,7 +40,7 @@ STATISTICS: tuple[str, ...] = tuple(
 """The columns that drift is measured on: augmentation and framing are not drift."""
 _MOST_PIXELS = 512 * 512
 """Of an image that is measured whole: as many say enough of light, stain and focus."""
-_TILE = 64
+_TILE = 32
 """Side of a square of a larger one."""
 
 
@@ -80,8 +80,9 @@ def _tiles(image: Pixels) -> list[Pixels]:
     height, width = image.shape[:2]
     if height * width <= _MOST_PIXELS or min(height, width) < _TILE:
         return [image]
-    across = max(1, round(float(np.sqrt(_MOST_PIXELS / _TILE**2 * width / height))))
-    down = max(1, _MOST_PIXELS // _TILE**2 // across)
+    count = _MOST_PIXELS // _TILE**2
+    down = max(1, round(height / float(np.sqrt(height * width / count))))
+    across = max(1, count // down)
     rows, columns = _starts(height, down), _starts(width, across)
     return [image[row : row + _TILE, left : left + _TILE] for row in rows for left in columns]
 
