@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from pipeline.artifacts import Parity
+from pipeline.contract.box import CellBox
 from pipeline.contract.decision import Code, Verdict
-from pipeline.contract.locating import CellBox
 from pipeline.contract.spec import ModelContract
 
 REQUEST_ID = "[A-Za-z0-9._-]{1,64}"

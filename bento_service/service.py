@@ -1,7 +1,7 @@
 """The BentoML service: `bentoml serve bento_service.service:Service`."""
 
 import io
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import bentoml
@@ -19,9 +19,11 @@ from bento_service.keys import Door
 from bento_service.openapi import put_right
 from bento_service.refusal import Refusal
 from bento_service.schemas import Classification
-from bento_service.serving import Serving
 from bento_service.web import create_app
 from pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    from bento_service.serving import Serving
 
 app = create_app()
 
@@ -68,6 +70,10 @@ class Service:
     """Answers photographs of white blood cells. Research use, not for diagnosis."""
 
     def __init__(self) -> None:
+        # BentoML's supervisor imports this module, too, and serves nothing: it starts sooner
+        # without what only a worker needs.
+        from bento_service.serving import Serving
+
         settings = load_settings()
         self.serving = Serving(settings)
         self.drain = Drain(settings.drain_seconds)

@@ -5,9 +5,9 @@ import binascii
 import hmac
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import Depends, FastAPI, Header, Request
+from fastapi import FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -26,8 +26,10 @@ from bento_service.schemas import (
     TrainRequest,
     TrainStarted,
 )
-from bento_service.serving import Serving
 from pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from bento_service.serving import Serving
 
 PAGE = Path(__file__).parent / "page"
 TRAINING_DAG = "blood_cell_training"
@@ -49,12 +51,9 @@ def create_app() -> FastAPI:
     return app
 
 
-def _serving(request: Request) -> Serving:
+def _serving(request: Request) -> "Serving":
     serving: Serving = request.app.state.serving
     return serving
-
-
-CurrentServing = Annotated[Serving, Depends(_serving)]
 
 
 async def _page() -> FileResponse:
@@ -65,39 +64,40 @@ def _metrics() -> Response:
     return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _model(serving: CurrentServing) -> ModelCard:
+async def _model(request: Request) -> ModelCard:
     """Contract, tag, digest, metrics, lineage and limits of use of the served model."""
-    return serving.card()
+    return _serving(request).card()
 
 
-async def _differential(serving: CurrentServing, request: Request) -> Differential:
+async def _differential(request: Request) -> Differential:
     """Counts, percentages with exact 95 % intervals, and how many answers need a person."""
     state = request.state
-    return await serving.differential(state.files, request_id=state.request_id)
+    return await _serving(request).differential(state.files, request_id=state.request_id)
 
 
-async def _predict(
-    body: LegacyRequest, serving: CurrentServing, request: Request
-) -> list[LegacyPrediction]:
+async def _predict(body: LegacyRequest, request: Request) -> list[LegacyPrediction]:
     """The replaced application's contract: a base64 image in, its class out."""
     image = _decoded(body.image)
-    answer = await serving.classify(image, route="/predict", request_id=request.state.request_id)
+    answer = await _serving(request).classify(
+        image, route="/predict", request_id=request.state.request_id
+    )
     return [LegacyPrediction(image=answer.label)]
 
 
-def _feedback(body: FeedbackRequest, serving: CurrentServing) -> FeedbackTaken:
+def _feedback(body: FeedbackRequest, request: Request) -> FeedbackTaken:
     """Return the label that a person gave to an answered image."""
-    return serving.feedback(body)
+    return _serving(request).feedback(body)
 
 
 def _train(
-    body: TrainRequest, serving: CurrentServing, x_api_key: Annotated[str, Header()] = ""
+    body: TrainRequest, request: Request, x_api_key: Annotated[str, Header()] = ""
 ) -> TrainStarted:
     """Ask Airflow for a training run."""
     # Airflow's client is needed here alone; a service that never trains never loads it.
     from pipeline.adapters.airflow import AirflowClient
 
-    key = serving.settings.train_api_key.get_secret_value()
+    settings = _serving(request).settings
+    key = settings.train_api_key.get_secret_value()
     if not key or not hmac.compare_digest(x_api_key.encode(), key.encode()):
         raise Refusal(
             HTTPStatus.UNAUTHORIZED,
@@ -107,8 +107,8 @@ def _train(
             received="another key" if x_api_key else "no key",
         )
     try:
-        form = {"reason": body.reason, "config": serving.settings.run_config}
-        run = AirflowClient(serving.settings).trigger(TRAINING_DAG, form)
+        form = {"reason": body.reason, "config": settings.run_config}
+        run = AirflowClient(settings).trigger(TRAINING_DAG, form)
     except PipelineError as error:
         raise refusal.of_pipeline_error(error) from error
     return TrainStarted(run_id=run.run_id, url=run.url)

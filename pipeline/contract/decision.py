@@ -4,14 +4,16 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import ArtifactError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 REVIEW = "review.json"
 Verdict = Literal["accept", "review"]
@@ -33,9 +35,9 @@ class ReviewRule(BaseModel):
     centre: tuple[float, ...]
     """Mean embedding of the training images (embedding_size,)."""
 
-    def distance(self, embedding: Sequence[float] | NDArray[np.float32]) -> float:
+    def distance(self, embedding: "Sequence[float] | NDArray[np.float32]") -> float:
         """How far an embedding (embedding_size,) is from the training images."""
-        return float(np.linalg.norm(np.asarray(embedding, np.float64) - self.centre))
+        return math.dist([float(value) for value in embedding], self.centre)
 
 
 class Decision(BaseModel):
@@ -53,7 +55,7 @@ class Decision(BaseModel):
 
 def decide(
     probabilities: Sequence[float],
-    embedding: Sequence[float] | NDArray[np.float32],
+    embedding: "Sequence[float] | NDArray[np.float32]",
     cell_found: bool,
     contract: ModelContract,
     rule: ReviewRule,

@@ -2,28 +2,13 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 from scipy import ndimage
 
+from pipeline.contract.box import CellBox
 from pipeline.contract.decoding import Pixels
 
 _SEARCH_SIDE = 160
 """The cell is searched for in a copy whose longer side has this many pixels."""
-
-
-class CellBox(BaseModel):
-    """A square in pixels of the upright image; it may reach over the border."""
-
-    model_config = ConfigDict(frozen=True)
-
-    left: int
-    top: int
-    side: int
-
-    def resized(self, side: int) -> "CellBox":
-        """A square of another side around the same middle."""
-        shift = (self.side - side) // 2
-        return CellBox(left=self.left + shift, top=self.top + shift, side=side)
 
 
 def locate(image: Pixels) -> CellBox | None:

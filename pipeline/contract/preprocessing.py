@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from pipeline.contract.box import CellBox
 from pipeline.contract.decoding import Pixels, decode
-from pipeline.contract.locating import CellBox, locate
+from pipeline.contract.locating import locate
 from pipeline.contract.spec import ModelContract
 
 WEDGE_LEVEL = 16

@@ -8,8 +8,8 @@ import hashlib
 
 import numpy as np
 
+from pipeline.contract.box import CellBox
 from pipeline.contract.decoding import Pixels
-from pipeline.contract.locating import CellBox
 from pipeline.contract.preprocessing import Prepared, crop
 from pipeline.contract.spec import ModelContract
 

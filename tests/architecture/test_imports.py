@@ -166,6 +166,16 @@ def test_the_contract_loads_neither_keras_nor_boto3(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
 
 
+def test_the_services_supervisor_loads_no_model(tmp_path: Path) -> None:
+    """BentoML imports the service twice; only the worker pays for what answers images."""
+    done = fresh(
+        "import sys, bento_service.service\n"
+        "print(*{'numpy', 'scipy', 'PIL', 'boto3', 'openvino'} & set(sys.modules))",
+        tmp_path,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
 WATCHED = """
 import importlib, logging, sys
 ASKED = ("socket.connect", "socket.getaddrinfo", "socket.sendto")

@@ -10,9 +10,9 @@ import pytest
 
 from pipeline import entrypoints
 from pipeline.artifacts import BundleManifest, Record, ServedManifest, SplitManifest, from_csv
+from pipeline.contract.box import CellBox
 from pipeline.contract.decoding import decode
 from pipeline.contract.golden import tolerance
-from pipeline.contract.locating import CellBox
 from pipeline.contract.preprocessing import crop, prepare
 from pipeline.demo.traffic import wait_for_model
 from pipeline.entrypoints.job import open_store

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
+from pipeline.contract.box import CellBox
 from pipeline.contract.decoding import Pixels, decode
-from pipeline.contract.locating import CellBox
 from pipeline.contract.preprocessing import crop, frame, prepare
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.contract.locating import CellBox
+from pipeline.contract.box import CellBox
 from pipeline.contract.preprocessing import Prepared
 from pipeline.contract.spec import ModelContract
 from pipeline.modeling.augmentation import jittered, view_names
