@@ -1,5 +1,9 @@
-"""`make bench`: measure, print one table, write `benchmarks/results.json`."""
+"""`make bench`: measure, print one table, write `benchmarks/results.json`.
 
+`python -m benchmarks serving overload` measures these parts alone.
+"""
+
+import importlib
 import json
 import os
 import sys
@@ -12,26 +16,17 @@ from benchmarks.measure import Row
 from pipeline.telemetry import silence
 
 RESULTS = Path(__file__).parent / "results.json"
+PARTS = ("preparation", "extraction", "training", "retrain", "serving", "overload", "environment")
 
 
 def main(arguments: list[str]) -> None:
-    """Measure anew, or with `--scoreboard` show the last results."""
+    """Measure anew, all parts or those that are named; or show the last results."""
     silence(os.environ)
     if "--scoreboard" not in arguments:
-        from benchmarks import (
-            environment,
-            extraction,
-            overload,
-            preparation,
-            retrain,
-            serving,
-            training,
-        )
-
-        parts = (preparation, extraction, training, retrain, serving, overload, environment)
         body: list[dict[str, object]] = []
-        for part in parts:
-            body += [row.model_dump() for row in part.rows()]
+        for part in arguments or PARTS:
+            rows = importlib.import_module(f"benchmarks.{part}").rows()
+            body += [row.model_dump() for row in rows]
             RESULTS.write_text(json.dumps(body, indent=2) + "\n")
     if not RESULTS.is_file():
         sys.exit(f"no results yet: expected {RESULTS}, which `make bench` writes")
