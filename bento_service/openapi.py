@@ -1,5 +1,6 @@
 """What /docs.json says: BentoML's description, put right where the guard answers in its place."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -12,8 +13,16 @@ _PHOTOGRAPH = {"type": "string", "format": "binary"}
 Described = dict[str, Any]
 
 
-def put_right(described: Described) -> Described:
-    """BentoML's OpenAPI with our bodies, and with our errors in place of its own."""
+def put_right(described: Described, labels: Sequence[str]) -> Described:
+    """BentoML's OpenAPI with our bodies, and with our errors in place of its own.
+
+    Args:
+        described: is changed.
+        labels: that `/feedback` takes; none are named while there is no model.
+    """
+    if labels:
+        feedback = described["components"]["schemas"]["FeedbackRequest"]["properties"]
+        feedback["label"]["enum"] = list(labels)
     described["openapi"] = "3.1.0"  # FastAPI and pydantic write the schemas of 3.1
     described["components"]["schemas"]["ErrorBody"] = _inlined(ErrorBody.model_json_schema())
     for path, body in BODIES.items():

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pipeline.artifacts import Parity
 from pipeline.contract.box import CellBox
@@ -12,18 +12,13 @@ from pipeline.contract.spec import ModelContract
 
 REQUEST_ID = "[A-Za-z0-9._-]{1,64}"
 """What a caller's own request id may be."""
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("only printable characters")
-    return text
-
-
+_UNSEEN = "\\x00-\\x1f\\x7f-\\x9f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff"
+"""Characters that break lines, turn text around, or show nothing."""
 Reviewer = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=80),
-    AfterValidator(_printable),
+    StringConstraints(
+        min_length=1, max_length=80, pattern=rf"^[^{_UNSEEN}]*[^\s{_UNSEEN}][^{_UNSEEN}]*$"
+    ),
 ]
 
 

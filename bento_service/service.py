@@ -1,6 +1,7 @@
 """The BentoML service: `bentoml serve bento_service.service:Service`."""
 
 import io
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
@@ -70,6 +71,8 @@ class Service:
     """Answers photographs of white blood cells. Research use, not for diagnosis."""
 
     def __init__(self) -> None:
+        # Pillow's blocks of 16 MB stay with the process once they were used; larger ones go back.
+        os.environ.setdefault("PILLOW_BLOCK_SIZE", "64m")
         # BentoML's supervisor imports this module, too, and serves nothing: it starts sooner
         # without what only a worker needs.
         from bento_service.serving import Serving
@@ -120,7 +123,8 @@ class Service:
 
 @app.get("/docs.json", include_in_schema=False)
 def _docs() -> dict[str, Any]:
-    return put_right(Service.openapi_spec.asdict())  # type: ignore[attr-defined]
+    serving: Serving = app.state.serving
+    return put_right(Service.openapi_spec.asdict(), serving.labels)  # type: ignore[attr-defined]
 
 
 def _guarded(app: ASGIApp) -> Guard:

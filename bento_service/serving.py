@@ -124,6 +124,12 @@ class Serving:
         """Whether one more image would be turned away now."""
         return self._line.full
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Classes of the model that is served, none without one."""
+        served = self._follower.current
+        return served.classifier.contract.classes if served else ()
+
     def _watch(self) -> None:
         """End a worker whose threads will not come back; its supervisor starts another."""
         if self._line.hung > _GRACE * self.settings.answer_seconds:

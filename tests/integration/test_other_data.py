@@ -142,6 +142,6 @@ def _bars(url: str, image: Path) -> list[str]:
         resize(browser, 1280)
         browser.get(url)
         browser.find_element(By.ID, "files").send_keys(str(image))
-        WebDriverWait(browser, 30).until(lambda _: shown(browser, ".card .bars .name"))
+        WebDriverWait(browser, 30).until(lambda _: shown(browser, "#bars .name"))
         screenshot(browser, "page-eight-classes", 1280)
-        return shown(browser, ".card .bars .name")
+        return shown(browser, "#bars .name")
