@@ -41,7 +41,7 @@ def of_stack(settings: Settings, outside: Mapping[str, str]) -> dict[str, str]:
         # setproctitle (Airflow) writes over the environment that MARK is found in.
         "SPT_NOENV": "1",
         # Nobody balances load on loopback, and honcho's patience is 5 seconds.
-        "DRAIN_SECONDS": "0",
+        "DRAIN_SECONDS": outside.get("DRAIN_SECONDS", "0"),
         "PYTHONPATH": _joined(str(ROOT), outside.get("PYTHONPATH", ""), ":"),
         "PYTHONUNBUFFERED": "1",
         "PATH": _joined(str(Path(sys.executable).parent), outside.get("PATH", ""), ":"),
