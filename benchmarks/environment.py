@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import Row
+from benchmarks.measure import Row, figure
 from pipeline.adapters.requirements import locked
 
 _NAMED = 4
@@ -14,8 +14,8 @@ _LAYOUT = "lib/python{}.{}/site-packages"
 
 def rows() -> list[Row]:
     """Megabytes of an environment with the serve extra alone, and what takes the space."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
         (folder / "requirements.txt").write_text(locked(["serve"]))
         python = folder / "env" / "bin" / "python"
         uv = str(Path(sys.executable).parent / "uv")
@@ -27,16 +27,8 @@ def rows() -> list[Row]:
         total = _megabytes(folder / "env")
     largest = sorted(sizes, key=lambda entry: -sizes[entry])[:_NAMED]
     told = ", ".join(f"{entry} {sizes[entry]:.0f}" for entry in largest)
-    return [
-        Row(
-            name="installed environment of the service",
-            value=total,
-            low=total,
-            high=total,
-            unit="MB",
-            baseline=f"of which {told}",
-        )
-    ]
+    name = "installed environment of the service"
+    return [figure(name, total, "MB", f"of which {told}")]
 
 
 def _run(*command: str) -> None:

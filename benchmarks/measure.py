@@ -50,6 +50,17 @@ def compared(name: str, logs: NDArray[np.float64], against: str, unit: str) -> R
     return Row(name=name, value=value, low=low, high=high, unit=unit, baseline=against)
 
 
+def figure(name: str, value: float, unit: str, baseline: str) -> Row:
+    """A row of something that was measured once."""
+    return Row(name=name, value=value, low=value, high=value, unit=unit, baseline=baseline)
+
+
+def milliseconds(work: Callable[[], object], rounds: int) -> NDArray[np.float64]:
+    """How long each of some rounds (rounds,) took, after a warm-up."""
+    work()
+    return np.array([1000 * _seconds(work) for _ in range(rounds)])
+
+
 def _seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()

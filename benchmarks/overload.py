@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from benchmarks.arrivals import ARRIVALS, Arrival, random_times
 from benchmarks.clients import keep_busy, post_image
 from benchmarks.ending import Ended, end_under_load
-from benchmarks.measure import Row
+from benchmarks.measure import Row, figure
 from benchmarks.promoted import NAME, promote
 from pipeline.embedded.foreground import on_free_ports, running
 from pipeline.sample.archive import draw_images
@@ -81,7 +81,7 @@ def _under_load(url: str, image: Path) -> list[Row]:
     capacity = busy(2 * THREADS, SECONDS).rate
     # As many callers as threads: nobody waits, so that what they see is service times.
     service = busy(THREADS, SECONDS).latencies
-    found = [_row("capacity: closed loop of 4 callers", capacity, "answers/s", "saturation")]
+    found = [figure("capacity: closed loop of 4 callers", capacity, "answers/s", "saturation")]
     for share in (0.5, 0.8):
         told = _arrivals(url, image, share * capacity, calm=0)
         queue = _queue(service, share * capacity)
@@ -97,7 +97,7 @@ def _under_load(url: str, image: Path) -> list[Row]:
         found += _refused(label, crowd)
         rest = [one for one in told if one.at >= SECONDS]
         found.append(
-            _row(f"recovery from {label}", _recovery(rest, calm), "s", "until the p99 of 80 %")
+            figure(f"recovery from {label}", _recovery(rest, calm), "s", "until the p99 of 80 %")
         )
     return found
 
@@ -133,7 +133,7 @@ def _percentiles(
     label: str, told: list[Arrival], against: str, other: NDArray[np.float64]
 ) -> list[Row]:
     return [
-        _row(
+        figure(
             f"{label}, p{percentile}",
             float(np.percentile(_accepted(told), percentile)),
             "ms",
@@ -148,7 +148,7 @@ def _refused(label: str, told: list[Arrival]) -> list[Row]:
     odd = [one for one in told if one.status not in (200, 429)]
     polite = sum(one.may_retry for one in busy)
     return [
-        _row(
+        figure(
             f"{label}, refused with 429",
             100 * len(busy) / len(told),
             "%",
@@ -169,12 +169,8 @@ def _endings(seen: list[Ended]) -> list[Row]:
     name = f"SIGTERM under load, {len(seen)} times"
     first = max(one.unready - one.refused for one in seen)
     return [
-        _row(f"{name}: lost requests", lost, "requests", f"{answered} answered"),
-        _row(f"{name}: not ready, latest", max(one.unready for one in seen), "s", "target 1 s"),
-        _row(f"{name}: not ready before closed, at least", -first, "s", "more than 0"),
-        _row(f"{name}: exit, slowest", max(one.exited for one in seen), "s", "target 30 s"),
+        figure(f"{name}: lost requests", lost, "requests", f"{answered} answered"),
+        figure(f"{name}: not ready, latest", max(one.unready for one in seen), "s", "target 1 s"),
+        figure(f"{name}: not ready before closed, at least", -first, "s", "more than 0"),
+        figure(f"{name}: exit, slowest", max(one.exited for one in seen), "s", "target 30 s"),
     ]
-
-
-def _row(name: str, value: float, unit: str, baseline: str) -> Row:
-    return Row(name=name, value=value, low=value, high=value, unit=unit, baseline=baseline)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import Row
+from benchmarks.measure import Row, figure
 from pipeline.artifacts import Precision
 from pipeline.contract.decoding import Pixels
 from pipeline.modeling.compiled import compile_graph, save_graph
@@ -16,6 +16,7 @@ from pipeline.modeling.quantizing import quantize
 _SIDE, _CHANNELS, _LAYERS = 56, 256, 6
 """Convolutions of 3 x 3 that are large enough to keep every core at work."""
 _ROUNDS = 12
+_UNIT = "GOP/s"
 
 
 def peak_rows(served: Path, precision: Precision) -> list[Row]:
@@ -32,7 +33,7 @@ def peak_rows(served: Path, precision: Precision) -> list[Row]:
     crop = np.random.default_rng(1).integers(0, 256, (1, side, side, 3), np.uint8)
     graph.reshape({0: list(crop.shape)})
     reached = _operations(graph) / _seconds(graph, precision, crop)
-    rows = [_row("multiplications and additions of the engine", reached, precision)]
+    rows = [figure("multiplications and additions of the engine", reached / 1e9, _UNIT, precision)]
     with tempfile.TemporaryDirectory() as folder:
         _write_stack(Path(folder) / "f32.xml")
         pixels = np.random.default_rng(1).integers(0, 256, (8, _SIDE, _SIDE, 3), np.uint8)
@@ -43,12 +44,11 @@ def peak_rows(served: Path, precision: Precision) -> list[Row]:
             )
             stack.reshape({0: [1, _SIDE, _SIDE, 3]})
             most = _operations(stack) / _seconds(stack, name, pixels[:1])
-            rows.append(_row(f"peak of convolutions at {name}", most, "large ones alone"))
+            rows.append(
+                figure(f"peak of convolutions at {name}", most / 1e9, _UNIT, "large ones alone")
+            )
             if name == precision:
-                share = Row(
-                    name="share of that peak", value=reached / most, low=reached / most,
-                    high=reached / most, unit="", baseline=f"the engine at {name}",
-                )  # fmt: skip
+                share = figure("share of that peak", reached / most, "", f"the engine at {name}")
     return [*rows, share]
 
 
@@ -89,8 +89,3 @@ def _write_stack(target: Path) -> None:
         x = ops.convolution(x, kernel.astype(np.float32), [1, 1], [1, 1], [1, 1], [1, 1])
         x = ops.relu(x)
     save_graph(ov.Model([x], [pixels], "stack"), target)
-
-
-def _row(name: str, rate: float, baseline: str) -> Row:
-    giga = rate / 1e9
-    return Row(name=name, value=giga, low=giga, high=giga, unit="GOP/s", baseline=baseline)

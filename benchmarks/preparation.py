@@ -4,13 +4,12 @@ The photographs are drawn, at the sizes of a microscope's thumbnail and of its c
 """
 
 import io
-import time
 from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
 
-from benchmarks.measure import Row
+from benchmarks.measure import Row, milliseconds
 from pipeline.contract.decoding import decode
 from pipeline.contract.locating import locate
 from pipeline.contract.preprocessing import crop, frame
@@ -37,26 +36,16 @@ def _rows(drawn: bytes, name: str, size: tuple[int, int], rounds: int) -> list[R
     nucleus = locate(image)
     assert nucleus is not None, "the drawn cell is found at every size"
     box = frame(nucleus, image, CONTRACT)
-    decoding = _milliseconds(lambda: decode(data), rounds).mean()
+    decoding = milliseconds(lambda: decode(data), rounds).mean()
     against = f"decoding it, {decoding:.1f} ms"
     works: dict[str, Callable[[], object]] = {
         "locate the cell": lambda: locate(image),
         "cut and resize the crop": lambda: crop(image, box, CONTRACT.input_size),
     }
     return [
-        _row(f"{work}, {name} JPEG", _milliseconds(run, rounds), against)
+        _row(f"{work}, {name} JPEG", milliseconds(run, rounds), against)
         for work, run in works.items()
     ]
-
-
-def _milliseconds(work: Callable[[], object], rounds: int) -> np.ndarray:
-    work()
-    taken = np.empty(rounds)
-    for number in range(rounds):
-        start = time.perf_counter()
-        work()
-        taken[number] = 1000 * (time.perf_counter() - start)
-    return taken
 
 
 def _row(name: str, taken: np.ndarray, against: str) -> Row:

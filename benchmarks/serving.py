@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 
 from benchmarks.clients import Seen, keep_busy, post_image
-from benchmarks.measure import Row, compared, ratio
+from benchmarks.measure import Row, compared, figure, ratio
 from benchmarks.peak import peak_rows
 from benchmarks.promoted import NAME, Promoted, promote
 from benchmarks.stages import stage_rows
@@ -100,10 +100,10 @@ def _http(made: Promoted, folder: Path, image: bytes) -> list[Row]:
         url = f"{settings.service_url}/classify"
         busy = partial(keep_busy, post_image(url, image), SATURATION, SECONDS)
         found = [
-            _figure("start of the process to ready", ready, "s", "bentoml serve, a worker"),
+            figure("start of the process to ready", ready, "s", "bentoml serve, a worker"),
             *_against_itself(made, busy, image),
             *_latencies(url, image),
-            _figure("memory of the service", _megabytes(settings.service_url), "MB", "resident"),
+            figure("memory of the service", _megabytes(settings.service_url), "MB", "resident"),
         ]
         for side in (224, 128):
             with _replaced_app(side) as old:
@@ -149,7 +149,7 @@ def _latencies(url: str, image: bytes) -> list[Row]:
         seen = keep_busy(post_image(url, image), clients, 2 * SECONDS)
         for percentile in (50, 95, 99):
             found.append(
-                _figure(
+                figure(
                     f"HTTP latency p{percentile}, clients: {clients}",
                     float(np.percentile(seen.latencies, percentile)),
                     "ms",
@@ -157,10 +157,6 @@ def _latencies(url: str, image: bytes) -> list[Row]:
                 )
             )
     return found
-
-
-def _figure(name: str, value: float, unit: str, baseline: str) -> Row:
-    return Row(name=name, value=value, low=value, high=value, unit=unit, baseline=baseline)
 
 
 def _megabytes(url: str) -> float:

@@ -1,14 +1,13 @@
 """Where an image's time goes: decoding, finding the cell, cutting it, figures, and the engine."""
 
 import io
-import time
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 from PIL import Image
 
-from benchmarks.measure import Row
+from benchmarks.measure import Row, milliseconds
 from bento_service.classifier import Classifier
 from pipeline.contract.decoding import decode
 from pipeline.contract.image_stats import image_stats
@@ -37,7 +36,7 @@ def _stages(classifier: Classifier, engine: Engine, data: bytes, size: str) -> l
     contract = classifier.contract
     pixels, prepared = decode(data), prepare(data, contract)
     crop = prepared.crop[None]
-    whole = _milliseconds(lambda: image_stats(classifier.classify(data).prepared))
+    whole = milliseconds(lambda: image_stats(classifier.classify(data).prepared), _ROUNDS)
     stages: dict[str, Callable[[], object]] = {
         "decode": partial(decode, data),
         "locate": partial(locate, pixels),
@@ -47,20 +46,10 @@ def _stages(classifier: Classifier, engine: Engine, data: bytes, size: str) -> l
     }
     rows = []
     for name, work in stages.items():
-        took = _milliseconds(work)
+        took = milliseconds(work, _ROUNDS)
         share = np.median(took) / np.median(whole)
         rows.append(_row(f"{name}, {size}", took, f"{share:.0%} of the whole"))
     return [*rows, _row(f"the whole, {size}", whole, "one image, nothing beside it")]
-
-
-def _milliseconds(work: Callable[[], object]) -> np.ndarray:
-    work()
-    times = []
-    for _ in range(_ROUNDS):
-        start = time.perf_counter()
-        work()
-        times.append(1000 * (time.perf_counter() - start))
-    return np.array(times)
 
 
 def _row(name: str, times: np.ndarray, baseline: str) -> Row:

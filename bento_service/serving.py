@@ -87,12 +87,13 @@ class Serving:
             metrics.MODEL.labels(classifier.tag).set(1)
             name = classifier.contract.name
         self._records = Records(settings, objects, name)
+        tending = min(2.0, settings.log_segment_seconds / 4)
+        self._tending = Periodic("records", tending, self._records.tend)
         self._threads = self._make_threads()
 
     def _make_threads(self) -> list[Periodic]:
-        tending = min(2.0, self.settings.log_segment_seconds / 4)
-        threads = [Periodic("records", tending, self._records.tend)]
-        threads.append(Periodic("line", min(1.0, self.settings.answer_seconds / 4), self._watch))
+        watching = min(1.0, self.settings.answer_seconds / 4)
+        threads = [self._tending, Periodic("line", watching, self._watch)]
         if self.settings.bundle_dir is None:
             seconds = self.settings.pointer_poll_seconds
             threads.append(Periodic("pointer", seconds, self._follower.poll))
@@ -109,7 +110,7 @@ class Serving:
         """End the work that runs and bring what is written down to safety."""
         for thread in self._threads:
             thread.stop()
-        self._threads[0].join()  # the records': what else still runs loses nothing
+        self._tending.join()  # what else still runs loses nothing
         self._line.close()
         self._records.close()
         metrics.leave()
