@@ -94,13 +94,25 @@ class Door:
         keys = Keys(settings.keys_file, required=settings.api_keys_file is not None)
         return cls(keys, frozenset(path for path, is_open in published if is_open))
 
+    @property
+    def asks(self) -> bool:
+        """Whether a key is asked for now."""
+        try:
+            return self._keys is not None and self._keys.current() is not None
+        except Refusal:
+            return True
+
+    def is_open(self, path: str) -> bool:
+        """Whether a path asks for no key, whoever may call the others."""
+        return path in self._open or path.startswith(OPEN_BELOW)
+
     def admit(self, path: str, headers: Headers) -> str:
         """The name of the key that a request brings, empty where none is asked for.
 
         Raises:
             Refusal: 401 without a key that is listed, 503 when the list cannot be read.
         """
-        if self._keys is None or path in self._open or path.startswith(OPEN_BELOW):
+        if self._keys is None or self.is_open(path):
             return ""
         keys = self._keys.current()
         if keys is None:

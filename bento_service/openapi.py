@@ -5,20 +5,26 @@ from http import HTTPStatus
 from typing import Any
 
 from bento_service.bodies import BODIES, Body
+from bento_service.keys import Door
 from bento_service.refusal import ErrorBody
 
 _REFUSALS = (400, 401, 408, 413, 415, 422, 429, 503, 504)
 """What any route that takes a body may say; 401 where a key is asked for."""
 _PHOTOGRAPH = {"type": "string", "format": "binary"}
+_SCHEMES = {
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
 Described = dict[str, Any]
 
 
-def put_right(described: Described, labels: Sequence[str]) -> Described:
+def put_right(described: Described, labels: Sequence[str], door: Door) -> Described:
     """BentoML's OpenAPI with our bodies, and with our errors in place of its own.
 
     Args:
         described: is changed.
         labels: that `/feedback` takes; none are named while there is no model.
+        door: knows where a key is asked for.
     """
     if labels:
         feedback = described["components"]["schemas"]["FeedbackRequest"]["properties"]
@@ -41,7 +47,17 @@ def put_right(described: Described, labels: Sequence[str]) -> Described:
             asked["content"] = {body.kind: _form(body)}
     described["paths"]["/model"]["get"]["responses"].update(_refusals(401, 503))
     described["paths"]["/readyz"]["get"]["responses"].update(_refusals(503))
+    if door.asks:
+        _lock(described, door)
     return described
+
+
+def _lock(described: Described, door: Door) -> None:
+    described["components"]["securitySchemes"] = _SCHEMES
+    for path, operations in described["paths"].items():
+        if not door.is_open(path):
+            for operation in operations.values():
+                operation["security"] = [{name: []} for name in _SCHEMES]
 
 
 def _refusals(*statuses: int) -> Described:

@@ -124,19 +124,21 @@ class Service:
 @app.get("/docs.json", include_in_schema=False)
 def _docs() -> dict[str, Any]:
     serving: Serving = app.state.serving
-    return put_right(Service.openapi_spec.asdict(), serving.labels)  # type: ignore[attr-defined]
+    described = Service.openapi_spec.asdict()  # type: ignore[attr-defined]
+    return put_right(described, serving.labels, app.state.door)
 
 
-def _guarded(app: ASGIApp) -> Guard:
+def _guarded(answering: ASGIApp) -> Guard:
     """The guard before everything; made as a worker starts, before anything else is said."""
     start_logging()
     settings = load_settings()
+    app.state.door = Door.of(settings)
     return Guard(
-        app,
+        answering,
         body_seconds=settings.body_seconds,
         full=_full,
         ending=_ending,
-        door=Door.of(settings),
+        door=app.state.door,
     )
 
 

@@ -71,7 +71,7 @@ class Serving:
         """
         self.settings = settings
         self._line = Line(patience=settings.answer_seconds)
-        objects = UriStore(settings)
+        objects = UriStore(settings, hurried=True)
         registry = Registry(objects, settings.store_uri, settings.model_name)
         artifacts = ArtifactStore(objects, settings.store_uri)
         loader = Loader(artifacts, settings.model_name, max_answer_ms=settings.max_answer_ms)

@@ -27,6 +27,10 @@ Precision = Literal["int8", "bf16", "f32"]
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
+RETURNED = "returned/"
+"""Folder of the images in an archive of labels that came back through the service."""
+
+
 class Frozen(BaseModel):
     """Base of everything that is written down: unknown fields are errors."""
 
@@ -45,6 +49,11 @@ class Record(Frozen):
     """Group named by a manifest column or a file-name pattern, if any."""
     group: str = ""
     part: Part = ""
+
+    @property
+    def returned(self) -> bool:
+        """Whether a caller of the service gave the label, and not who made the archive."""
+        return self.file.startswith(RETURNED)
 
 
 class Quarantined(Frozen):

@@ -65,15 +65,16 @@ def data_gate(
     away = from_csv(store.read(grouping, LOCKED).decode(), Record)
     every = [*records, *away]
     found = examine(every, links, read_lock(config.name, store).images)
-    aside = disputed(every, links)
-    rules = gate_rules(len(records), aside, config.data_gate)
+    outvoted = contradicted_returns(every, links)
+    aside = disputed(_unlabelled(every, outvoted), links)
+    rules = gate_rules(len(records), aside, outvoted, config.data_gate)
     shown = _shown(found, every, config, store)
-    page = render(grouping, shown, rules, aside)
+    page = render(grouping, shown, rules, [*aside, *outvoted])
     broken = next((rule for rule in rules if not rule.kept), None)
     if broken is not None:
         _log.warning("data gate: refused %s", grouping.uri)
         raise DatasetRefusedError(broken, page)
-    artifact = _publish(grouping, aside, page, store=store, run=run)
+    artifact = _publish(grouping, [*aside, *outvoted], page, store=store, run=run)
     _log.info("data gate: %s %s", artifact.uri, artifact.manifest.counts)
     return artifact
 
@@ -100,18 +101,28 @@ def examine(records: Iterable[Record], links: Sequence[Link], locked: AbstractSe
     )
 
 
-def disputed(records: Sequence[Record], links: Iterable[Link]) -> list[Quarantined]:
-    """All images of every cell that stands under two labels.
+def contradicted_returns(records: Sequence[Record], links: Iterable[Link]) -> list[Quarantined]:
+    """Images with a returned label that no image of the same cell in the other archives has.
 
-    A name that was given (a patient, say) may cover many cells; only linked images are one cell.
+    Whoever may call the service can return a label: alone it must not take from training what the
+    makers of the archives agree on.
     """
-    place = {record.sha256: number for number, record in enumerate(records)}
-    ties = [Tie(place[link.one], place[link.other], link.inliers) for link in links]
-    cells: dict[int, list[Record]] = defaultdict(list)
-    for record, root in zip(records, unite(len(records), ties), strict=True):
-        cells[root].append(record)
     aside = []
-    for same in cells.values():
+    for same in _cells(records, links):
+        labels = sorted({record.label for record in same if record.label and not record.returned})
+        reason = f"a returned label, while the archives say {' and '.join(labels)}"
+        aside += [
+            set_aside(record, reason)
+            for record in same
+            if labels and record.returned and record.label not in labels
+        ]
+    return sorted(aside, key=lambda image: (image.reason, image.sha256))
+
+
+def disputed(records: Sequence[Record], links: Iterable[Link]) -> list[Quarantined]:
+    """All images of every cell that stands under two labels."""
+    aside = []
+    for same in _cells(records, links):
         labelled = [record for record in same if record.label]
         labels = sorted({record.label for record in labelled})
         if len(labels) > 1:
@@ -120,10 +131,35 @@ def disputed(records: Sequence[Record], links: Iterable[Link]) -> list[Quarantin
     return sorted(aside, key=lambda image: (image.reason, image.sha256))
 
 
+def _cells(records: Sequence[Record], links: Iterable[Link]) -> Iterable[list[Record]]:
+    """Images that links say show one cell; a name that was given (a patient) may cover many."""
+    place = {record.sha256: number for number, record in enumerate(records)}
+    ties = [Tie(place[link.one], place[link.other], link.inliers) for link in links]
+    cells: dict[int, list[Record]] = defaultdict(list)
+    for record, root in zip(records, unite(len(records), ties), strict=True):
+        cells[root].append(record)
+    return cells.values()
+
+
+def _unlabelled(records: Iterable[Record], which: Iterable[Quarantined]) -> list[Record]:
+    """All records, those of `which` without their label: they still tell which images are one."""
+    refused = {image.sha256 for image in which}
+    return [
+        record.model_copy(update={"label": ""}) if record.sha256 in refused else record
+        for record in records
+    ]
+
+
 def gate_rules(
-    images: int, aside: Sequence[Quarantined], config: DataGateConfig
-) -> tuple[Rule, Rule]:
-    """No cell under two labels if that is the policy, and not too much set aside."""
+    images: int,
+    aside: Sequence[Quarantined],
+    outvoted: Sequence[Quarantined],
+    config: DataGateConfig,
+) -> tuple[Rule, ...]:
+    """No cell under two labels if that is the policy, and not too much set aside.
+
+    Returned labels that were outvoted are shown, and stop nothing.
+    """
     share, most = len(aside) / max(images, 1), config.max_quarantined_share
     reasons = sorted({image.reason for image in aside})
     return (
@@ -140,6 +176,13 @@ def gate_rules(
             received=f"{share:.1%} of {images}",
             kept=share <= most,
             problem=f"too many images show a cell under two labels: {'; '.join(reasons)}",
+        ),
+        Rule(
+            name="Returned labels that the archives contradict",
+            expected="they are set aside",
+            received=f"{len(outvoted)} images" if outvoted else "none",
+            kept=True,
+            problem="",
         ),
     )
 

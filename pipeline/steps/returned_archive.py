@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.adapters.artifact_store import sha256_bytes
 from pipeline.adapters.storage import ObjectStore
-from pipeline.artifacts import Frozen, to_csv
+from pipeline.artifacts import RETURNED, Frozen, to_csv
 from pipeline.steps.manifest_csv import MANIFEST_CSV
 
 _log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def write_archive(
 
 
 def _name(kept_at: str) -> str:
-    return PurePosixPath(kept_at).name
+    return RETURNED + PurePosixPath(kept_at).name
 
 
 def _image(uri: str, objects: ObjectStore) -> bytes | None:

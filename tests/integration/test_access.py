@@ -56,6 +56,24 @@ def access_lines(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
+def test_the_description_says_where_a_key_is_asked_for(
+    served: tuple[str, Path], keys: Path
+) -> None:
+    """Generated clients know of both ways to send one, once any is listed."""
+
+    def told() -> dict[str, Any]:
+        return dict(httpx.get(f"{served[0]}/docs.json", timeout=30).json())
+
+    assert "securitySchemes" not in told()["components"]
+    api_keys.add(keys, "lab-1")
+    closed = told()
+    assert set(closed["components"]["securitySchemes"]) == {"key", "bearer"}
+    asked: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
+    assert closed["paths"]["/classify"]["post"]["security"] == asked
+    assert closed["paths"]["/metrics"]["get"]["security"] == asked
+    assert "security" not in closed["paths"]["/readyz"]["get"]
+
+
 def test_keys_are_asked_for_and_follow_their_file(
     served: tuple[str, Path], keys: Path, cell_image: Callable[..., bytes]
 ) -> None:

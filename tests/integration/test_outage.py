@@ -1,5 +1,6 @@
 """A real S3 that goes away under a service, and comes back."""
 
+import socket
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
@@ -8,10 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import UriStore
+from pipeline.adapters.storage.s3 import S3Store
 from pipeline.embedded.foreground import on_free_ports, running
+from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
 from tests.integration.asking import wait_for, worker_of
 from tests.integration.clients import asking, counted
@@ -91,3 +95,17 @@ def logged(store: ArtifactStore) -> list[bytes]:
     """Every line of the prediction log that has arrived."""
     segments = store.objects.list(f"{store.root}/logs/blood_cells/")
     return [line for item in segments for line in store.objects.read(item.uri).splitlines()]
+
+
+def test_a_hurried_caller_waits_seconds_for_a_silent_store() -> None:
+    """A store that takes connections and says nothing holds a poll of the service that long."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = Settings(
+            aws_endpoint_url_s3=f"http://127.0.0.1:{silent.getsockname()[1]}",
+            aws_access_key_id="a",
+            aws_secret_access_key=SecretStr("b"),
+        )
+        begun = time.monotonic()
+        with pytest.raises(UnreachableError):
+            S3Store(settings, hurried=True).read("s3://bucket/key")
+    assert 5 < time.monotonic() - begun < 20

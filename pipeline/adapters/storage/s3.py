@@ -56,7 +56,14 @@ def _errors(uri: str) -> Iterator[None]:
 class S3Store:
     """Amazon S3 or anything that speaks it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, hurried: bool = False) -> None:
+        """Connect as the settings say.
+
+        Args:
+            settings: address and credentials.
+            hurried: give a store that is silent up after seconds, not minutes: for a caller that
+                asks again by itself, as the service does.
+        """
         self._client: S3Client = boto3.client(
             "s3",
             endpoint_url=settings.aws_endpoint_url_s3 or None,
@@ -64,9 +71,9 @@ class S3Store:
             aws_secret_access_key=settings.aws_secret_access_key.get_secret_value() or None,
             region_name=settings.aws_region,
             config=Config(
-                retries={"max_attempts": 4, "mode": "standard"},
-                connect_timeout=5,
-                read_timeout=60,
+                retries={"max_attempts": 2 if hurried else 4, "mode": "standard"},
+                connect_timeout=2 if hurried else 5,
+                read_timeout=5 if hurried else 60,
                 max_pool_connections=_CONNECTIONS,
                 s3={"addressing_style": "path"} if settings.aws_endpoint_url_s3 else {},
             ),

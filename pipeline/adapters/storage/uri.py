@@ -12,8 +12,10 @@ from pipeline.settings import Settings
 class UriStore:
     """The store that each URI names: S3 for `s3://`, local files for everything else."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, hurried: bool = False) -> None:
+        """Use the settings' S3; a hurried caller asks again soon itself (see `S3Store`)."""
         self._settings = settings
+        self._hurried = hurried
         self._local = LocalStore()
         self._s3: S3Store | None = None
 
@@ -21,7 +23,7 @@ class UriStore:
         if not uri.startswith("s3://"):
             return self._local
         if self._s3 is None:
-            self._s3 = S3Store(self._settings)
+            self._s3 = S3Store(self._settings, hurried=self._hurried)
         return self._s3
 
     def read(self, uri: str) -> bytes:

@@ -12,7 +12,13 @@ from pipeline.config import DataGateConfig, RunConfig
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import HOME
-from pipeline.steps.data_gate import data_gate, disputed, examine, gate_rules
+from pipeline.steps.data_gate import (
+    contradicted_returns,
+    data_gate,
+    disputed,
+    examine,
+    gate_rules,
+)
 from pipeline.steps.group import group
 from pipeline.steps.ingest import ingest
 from pipeline.steps.split import split
@@ -123,15 +129,45 @@ def test_labels_meet_through_a_locked_image() -> None:
     assert [image.sha256 for image in aside] == ["a", "b"]
 
 
+def test_a_returned_label_does_not_outvote_an_archive() -> None:
+    """It goes alone, stops nothing under either policy, and the archive's images stay."""
+    records = [_record("a", "R"), _record("b", "R"), _record("c", "L", file="returned/c.png")]
+    links = [_link("a", "b", 40), _link("b", "c", 40)]
+    outvoted = contradicted_returns(records, links)
+    assert [(image.sha256, image.reason) for image in outvoted] == [
+        ("c", "a returned label, while the archives say R")
+    ]
+    stop = DataGateConfig.model_validate({"two_labels": "stop", "max_quarantined_share": 0.0})
+    assert all(rule.kept for rule in gate_rules(3, [], outvoted, stop))
+
+
+def test_returned_labels_that_only_contradict_each_other_are_a_dispute() -> None:
+    """No archive says who is right, so neither teaches."""
+    records = [_record(name, name.upper(), file=f"returned/{name}.png") for name in "ab"]
+    links = [_link("a", "b", 40)]
+    assert contradicted_returns(records, links) == []
+    assert [image.sha256 for image in disputed(records, links)] == ["a", "b"]
+
+
+def test_a_returned_label_may_take_a_side() -> None:
+    """Where archives disagree already, one of their labels is no contradiction of them."""
+    records = [_record("a", "R"), _record("b", "L"), _record("c", "L", file="returned/c.png")]
+    links = [_link("a", "b", 40), _link("b", "c", 40)]
+    assert contradicted_returns(records, links) == []
+    assert [image.sha256 for image in disputed(records, links)] == ["a", "b", "c"]
+
+
 def test_no_dispute_keeps_all_rules() -> None:
     """A clean dataset passes under either policy."""
     for policy in ("quarantine", "stop"):
         gate = DataGateConfig.model_validate({"two_labels": policy})
-        assert all(rule.kept for rule in gate_rules(10, [], gate))
+        assert all(rule.kept for rule in gate_rules(10, [], [], gate))
 
 
-def _record(sha256: str, label: str, hint: str = "") -> Record:
-    return Record(sha256=sha256, label=label, file=sha256, archive="", hint=hint, group=hint)
+def _record(sha256: str, label: str, hint: str = "", file: str = "") -> Record:
+    return Record(
+        sha256=sha256, label=label, file=file or sha256, archive="", hint=hint, group=hint
+    )
 
 
 def _link(one: str, other: str, inliers: int) -> Link:

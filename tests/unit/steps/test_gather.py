@@ -182,7 +182,7 @@ def test_an_image_that_is_not_there_is_not_used(world: World) -> None:
     assert (returned.not_kept, returned.usable, returned.gathered) == (1, 4, 3)
     with zipfile.ZipFile(returned.archive) as archive:
         names = set(archive.namelist())
-    assert names == {"manifest.csv", *(world.kept(n).name for n in (2, 3, 4))}
+    assert names == {"manifest.csv", *(f"returned/{world.kept(n).name}" for n in (2, 3, 4))}
 
 
 def test_an_image_too_large_for_ingest_spoils_no_archive(

@@ -48,5 +48,7 @@ def test_the_archive_keeps_every_rule_of_ingest(tmp_path: Path, labels: dict[str
     with zipfile.ZipFile(path) as archive:
         header, *rows = archive.read("manifest.csv").decode().splitlines()
     assert header == "file,label,group"
-    assert {row.split(",")[0] for row in rows} == set(names) - {"manifest.csv"}
+    files = {row.split(",")[0] for row in rows}
+    assert files == set(names) - {"manifest.csv"}
+    assert all(file.startswith("returned/") for file in files)
     assert {row.partition(",")[2] for row in rows} == {"ROUND,"}
