@@ -16,7 +16,16 @@ from benchmarks.measure import Row
 from pipeline.telemetry import silence
 
 RESULTS = Path(__file__).parent / "results.json"
-PARTS = ("preparation", "extraction", "training", "retrain", "serving", "overload", "environment")
+PARTS = (
+    "preparation",
+    "extraction",
+    "training",
+    "retrain",
+    "serving",
+    "overload",
+    "environment",
+    "archive",
+)
 
 
 def main(arguments: list[str]) -> None:

@@ -7,25 +7,19 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
-from urllib.parse import urlsplit
 
-import httpx
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from benchmarks.arrivals import ARRIVALS, Arrival, random_times
 from benchmarks.clients import keep_busy, post_image
 from benchmarks.ending import Ended, end_under_load
 from benchmarks.measure import Row, figure
-from benchmarks.promoted import NAME, promote
-from pipeline.embedded.foreground import on_free_ports, running
+from benchmarks.promoted import promote
+from benchmarks.served import served, supervisor
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import HOME
 
@@ -33,7 +27,6 @@ THREADS, PLACES = 2, 34
 """Of the service's line: those at work, and all."""
 SECONDS, CALM = 8.0, 6.0
 ENDINGS = 20
-_PATIENCE = 60.0
 
 
 def rows() -> list[Row]:
@@ -43,37 +36,15 @@ def rows() -> list[Row]:
         folder = Path(name)
         store = promote(folder).store
         (folder / "cell.jpeg").write_bytes(image)
-        with _served(folder / "loaded", store) as url:
+        with served(folder / "loaded", store) as (url, _):
             found = _under_load(f"{url}/classify", folder / "cell.jpeg")
         endings = []
         # The embedded stack has no balancer to tell; elsewhere this much time is the default.
         with patch.dict(os.environ, {"DRAIN_SECONDS": "2"}):
             for turn in range(ENDINGS):
-                with _served(folder / f"ended-{turn}", store) as url:
-                    endings.append(end_under_load(url, image, _supervisor(url)))
+                with served(folder / f"ended-{turn}", store) as (url, _):
+                    endings.append(end_under_load(url, image, supervisor(url)))
         return [*found, *_endings(endings)]
-
-
-@contextmanager
-def _served(home: Path, store: Path) -> Iterator[str]:
-    """The service with its model, ready; its URL."""
-    settings = on_free_ports(home).model_copy(update={"store_uri": str(store), "model_name": NAME})
-    with running(settings, "service"):
-        end = time.monotonic() + _PATIENCE
-        while httpx.get(f"{settings.service_url}/readyz").status_code != 200:
-            if time.monotonic() > end:
-                raise RuntimeError("the service refused the model; see its log")
-            time.sleep(0.05)
-        yield settings.service_url
-
-
-def _supervisor(url: str) -> psutil.Process:
-    """The one of the processes at a port that started the others."""
-    port = urlsplit(url).port
-    found = {c.pid for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port}
-    listening = [psutil.Process(pid) for pid in found if pid is not None]
-    (first,) = [process for process in listening if process.ppid() not in found]
-    return first
 
 
 def _under_load(url: str, image: Path) -> list[Row]:

@@ -15,17 +15,16 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-import psutil
 
 from benchmarks.clients import Seen, keep_busy, post_image
 from benchmarks.measure import Row, compared, figure, ratio
 from benchmarks.peak import peak_rows
-from benchmarks.promoted import NAME, Promoted, promote
+from benchmarks.promoted import Promoted, promote
+from benchmarks.served import megabytes, served
 from benchmarks.stages import stage_rows
 from bento_service.classifier import Classifier
 from pipeline.artifacts import MANIFEST, ServedManifest
 from pipeline.contract.image_stats import image_stats
-from pipeline.embedded.foreground import on_free_ports, running
 from pipeline.embedded.ports import free_block
 from pipeline.modeling.engine import Engine
 from pipeline.sample.archive import draw_images
@@ -35,7 +34,6 @@ SATURATION = 4
 """Clients that keep two threads of the line busy and two in wait."""
 SECONDS, ROUNDS = 3.0, 5
 CLIENTS = (1, 2, 4, 8)
-_PATIENCE = 60.0
 Busy = Callable[[], Seen]
 
 
@@ -87,23 +85,14 @@ def _repeat(work: Callable[[], object], times: int = 10) -> None:
 
 
 def _http(made: Promoted, folder: Path, image: bytes) -> list[Row]:
-    settings = on_free_ports(folder / "home").model_copy(
-        update={"store_uri": str(made.store), "model_name": NAME}
-    )
-    begun = time.perf_counter()
-    with running(settings, "service"):
-        while httpx.get(f"{settings.service_url}/readyz").status_code != 200:
-            if time.perf_counter() - begun > _PATIENCE:
-                raise RuntimeError("the service refused the model; see its log")
-            time.sleep(0.02)
-        ready = time.perf_counter() - begun
-        url = f"{settings.service_url}/classify"
+    with served(folder / "home", made.store) as (root, ready):
+        url = f"{root}/classify"
         busy = partial(keep_busy, post_image(url, image), SATURATION, SECONDS)
         found = [
             figure("start of the process to ready", ready, "s", "bentoml serve, a worker"),
             *_against_itself(made, busy, image),
             *_latencies(url, image),
-            figure("memory of the service", _megabytes(settings.service_url), "MB", "resident"),
+            figure("memory of the service", megabytes(root), "MB", "resident"),
         ]
         for side in (224, 128):
             with _replaced_app(side) as old:
@@ -157,15 +146,6 @@ def _latencies(url: str, image: bytes) -> list[Row]:
                 )
             )
     return found
-
-
-def _megabytes(url: str) -> float:
-    """Resident memory of the largest process of the service: its worker."""
-    port = int(url.rpartition(":")[2])
-    listening = {c.pid for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port}
-    owners = [psutil.Process(pid) for pid in listening if pid is not None]
-    found = [*owners, *(child for one in owners for child in one.children(recursive=True))]
-    return float(max(process.memory_info().rss for process in found) / 1e6)
 
 
 @contextmanager

@@ -5,12 +5,40 @@ from collections.abc import Sequence
 
 from scipy.special import betaincinv
 
-from bento_service.schemas import Answered, Share
+from bento_service.schemas import Answered, Classification, Differential, Failure, Share
 from pipeline.contract.decision import Verdict
 
 FEWEST = 100
 """Cells that a routine manual differential counts."""
 _ALPHA = 0.05
+
+
+def count(
+    told: Sequence[Classification | Failure],
+    classes: Sequence[str],
+    tag: str,
+    request_id: str,
+) -> Differential:
+    """The differential of one request's images.
+
+    Args:
+        told: what was said of each.
+        classes: of the contract.
+        tag: of the model that answered.
+        request_id: of the request.
+    """
+    answers = [(one.label, one.decision) for one in told if isinstance(one, Classification)]
+    failures = tuple(one for one in told if isinstance(one, Failure))
+    doubted = sum(decision == "review" for _, decision in answers)
+    answered = Answered(images=len(answers), review=doubted, failed=len(failures))
+    return Differential(
+        shares=shares(answers, classes),
+        answered=answered,
+        warnings=warnings(answered),
+        failures=failures,
+        tag=tag,
+        request_id=request_id,
+    )
 
 
 def shares(answers: Sequence[tuple[str, Verdict]], classes: Sequence[str]) -> tuple[Share, ...]:

@@ -1,32 +1,28 @@
 """One worker's model, line, log and metrics: what the routes of the service share."""
 
-import asyncio
 import logging
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from http import HTTPStatus
+from typing import TypeVar
 
 from bento_service import metrics, refusal
+from bento_service.card import describe
 from bento_service.classifier import Classifier, Explanation, Prediction
-from bento_service.differential import shares, warnings
+from bento_service.differential import count
 from bento_service.follow import Follower, Served
 from bento_service.line import Line
 from bento_service.loading import Loader
+from bento_service.many import answer_all
 from bento_service.periodic import Periodic
 from bento_service.records import Records
-from bento_service.refusal import Refusal
 from bento_service.schemas import (
-    Answered,
     Classification,
     Differential,
-    Failure,
     FeedbackRequest,
     FeedbackTaken,
-    Lineage,
     ModelCard,
-    Move,
-    ReviewLimits,
 )
 from bento_service.shadow import Challenger, Shadow
 from pipeline.adapters.artifact_store import ArtifactStore
@@ -38,24 +34,12 @@ from pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-LIMITS = (
-    "Research use only; not for diagnosis.",
-    "Made for one stained white blood cell per photograph.",
-    "Every image is answered with one of the model's classes, also a cell of another kind.",
-    "Another microscope, camera or stain can lower the accuracy without lowering the confidence.",
-)
-DRAWN = "Demo model, trained on drawings or on the archive given to `make demo`: not for real work."
-DEMO_NAME = "demo"
+Done = TypeVar("Done")
 IMAGE_KEPT = "The label becomes part of the next dataset, with the image that was kept."
 NO_IMAGE_KEPT = (
     "The label counts for live accuracy only: KEEP_IMAGES is off here, so no image was kept that "
     "could be trained on."
 )
-_AT_ONCE = 2
-"""Images of one differential in the line; others find places in it."""
-_PATIENCE = 60.0
-"""Seconds for a whole differential."""
-_PAUSE = 0.1
 _GRACE = 2.0
 """Patiences for which all threads may hang; until then the worker is only not ready."""
 
@@ -156,13 +140,7 @@ class Serving:
             self._records.answered(prediction, classifier.tag, route, request_id)
             return _answer(prediction, classifier.tag, request_id)
 
-        self._asking += 1
-        try:
-            answer = await self._line.run(work)
-        except PipelineError as error:
-            raise refusal.of_pipeline_error(error) from error
-        finally:
-            self._asking -= 1
+        answer = await self._in_line(work)
         if not self._asking:  # only then there is time to spare
             self._shadow.offer(image, answer.label)
         metrics.SECONDS.observe(time.perf_counter() - started)
@@ -176,49 +154,13 @@ class Serving:
             Refusal: 503 without a model, 504 when one or all of them took too long.
         """
         classifier = self._served().classifier
-        several = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(index: int, image: bytes) -> Classification | Failure:
-            async with several:
-                return await self._counted(classifier, image, index, request_id)
+        async def ask(index: int, image: bytes) -> Classification:
+            number = f"{request_id}.{index}"
+            return await self._classify(classifier, image, "/differential", number)
 
-        tasks = [asyncio.ensure_future(one(i, image)) for i, image in enumerate(images)]
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                told = await asyncio.gather(*tasks)
-        except TimeoutError as error:
-            raise refusal.too_slow(_PATIENCE) from error
-        finally:
-            for task in tasks:
-                task.cancel()
-        answers = [(a.label, a.decision) for a in told if isinstance(a, Classification)]
-        failures = tuple(a for a in told if isinstance(a, Failure))
-        doubted = sum(decision == "review" for _, decision in answers)
-        answered = Answered(images=len(answers), review=doubted, failed=len(failures))
-        return Differential(
-            shares=shares(answers, classifier.contract.classes),
-            answered=answered,
-            warnings=warnings(answered),
-            failures=failures,
-            tag=classifier.tag,
-            request_id=request_id,
-        )
-
-    async def _counted(
-        self, classifier: Classifier, image: bytes, index: int, request_id: str
-    ) -> Classification | Failure:
-        """An answer; a full line is waited for, and a bad image costs itself alone."""
-        while True:
-            try:
-                return await self._classify(
-                    classifier, image, "/differential", f"{request_id}.{index}"
-                )
-            except Refusal as no:
-                if no.status == HTTPStatus.UNPROCESSABLE_ENTITY:
-                    return Failure(index=index, code=no.detail.code, message=no.detail.message)
-                if no.status != HTTPStatus.TOO_MANY_REQUESTS:
-                    raise
-                await asyncio.sleep(_PAUSE)
+        told = await answer_all(images, ask)
+        return count(told, classifier.contract.classes, classifier.tag, request_id)
 
     async def explain(self, image: bytes) -> tuple[Explanation, str]:
         """What the answer to an image rests on, and the tag that answered; not logged.
@@ -227,10 +169,17 @@ class Serving:
             Refusal: 422 for no image, 429, 503 without a model, 504.
         """
         classifier = self._served().classifier
+        return await self._in_line(lambda: classifier.explain(image)), classifier.tag
+
+    async def _in_line(self, work: Callable[[], Done]) -> Done:
+        """Work in its turn; what it finds wrong with an image is the answer to the client."""
+        self._asking += 1
         try:
-            return await self._line.run(lambda: classifier.explain(image)), classifier.tag
+            return await self._line.run(work)
         except PipelineError as error:
             raise refusal.of_pipeline_error(error) from error
+        finally:
+            self._asking -= 1
 
     def feedback(self, said: FeedbackRequest) -> FeedbackTaken:
         """Write down what a person says of an answer; whether it was given is found out later.
@@ -262,22 +211,7 @@ class Serving:
         Raises:
             Refusal: 503 when there is no model.
         """
-        served = self._served()
-        manifest, pointer = served.classifier.manifest, served.pointer
-        drawn = (DRAWN,) if manifest.contract.name == DEMO_NAME else ()
-        return ModelCard(
-            tag=manifest.tag,
-            digest=manifest.digest(),
-            contract=manifest.contract,
-            review=ReviewLimits.model_validate(
-                served.classifier.rule.model_dump(include=set(ReviewLimits.model_fields))
-            ),
-            parity=manifest.parity,
-            metrics=served.classifier.metrics,
-            lineage=Lineage.model_validate(manifest.model_dump(include=set(Lineage.model_fields))),
-            promoted=Move.model_validate(pointer.model_dump()) if pointer else None,
-            limits=(*LIMITS, *drawn),
-        )
+        return describe(self._served())
 
     def _served(self) -> Served:
         served = self._follower.current

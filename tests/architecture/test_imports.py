@@ -37,7 +37,6 @@ ALLOWED = {
     "sample": ("pipeline.sample",),
     "entrypoints": ("pipeline",),
     "cli": ("pipeline",),
-    "keys_command": ("pipeline.adapters.api_keys", *SETTLED),
     "demo": ("pipeline",),
     "embedded": ("pipeline.embedded", *SETTLED),
     "__init__": (),

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.adapters import api_keys
+from pipeline.cli.keys import keys
 from pipeline.errors import ArtifactError, InvalidInputError
-from pipeline.keys_command import keys
 
 
 @pytest.fixture

@@ -1,0 +1,48 @@
+"""`leukoflow`: one sub-command per entry point, and the stack that runs them.
+
+Exit codes: 0 done, 1 refused by a gate, 2 bad usage or input, 3 a service is unreachable,
+4 a disk is full.
+"""
+
+import errno
+import logging
+import os
+import sys
+from importlib.metadata import entry_points
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+
+from pipeline.cli import serving, stack, training
+from pipeline.cli.keys import keys
+from pipeline.errors import DiskFullError, PipelineError
+from pipeline.telemetry import silence
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+for door in (stack, training, serving):
+    app.add_typer(door.app)
+app.add_typer(keys, name="keys")
+
+
+def main() -> None:
+    """Run the command line; an expected failure is one clear line and its exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("httpx", "botocore", "boto3", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    silence(os.environ)
+    for plugin in entry_points(group="leukoflow.commands"):
+        app.command(plugin.name)(plugin.load())
+    try:
+        app()
+    except PipelineError as error:
+        _fail(error)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _fail(DiskFullError.of(error))
+
+
+def _fail(error: PipelineError) -> NoReturn:
+    Console(stderr=True).print(f"[red]error[/] {error}", highlight=False, soft_wrap=True)
+    sys.exit(error.exit_code)

@@ -1,0 +1,137 @@
+"""From archive to verdict, step by step or in one go."""
+
+import getpass
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline import entrypoints
+from pipeline.cli.options import BLOOD_CELLS, Config, Name, RunId, Untracked, name_run
+from pipeline.settings import load_settings
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    archive: Annotated[str, typer.Option(help="Path or s3:// URI of an archive.")],
+    config: Config = BLOOD_CELLS,
+    limit: Annotated[int, typer.Option(min=0)] = 0,
+    run_id: RunId = "",
+    untracked: Untracked = False,
+) -> None:
+    """The whole loop without Airflow; exit code 1 when the gate refuses."""
+    run_id = name_run(run_id)
+    snapshot = entrypoints.ingest(config, run_id, [archive], limit)
+    grouping = entrypoints.group(config, run_id, entrypoints.validate(config, run_id, snapshot))
+    parts = entrypoints.split(config, run_id, grouping)
+    shards = entrypoints.shards(config)
+    features = [entrypoints.featurize(config, run_id, parts, shard) for shard in shards]
+    bundle = entrypoints.train(config, run_id, parts, features)
+    served = entrypoints.export(config, run_id, bundle, parts)
+    evaluation = entrypoints.evaluate(config, run_id, served, bundle, parts)
+    verdict = entrypoints.gate(config, run_id, evaluation, served)
+    print(entrypoints.verdict_markdown(verdict))
+    if not entrypoints.verdict_passed(verdict):
+        raise typer.Exit(1)
+    author, reason = getpass.getuser(), "leukoflow run"
+    print(entrypoints.promote(config, run_id, verdict, author, reason, untracked=untracked))
+
+
+@app.command()
+def ingest(
+    archive: Annotated[list[str] | None, typer.Argument()] = None,
+    config: Config = BLOOD_CELLS,
+    limit: Annotated[int, typer.Option(min=0)] = 0,
+    run_id: RunId = "",
+) -> None:
+    """Freeze archives into a snapshot; all of archives/<name>/ when none is named."""
+    print(entrypoints.ingest(config, name_run(run_id), archive or [], limit))
+
+
+@app.command()
+def validate(snapshot: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+    """Set bad images of a snapshot aside."""
+    print(entrypoints.validate(config, name_run(run_id), snapshot))
+
+
+@app.command()
+def group(
+    archive: Annotated[str, typer.Option(help="Path or s3:// URI of an archive.")],
+    out: Annotated[Path, typer.Option(help="CSV with file, label and group.")],
+    config: Config = BLOOD_CELLS,
+) -> None:
+    """Find which images of an archive show one cell; needs no running stack."""
+    from pipeline.steps.group import write_groups_csv
+
+    records = entrypoints.group_archive(archive, config)
+    out.write_text(write_groups_csv(records))
+    print(f"{len(records)} images, {len({record.group for record in records})} cells: {out}")
+
+
+@app.command()
+def split(grouping: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+    """Deal a grouping into train, val and the locked test part."""
+    print(entrypoints.split(config, name_run(run_id), grouping))
+
+
+@app.command()
+def featurize(parts: str, shard: int, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+    """Compute what the cache lacks of one shard of a split."""
+    print(entrypoints.featurize(config, name_run(run_id), parts, shard))
+
+
+@app.command()
+def train(
+    parts: str, features: list[str], config: Config = BLOOD_CELLS, run_id: RunId = ""
+) -> None:
+    """Train on a split and its features."""
+    print(entrypoints.train(config, name_run(run_id), parts, features))
+
+
+@app.command()
+def export(bundle: str, parts: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+    """Convert a bundle to the serving engine."""
+    print(entrypoints.export(config, name_run(run_id), bundle, parts))
+
+
+@app.command()
+def evaluate(
+    archive: Annotated[str, typer.Option(help="A labelled archive.")],
+    out: Annotated[Path, typer.Option(help="Report as JSON.")],
+    predictions: Annotated[Path, typer.Option(help="Predictions as CSV.")],
+    model: Annotated[str, typer.Option(help="champion, or a tag.")] = "champion",
+    name: Name = "",
+) -> None:
+    """Score a model on any labelled archive."""
+    report, table = entrypoints.evaluate_archive(archive, name or load_settings().model_name, model)
+    out.write_text(json.dumps(report, indent=2) + "\n")
+    predictions.write_text(table)
+    print(json.dumps({key: report[key] for key in ("tag", "images", "cells", "accuracy")}))
+
+
+@app.command()
+def crossval(
+    archive: Annotated[list[str] | None, typer.Argument()] = None,
+    folds: Annotated[int, typer.Option(min=3)] = 5,
+    config: Config = BLOOD_CELLS,
+    limit: Annotated[int, typer.Option(min=0)] = 0,
+    out: Annotated[Path | None, typer.Option(help="Report as JSON.")] = None,
+) -> None:
+    """Score the recipe on cells it never saw, fold by fold; the locked test part stays unseen."""
+    report = entrypoints.crossval(config, name_run(""), archive or [], limit, folds)
+    if out is not None:
+        out.write_text(report.model_dump_json(indent=2) + "\n")
+    print(report.table())
+
+
+@app.command()
+def gate(evaluation: str, served: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+    """Judge a challenger; exit code 1 when it is refused."""
+    verdict = entrypoints.gate(config, name_run(run_id), evaluation, served)
+    print(verdict)
+    print(entrypoints.verdict_markdown(verdict))
+    if not entrypoints.verdict_passed(verdict):
+        raise typer.Exit(1)
