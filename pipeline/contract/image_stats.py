@@ -1,12 +1,13 @@
 """Plain statistics of a photograph, the same for training, serving and drift."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from scipy import ndimage
 
 from pipeline.contract.decoding import Pixels
-from pipeline.contract.preprocessing import WEDGE_LEVEL, Prepared
+from pipeline.contract.preprocessing import Prepared, photographed
 
 
 class ImageStats(BaseModel):
@@ -46,30 +47,46 @@ _TILE = 32
 
 def image_stats(prepared: Prepared) -> ImageStats:
     """Measure a prepared image; of a large one as many pixels as a small one has."""
-    image, cell = prepared.image, prepared.crop
+    image = prepared.image
     tiles = _tiles(image)
-    valid = [_valid(tile) for tile in tiles]
-    seen = np.concatenate([tile[where] for tile, where in zip(tiles, valid, strict=True)])
-    means = (seen if len(seen) else image.reshape(-1, 3)).mean(axis=0, dtype=np.float64)
-    cell_valid = _valid(cell)
-    cell_pixels = cell[cell_valid] if cell_valid.any() else cell.reshape(-1, 3)
-    cell_means = cell_pixels.mean(axis=0, dtype=np.float64)
-    edges = np.concatenate([_laplacian(*pair) for pair in zip(tiles, valid, strict=True)])
+    valid = [photographed(tile) for tile in tiles]
+    light = [_luminance(tile) for tile in tiles]
+    seen = sum(int(np.count_nonzero(where)) for where in valid)
+    pairs = list(zip(light, valid, strict=True))
+    lit = np.concatenate([plane[where] for plane, where in pairs])
+    edges = np.concatenate([_laplacian(*pair) for pair in pairs])
+    red, green, blue = _means(tiles, valid)
+    cell_red, cell_green, cell_blue = _means([prepared.crop], [photographed(prepared.crop)])
     height, width = image.shape[:2]
     return ImageStats(
         width=width,
         height=height,
-        red=round(float(means[0]), 2),
-        green=round(float(means[1]), 2),
-        blue=round(float(means[2]), 2),
-        contrast=round(float(_luminance(seen).std()) if len(seen) else 0.0, 2),
+        red=red,
+        green=green,
+        blue=blue,
+        contrast=round(float(lit.std()) if seen else 0.0, 2),
         sharpness=round(float(edges.var()) if len(edges) else 0.0, 2),
         cell_side=round((prepared.nucleus or prepared.box).side / max(height, width), 4),
-        cell_red=round(float(cell_means[0]), 2),
-        cell_green=round(float(cell_means[1]), 2),
-        cell_blue=round(float(cell_means[2]), 2),
-        wedge_share=round(1 - len(seen) / sum(where.size for where in valid), 4),
+        cell_red=cell_red,
+        cell_green=cell_green,
+        cell_blue=cell_blue,
+        wedge_share=round(1 - seen / sum(where.size for where in valid), 4),
     )
+
+
+def _means(tiles: Sequence[Pixels], valid: Sequence[NDArray[np.bool_]]) -> list[float]:
+    """Of each channel over what is photographed; over everything where nothing is."""
+    if not any(where.any() for where in valid):
+        valid = [np.ones_like(where) for where in valid]
+    seen = sum(int(np.count_nonzero(where)) for where in valid)
+    return [
+        round(sum(_total(t[..., channel], v) for t, v in zip(tiles, valid, strict=True)) / seen, 2)
+        for channel in range(3)
+    ]
+
+
+def _total(plane: NDArray[np.uint8], where: NDArray[np.bool_]) -> int:
+    return int((plane * where).sum(dtype=np.int64))
 
 
 def _tiles(image: Pixels) -> list[Pixels]:
@@ -94,17 +111,31 @@ def _starts(side: int, count: int) -> NDArray[np.intp]:
 
 
 def _luminance(pixels: Pixels) -> NDArray[np.float32]:
-    """Of pixels (..., 3), 0 to 255."""
-    weights = np.array([0.299, 0.587, 0.114], np.float32)
-    return np.asarray(pixels.astype(np.float32) @ weights)
+    """Of pixels (height, width, 3): (height, width), 0 to 255."""
+    red, green, blue = (pixels[..., channel].astype(np.float32) for channel in range(3))
+    red *= np.float32(0.299)
+    green *= np.float32(0.587)
+    blue *= np.float32(0.114)
+    red += green
+    red += blue
+    return red
 
 
-def _laplacian(tile: Pixels, valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Values (n,) where a tile (height, width, 3) and its neighbourhood are photographed."""
-    inside = ndimage.binary_erosion(valid, iterations=2)
-    return np.asarray(ndimage.laplace(_luminance(tile))[inside])
+def _laplacian(light: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Values (n,) where a luminance (height, width) and its neighbourhood are photographed."""
+    inside = _eroded(_eroded(valid))[1:-1, 1:-1]
+    middle = light[1:-1, 1:-1]
+    second = light[:-2, 1:-1] + light[2:, 1:-1]
+    second += light[1:-1, :-2]
+    second += light[1:-1, 2:]
+    second -= 4 * middle
+    return np.asarray(second[inside])
 
 
-def _valid(image: Pixels) -> NDArray[np.bool_]:
-    """Where the photograph is, as opposed to black wedges: (height, width)."""
-    return np.asarray((image >= WEDGE_LEVEL).any(axis=-1))
+def _eroded(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where a pixel and its four neighbours are in the mask; none at the border is."""
+    out = np.zeros_like(mask)
+    out[1:-1, 1:-1] = (
+        mask[1:-1, 1:-1] & mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
+    )
+    return out

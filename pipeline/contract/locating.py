@@ -64,10 +64,9 @@ def _nucleus(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
     largest = int(np.argmax(sizes)) + 1
     reach = max(2, round(0.35 * float(np.sqrt(sizes.max()))))
     near = ndimage.binary_dilation(labels == largest, iterations=reach)
-    lobes = {
-        label
-        for label in np.unique(labels[near & (labels > 0)])
-        if sizes[label - 1] >= 0.05 * sizes.max()
-    }
-    rows, columns = np.nonzero(np.isin(labels, list(lobes)))
-    return int(rows.min()), int(rows.max()) + 1, int(columns.min()), int(columns.max()) + 1
+    lobe = np.zeros(count + 1, bool)
+    lobe[labels[near]] = True
+    lobe &= np.concatenate([[False], sizes >= 0.05 * sizes.max()])
+    mask = lobe[labels]
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1

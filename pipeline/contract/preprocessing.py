@@ -87,26 +87,42 @@ def crop(image: Pixels, box: CellBox, size: int) -> Pixels:
     return np.asarray(resized, dtype=np.uint8)
 
 
+def photographed(image: Pixels) -> NDArray[np.bool_]:
+    """Where the photograph is (height, width), as opposed to black wedges."""
+    red, green, blue = image[..., 0], image[..., 1], image[..., 2]
+    return np.asarray(np.maximum(np.maximum(red, green), blue) >= WEDGE_LEVEL)
+
+
 def _cut(image: Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Pixels:
     """Those rows and columns of an image, black where it has none."""
-    height, width = image.shape[:2]
-    inside_rows = (rows >= 0) & (rows < height)
-    inside_columns = (columns >= 0) & (columns < width)
     square = np.zeros((len(rows), len(columns), 3), np.uint8)
-    square[np.ix_(inside_rows, inside_columns)] = image[
-        np.ix_(rows[inside_rows], columns[inside_columns])
-    ]
+    (to_rows, from_rows), (to_columns, from_columns) = (
+        _inside(places, side) for places, side in zip((rows, columns), image.shape[:2], strict=True)
+    )
+    square[to_rows, to_columns] = image[from_rows, from_columns]
     return square
+
+
+def _inside(places: NDArray[np.intp], side: int) -> tuple[slice, slice]:
+    """Which of evenly spaced places lie within a side: among the places, and along the side."""
+    first, last = np.searchsorted(places, [0, side])
+    if first == last:
+        return slice(0, 0), slice(0, 0)
+    step = int(places[1] - places[0]) if len(places) > 1 else 1
+    return slice(first, last), slice(int(places[first]), int(places[last - 1]) + 1, step)
 
 
 def _blank(square: Pixels) -> NDArray[np.bool_]:
     """Black areas that reach the edge of a square (side, side, 3), and their frayed borders."""
-    dark: NDArray[np.bool_] = np.asarray(square.max(axis=-1) < WEDGE_LEVEL)
+    dark = ~photographed(square)
     if not dark.any():
         return dark
-    labels, _ = ndimage.label(dark)
-    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    blank = np.isin(labels, edge[edge > 0])
+    labels, count = ndimage.label(dark)
+    reaches_edge = np.zeros(count + 1, bool)
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        reaches_edge[edge] = True
+    reaches_edge[0] = False
+    blank = reaches_edge[labels]
     return np.asarray(ndimage.binary_dilation(blank, iterations=_FRAY))
 
 
@@ -114,8 +130,8 @@ def _median_colour(image: Pixels) -> Pixels:
     """Median of each channel (3,) over what is photographed; black where nothing is."""
     step = max(1, min(image.shape[:2]) // 64)
     pixels = image[::step, ::step].reshape(-1, 3)
-    seen = pixels[pixels.max(axis=-1) >= WEDGE_LEVEL]
-    return np.median(seen, axis=0).astype(np.uint8) if len(seen) else np.zeros(3, np.uint8)
+    seen = pixels[photographed(pixels)]
+    return np.median(seen.T.copy(), axis=1).astype(np.uint8) if len(seen) else np.zeros(3, np.uint8)
 
 
 def _whole(image: Pixels) -> CellBox:

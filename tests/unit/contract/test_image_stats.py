@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.image_stats import STATISTICS, ImageStats, image_stats
@@ -83,3 +84,18 @@ def test_a_large_image_is_measured_in_parts(
     for name in ("red", "green", "blue", "contrast"):
         assert getattr(parts, name) == pytest.approx(getattr(whole, name), abs=4), name
     assert parts.cell_red == whole.cell_red
+
+
+def test_sums_over_planes_are_the_plain_definitions() -> None:
+    """Colour, contrast and sharpness of what is photographed, spelled out."""
+    image = np.random.default_rng(4).integers(0, 256, (60, 80, 3), np.uint8)
+    image[:20, :30] = 3
+    stats = measured(image)
+    valid = (image >= 16).any(axis=-1)
+    light = image.astype(np.float64) @ (0.299, 0.587, 0.114)
+    inside = ndimage.binary_erosion(valid, iterations=2)
+    means = image[valid].mean(axis=0)
+    assert (stats.red, stats.green, stats.blue) == pytest.approx(tuple(means), abs=0.006)
+    assert stats.contrast == pytest.approx(light[valid].std(), abs=0.006)
+    assert stats.sharpness == pytest.approx(ndimage.laplace(light)[inside].var(), rel=1e-5)
+    assert stats.wedge_share == pytest.approx(1 - valid.mean(), abs=1e-4)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
+from scipy import ndimage
 
 from pipeline.contract.box import CellBox
 from pipeline.contract.decoding import Pixels, decode
@@ -239,3 +240,30 @@ def test_a_wedge_is_painted_over_and_a_dark_spot_inside_is_not() -> None:
 def test_nothing_but_black_stays_black() -> None:
     """Where nothing is photographed there is no colour to paint with."""
     assert not crop(np.zeros((30, 40, 3), np.uint8), CellBox(left=-9, top=0, side=50), 32).any()
+
+
+@given(
+    left=st.integers(-90, 90),
+    top=st.integers(-90, 90),
+    side=st.integers(24, 130),
+    size=st.sampled_from([4, 16, 32]),
+)
+def test_a_square_anywhere_holds_what_the_photograph_has_there(
+    left: int, top: int, side: int, size: int
+) -> None:
+    """Thinned or not, inside, over a border or beside: each pixel comes from its place."""
+    bright = (NOISE // 2 + 100).astype(np.uint8)
+    box = CellBox(left=left, top=top, side=side)
+    step = max(1, side // (4 * size))
+    places = range(0, side, step)
+    plain = np.zeros((len(places), len(places), 3), np.uint8)
+    for row, y in enumerate(places):
+        for column, x in enumerate(places):
+            if 0 <= top + y < 40 and 0 <= left + x < 60:
+                plain[row, column] = bright[top + y, left + x]
+    outside = (plain == 0).all(axis=-1)
+    if outside.any():
+        median = np.median(bright.reshape(-1, 3), axis=0).astype(np.uint8)
+        plain[ndimage.binary_dilation(outside, iterations=2)] = median
+    wanted = Image.fromarray(plain).resize((size, size), Image.Resampling.BILINEAR)
+    assert (crop(bright, box, size) == np.asarray(wanted)).all()
