@@ -23,7 +23,7 @@ from benchmarks.served import served, supervisor
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import HOME
 
-THREADS, PLACES = 2, 34
+THREADS, PLACES = 2, 16
 """Of the service's line: those at work, and all."""
 SECONDS, CALM = 8.0, 6.0
 ENDINGS = 20
@@ -58,6 +58,7 @@ def _under_load(url: str, image: Path) -> list[Row]:
         queue = _queue(service, share * capacity)
         label = f"arrivals at {share:.0%} of capacity"
         found += _percentiles(label, told, f"M/G/{THREADS} with these service times", queue)
+        found += _refused(label, told)
     calm = float(np.percentile(_accepted(told), 99))
     bound = np.full(1, 1000 * PLACES / capacity)
     for share in (2.0, 5.0):
