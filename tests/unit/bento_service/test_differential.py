@@ -3,8 +3,8 @@
 import pytest
 from scipy.stats import binomtest
 
-from bento_service.differential import interval, shares, warnings
-from bento_service.schemas import Answered
+from bento_service.differential import count, interval, shares, warnings
+from bento_service.schemas import Answered, Failure
 
 CLASSES = ("ROUND", "LOBED", "RARE")
 
@@ -38,3 +38,12 @@ def test_a_reader_is_warned() -> None:
     few = warnings(Answered(images=99, review=2, failed=1))
     assert [line.split()[0] for line in few] == ["Only", "2", "1"]
     assert warnings(Answered(images=100, review=0, failed=0)) == ()
+
+
+def test_failures_are_listed_and_not_counted() -> None:
+    """A request of bad files alone has no cells, and says which file failed why."""
+    failed = Failure(index=3, code="invalid_image", message="no image")
+    told = count([failed], CLASSES, "cells:1", "r")
+    assert (told.answered.images, told.answered.failed, told.failures) == (0, 1, (failed,))
+    assert [row.count for row in told.shares] == [0, 0, 0]
+    assert (told.tag, told.request_id) == ("cells:1", "r")
