@@ -183,16 +183,26 @@ def test_a_form_field_that_cannot_be_is_refused(airflow: AirflowClient) -> None:
         airflow.trigger(TRAINING, {"limit": -1})
 
 
-def test_a_run_under_dag_test_succeeds(settings: Settings, logged: Callable[..., None]) -> None:
+def test_a_run_under_dag_test_succeeds(
+    airflow: AirflowClient, settings: Settings, logged: Callable[..., None]
+) -> None:
     """The monitoring DAG in one process, on a quiet window: a report, and no retraining."""
     logged("quiet", shift=0)
+    # The scheduler beside it would take some of the run's tasks, were the DAG not paused.
     code = (
         "import blood_cell_monitoring as dags\n"
+        "from airflow.models.dag import DagModel\n"
+        "from airflow.utils.session import create_session\n"
+        "with create_session() as session:\n"
+        f"    session.get(DagModel, {MONITORING!r}).is_paused = True\n"
         "run = dags.blood_cell_monitoring().test(run_conf={'name': 'demo'})\n"
         "states = {task.task_id: str(task.state) for task in run.get_task_instances()}\n"
         "print(str(run.state), states['publish'], states['request_retrain'])"
     )
-    assert _python(settings, code).splitlines()[-1:] == ["success success skipped"]
+    try:
+        assert _python(settings, code).splitlines()[-1:] == ["success success skipped"]
+    finally:
+        airflow.unpause(MONITORING)
 
 
 def test_each_request_starts_one_training_run_that_closes_it(
