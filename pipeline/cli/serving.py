@@ -19,7 +19,7 @@ WIDE = 160
 
 def _served(config: str) -> str:
     """The config given, else that of the model that is served here."""
-    return config or f"configs/{load_settings().model_name}.yaml"
+    return config or load_settings().run_config
 
 
 def _show(value: Any, as_json: bool) -> None:
