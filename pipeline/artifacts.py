@@ -22,7 +22,8 @@ from pipeline.errors import ArtifactError
 MANIFEST = "manifest.json"
 CIRCUMSTANCES = ("run_id", "code_version", "created_at", "tracking_run")
 Part = Literal["train", "val", "test", ""]
-Precision = Literal["int8", "bf16", "f32"]
+Precision = Literal["int8-thin", "int8", "bf16", "f32"]
+"""What the serving engine computes in; `int8-thin` in 8 bits through thinner convolutions."""
 """What an engine computes its convolutions in."""
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
@@ -203,6 +204,8 @@ class Parity(EngineParity):
     """The same, and what the engine computes in."""
 
     precision: Precision
+    operations: float = Field(default=1.0, exclude_if=lambda share: share == 1.0)
+    """Share of the network's multiplications that the engine does, 0 to 1."""
 
 
 class ServedManifest(Manifest):

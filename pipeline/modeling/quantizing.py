@@ -19,7 +19,10 @@ def quantize(source: Path, target: Path, crops: Pixels) -> None:
 
     Only convolutions are quantised: they are nearly all of the work, while the region means and
     the head behind them lose a sixth of their answers in 8 bits. The first convolution stays too,
-    since a pixel's three channels cost little and everything rests on them.
+    since a pixel's three channels cost little and everything rests on them. Weights have 7 bits,
+    since two products of 8 overflow what processors without VNNI add them up in; and no bias is
+    corrected afterwards, which moved the answers of thinner convolutions away from Keras's
+    (docs/decisions/0011-eight-bits.md).
 
     Args:
         source: an `.xml` in float32.
@@ -28,13 +31,20 @@ def quantize(source: Path, target: Path, crops: Pixels) -> None:
     """
     import nncf
     import openvino as ov
+    from nncf.quantization.advanced_parameters import OverflowFix
 
     logging.getLogger("nncf").setLevel(logging.ERROR)
     graph = ov.Core().read_model(source)
     data = nncf.Dataset([crops[place : place + 1] for place in range(len(crops))])
     with redirect_stdout(io.StringIO()):  # bars, drawn where `--json` may be asked for
         smaller = nncf.quantize(
-            graph, data, subset_size=len(crops), ignored_scope=_left_alone(graph)
+            graph,
+            data,
+            subset_size=len(crops),
+            ignored_scope=_left_alone(graph),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                overflow_fix=OverflowFix.ENABLE, disable_bias_correction=True
+            ),
         )
     save_graph(smaller, target)
 

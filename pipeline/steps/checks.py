@@ -109,9 +109,10 @@ def calibration_check(error: Interval, config: GateConfig) -> Check:
 def parity_checks(parity: Parity, config: GateConfig) -> list[Check]:
     """Whether the engine that will serve names the classes that Keras names, and as well."""
     agreement, loss = parity.top1_agreement, parity.accuracy_loss
+    effort = "" if parity.operations == 1 else f", with {parity.operations:.0%} of the operations,"
     same = (
-        f"At {parity.precision} the serving engine names Keras's class on {agreement:.1%} of "
-        f"{parity.images} locked images."
+        f"At {parity.precision}{effort} the serving engine names Keras's class on "
+        f"{agreement:.1%} of {parity.images} locked images."
     )
     change = f"{'loses' if loss > 0 else 'gains'} {_points(loss)} points" if loss else "is level"
     worth = f"Its balanced accuracy {change}; {_points(config.max_parity_loss)} may be lost."

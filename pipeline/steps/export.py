@@ -3,6 +3,7 @@
 import logging
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from pipeline.artifacts import (
     BundleManifest,
     Parity,
     Part,
-    Precision,
     ServedManifest,
     SplitManifest,
     model_tag,
@@ -27,15 +27,20 @@ from pipeline.contract.spec import ModelContract
 from pipeline.modeling.compiled import save_graph
 from pipeline.modeling.engine import MODEL_XML
 from pipeline.modeling.quantizing import quantize
+from pipeline.modeling.thinning import thin
 from pipeline.run import RunContext
 from pipeline.steps.images import read_images
-from pipeline.steps.parity import Held, choose_precision
+from pipeline.steps.parity import Candidate, Held, choose_engine
 
 log = logging.getLogger(__name__)
 HELD_IMAGES = 1024
 """Of the locked part, by hash; a wrong answer more is a tenth of a point of balanced accuracy."""
 CALIBRATION_IMAGES = 200
 """Of the training part, by hash; NNCF's own default is 300, and 200 give the same ranges."""
+FITTED_IMAGES = 100
+"""Of those, to which thinner convolutions are fitted, at 250 places each."""
+KEPT_VARIANCE = 0.9925
+"""Of each layer's responses, by thinner convolutions (docs/decisions/0011-eight-bits.md)."""
 
 
 def export(
@@ -88,18 +93,32 @@ def _write_engine(
     config: RunConfig,
     store: ArtifactStore,
 ) -> Parity:
-    """Write the engine's model at the fastest precision that is accepted."""
+    """Write the fastest engine's model that is accepted."""
     crops, labels = _crops(split, "test", HELD_IMAGES, contract, store)
     examples, _ = _crops(split, "train", CALIBRATION_IMAGES, contract, store)
     truth = np.array([contract.classes.index(label) for label in labels], np.int64)
     held = Held(crops, truth, _convert(source / "model.keras", folder / MODEL_XML, crops))
-    with tempfile.TemporaryDirectory() as smaller:
-        quantize(folder / MODEL_XML, Path(smaller) / MODEL_XML, examples)
-        engines: dict[Precision, Path] = {"int8": Path(smaller), "bf16": folder, "f32": folder}
-        parity = choose_precision(engines, folder, contract, held, config.gate)
-        if parity.precision == "int8":
-            shutil.copytree(smaller, folder, dirs_exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        candidates = _candidates(folder, Path(scratch), examples)
+        taken, parity = choose_engine(candidates, folder, contract, held, config.gate)
+        if taken.place != folder:
+            shutil.copytree(taken.place, folder, dirs_exist_ok=True)
     return parity
+
+
+def _candidates(whole: Path, scratch: Path, examples: Pixels) -> Iterator[Candidate]:
+    """Engines, fastest first; each is made once those before it were passed over."""
+    thinner, eight_bits, both = (scratch / name for name in ("thin", "int8", "int8-thin"))
+    for folder in (thinner, eight_bits, both):
+        folder.mkdir()
+    fitted = examples[:FITTED_IMAGES]
+    operations = thin(whole / MODEL_XML, thinner / MODEL_XML, fitted, KEPT_VARIANCE)
+    quantize(thinner / MODEL_XML, both / MODEL_XML, examples)
+    yield Candidate("int8-thin", both, operations)
+    quantize(whole / MODEL_XML, eight_bits / MODEL_XML, examples)
+    yield Candidate("int8", eight_bits)
+    yield Candidate("bf16", whole)
+    yield Candidate("f32", whole)
 
 
 def _crops(

@@ -1,7 +1,7 @@
-"""Parity: what the serving engine computes in, so that its answers are Keras's."""
+"""Parity: which engine serves, so that its answers are Keras's."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,17 +31,28 @@ class Held:
     """Keras's probabilities (n, classes)."""
 
 
-def choose_precision(
-    engines: Mapping[Precision, Path],
+@dataclass(frozen=True)
+class Candidate:
+    """An engine that may serve."""
+
+    precision: Precision
+    place: Path
+    """Folder of its model."""
+    operations: float = 1.0
+    """Share of the network's multiplications that it does, 0 to 1."""
+
+
+def choose_engine(
+    candidates: Iterable[Candidate],
     folder: Path,
     contract: ModelContract,
     held: Held,
     gate: GateConfig,
-) -> Parity:
-    """The first precision that agrees with Keras, is as right, and repeats the golden images.
+) -> tuple[Candidate, Parity]:
+    """The first engine that agrees with Keras, is as right, and repeats the golden images.
 
     Args:
-        engines: precision to the folder of its model, fastest first.
+        candidates: fastest first; none is asked for once one is accepted.
         folder: holds the golden images.
         contract: of the bundle.
         held: what is agreed on.
@@ -51,15 +62,15 @@ def choose_precision(
         ArtifactError: when none does.
     """
     tried = []
-    for precision, place in engines.items():
-        engine = Engine(place, precision)
-        parity = compare(precision, _answers(engine, held.crops), held)
+    for candidate in candidates:
+        engine = Engine(candidate.place, candidate.precision)
+        parity = compare(candidate, _answers(engine, held.crops), held)
         log.info("parity: %s", parity)
         tried.append(parity)
         near = parity.top1_agreement >= gate.min_parity
         as_right = parity.accuracy_loss <= gate.max_parity_loss
-        if near and as_right and _repeats_golden(folder, contract, engine, precision):
-            return parity
+        if near and as_right and _repeats_golden(folder, contract, engine, parity):
+            return candidate, parity
     raise ArtifactError(
         "the serving engine does not give Keras's answers",
         expected=f"top-1 agreement of at least {gate.min_parity}, at most {gate.max_parity_loss} "
@@ -70,12 +81,13 @@ def choose_precision(
     )
 
 
-def compare(precision: Precision, given: Floats, held: Held) -> Parity:
+def compare(candidate: Candidate, given: Floats, held: Held) -> Parity:
     """How an engine's probabilities (n, classes) differ from Keras's."""
     named, keras = given.argmax(axis=1), held.answers.argmax(axis=1)
     loss = _balanced(held, keras) - _balanced(held, named)
     return Parity(
-        precision=precision,
+        precision=candidate.precision,
+        operations=round(candidate.operations, 3),
         images=len(given),
         top1_agreement=float((named == keras).mean()),
         max_probability_difference=round(float(np.abs(given - held.answers).max()), 5),
@@ -94,11 +106,9 @@ def _answers(engine: Engine, crops: Pixels) -> Floats:
     return np.concatenate([engine.predict(crops[place : place + 8])[0] for place in few])
 
 
-def _repeats_golden(
-    folder: Path, contract: ModelContract, engine: Engine, precision: Precision
-) -> bool:
+def _repeats_golden(folder: Path, contract: ModelContract, engine: Engine, parity: Parity) -> bool:
     try:
-        replay(folder, contract, lambda crop: engine.predict(crop[None])[0][0], precision)
+        replay(folder, contract, lambda crop: engine.predict(crop[None])[0][0], parity.precision)
     except ArtifactError as error:
         log.info("parity: %s", error)
         return False

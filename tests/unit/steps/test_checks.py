@@ -129,7 +129,22 @@ def test_the_engine_must_answer_as_keras_does(
     )
     checks = parity_checks(parity, CONFIG)
     assert [check.name for check in checks if not check.passed] == expected
-    assert "At int8" in checks[0].sentence
+    assert "At int8 the serving engine" in checks[0].sentence
+
+
+def test_the_verdict_says_what_the_engine_leaves_out() -> None:
+    """Thinner convolutions are an approximation, so the sentence tells how many operations stay."""
+    parity = Parity(
+        precision="int8-thin",
+        operations=0.556,
+        images=1024,
+        top1_agreement=0.996,
+        max_probability_difference=0.2,
+    )
+    assert parity_checks(parity, CONFIG)[0].sentence == (
+        "At int8-thin, with 56% of the operations, the serving engine names Keras's class on "
+        "99.6% of 1024 locked images."
+    )
 
 
 @pytest.mark.parametrize(
