@@ -65,6 +65,13 @@ def test_eight_bits_may_be_farther_off(bundle: Path) -> None:
         replay(bundle, CONTRACT, answering(0.83, 0.17), "int8")
 
 
+def test_thinner_convolutions_may_be_farther_off_still(bundle: Path) -> None:
+    """Twice as far as eight bits alone."""
+    assert replay(bundle, CONTRACT, answering(0.79, 0.21), "int8-thin") == pytest.approx(0.11)
+    with pytest.raises(ArtifactError, match=r"within 0.12"):
+        replay(bundle, CONTRACT, answering(0.77, 0.23), "int8-thin")
+
+
 @pytest.mark.parametrize("said", [(0.8, 0.2), (0.1, 0.9), (float("nan"), 0.1)])
 def test_a_model_that_disagrees_is_refused(bundle: Path, said: tuple[float, float]) -> None:
     """Another answer, or none that is a number, names the image, the bound and the distance."""
