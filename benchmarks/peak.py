@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.measure import Row, figure
 from pipeline.artifacts import Precision
 from pipeline.contract.decoding import Pixels
-from pipeline.modeling.compiled import compile_graph, save_graph
+from pipeline.modeling.compiled import compile_graph, multiplications, save_graph
 from pipeline.modeling.quantizing import quantize
 
 _SIDE, _CHANNELS, _LAYERS = 56, 256, 6
@@ -53,19 +53,13 @@ def peak_rows(served: Path, precision: Precision) -> list[Row]:
 
 
 def _operations(graph: Any) -> float:
-    """Twice the multiplications of all convolutions of a graph with a fixed shape."""
-    total = 0.0
-    for node in graph.get_ordered_ops():
-        if node.get_type_name() == "Convolution":
-            kernel = np.prod(node.input(1).get_shape())
-            height, width = node.output(0).get_shape()[2:]
-            total += 2.0 * kernel * height * width
-    return total
+    """Multiplications and additions of all convolutions of a graph with a fixed shape."""
+    return 2.0 * multiplications(graph)
 
 
 def _seconds(graph: Any, precision: str, pixels: Pixels) -> float:
     """Of the fastest round: what the processor can do is not what a busy moment leaves."""
-    compiled = compile_graph(graph, "bf16" if precision == "bf16" else "f32", "LATENCY")
+    compiled = compile_graph(graph, precision, "LATENCY")
     request = compiled.create_infer_request()
     request.infer({0: pixels})
     times = []

@@ -23,8 +23,7 @@ MANIFEST = "manifest.json"
 CIRCUMSTANCES = ("run_id", "code_version", "created_at", "tracking_run")
 Part = Literal["train", "val", "test", ""]
 Precision = Literal["int8-thin", "int8", "bf16", "f32"]
-"""What the serving engine computes in; `int8-thin` in 8 bits through thinner convolutions."""
-"""What an engine computes its convolutions in."""
+"""What an engine computes its convolutions in; `int8-thin`: in 8 bits, through thinner ones."""
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
 

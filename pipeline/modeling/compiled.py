@@ -1,10 +1,12 @@
 """A graph compiled for the processor, and written to a file."""
 
+import math
 import os
 import threading
 from pathlib import Path
 from typing import Any, Literal
 
+CONVOLUTION = "Convolution"
 _FIRST_LOOK = threading.Lock()
 
 
@@ -15,7 +17,8 @@ def compile_graph(graph: Any, precision: str, hint: Literal["LATENCY", "THROUGHP
 
     Args:
         graph: an `openvino.Model`, or the path of one.
-        precision: `f32`, or `bf16` where the processor has it.
+        precision: `bf16` where the processor has it; with any other, floats have 32 bits and an
+            8-bit graph carries its own.
         hint: `LATENCY` puts all cores on one request, `THROUGHPUT` a request on each.
     """
     os.environ.setdefault("OPENVINO_TELEMETRY_OPT_OUT", "1")
@@ -25,8 +28,22 @@ def compile_graph(graph: Any, precision: str, hint: Literal["LATENCY", "THROUGHP
     # (pybind11 in OpenVINO 2026.4.1): two threads that look first at once wait for each other.
     with _FIRST_LOOK:
         _ = ov.Tensor(ov.Type.u8, ov.Shape([1])).data
-    hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": hint}
+    floats = "bf16" if precision == "bf16" else "f32"
+    hints = {"INFERENCE_PRECISION_HINT": floats, "PERFORMANCE_HINT": hint}
     return ov.Core().compile_model(graph, "CPU", hints)
+
+
+def convolutions(graph: Any) -> list[Any]:
+    """The convolutions of an `openvino.Model`, the first that works first."""
+    return [node for node in graph.get_ordered_ops() if node.get_type_name() == CONVOLUTION]
+
+
+def multiplications(graph: Any) -> int:
+    """Of all convolutions of a graph whose input has a fixed shape."""
+    return sum(
+        math.prod(node.input_value(1).get_shape()) * math.prod(node.output(0).get_shape()[2:])
+        for node in convolutions(graph)
+    )
 
 
 def save_graph(graph: Any, target: Path) -> None:

@@ -18,8 +18,7 @@ class Engine:
 
     def __init__(self, folder: Path, precision: Precision) -> None:
         """Compile `folder/model.xml`; an int8 model carries its own precision."""
-        hint = "bf16" if precision == "bf16" else "f32"
-        self._compiled = compile_graph(folder / MODEL_XML, hint, "LATENCY")
+        self._compiled = compile_graph(folder / MODEL_XML, precision, "LATENCY")
 
     @classmethod
     def of(cls, folder: Path, parity: Parity) -> "Engine":

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.decoding import Pixels
-from pipeline.modeling.compiled import save_graph
+from pipeline.modeling.compiled import CONVOLUTION, convolutions, save_graph
 
-_CONVOLUTION = "Convolution"
-_AROUND = {_CONVOLUTION, "Relu", "MaxPool", "Constant", "Parameter", "Result"}
+_AROUND = {CONVOLUTION, "Relu", "MaxPool", "Constant", "Parameter", "Result"}
 """Kinds of nodes that an 8-bit convolution may need to change beside it."""
 
 
@@ -52,7 +51,6 @@ def quantize(source: Path, target: Path, crops: Pixels) -> None:
 def _left_alone(graph: Any) -> Any:
     import nncf
 
-    nodes = graph.get_ordered_ops()
-    first = next(n.get_friendly_name() for n in nodes if n.get_type_name() == _CONVOLUTION)
-    others = {node.get_type_name() for node in nodes} - _AROUND
+    first = convolutions(graph)[0].get_friendly_name()
+    others = {node.get_type_name() for node in graph.get_ordered_ops()} - _AROUND
     return nncf.IgnoredScope(names=[first], types=sorted(others))

@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract.decoding import Pixels
-from pipeline.modeling.compiled import compile_graph, save_graph
+from pipeline.modeling.compiled import compile_graph, convolutions, multiplications, save_graph
 
 Floats = NDArray[np.float32]
-_CONVOLUTION = "Convolution"
 _PLACES = 250
 """Of a crop at which responses are looked at; neighbours say nearly the same."""
 _STEP = 8
@@ -68,12 +67,13 @@ def thin(source: Path, target: Path, crops: Pixels, variance: float) -> float:
     import openvino as ov
 
     whole, thinner = (ov.Core().read_model(source) for _ in range(2))
-    for name in [node.get_friendly_name() for node in _convolutions(whole)[1:]]:
+    for name in [node.get_friendly_name() for node in convolutions(whole)[1:]]:
         given, wanted = (_responses(graph, name, crops) for graph in (thinner, whole))
         _replace(thinner, name, fit(given, wanted, _bias(_named(whole, name)), variance))
     save_graph(thinner, target)
-    shape = {0: [1, *crops.shape[1:]]}
-    return _multiplications(thinner, shape) / _multiplications(whole, shape)
+    for graph in (thinner, whole):
+        graph.reshape({0: [1, *crops.shape[1:]]})
+    return multiplications(thinner) / multiplications(whole)
 
 
 def fit(given: Floats, wanted: Floats, bias: Floats, variance: float) -> Fit:
@@ -130,10 +130,6 @@ def _aim(answered: Floats, through: Floats, tie: float) -> Floats:
     return np.where(cost_below < cost_above, below, above).astype(np.float32)
 
 
-def _convolutions(graph: Any) -> list[Any]:
-    return [node for node in graph.get_ordered_ops() if node.get_type_name() == _CONVOLUTION]
-
-
 def _named(graph: Any, name: str) -> Any:
     return next(node for node in graph.get_ordered_ops() if node.get_friendly_name() == name)
 
@@ -186,13 +182,3 @@ def _shaped(values: Floats, axis: int) -> Floats:
     """Values from an axis on, in the four axes of a convolution."""
     shape = [1] * axis + list(values.shape)
     return values.reshape(shape + [1] * (4 - len(shape)))
-
-
-def _multiplications(graph: Any, shape: dict[int, list[int]]) -> int:
-    """Of the convolutions, for inputs of a shape."""
-    copy = graph.clone()
-    copy.reshape(shape)
-    return sum(
-        math.prod(node.input_value(1).get_shape()) * math.prod(node.output(0).get_shape()[2:])
-        for node in _convolutions(copy)
-    )
