@@ -20,11 +20,13 @@ from benchmarks.ending import Ended, end_under_load
 from benchmarks.measure import Row, figure
 from benchmarks.promoted import promote
 from benchmarks.served import served, supervisor
+from benchmarks.serving import SATURATION
+from bento_service.line import THREADS, WAITING
+from pipeline.modeling.engine import CROWD
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import HOME
 
-THREADS, PLACES = 2, 16
-"""Of the service's line: those at work, and all."""
+PLACES = THREADS + WAITING
 SECONDS, CALM = 8.0, 6.0
 ENDINGS = 20
 
@@ -49,15 +51,19 @@ def rows() -> list[Row]:
 
 def _under_load(url: str, image: Path) -> list[Row]:
     busy = partial(keep_busy, post_image(url, image.read_bytes()))
-    capacity = busy(2 * THREADS, SECONDS).rate
-    # As many callers as threads: nobody waits, so that what they see is service times.
-    service = busy(THREADS, SECONDS).latencies
-    found = [figure("capacity: closed loop of 4 callers", capacity, "answers/s", "saturation")]
+    capacity = busy(SATURATION, SECONDS).rate
+    # As many callers as the engine answers at once: nobody waits, so that they see service times.
+    service = busy(CROWD, SECONDS).latencies
+    found = [
+        figure(
+            f"capacity: closed loop of {SATURATION} callers", capacity, "answers/s", "saturation"
+        )
+    ]
     for share in (0.5, 0.8):
         told = _arrivals(url, image, share * capacity, calm=0)
         queue = _queue(service, share * capacity)
         label = f"arrivals at {share:.0%} of capacity"
-        found += _percentiles(label, told, f"M/G/{THREADS} with these service times", queue)
+        found += _percentiles(label, told, f"M/G/{CROWD} with these service times", queue)
         found += _refused(label, told)
     calm = float(np.percentile(_accepted(told), 99))
     bound = np.full(1, 1000 * PLACES / capacity)
@@ -81,14 +87,14 @@ def _arrivals(url: str, image: Path, rate: float, *, calm: float) -> list[Arriva
 
 
 def _queue(service: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
-    """Times in a queue with random arrivals, one line and as many servers as threads.
+    """Times in a queue with random arrivals, one line and as many servers as the engine has.
 
     Args:
         service: times of service to draw from, in milliseconds.
         rate: arrivals a second.
     """
     random = np.random.default_rng(2)
-    free = np.zeros(THREADS)
+    free = np.zeros(CROWD)
     spent = []
     for at in 1000 * random_times(rate, 20_000 / rate, random):
         first = int(free.argmin())

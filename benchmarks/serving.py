@@ -23,6 +23,7 @@ from benchmarks.promoted import Promoted, promote
 from benchmarks.served import megabytes, served
 from benchmarks.stages import stage_rows
 from bento_service.classifier import Classifier
+from bento_service.line import THREADS
 from pipeline.artifacts import MANIFEST, ServedManifest
 from pipeline.contract.image_stats import image_stats
 from pipeline.embedded.ports import free_block
@@ -31,7 +32,7 @@ from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import HOME
 
 SATURATION = 4
-"""Clients that keep two threads of the line busy and two in wait."""
+"""Clients that keep the line's threads busy and one in wait."""
 SECONDS, ROUNDS = 3.0, 5
 CLIENTS = (1, 2, 4, 8)
 Busy = Callable[[], Seen]
@@ -110,14 +111,16 @@ def _against_itself(made: Promoted, busy: Busy, image: bytes) -> list[Row]:
     engine = Engine.of(made.served, classifier.manifest.parity)
 
     def work() -> None:
-        image_stats(classifier.classify(image).prepared)
+        image_stats(classifier.classify(image, crowd=True).prepared)
 
     alone: list[tuple[str, Callable[[], object]]] = [
         ("decode, locate, engine and statistics in one process", work),
-        ("the engine alone", partial(engine.predict, crop)),
+        ("the engine alone", partial(engine.predict, crop, crowd=True)),
     ]
     return [
-        _throughput(busy, partial(keep_busy, _same(act), 2, SECONDS), f"{name}, two threads")
+        _throughput(
+            busy, partial(keep_busy, _same(act), THREADS, SECONDS), f"{name}, {THREADS} threads"
+        )
         for name, act in alone
     ]
 

@@ -41,7 +41,6 @@ CONTRACT = "contract.json"
 METRICS = "metrics.json"
 EVIDENCE_SIDE = 384
 """Of an evidence picture, in pixels."""
-_FEW = 4
 _TIMED_ROUNDS = 20
 
 
@@ -97,14 +96,19 @@ class Classifier:
         """`<name>:<12 hex digits>` of the model."""
         return self.manifest.tag
 
-    def classify(self, data: bytes) -> Prediction:
+    def classify(self, data: bytes, *, crowd: bool = False) -> Prediction:
         """Answer the bytes of a JPEG or PNG.
+
+        Args:
+            data: of the image.
+            crowd: whether others ask meanwhile; see `Engine.predict`.
 
         Raises:
             InvalidInputError: when they are no image that can be decoded.
         """
         prepared = prepare(data, self.contract)
-        probabilities, embedding = (out[0] for out in self._engine.predict(prepared.crop[None]))
+        answered = self._engine.predict(prepared.crop[None], crowd=crowd)
+        probabilities, embedding = (out[0] for out in answered)
         named = dict(zip(self.contract.classes, map(float, probabilities), strict=True))
         decided = decide(
             tuple(named.values()), embedding, prepared.cell_found, self.contract, self.rule
@@ -127,14 +131,9 @@ class Classifier:
         """
         crop = prepare(data, self.contract).crop
         winner = int(self._probabilities(crop).argmax())
-        worth = occlusion_map(self._few_at_a_time, crop, winner)
+        worth = occlusion_map(lambda crops: self._engine.predict(crops)[0], crop, winner)
         picture = evidence_picture(crop, worth, EVIDENCE_SIDE)
         return Explanation(self.contract.classes[winner], picture)
-
-    def _few_at_a_time(self, crops: Pixels) -> NDArray[np.float32]:
-        """Answers to many crops; whoever asks meanwhile waits for a few, not for all."""
-        few = range(0, len(crops), _FEW)
-        return np.concatenate([self._engine.predict(crops[i : i + _FEW])[0] for i in few])
 
     def _probabilities(self, crop: Pixels) -> NDArray[np.float32]:
         probabilities, _ = self._engine.predict(crop[None])

@@ -10,17 +10,20 @@ from typing import Any, TypeVar
 from bento_service import refusal
 
 T = TypeVar("T")
+THREADS = 3
+"""The engine answers two at once (`modeling.engine.CROWD`) while a third decodes: with two threads
+the engine waits for one of them now and then, and a twelfth fewer are answered."""
+WAITING = 13
+"""Few: with random arrivals at 80 % of what the engine can do, more than sixteen requests hardly
+ever are there, and in a crowd the wait of those that are let in is the line's length."""
 
 
 class Line:
-    """Runs work in threads; work that was given up keeps its place until it really ends.
+    """Runs work in threads; work that was given up keeps its place until it really ends."""
 
-    Two threads let one request decode while the engine, which fills all cores, answers another.
-    Few places: with random arrivals at 80 % of what two threads can do, more than sixteen requests
-    are hardly ever there, and in a crowd the wait of those that are let in is the line's length.
-    """
-
-    def __init__(self, threads: int = 2, waiting: int = 14, patience: float = 20.0) -> None:
+    def __init__(
+        self, threads: int = THREADS, waiting: int = WAITING, patience: float = 20.0
+    ) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="line")
         self._threads = threads
         self._places = threading.BoundedSemaphore(threads + waiting)

@@ -136,7 +136,7 @@ class Serving:
         started = time.perf_counter()
 
         def work() -> Classification:
-            prediction = classifier.classify(image)
+            prediction = classifier.classify(image, crowd=self._asking > 1)
             self._records.answered(prediction, classifier.tag, route, request_id)
             return _answer(prediction, classifier.tag, request_id)
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.contract.decoding import Pixels
+from pipeline.contract.morphology import eroded
 from pipeline.contract.preprocessing import Prepared, photographed
 
 
@@ -123,19 +124,10 @@ def _luminance(pixels: Pixels) -> NDArray[np.float32]:
 
 def _laplacian(light: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Values (n,) where a luminance (height, width) and its neighbourhood are photographed."""
-    inside = _eroded(_eroded(valid))[1:-1, 1:-1]
+    inside = eroded(eroded(valid))[1:-1, 1:-1]
     middle = light[1:-1, 1:-1]
     second = light[:-2, 1:-1] + light[2:, 1:-1]
     second += light[1:-1, :-2]
     second += light[1:-1, 2:]
     second -= 4 * middle
     return np.asarray(second[inside])
-
-
-def _eroded(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where a pixel and its four neighbours are in the mask; none at the border is."""
-    out = np.zeros_like(mask)
-    out[1:-1, 1:-1] = (
-        mask[1:-1, 1:-1] & mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
-    )
-    return out

@@ -1,11 +1,14 @@
 """Where the cell is: a square around the nucleus, which the dye stains and nothing else."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.contract.box import CellBox
 from pipeline.contract.decoding import Pixels
+from pipeline.contract.morphology import opened
 
 _SEARCH_SIDE = 160
 """The cell is searched for in a copy whose longer side has this many pixels."""
@@ -22,8 +25,7 @@ def locate(image: Pixels) -> CellBox | None:
     """
     height, width = image.shape[:2]
     step = max(1, round(max(height, width) / _SEARCH_SIDE))
-    small = image[::step, ::step].astype(np.float32)
-    purple = ndimage.gaussian_filter(_purple(small), 1.0)
+    purple = ndimage.gaussian_filter(_purple(image[::step, ::step]), 1.0)
     mask = purple > max(_threshold(purple), 12.0)
     nucleus = _nucleus(mask)
     if nucleus is None:
@@ -35,8 +37,8 @@ def locate(image: Pixels) -> CellBox | None:
     )
 
 
-def _purple(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    red, green, blue = image[..., 0], image[..., 1], image[..., 2]
+def _purple(image: Pixels) -> NDArray[np.float32]:
+    red, green, blue = (image[..., channel].astype(np.float32) for channel in range(3))
     return (blue - green) + 0.5 * (red - green)
 
 
@@ -55,18 +57,28 @@ def _threshold(values: NDArray[np.float32]) -> float:
 
 def _nucleus(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
     """Edges (top, bottom, left, right) of the largest blob and the lobes near it."""
-    labels, count = ndimage.label(ndimage.binary_opening(mask))
+    labels, count = ndimage.label(opened(mask))
     if count == 0:
         return None
     sizes = np.bincount(labels.ravel())[1:]
     if sizes.max() < mask.size * 0.002:
         return None
-    largest = int(np.argmax(sizes)) + 1
+    largest = int(np.argmax(sizes))
+    places = ndimage.find_objects(labels)
     reach = max(2, round(0.35 * float(np.sqrt(sizes.max()))))
-    near = ndimage.binary_dilation(labels == largest, iterations=reach)
-    lobe = np.zeros(count + 1, bool)
-    lobe[labels[near]] = True
-    lobe &= np.concatenate([[False], sizes >= 0.05 * sizes.max()])
-    mask = lobe[labels]
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    around = labels[
+        tuple(slice(max(0, at.start - reach), at.stop + reach) for at in places[largest])
+    ]
+    near = ndimage.binary_dilation(around == largest + 1, iterations=reach)
+    lobes = np.unique(around[near])
+    rows, columns = zip(
+        *(places[lobe - 1] for lobe in lobes if lobe and sizes[lobe - 1] >= 0.05 * sizes.max()),
+        strict=True,
+    )
+    return (*_span(rows), *_span(columns))
+
+
+def _span(parts: Iterable[slice]) -> tuple[int, int]:
+    """From the first that any of them holds to behind the last."""
+    starts, stops = zip(*((part.start, part.stop) for part in parts), strict=True)
+    return int(min(starts)), int(max(stops))

@@ -4,13 +4,13 @@ import math
 import os
 import threading
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 CONVOLUTION = "Convolution"
 _FIRST_LOOK = threading.Lock()
 
 
-def compile_graph(graph: Any, precision: str, hint: Literal["LATENCY", "THROUGHPUT"]) -> Any:
+def compile_graph(graph: Any, precision: str, at_once: int | None = None) -> Any:
     """Compile; the result may be asked by several threads, each with a request of its own.
 
     Whoever wants an engine starts OpenVINO here and nowhere else.
@@ -19,9 +19,9 @@ def compile_graph(graph: Any, precision: str, hint: Literal["LATENCY", "THROUGHP
         graph: an `openvino.Model`, or the path of one.
         precision: `bf16` where the processor has it; with any other, floats have 32 bits and an
             8-bit graph carries its own.
-        hint: `LATENCY` puts all cores on one request, `THROUGHPUT` a request on each.
+        at_once: requests among which the cores are shared out: with 1, all cores work on one. By
+            default OpenVINO chooses as many as promise the most answers.
     """
-    os.environ.setdefault("OPENVINO_TELEMETRY_OPT_OUT", "1")
     import openvino as ov
 
     # The first look at a tensor's data asks NumPy's version in Python while it holds a C++ lock
@@ -29,8 +29,31 @@ def compile_graph(graph: Any, precision: str, hint: Literal["LATENCY", "THROUGHP
     with _FIRST_LOOK:
         _ = ov.Tensor(ov.Type.u8, ov.Shape([1])).data
     floats = "bf16" if precision == "bf16" else "f32"
-    hints = {"INFERENCE_PRECISION_HINT": floats, "PERFORMANCE_HINT": hint}
-    return ov.Core().compile_model(graph, "CPU", hints)
+    hints = {"INFERENCE_PRECISION_HINT": floats}
+    hints["PERFORMANCE_HINT"] = "LATENCY" if at_once == 1 else "THROUGHPUT"
+    if at_once is not None:
+        hints["NUM_STREAMS"] = str(at_once)
+    return _core().compile_model(graph, "CPU", hints)
+
+
+def _core() -> Any:
+    """OpenVINO, which is told first that it has nothing to report home."""
+    os.environ.setdefault("OPENVINO_TELEMETRY_OPT_OUT", "1")
+    import openvino as ov
+
+    return ov.Core()
+
+
+def read_for_one(path: Path) -> Any:
+    """The `openvino.Model` of a file, for one image at a time.
+
+    A batch of any size costs a twentieth more, since shapes are then found out with every answer,
+    and a processor that one image already fills gains nothing from many at once.
+    """
+    graph = _core().read_model(path)
+    (pixels,) = graph.inputs
+    graph.reshape([1, *list(pixels.partial_shape)[1:]])
+    return graph
 
 
 def convolutions(graph: Any) -> list[Any]:

@@ -37,7 +37,7 @@ class FrozenNetwork:
     ) -> None:
         """Build and compile; `precision` is `bf16` (where the processor has it) or `f32`."""
         graph = _graph(contract.input_size, arrays, normalization, features)
-        self._compiled = compile_graph(graph, precision, "THROUGHPUT")
+        self._compiled = compile_graph(graph, precision)
 
     def __call__(self, crops: Pixels, batch_size: int = 16) -> NDArray[np.float16]:
         """Regions (n, values) or maps (n, height, width, channels) of crops (n, size, size, 3).

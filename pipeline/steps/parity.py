@@ -64,7 +64,7 @@ def choose_engine(
     tried = []
     for candidate in candidates:
         engine = Engine(candidate.place, candidate.precision)
-        parity = compare(candidate, _answers(engine, held.crops), held)
+        parity = compare(candidate, engine.predict(held.crops)[0].astype(np.float64), held)
         log.info("parity: %s", parity)
         tried.append(parity)
         near = parity.top1_agreement >= gate.min_parity
@@ -99,11 +99,6 @@ def _balanced(held: Held, named: Ints) -> float:
     classes = held.answers.shape[1]
     counts = confusion(held.truth, named, classes)
     return float(np.nanmean(rates(counts, np.full(classes, 1 / classes)).sensitivity))
-
-
-def _answers(engine: Engine, crops: Pixels) -> Floats:
-    few = range(0, len(crops), 8)
-    return np.concatenate([engine.predict(crops[place : place + 8])[0] for place in few])
 
 
 def _repeats_golden(folder: Path, contract: ModelContract, engine: Engine, parity: Parity) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bento_service.line import THREADS
 from tests.integration.asking import answers, error_of, status, wait_for, worker_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -73,8 +74,8 @@ def test_a_worker_that_hangs_is_not_ready_and_is_replaced(
         wait_for(lambda: answers(f"{url}/readyz"))
         before = classify(cell_image(0)).json()
         hanging = worker_of(url)
-        with ThreadPoolExecutor(2) as pool:
-            for answer in pool.map(classify, [white.getvalue()] * 2):
+        with ThreadPoolExecutor(THREADS) as pool:
+            for answer in pool.map(classify, [white.getvalue()] * THREADS):
                 assert answer.status_code == 504
                 assert error_of(answer)["expected"] == f"an answer within {PATIENCE:g} seconds"
         assert hanging.is_running()
