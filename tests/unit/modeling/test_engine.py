@@ -45,7 +45,8 @@ def test_a_crowd_is_answered_as_one_caller(engine: Engine, crops: NDArray[np.uin
     expected = engine.predict(crops)
 
     def ask(place: int) -> NDArray[np.float32]:
-        return engine.predict(crops[place : place + 1], crowd=True)[1][0]
+        embeddings = engine.predict(crops[place : place + 1], crowd=True)[1]
+        return np.asarray(embeddings[0])
 
     with ThreadPoolExecutor(8) as pool:
         told = np.array(list(pool.map(ask, list(range(40)) * 5)))
