@@ -1,8 +1,10 @@
 """Airflow's own folder: its settings, its password file, its database."""
 
 import json
+import sqlite3
 import subprocess
 from collections.abc import Mapping
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,6 +12,9 @@ from pipeline.embedded.credentials import replace_private
 from pipeline.embedded.parts import ROOT
 from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
+
+_LOCK_SECONDS = 30
+"""For which a process waits until another has written; SQLite's five are few for a busy machine."""
 
 
 def folder(home: Path) -> Path:
@@ -40,7 +45,9 @@ def environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{settings.airflow_user}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(home)),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder(home) / 'airflow.db'}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": (
+            f"sqlite:///{_database(home)}?timeout={_LOCK_SECONDS}"
+        ),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs" / "airflow"),
     }
 
@@ -68,8 +75,15 @@ def migrate(home: Path, variables: Mapping[str, str]) -> bool:
         )
     if done.returncode:
         raise UnreachableError(f"Airflow could not prepare its database; see {log}")
+    # Five processes share it: with a journal in place of this, one that reads stops all who write.
+    with closing(sqlite3.connect(_database(home))) as database:
+        database.execute("PRAGMA journal_mode=WAL")
     stamp.write_text(installed)
     return True
+
+
+def _database(home: Path) -> Path:
+    return folder(home) / "airflow.db"
 
 
 def _passwords(home: Path) -> Path:
