@@ -86,11 +86,12 @@ def _repeat(work: Callable[[], object], times: int = 10) -> None:
 
 
 def _http(made: Promoted, folder: Path, image: bytes) -> list[Row]:
+    bare = _bare_start()
     with served(folder / "home", made.store) as (root, ready):
         url = f"{root}/classify"
         busy = partial(keep_busy, post_image(url, image), SATURATION, SECONDS)
         found = [
-            figure("start of the process to ready", ready, "s", "bentoml serve, a worker"),
+            figure("start of the process to ready", ready, "s", f"a bare one: {bare:.1f} s"),
             *_against_itself(made, busy, image),
             *_latencies(url, image),
             figure("memory of the service", megabytes(root), "MB", "resident"),
@@ -154,15 +155,31 @@ def _latencies(url: str, image: bytes) -> list[Row]:
 @contextmanager
 def _replaced_app(side: int) -> Iterator[str]:
     port = free_block(1)
-    command = [sys.executable, "-m", "benchmarks.replaced_app", str(port), str(side)]
-    process = subprocess.Popen(command, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
     url = f"http://127.0.0.1:{port}/classify"
+    command = [sys.executable, "-m", "benchmarks.replaced_app", str(port), str(side)]
+    with _started(command, url):
+        yield url
+
+
+def _bare_start() -> float:
+    """Seconds until a service without any work is ready."""
+    port = free_block(1)
+    command = ["bentoml", "serve", "benchmarks.bare_service:Bare", "--host", "127.0.0.1"]
+    with _started([*command, "--port", str(port)], f"http://127.0.0.1:{port}/readyz") as seconds:
+        return seconds
+
+
+@contextmanager
+def _started(command: list[str], url: str) -> Iterator[float]:
+    """A process while it runs: the seconds until it listened."""
+    begun = time.perf_counter()
+    process = subprocess.Popen(command, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
     try:
         while not _listens(url):
             if process.poll() is not None:
-                raise RuntimeError("the replaced app did not start")
-            time.sleep(0.2)
-        yield url
+                raise RuntimeError(f"{' '.join(command)} did not start")
+            time.sleep(0.02)
+        yield time.perf_counter() - begun
     finally:
         process.terminate()
         process.wait()
