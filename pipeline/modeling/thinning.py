@@ -7,7 +7,7 @@ and Detection" (2015), asymmetric reconstruction with the nonlinearity.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -67,8 +67,9 @@ def thin(source: Path, target: Path, crops: Pixels, variance: float) -> float:
     import openvino as ov
 
     whole, thinner = (ov.Core().read_model(source) for _ in range(2))
-    for name in [node.get_friendly_name() for node in convolutions(whole)[1:]]:
-        given, wanted = (_responses(graph, name, crops) for graph in (thinner, whole))
+    names = [node.get_friendly_name() for node in convolutions(whole)[1:]]
+    for name, wanted in zip(names, _responses(whole, names, crops), strict=True):
+        (given,) = _responses(thinner, [name], crops)
         _replace(thinner, name, fit(given, wanted, _bias(_named(whole, name)), variance))
     save_graph(thinner, target)
     for graph in (thinner, whole):
@@ -134,20 +135,27 @@ def _named(graph: Any, name: str) -> Any:
     return next(node for node in graph.get_ordered_ops() if node.get_friendly_name() == name)
 
 
-def _responses(graph: Any, name: str, crops: Pixels) -> Floats:
-    """What a convolution gives at some places of each crop (crops x places, channels)."""
+def _responses(graph: Any, names: Sequence[str], crops: Pixels) -> list[Floats]:
+    """What convolutions give at some places of each crop, each (crops x places, channels)."""
     import openvino as ov
 
-    part = ov.Model([_named(graph, name).output(0)], graph.get_parameters(), "part")
+    wanted = [_named(graph, name).output(0) for name in names]
+    part = ov.Model(wanted, graph.get_parameters(), "part")
     request = compile_graph(part, "f32", 1).create_infer_request()
-    rng = np.random.default_rng(1)
-    found = []
+    draws = [np.random.default_rng(1) for _ in names]
+    found: list[list[Floats]] = [[] for _ in names]
     for place in range(len(crops)):
-        given = request.infer({0: crops[place : place + 1]})[0][0]
-        flat = given.reshape(len(given), -1)
-        places = rng.choice(flat.shape[1], min(_PLACES, flat.shape[1]), replace=False)
-        found.append(flat[:, places].T.copy())
-    return np.concatenate(found)
+        given = request.infer({0: crops[place : place + 1]})
+        for index, (some, draw) in enumerate(zip(found, draws, strict=True)):
+            some.append(_sampled(given[index][0], draw))
+    return [np.concatenate(some) for some in found]
+
+
+def _sampled(given: Floats, draw: np.random.Generator) -> Floats:
+    """Responses (channels, height, width) at places drawn at random (places, channels)."""
+    flat = given.reshape(len(given), -1)
+    count = min(_PLACES, flat.shape[1])
+    return flat[:, draw.choice(flat.shape[1], count, replace=False)].T.copy()
 
 
 def _bias(convolution: Any) -> Floats:
