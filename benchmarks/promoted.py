@@ -63,11 +63,6 @@ def promote(folder: Path) -> Promoted:
 
 def _train(config: str, archive: str) -> tuple[str, str]:
     """URIs of the bundle and of what is served."""
-    dataset = entrypoints.validate(config, RUN, entrypoints.ingest(config, RUN, [archive]))
-    split = entrypoints.split(config, RUN, entrypoints.group(config, RUN, dataset))
-    features = [entrypoints.featurize(config, RUN, split, n) for n in entrypoints.shards(config)]
-    bundle = entrypoints.train(config, RUN, split, features)
-    served = entrypoints.export(config, RUN, bundle, split)
-    evaluation = entrypoints.evaluate(config, RUN, served, bundle, split)
-    verdict = entrypoints.gate(config, RUN, evaluation, served)
-    return bundle, entrypoints.promote(config, RUN, verdict, "bench", "bench", untracked=True)
+    judged = entrypoints.to_verdict(config, RUN, entrypoints.to_split(config, RUN, [archive]))
+    promoted = entrypoints.promote(config, RUN, judged.verdict, "bench", "bench", untracked=True)
+    return judged.bundle, promoted

@@ -24,15 +24,8 @@ def run(
 ) -> None:
     """The whole loop without Airflow; exit code 1 when the gate refuses."""
     run_id = name_run(run_id)
-    snapshot = entrypoints.ingest(config, run_id, [archive], limit)
-    grouping = entrypoints.group(config, run_id, entrypoints.validate(config, run_id, snapshot))
-    parts = entrypoints.split(config, run_id, grouping)
-    shards = entrypoints.shards(config)
-    features = [entrypoints.featurize(config, run_id, parts, shard) for shard in shards]
-    bundle = entrypoints.train(config, run_id, parts, features)
-    served = entrypoints.export(config, run_id, bundle, parts)
-    evaluation = entrypoints.evaluate(config, run_id, served, bundle, parts)
-    verdict = entrypoints.gate(config, run_id, evaluation, served)
+    parts = entrypoints.to_split(config, run_id, [archive], limit)
+    verdict = entrypoints.to_verdict(config, run_id, parts).verdict
     print(entrypoints.verdict_markdown(verdict))
     if not entrypoints.verdict_passed(verdict):
         raise typer.Exit(1)

@@ -12,6 +12,7 @@ from pipeline.entrypoints.archives import (
     mark_seen,
     new_archives,
 )
+from pipeline.entrypoints.chain import Judged, to_split, to_verdict
 from pipeline.entrypoints.crossvalidation import crossval
 from pipeline.entrypoints.deployment import build, build_image, image, smoke
 from pipeline.entrypoints.job import model_name, own_config, run_configs
@@ -44,6 +45,7 @@ from pipeline.entrypoints.training import (
 )
 
 __all__ = [
+    "Judged",
     "build",
     "build_image",
     "crossval",
@@ -77,6 +79,8 @@ __all__ = [
     "shards",
     "smoke",
     "split",
+    "to_split",
+    "to_verdict",
     "train",
     "validate",
     "verdict_markdown",
