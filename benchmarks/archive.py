@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 from unittest.mock import patch
 
 from benchmarks.measure import Row, figure
@@ -23,7 +22,6 @@ from pipeline.steps.evaluation_report import EvaluationReport
 from pipeline.steps.scoring import Scores
 from pipeline.steps.verdict import Verdict
 
-Made = TypeVar("Made")
 _CONFIG = "configs/blood_cells.yaml"
 
 
@@ -33,7 +31,7 @@ class _Stopwatch:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
-    def __call__(self, step: Callable[..., Made], *arguments: object) -> Made:
+    def __call__(self, step: Callable[..., str], *arguments: object) -> str:
         begun = time.perf_counter()
         result = step(*arguments)
         name = step.__name__
@@ -59,27 +57,19 @@ def rows() -> list[Row]:
         with patch.dict(os.environ, variables):
             entrypoints.weights()
             cold, warm = _Stopwatch(), _Stopwatch()
-            served, evaluation, verdict = _train(cold, "cold", str(archive))
+            judged = _train(cold, "cold", str(archive))
             _train(warm, "warm", str(archive))
         found = [*_times(cold, "cold"), *_times(warm, "warm")[-1:], _memory()]
-        report = store.read(store.open(evaluation, EvaluationManifest), "report.json")
-        judged = store.read(store.open(verdict, VerdictManifest), "verdict.json")
-        parity = store.open(served, ServedManifest).manifest.parity
+        report = store.read(store.open(judged.evaluation, EvaluationManifest), "report.json")
+        verdict = store.read(store.open(judged.verdict, VerdictManifest), "verdict.json")
+        parity = store.open(judged.served, ServedManifest).manifest.parity
     found += [*_scores(EvaluationReport.model_validate_json(report).scores), _agreement(parity)]
-    return [*found, _gate(Verdict.model_validate_json(judged))]
+    return [*found, _gate(Verdict.model_validate_json(verdict))]
 
 
-def _train(take: _Stopwatch, run: str, archive: str) -> tuple[str, str, str]:
-    """URIs of what is served, of its evaluation and of its verdict."""
-    snapshot = take(entrypoints.ingest, _CONFIG, run, [archive])
-    dataset = take(entrypoints.validate, _CONFIG, run, snapshot)
-    split = take(entrypoints.split, _CONFIG, run, take(entrypoints.group, _CONFIG, run, dataset))
-    shards = entrypoints.shards(_CONFIG)
-    features = [take(entrypoints.featurize, _CONFIG, run, split, shard) for shard in shards]
-    bundle = take(entrypoints.train, _CONFIG, run, split, features)
-    served = take(entrypoints.export, _CONFIG, run, bundle, split)
-    evaluation = take(entrypoints.evaluate, _CONFIG, run, served, bundle, split)
-    return served, evaluation, take(entrypoints.gate, _CONFIG, run, evaluation, served)
+def _train(take: _Stopwatch, run: str, archive: str) -> entrypoints.Judged:
+    parts = entrypoints.to_split(_CONFIG, run, [archive], take=take)
+    return entrypoints.to_verdict(_CONFIG, run, parts, take)
 
 
 def _times(watch: _Stopwatch, when: str) -> list[Row]:

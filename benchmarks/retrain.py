@@ -13,14 +13,10 @@ from benchmarks.measure import Row
 from benchmarks.random_weights import publish_weights
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.artifacts import (
-    Artifact,
-    Record,
-    SplitManifest,
-    to_csv,
-)
+from pipeline.artifacts import Artifact, SplitManifest
 from pipeline.config import FeaturesConfig, RunConfig
 from pipeline.contract.spec import ModelContract
+from pipeline.records import Record, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.featurize import featurize
 from pipeline.steps.ingest import ingest

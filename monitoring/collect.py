@@ -18,9 +18,10 @@ from monitoring.config import MonitoringConfig
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import ObjectStore
-from pipeline.artifacts import Artifact, Frozen, WindowManifest
+from pipeline.artifacts import Artifact, WindowManifest
 from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.errors import ArtifactError
+from pipeline.records import Frozen
 from pipeline.run import RunContext
 
 PREDICTIONS = "predictions.jsonl"

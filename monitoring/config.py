@@ -5,9 +5,9 @@ from pathlib import Path
 import yaml
 from pydantic import Field, ValidationError
 
-from pipeline.artifacts import Frozen
 from pipeline.config import GatherConfig
 from pipeline.errors import InvalidInputError
+from pipeline.records import Frozen
 
 
 class CollectConfig(Frozen):

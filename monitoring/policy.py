@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from monitoring.config import PolicyConfig
 from monitoring.verdict import DriftVerdict
-from pipeline.artifacts import Frozen
+from pipeline.records import Frozen
 
 
 class RetrainRequest(Frozen):

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pipeline.artifacts import Frozen
+from pipeline.records import Frozen
 
 
 class ColumnDrift(Frozen):

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from pipeline.artifacts import Frozen
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
+from pipeline.records import Frozen
 
 
 class IngestConfig(Frozen):

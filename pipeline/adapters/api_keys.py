@@ -19,8 +19,8 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
-from pipeline.artifacts import Frozen
 from pipeline.errors import ArtifactError, InvalidInputError
+from pipeline.records import Frozen
 
 NAME = r"^[A-Za-z0-9._-]{1,64}$"
 """A key's name stands in the access log."""

@@ -10,21 +10,14 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from pipeline.adapters.storage import ObjectStore
-from pipeline.artifacts import (
-    MANIFEST,
-    Artifact,
-    Manifest,
-    Record,
-    digest_of,
-    from_csv,
-    sha256_file,
-)
+from pipeline.artifacts import MANIFEST, Artifact, Manifest, digest_of, sha256_file
 from pipeline.errors import (
     ArtifactError,
     ChangedArtifactError,
     ConflictError,
     MissingArtifactError,
 )
+from pipeline.records import Record, from_csv
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.adapters.classify import classify, served_model
-from pipeline.artifacts import Frozen, to_csv
 from pipeline.errors import InvalidInputError, PipelineError, UnreachableError
+from pipeline.records import Frozen, to_csv
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png"})
 """Of files that a folder is searched for; a file that is named is sent whatever it is called."""

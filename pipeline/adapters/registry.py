@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pipeline.adapters.storage import ObjectStore
-from pipeline.artifacts import Frozen
 from pipeline.errors import ArtifactError, ConflictError
+from pipeline.records import Frozen
 
 
 class Pointer(Frozen):

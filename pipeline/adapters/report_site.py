@@ -14,8 +14,8 @@ from pathlib import Path
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from pipeline.adapters.storage import ObjectStore
-from pipeline.artifacts import Frozen
 from pipeline.errors import ArtifactError, ConflictError
+from pipeline.records import Frozen
 
 INDEX = "index.html"
 ENTRY = "entry.json"

@@ -17,7 +17,6 @@ from pipeline.artifacts import (
     DriftManifest,
     EvaluationManifest,
     GroupingManifest,
-    Record,
     SnapshotManifest,
     SplitManifest,
 )
@@ -26,6 +25,7 @@ from pipeline.demo import summary, traffic
 from pipeline.demo.progress import follow
 from pipeline.embedded import stack
 from pipeline.errors import UnreachableError
+from pipeline.records import Record
 from pipeline.settings import Settings, load_settings
 
 CONFIG = "configs/demo.yaml"

@@ -12,8 +12,8 @@ from PIL import Image, ImageFilter
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.classify import classify, served_model
-from pipeline.artifacts import Record
 from pipeline.errors import UnreachableError
+from pipeline.records import Record
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import OTHER
 from pipeline.steps.images import read_images

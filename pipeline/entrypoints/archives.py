@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import UriStore
-from pipeline.artifacts import (
-    Artifact,
-    EvaluationManifest,
-    Record,
-    ServedManifest,
-    SnapshotManifest,
-)
+from pipeline.artifacts import Artifact, EvaluationManifest, ServedManifest, SnapshotManifest
 from pipeline.config import EvaluateConfig, RunConfig, ValidateConfig, load_config
 from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.entrypoints.job import (
@@ -28,6 +22,7 @@ from pipeline.entrypoints.job import (
 )
 from pipeline.entrypoints.pages import publish_refusal
 from pipeline.errors import InvalidInputError
+from pipeline.records import Record
 from pipeline.run import RunContext
 from pipeline.settings import load_settings
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.adapters.storage import ObjectStore
-from pipeline.artifacts import Frozen
 from pipeline.config import TrainConfig
 from pipeline.modeling.feature_cache import ActivationFiles
+from pipeline.records import Frozen
 
 log = logging.getLogger(__name__)
 

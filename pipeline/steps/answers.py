@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.artifacts import Artifact, Record, ServedManifest
+from pipeline.artifacts import Artifact, ServedManifest
 from pipeline.contract.decision import decide, read_review
 from pipeline.contract.image_stats import image_stats
 from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.contract.preprocessing import prepare
 from pipeline.modeling.engine import Engine
 from pipeline.modeling.metrics import Floats
+from pipeline.records import Record
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from scipy.special import softmax
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.artifacts import Frozen, Record
 from pipeline.config import RunConfig
 from pipeline.contract.decision import decide
 from pipeline.errors import InvalidInputError
 from pipeline.modeling.feature_cache import ActivationFiles
 from pipeline.modeling.metrics import Floats
 from pipeline.modeling.weights import Arrays, read_weights
+from pipeline.records import Frozen, Record
 from pipeline.steps.examples import (
     TrainInputs,
     bring_activations,

@@ -9,16 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import (
-    Artifact,
-    GroupingManifest,
-    Link,
-    Quarantined,
-    Record,
-    from_csv,
-    to_csv,
-)
+from pipeline.artifacts import Artifact, GroupingManifest
 from pipeline.config import DataGateConfig, RunConfig
+from pipeline.records import Link, Quarantined, Record, from_csv, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.data_gate_report import Pair, pairs_of, render
 from pipeline.steps.group import LINKS, LOCKED

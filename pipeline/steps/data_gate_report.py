@@ -9,9 +9,10 @@ from PIL import Image
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.report_site import pages
-from pipeline.artifacts import Artifact, GroupingManifest, Link, Quarantined, Record
+from pipeline.artifacts import Artifact, GroupingManifest
 from pipeline.contract.decoding import Pixels, decode
 from pipeline.contract.spec import ModelContract
+from pipeline.records import Link, Quarantined, Record
 from pipeline.steps.images import read_images
 from pipeline.steps.overlap import MIN_INLIERS, overlap
 from pipeline.steps.validation_report import Picture, cell_picture, plain_picture

@@ -1,7 +1,8 @@
 """The evaluation of a model in figures: `report.json`."""
 
-from pipeline.artifacts import EngineParity, Frozen
+from pipeline.artifacts import EngineParity
 from pipeline.contract.decision import ReviewRule
+from pipeline.records import Frozen
 from pipeline.steps.mistakes import Mistake
 from pipeline.steps.scoring import Scores
 

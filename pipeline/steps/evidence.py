@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
-from pipeline.artifacts import Frozen, Record
+from pipeline.records import Frozen, Record
 
 
 class Evidence(Frozen):

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import Artifact, FeaturesManifest, Record, SplitManifest, WeightsManifest
+from pipeline.artifacts import Artifact, FeaturesManifest, SplitManifest, WeightsManifest
 from pipeline.config import RunConfig
 from pipeline.modeling.augmentation import view_names
 from pipeline.modeling.feature_cache import ActivationFiles, fetch_activations
 from pipeline.modeling.fit import Examples
 from pipeline.modeling.metrics import group_codes
+from pipeline.records import Record
 
 _CHECK_COPIES = 8
 

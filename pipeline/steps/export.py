@@ -13,7 +13,6 @@ from pipeline.artifacts import (
     Artifact,
     BundleManifest,
     Parity,
-    Part,
     ServedManifest,
     SplitManifest,
     model_tag,
@@ -28,6 +27,7 @@ from pipeline.modeling.compiled import save_graph
 from pipeline.modeling.engine import MODEL_XML
 from pipeline.modeling.quantizing import quantize
 from pipeline.modeling.thinning import thin
+from pipeline.records import Part
 from pipeline.run import RunContext
 from pipeline.steps.images import read_images
 from pipeline.steps.parity import Candidate, Held, choose_engine

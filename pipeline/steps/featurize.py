@@ -10,13 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import (
-    Artifact,
-    FeaturesManifest,
-    Record,
-    SplitManifest,
-    WeightsManifest,
-)
+from pipeline.artifacts import Artifact, FeaturesManifest, SplitManifest, WeightsManifest
 from pipeline.config import RunConfig
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import prepare
@@ -24,6 +18,7 @@ from pipeline.modeling.augmentation import jittered, view_names
 from pipeline.modeling.feature_cache import PACK_SIZE, cache_key, cached_crops, write_pack
 from pipeline.modeling.frozen import FrozenNetwork
 from pipeline.modeling.weights import read_weights
+from pipeline.records import Record
 from pipeline.run import RunContext
 from pipeline.steps.images import read_images
 

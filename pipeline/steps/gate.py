@@ -10,16 +10,15 @@ from pipeline.artifacts import (
     Artifact,
     BundleManifest,
     EvaluationManifest,
-    Record,
     ServedManifest,
     SplitManifest,
     VerdictManifest,
     canonical_json,
-    from_csv,
 )
 from pipeline.config import RunConfig
 from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.errors import InvalidInputError
+from pipeline.records import Record, from_csv
 from pipeline.run import RunContext
 from pipeline.steps import checks
 from pipeline.steps.answers import answer, request_id

@@ -18,10 +18,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.adapters.artifact_store import ArtifactStore, sha256_bytes
-from pipeline.artifacts import Frozen, canonical_json
+from pipeline.artifacts import canonical_json
 from pipeline.config import GatherConfig, IngestConfig
 from pipeline.contract.feedback import FeedbackRecord
 from pipeline.contract.prediction_log import PredictionRecord
+from pipeline.records import Frozen
 from pipeline.run import RunContext
 from pipeline.steps.returned_archive import write_archive
 from pipeline.steps.returned_labels import Agreement, Joined, agreement, join, kept, latest

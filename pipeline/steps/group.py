@@ -21,14 +21,12 @@ from pipeline.artifacts import (
     Artifact,
     DatasetManifest,
     GroupingManifest,
-    Link,
-    Record,
     canonical_json,
-    to_csv,
 )
 from pipeline.config import RunConfig
 from pipeline.contract.decoding import decode
 from pipeline.errors import ArtifactError
+from pipeline.records import Link, Record, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.images import read_images
 from pipeline.steps.lock import LockedImages, read_lock

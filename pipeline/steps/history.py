@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.adapters.registry import Pointer, Refusal
-from pipeline.artifacts import Frozen
+from pipeline.records import Frozen
 
 _WORDS = {"promotion": "promoted", "rollback": "rolled back"}
 

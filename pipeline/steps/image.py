@@ -13,8 +13,9 @@ from pathlib import Path
 
 from pipeline.adapters import requirements
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import Artifact, BentoManifest, Frozen
+from pipeline.artifacts import Artifact, BentoManifest
 from pipeline.errors import ArtifactError, InvalidInputError
+from pipeline.records import Frozen
 from pipeline.settings import Settings
 
 TOOLS = ("docker", "podman", "buildah")

@@ -7,8 +7,9 @@ from itertools import groupby
 from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore, sha256_bytes
-from pipeline.artifacts import ArchiveManifest, Record
+from pipeline.artifacts import ArchiveManifest
 from pipeline.errors import ArtifactError
+from pipeline.records import Record
 
 PARTITIONS = 16
 _EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -14,15 +14,13 @@ from pipeline.artifacts import (
     ArchiveManifest,
     ArchiveRef,
     Artifact,
-    Record,
     SnapshotManifest,
     canonical_json,
-    from_csv,
     sha256_file,
-    to_csv,
 )
 from pipeline.config import RunConfig
 from pipeline.errors import ConflictError, InvalidInputError
+from pipeline.records import Record, from_csv, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.repack import RECORDS, repack
 

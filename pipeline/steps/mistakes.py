@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import Artifact, Frozen, Record, ServedManifest
+from pipeline.artifacts import Artifact, ServedManifest
 from pipeline.contract.preprocessing import Prepared, prepare
 from pipeline.modeling.engine import Engine
 from pipeline.modeling.occlusion import occlusion_map
+from pipeline.records import Frozen, Record
 from pipeline.steps.answers import Answers
 from pipeline.steps.images import read_images
 

@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pipeline.adapters.report_site import pages
-from pipeline.artifacts import Part, Record, ServedManifest
+from pipeline.artifacts import ServedManifest
 from pipeline.config import RunConfig
 from pipeline.modeling.metrics import Interval
+from pipeline.records import Part, Record
 from pipeline.steps.evaluation_report import EvaluationReport
 from pipeline.steps.lineage import Ancestor
 

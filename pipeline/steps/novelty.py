@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.artifacts import Frozen
 from pipeline.contract.decision import ReviewRule, decide
 from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.contract.spec import ModelContract
 from pipeline.modeling.metrics import Floats, Interval, Resamples, group_codes, interval
 from pipeline.modeling.review import auroc
+from pipeline.records import Frozen
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer, Registry
-from pipeline.artifacts import Artifact, Frozen, ServedManifest, VerdictManifest
+from pipeline.artifacts import Artifact, ServedManifest, VerdictManifest
 from pipeline.errors import ConflictError, GateRefusedError, InvalidInputError
+from pipeline.records import Frozen
 from pipeline.run import RunContext
 from pipeline.steps.verdict import Check, Verdict
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from pipeline.artifacts import Record, to_csv
 from pipeline.config import IngestConfig
 from pipeline.errors import InvalidInputError
+from pipeline.records import Record, to_csv
 from pipeline.steps.archive_check import check_members, open_archive
 from pipeline.steps.images import write_packs
 from pipeline.steps.manifest_csv import MANIFEST_CSV, Said, read_manifest_csv

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.adapters.artifact_store import sha256_bytes
 from pipeline.adapters.storage import ObjectStore
-from pipeline.artifacts import RETURNED, Frozen, to_csv
+from pipeline.records import RETURNED, Frozen, to_csv
 from pipeline.steps.manifest_csv import MANIFEST_CSV
 
 _log = logging.getLogger(__name__)

@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline.artifacts import Frozen
 from pipeline.contract.feedback import FeedbackRecord
 from pipeline.contract.prediction_log import PredictionRecord, kept_path
+from pipeline.records import Frozen
 
 
 @dataclass(frozen=True)

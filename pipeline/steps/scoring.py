@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.artifacts import Frozen, Record
 from pipeline.config import EvaluateConfig
 from pipeline.errors import InvalidInputError
 from pipeline.modeling.calibration import (
@@ -28,6 +27,7 @@ from pipeline.modeling.metrics import (
     vote,
 )
 from pipeline.modeling.review import CoverageCurve, auroc
+from pipeline.records import Frozen, Record
 
 COVERAGES = np.round(np.arange(0.05, 1.001, 0.05), 2)
 _ASKED = int(np.flatnonzero(COVERAGES == 0.8)[0])

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.artifacts import Frozen
+from pipeline.records import Frozen
 
 SERVE_CHECK_SECONDS = 180
 

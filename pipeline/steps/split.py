@@ -10,17 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import (
-    Artifact,
-    GroupingManifest,
-    Part,
-    Record,
-    SplitManifest,
-    from_csv,
-    to_csv,
-)
+from pipeline.artifacts import Artifact, GroupingManifest, SplitManifest
 from pipeline.config import RunConfig, SplitConfig
 from pipeline.errors import ConflictError, InvalidInputError
+from pipeline.records import Part, Record, from_csv, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.group import LOCKED
 from pipeline.steps.lock import extend_lock, read_lock

@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import (
-    Artifact,
-    BundleManifest,
-    Record,
-    canonical_json,
-    to_csv,
-)
+from pipeline.artifacts import Artifact, BundleManifest, canonical_json
 from pipeline.config import RunConfig
 from pipeline.contract.decision import write_review
 from pipeline.contract.golden import GoldenExample, write_golden
@@ -24,6 +18,7 @@ from pipeline.contract.preprocessing import prepare
 from pipeline.modeling.feature_cache import ActivationFiles
 from pipeline.modeling.fit import Checkpoint, Epoch
 from pipeline.modeling.weights import Arrays, read_weights
+from pipeline.records import Record, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.examples import TrainInputs, bring_activations, to_check_on, to_learn_from
 from pipeline.steps.images import read_images

@@ -7,17 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import (
-    Artifact,
-    DatasetManifest,
-    Quarantined,
-    Record,
-    SnapshotManifest,
-    to_csv,
-)
+from pipeline.artifacts import Artifact, DatasetManifest, SnapshotManifest
 from pipeline.config import RunConfig, ValidateConfig
 from pipeline.contract.decoding import MAX_PIXELS, decode
 from pipeline.errors import InvalidInputError
+from pipeline.records import Quarantined, Record, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.images import read_images
 from pipeline.steps.validation_report import (

@@ -9,12 +9,13 @@ from pathlib import PurePosixPath
 from PIL import Image, ImageDraw
 
 from pipeline.adapters.report_site import pages
-from pipeline.artifacts import Artifact, Quarantined, Record, SnapshotManifest
+from pipeline.artifacts import Artifact, SnapshotManifest
 from pipeline.config import RunConfig
 from pipeline.contract.decoding import Pixels, decode
 from pipeline.contract.preprocessing import prepare
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
+from pipeline.records import Quarantined, Record
 from pipeline.steps.validation_rules import Rule, reasons
 
 EXAMPLES = 12

@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.artifacts import Quarantined, Record
 from pipeline.config import RunConfig
+from pipeline.records import Quarantined, Record
 
 _TOP_REASONS = 3
 

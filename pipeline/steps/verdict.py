@@ -3,8 +3,8 @@
 from typing import Literal, NamedTuple
 
 from pipeline.adapters.registry import Pointer
-from pipeline.artifacts import Frozen
 from pipeline.modeling.metrics import Interval
+from pipeline.records import Frozen
 from pipeline.steps.evidence import Evidence
 
 Topic = Literal["evidence", "champion", "floors", "calibration", "serving"]

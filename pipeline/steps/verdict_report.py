@@ -3,7 +3,7 @@
 from itertools import groupby
 
 from pipeline.adapters.report_site import pages
-from pipeline.artifacts import Frozen
+from pipeline.records import Frozen
 from pipeline.steps.verdict import Check, Topic, Unit, Verdict
 
 _TITLES: dict[Topic, str] = {

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from pydantic import Field
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import Frozen
 from pipeline.errors import ConflictError
+from pipeline.records import Frozen
 
 Archives = list[dict[str, str]]
 """Each with `uri`, `etag` and the `turn` in which it was claimed."""

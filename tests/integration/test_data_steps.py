@@ -8,10 +8,11 @@ import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import UriStore
-from pipeline.artifacts import Artifact, GroupingManifest, Record, SplitManifest, from_csv
+from pipeline.artifacts import Artifact, GroupingManifest, SplitManifest
 from pipeline.config import RunConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
+from pipeline.records import Record, from_csv
 from pipeline.run import RunContext
 from pipeline.sample.archive import write_archive
 from pipeline.sample.cells import CLASSES

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from pipeline import entrypoints
-from pipeline.artifacts import BundleManifest, Record, ServedManifest, SplitManifest, from_csv
+from pipeline.artifacts import BundleManifest, ServedManifest, SplitManifest
 from pipeline.contract.box import CellBox
 from pipeline.contract.decoding import decode
 from pipeline.contract.golden import tolerance
 from pipeline.contract.preprocessing import crop, prepare
 from pipeline.demo.traffic import wait_for_model
 from pipeline.entrypoints.job import open_store
+from pipeline.records import Record, from_csv
 from pipeline.steps.images import read_images
 from tests.integration.trained import RUN, train_all, variables
 

@@ -1,5 +1,6 @@
 """A whole training on drawn cells with a small, randomly weighted backbone."""
 
+import dataclasses
 import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -24,7 +25,6 @@ class Trained:
 
     config: str
     environment: dict[str, str]
-    snapshot: str
     split: str
     bundle: str
     served: str
@@ -75,23 +75,11 @@ def train_on(folder: Path, archive: Path, config_file: Path, extra: dict[str, st
     }
     config = str(config_file)
     with variables(environment):
-        snapshot = entrypoints.ingest(config, RUN, [str(archive)])
-        dataset = entrypoints.validate(config, RUN, snapshot)
-        split = entrypoints.split(config, RUN, entrypoints.group(config, RUN, dataset))
-        bundle, served, evaluation, verdict = _judged(config, split)
-    return Trained(config, environment, snapshot, split, bundle, served, evaluation, verdict)
+        split = entrypoints.to_split(config, RUN, [str(archive)])
+        judged = entrypoints.to_verdict(config, RUN, split)
+    return Trained(config, environment, split, **dataclasses.asdict(judged))
 
 
 def retrain(trained: Trained, config: str) -> str:
     """Verdict on another training of the same split, by another config."""
-    return _judged(config, trained.split)[-1]
-
-
-def _judged(config: str, split: str) -> tuple[str, str, str, str]:
-    """Bundle, served bundle, evaluation and verdict of a split."""
-    shards = entrypoints.shards(config)
-    features = [entrypoints.featurize(config, RUN, split, shard) for shard in shards]
-    bundle = entrypoints.train(config, RUN, split, features)
-    served = entrypoints.export(config, RUN, bundle, split)
-    evaluation = entrypoints.evaluate(config, RUN, served, bundle, split)
-    return bundle, served, evaluation, entrypoints.gate(config, RUN, evaluation, served)
+    return entrypoints.to_verdict(config, RUN, trained.split).verdict

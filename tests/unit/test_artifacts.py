@@ -1,12 +1,10 @@
-"""What crosses the arrows: manifests, their digests, and tables of records."""
+"""What crosses the arrows: manifests and their digests."""
 
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.artifacts import (
@@ -14,14 +12,10 @@ from pipeline.artifacts import (
     BundleManifest,
     DatasetManifest,
     Manifest,
-    Record,
     canonical_json,
-    from_csv,
     model_tag,
     sha256_file,
-    to_csv,
 )
-from pipeline.errors import ArtifactError
 
 BUNDLE = BundleManifest(
     name="cells",
@@ -32,7 +26,6 @@ BUNDLE = BundleManifest(
     counts={"train": 1},
     files={"model.keras": "0" * 64},
 )
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=12)
 
 
 @pytest.mark.parametrize(
@@ -88,33 +81,6 @@ def test_a_manifest_takes_nothing_it_does_not_know() -> None:
     with pytest.raises(ValidationError, match="kind"):
         BundleManifest.model_validate(BUNDLE.model_dump() | {"kind": "dataset"})
     assert issubclass(BundleManifest, Manifest)
-
-
-@given(
-    st.lists(
-        st.builds(
-            Record,
-            sha256=TEXT,
-            label=TEXT,
-            file=TEXT,
-            archive=TEXT,
-            hint=TEXT,
-            group=TEXT,
-            part=st.sampled_from(["train", "val", "test", ""]),
-        )
-    )
-)
-def test_records_come_back_from_csv(records: list[Record]) -> None:
-    """Commas, quotes and line breaks in a file's name are its own."""
-    assert from_csv(to_csv(records, Record), Record) == records
-
-
-def test_a_table_of_something_else_is_refused() -> None:
-    """The error shows both headers."""
-    with pytest.raises(ArtifactError, match=r"not a table of Record; expected sha256,.*file,x"):
-        from_csv("file,x\n1,2\n", Record)
-    with pytest.raises(ArtifactError, match="not a table of Record"):
-        from_csv("", Record)
 
 
 def test_equal_values_have_equal_json() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.artifacts import Record
+from pipeline.records import Record
 from pipeline.steps.answers import answer
 
 if TYPE_CHECKING:

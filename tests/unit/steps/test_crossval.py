@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from pipeline.artifacts import Record
 from pipeline.errors import InvalidInputError
+from pipeline.records import Record
 from pipeline.steps.crossval import _parts, deal_folds
 
 RECORDS = [

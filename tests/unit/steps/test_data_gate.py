@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import Artifact, GroupingManifest, Link, Quarantined, Record, from_csv
+from pipeline.artifacts import Artifact, GroupingManifest
 from pipeline.config import DataGateConfig, RunConfig
+from pipeline.records import Link, Quarantined, Record, from_csv
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import HOME

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from pipeline.adapters.artifact_store import sha256_bytes
-from pipeline.artifacts import ArchiveManifest, Artifact, EngineParity, Record, ServedManifest
+from pipeline.artifacts import ArchiveManifest, Artifact, EngineParity, ServedManifest
 from pipeline.config import EvaluateConfig, RunConfig
 from pipeline.contract.decision import ReviewRule
+from pipeline.records import Record
 from pipeline.run import RunContext
 from pipeline.steps import evaluation_page
 from pipeline.steps.answers import Answers, answer

@@ -1,6 +1,6 @@
 """Which held-out cells may judge."""
 
-from pipeline.artifacts import Record
+from pipeline.records import Record
 from pipeline.steps.evidence import weigh
 
 CLASSES = ("ROUND", "LOBED")

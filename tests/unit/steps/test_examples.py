@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.artifacts import Record
+from pipeline.records import Record
 from pipeline.steps.examples import evidence_weights, few_of_each_cell
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import ArchiveManifest, Record
+from pipeline.artifacts import ArchiveManifest
 from pipeline.errors import ArtifactError
+from pipeline.records import Record
 from pipeline.run import RunContext
 from pipeline.steps.images import PARTITIONS, pack_name, partition, read_images, write_packs
 

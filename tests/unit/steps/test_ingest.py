@@ -10,9 +10,10 @@ import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.artifacts import Artifact, Record, SnapshotManifest, from_csv
+from pipeline.artifacts import Artifact, SnapshotManifest
 from pipeline.config import RunConfig
 from pipeline.errors import ConflictError, InvalidInputError
+from pipeline.records import Record, from_csv
 from pipeline.run import RunContext
 from pipeline.steps.images import read_images
 from pipeline.steps.ingest import ingest

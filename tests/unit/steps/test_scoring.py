@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.artifacts import Record
 from pipeline.config import EvaluateConfig
 from pipeline.errors import InvalidInputError
+from pipeline.records import Record
 from pipeline.steps.scoring import scores
 
 CLASSES = ("A", "B", "C")

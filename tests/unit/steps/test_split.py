@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.artifacts import Artifact, GroupingManifest, Record, from_csv, to_csv
+from pipeline.artifacts import Artifact, GroupingManifest
 from pipeline.config import RunConfig, SplitConfig
 from pipeline.errors import ArtifactError, ConflictError, InvalidInputError
+from pipeline.records import Record, from_csv, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.group import LOCKED
 from pipeline.steps.lock import extend_lock, read_lock

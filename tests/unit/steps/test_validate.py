@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import Quarantined, Record, from_csv
 from pipeline.config import RunConfig
+from pipeline.records import Quarantined, Record, from_csv
 from pipeline.run import RunContext
 from pipeline.steps.ingest import ingest
 from pipeline.steps.validate import DatasetRefusedError, validate

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.artifacts import Quarantined, Record
 from pipeline.config import RunConfig
+from pipeline.records import Quarantined, Record
 from pipeline.steps.validation_rules import amount_rules, per_class, reasons, settle_labels
 
 

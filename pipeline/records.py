@@ -1,0 +1,91 @@
+"""What is written down row by row: images and what was found out about them, as tables."""
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.errors import ArtifactError
+
+Part = Literal["train", "val", "test", ""]
+RETURNED = "returned/"
+"""Folder of the images in an archive of labels that came back through the service."""
+RecordT = TypeVar("RecordT", bound=BaseModel)
+
+
+class Frozen(BaseModel):
+    """Base of everything that is written down: unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Record(Frozen):
+    """One image of a dataset; columns fill up as it passes the steps."""
+
+    sha256: str
+    label: str
+    file: str
+    archive: str
+    """URI of the ingested archive artefact whose packs hold the bytes."""
+    hint: str = ""
+    """Group named by a manifest column or a file-name pattern, if any."""
+    group: str = ""
+    part: Part = ""
+
+    @property
+    def returned(self) -> bool:
+        """Whether a caller of the service gave the label, and not who made the archive."""
+        return self.file.startswith(RETURNED)
+
+
+class Quarantined(Frozen):
+    """An image that validation set aside, and why."""
+
+    sha256: str
+    label: str
+    file: str
+    archive: str
+    reason: str
+
+
+class Link(Frozen):
+    """Two images, by hash, that were found to show one cell."""
+
+    one: str
+    other: str
+    inliers: int
+    """Keypoints that agree on how one image lies on the other."""
+
+
+def to_csv(records: Iterable[BaseModel], model: type[BaseModel], *, quote_all: bool = False) -> str:
+    """Records as CSV with a header, also when there are none."""
+    out = io.StringIO()
+    fields = list(model.model_fields)
+    writer = csv.DictWriter(
+        out,
+        fields,
+        lineterminator="\n",
+        quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL,
+    )
+    writer.writeheader()
+    writer.writerows(record.model_dump() for record in records)
+    return out.getvalue()
+
+
+def from_csv(text: str, model: type[RecordT]) -> list[RecordT]:
+    """Read records back.
+
+    Raises:
+        ArtifactError: when the columns are not the model's.
+    """
+    reader = csv.DictReader(io.StringIO(text))
+    fields = list(model.model_fields)
+    if list(reader.fieldnames or []) != fields:
+        raise ArtifactError(
+            f"not a table of {model.__name__}",
+            expected=",".join(fields),
+            received=",".join(reader.fieldnames or []),
+        )
+    return [model.model_validate(row) for row in reader]
