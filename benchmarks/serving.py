@@ -164,8 +164,9 @@ def _replaced_app(side: int) -> Iterator[str]:
 def _bare_start() -> float:
     """Seconds until a service without any work is ready."""
     port = free_block(1)
-    command = ["bentoml", "serve", "benchmarks.bare_service:Bare", "--host", "127.0.0.1"]
-    with _started([*command, "--port", str(port)], f"http://127.0.0.1:{port}/readyz") as seconds:
+    command = [sys.executable, "-m", "bentoml", "serve", "benchmarks.bare_service:Bare"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    with _started(command, f"http://127.0.0.1:{port}/readyz") as seconds:
         return seconds
 
 
