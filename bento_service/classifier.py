@@ -10,7 +10,9 @@ import resource
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 CONTRACT = "contract.json"
 METRICS = "metrics.json"
+Crowd = Callable[[], bool]
 EVIDENCE_SIDE = 384
 """Of an evidence picture, in pixels."""
 _TIMED_ROUNDS = 20
@@ -69,6 +72,10 @@ class Explanation:
     it."""
 
 
+def _nobody() -> bool:
+    return False
+
+
 class Classifier:
     """Answers images with one verified bundle; safe to call from several threads."""
 
@@ -87,8 +94,12 @@ class Classifier:
         self.rule = read_review(folder, self.contract)
         self.metrics = _metrics(folder)
         self._engine = _engine(folder, self.manifest)
-        self.golden_worst = golden.replay(
-            folder, self.contract, self._probabilities, self.manifest.parity.precision
+        precision = self.manifest.parity.precision
+        self.golden_worst = max(
+            golden.replay(
+                folder, self.contract, partial(self._probabilities, crowd=crowd), precision
+            )
+            for crowd in (False, True)
         )
 
     @property
@@ -96,18 +107,18 @@ class Classifier:
         """`<name>:<12 hex digits>` of the model."""
         return self.manifest.tag
 
-    def classify(self, data: bytes, *, crowd: bool = False) -> Prediction:
+    def classify(self, data: bytes, *, crowd: Crowd = _nobody) -> Prediction:
         """Answer the bytes of a JPEG or PNG.
 
         Args:
             data: of the image.
-            crowd: whether others ask meanwhile; see `Engine.predict`.
+            crowd: tells, once the image is decoded, whether others ask; see `Engine.predict`.
 
         Raises:
             InvalidInputError: when they are no image that can be decoded.
         """
         prepared = prepare(data, self.contract)
-        answered = self._engine.predict(prepared.crop[None], crowd=crowd)
+        answered = self._engine.predict(prepared.crop[None], crowd=crowd())
         probabilities, embedding = (out[0] for out in answered)
         named = dict(zip(self.contract.classes, map(float, probabilities), strict=True))
         decided = decide(
@@ -123,20 +134,28 @@ class Classifier:
             embedding=embedding,
         )
 
-    def explain(self, data: bytes) -> Explanation:
-        """Which parts of the crop speak for the answer: one batch of predictions more.
+    def explain(self, data: bytes, *, crowd: Crowd = _nobody) -> Explanation:
+        """Which parts of the crop speak for the answer: a prediction for each part.
+
+        Args:
+            data: of the image.
+            crowd: tells before each prediction whether others ask; see `Engine.predict`.
 
         Raises:
             InvalidInputError: when the bytes are no image that can be decoded.
         """
         crop = prepare(data, self.contract).crop
-        winner = int(self._probabilities(crop).argmax())
-        worth = occlusion_map(lambda crops: self._engine.predict(crops)[0], crop, winner)
+        winner = int(self._probabilities(crop, crowd()).argmax())
+
+        def predict(crops: Pixels) -> NDArray[np.float32]:
+            return np.stack([self._probabilities(one, crowd()) for one in crops])
+
+        worth = occlusion_map(predict, crop, winner)
         picture = evidence_picture(crop, worth, EVIDENCE_SIDE)
         return Explanation(self.contract.classes[winner], picture)
 
-    def _probabilities(self, crop: Pixels) -> NDArray[np.float32]:
-        probabilities, _ = self._engine.predict(crop[None])
+    def _probabilities(self, crop: Pixels, crowd: bool) -> NDArray[np.float32]:
+        probabilities, _ = self._engine.predict(crop[None], crowd=crowd)
         return np.asarray(probabilities[0], np.float32)
 
 

@@ -11,8 +11,8 @@ from bento_service import refusal
 
 T = TypeVar("T")
 THREADS = 3
-"""The engine answers two at once (`modeling.engine.CROWD`) while a third decodes: with two threads
-the engine waits for one of them now and then, and a twelfth fewer are answered."""
+"""The engine answers two at once (`modeling.engine.CROWD`) while a third decodes; with two threads
+it would wait for one of them now and then."""
 WAITING = 13
 """Few: with random arrivals at 80 % of what the engine can do, more than sixteen requests hardly
 ever are there, and in a crowd the wait of those that are let in is the line's length."""
@@ -54,6 +54,11 @@ class Line:
         if free:
             self._places.release()
         return not free
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more than one piece of work is under way, given up or not."""
+        return len(self._begun) > 1
 
     @property
     def hung(self) -> float:

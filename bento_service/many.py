@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 
 from bento_service import refusal
+from bento_service.line import THREADS
 from bento_service.refusal import Refusal
 from bento_service.schemas import Classification, Failure
 
 PATIENCE = 60.0
 """Seconds for all of them."""
-_AT_ONCE = 2
-"""Images of one request in the line; those of others find places in it."""
+_AT_ONCE = THREADS
+"""Images of one request in the line: it works at full speed, and those of others find places."""
 _PAUSE = 0.1
 Ask = Callable[[int, bytes], Awaitable[Classification]]
 

@@ -56,10 +56,11 @@ class ImageUpload(IODescriptor):  # type: ignore[misc]
 ImageUpload.multipart_fields = ["image"]  # BentoML finds only paths by itself
 
 
-# One worker: the engine fills every core with one image, so more processes only add memory. The
-# traffic timeout is a net below the guard's and the line's own, whose answers have our shape.
-# The access log is the guard's: BentoML's own shows paths as they were asked for. Spans that nobody
-# collects would be a quarter of what a request costs besides its image.
+# One worker: its engine keeps every core busy, and more processes would add memory, and lines that
+# know nothing of each other. The traffic timeout is a net below the guard's and the line's own,
+# whose answers have our shape. The access log is the guard's: BentoML's own shows paths as they
+# were asked for. Spans that nobody collects would be a quarter of what a request costs besides its
+# image.
 @bentoml.service(
     name="leukoflow",
     workers=1,

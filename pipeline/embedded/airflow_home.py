@@ -67,6 +67,7 @@ def migrate(home: Path, variables: Mapping[str, str]) -> bool:
     stamp = folder(home) / "migrated"
     installed = version("apache-airflow-core")
     if stamp.is_file() and stamp.read_text() == installed:
+        _read_while_writing(home)
         return False
     log = home / "logs" / "airflow-migrate.log"
     with log.open("w") as stream:
@@ -75,11 +76,18 @@ def migrate(home: Path, variables: Mapping[str, str]) -> bool:
         )
     if done.returncode:
         raise UnreachableError(f"Airflow could not prepare its database; see {log}")
-    # Five processes share it: with a journal in place of this, one that reads stops all who write.
-    with closing(sqlite3.connect(_database(home))) as database:
-        database.execute("PRAGMA journal_mode=WAL")
+    _read_while_writing(home)
     stamp.write_text(installed)
     return True
+
+
+def _read_while_writing(home: Path) -> None:
+    """Five processes share the database: with a journal of the other kind, readers stop writers.
+
+    SQLite keeps the other kind on a file system that cannot do this.
+    """
+    with closing(sqlite3.connect(_database(home))) as database:
+        database.execute("PRAGMA journal_mode=WAL")
 
 
 def _database(home: Path) -> Path:

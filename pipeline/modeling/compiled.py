@@ -1,7 +1,6 @@
 """A graph compiled for the processor, and written to a file."""
 
 import math
-import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -33,15 +32,7 @@ def compile_graph(graph: Any, precision: str, at_once: int | None = None) -> Any
     hints["PERFORMANCE_HINT"] = "LATENCY" if at_once == 1 else "THROUGHPUT"
     if at_once is not None:
         hints["NUM_STREAMS"] = str(at_once)
-    return _core().compile_model(graph, "CPU", hints)
-
-
-def _core() -> Any:
-    """OpenVINO, which is told first that it has nothing to report home."""
-    os.environ.setdefault("OPENVINO_TELEMETRY_OPT_OUT", "1")
-    import openvino as ov
-
-    return ov.Core()
+    return ov.Core().compile_model(graph, "CPU", hints)
 
 
 def read_for_one(path: Path) -> Any:
@@ -50,7 +41,9 @@ def read_for_one(path: Path) -> Any:
     A batch of any size costs a twentieth more, since shapes are then found out with every answer,
     and a processor that one image already fills gains nothing from many at once.
     """
-    graph = _core().read_model(path)
+    import openvino as ov
+
+    graph = ov.Core().read_model(path)
     (pixels,) = graph.inputs
     graph.reshape([1, *list(pixels.partial_shape)[1:]])
     return graph

@@ -14,7 +14,7 @@ from pipeline.modeling.compiled import compile_graph, read_for_one
 MODEL_XML = "model.xml"
 CROWD = 2
 """Requests that share the cores when several ask: cores that wait for each other at the end of
-every layer answer a sixth less (docs/decisions/0012-cores-in-a-crowd.md)."""
+every layer answer fewer (docs/decisions/0012-cores-in-a-crowd.md)."""
 Floats = NDArray[np.float32]
 
 

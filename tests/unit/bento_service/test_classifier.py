@@ -40,6 +40,29 @@ def test_answers_survive_the_removal_of_the_folder(
     assert after.embedding.shape == (8,)
 
 
+def test_an_answer_in_a_crowd_is_the_answer_alone(
+    bundle: Path, cell_image: Callable[..., bytes]
+) -> None:
+    """Whether others ask is asked once the image is decoded, and changes nothing but the time."""
+    classifier = Classifier(bundle)
+    asked: list[bool] = []
+
+    def crowd() -> bool:
+        asked.append(True)
+        return True
+
+    alone, together = (
+        classifier.classify(cell_image(0)),
+        classifier.classify(cell_image(0), crowd=crowd),
+    )
+    assert asked == [True]
+    assert together.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+    assert classifier.explain(cell_image(0), crowd=crowd).label == alone.label
+    assert len(asked) > 10
+    with pytest.raises(InvalidInputError):
+        classifier.classify(b"not an image", crowd=crowd)
+
+
 def test_bytes_that_are_no_image_are_the_callers_mistake(bundle: Path) -> None:
     """They raise the error that routes answer with 422."""
     with pytest.raises(InvalidInputError):

@@ -91,3 +91,21 @@ def test_a_line_hangs_when_all_of_its_threads_do() -> None:
     assert asyncio.run(line.run(lambda: line.hung)) == 0
     gates[1].set()
     line.close()
+
+
+def test_a_line_is_crowded_while_more_than_one_piece_of_work_is_under_way() -> None:
+    """Whoever works alone sees nobody; what was given up still counts."""
+    line = Line(threads=2, waiting=2, patience=0.05)
+    gate = threading.Event()
+
+    async def give_up_one() -> None:
+        with pytest.raises(Refusal):
+            await line.run(gate.wait)
+
+    assert not line.crowded
+    assert not asyncio.run(line.run(lambda: line.crowded))
+    asyncio.run(give_up_one())
+    assert asyncio.run(line.run(lambda: line.crowded))
+    gate.set()
+    line.close()
+    assert not line.crowded
