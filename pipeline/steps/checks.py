@@ -115,7 +115,7 @@ def parity_checks(parity: Parity, config: GateConfig) -> list[Check]:
         f"{agreement:.1%} of {parity.images} locked images."
     )
     change = f"{'loses' if loss > 0 else 'gains'} {_points(loss)} points" if loss else "is level"
-    worth = f"Its balanced accuracy {change}; {_points(config.max_parity_loss)} may be lost."
+    worth = f"Its balanced accuracy {change}; {_points(config.max_parity_loss)} points may be lost."
     return [
         judge("serving", "engine parity", agreement, at_least(config.min_parity), same),
         judge(
@@ -155,7 +155,7 @@ def _no_loss(name: str, found: Interval, cells: int, margin: float) -> Check:
     )
     sentence = (
         f"On {cells} cells that neither model was trained on the challenger {change}; {worst}, "
-        f"and {_points(margin)} may be lost."
+        f"and {_points(margin)} points may be lost."
     )
     name = f"{name} against the champion"
     return judge("champion", name, found, at_least(-margin, "low"), sentence, "difference")

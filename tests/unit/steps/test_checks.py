@@ -220,5 +220,5 @@ def test_the_sentence_says_what_is_lost_at_worst() -> None:
     worse, equal = against(wrong(0.3), wrong(0.1))[0], against(wrong(0.1), wrong(0.1))[0]
     assert "On 200 cells" in worse.sentence
     assert "20.0 points" in worse.sentence
-    assert "and 5.0 may be lost" in worse.sentence
+    assert "and 5.0 points may be lost" in worse.sentence
     assert "is level with the champion; it surely loses nothing" in equal.sentence
