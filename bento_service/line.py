@@ -55,7 +55,6 @@ class Line:
             self._places.release()
         return not free
 
-    @property
     def crowded(self) -> bool:
         """Whether more than one piece of work is under way, given up or not."""
         return len(self._begun) > 1

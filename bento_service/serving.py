@@ -137,7 +137,7 @@ class Serving:
         started = time.perf_counter()
 
         def work() -> Classification:
-            prediction = classifier.classify(image, crowd=self._crowded)
+            prediction = classifier.classify(image, crowd=self._line.crowded)
             self._records.answered(prediction, classifier.tag, route, request_id)
             return _answer(prediction, classifier.tag, request_id)
 
@@ -170,11 +170,8 @@ class Serving:
             Refusal: 422 for no image, 429, 503 without a model, 504.
         """
         classifier = self._served().classifier
-        work = partial(classifier.explain, image, crowd=self._crowded)
+        work = partial(classifier.explain, image, crowd=self._line.crowded)
         return await self._in_line(work), classifier.tag
-
-    def _crowded(self) -> bool:
-        return self._line.crowded
 
     async def _in_line(self, work: Callable[[], Done]) -> Done:
         """Work in its turn; what it finds wrong with an image is the answer to the client."""

@@ -1,6 +1,6 @@
 """Where the cell is: a square around the nucleus, which the dye stains and nothing else."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,24 +61,22 @@ def _nucleus(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
     if count == 0:
         return None
     sizes = np.bincount(labels.ravel())[1:]
-    if sizes.max() < mask.size * 0.002:
-        return None
     largest = int(np.argmax(sizes))
+    most = sizes[largest]
+    if most < mask.size * 0.002:
+        return None
     places = ndimage.find_objects(labels)
-    reach = max(2, round(0.35 * float(np.sqrt(sizes.max()))))
+    reach = max(2, round(0.35 * float(np.sqrt(most))))
     around = labels[
         tuple(slice(max(0, at.start - reach), at.stop + reach) for at in places[largest])
     ]
     near = ndimage.binary_dilation(around == largest + 1, iterations=reach)
-    lobes = np.unique(around[near])
-    rows, columns = zip(
-        *(places[lobe - 1] for lobe in lobes if lobe and sizes[lobe - 1] >= 0.05 * sizes.max()),
-        strict=True,
-    )
+    labelled = (label - 1 for label in np.unique(around[near]) if label)
+    lobes = [places[lobe] for lobe in labelled if sizes[lobe] >= 0.05 * most]
+    rows, columns = zip(*lobes, strict=True)
     return (*_span(rows), *_span(columns))
 
 
-def _span(parts: Iterable[slice]) -> tuple[int, int]:
+def _span(parts: Sequence[slice]) -> tuple[int, int]:
     """From the first that any of them holds to behind the last."""
-    starts, stops = zip(*((part.start, part.stop) for part in parts), strict=True)
-    return int(min(starts)), int(max(stops))
+    return min(part.start for part in parts), max(part.stop for part in parts)

@@ -30,13 +30,13 @@ class Judged:
     verdict: str
 
 
-def at_once(step: Callable[..., str], *arguments: object) -> str:
+def _plainly(step: Callable[..., str], *arguments: object) -> str:
     """Take a step and nothing else."""
     return step(*arguments)
 
 
 def to_split(
-    config: str, run_id: str, archives: Sequence[str] = (), limit: int = 0, take: Take = at_once
+    config: str, run_id: str, archives: Sequence[str] = (), limit: int = 0, take: Take = _plainly
 ) -> str:
     """From archives (all of the name's when none is given) to the URI of a split."""
     snapshot = take(ingest, config, run_id, archives, limit)
@@ -44,7 +44,7 @@ def to_split(
     return take(split, config, run_id, grouping)
 
 
-def to_verdict(config: str, run_id: str, parts: str, take: Take = at_once) -> Judged:
+def to_verdict(config: str, run_id: str, parts: str, take: Take = _plainly) -> Judged:
     """From a split to the verdict on a model that learned from it."""
     features = [take(featurize, config, run_id, parts, shard) for shard in shards(config)]
     bundle = take(train, config, run_id, parts, features)

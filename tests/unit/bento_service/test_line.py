@@ -102,10 +102,10 @@ def test_a_line_is_crowded_while_more_than_one_piece_of_work_is_under_way() -> N
         with pytest.raises(Refusal):
             await line.run(gate.wait)
 
-    assert not line.crowded
-    assert not asyncio.run(line.run(lambda: line.crowded))
+    assert not line.crowded()
+    assert not asyncio.run(line.run(line.crowded))
     asyncio.run(give_up_one())
-    assert asyncio.run(line.run(lambda: line.crowded))
+    assert asyncio.run(line.run(line.crowded))
     gate.set()
     line.close()
-    assert not line.crowded
+    assert not line.crowded()
