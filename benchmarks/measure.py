@@ -55,6 +55,18 @@ def figure(name: str, value: float, unit: str, baseline: str) -> Row:
     return Row(name=name, value=value, low=value, high=value, unit=unit, baseline=baseline)
 
 
+def spread(name: str, values: NDArray[np.float64], unit: str, baseline: str) -> Row:
+    """A row of something that was measured several times (rounds,): median, least and most."""
+    return Row(
+        name=name,
+        value=float(np.median(values)),
+        low=float(values.min()),
+        high=float(values.max()),
+        unit=unit,
+        baseline=baseline,
+    )
+
+
 def milliseconds(work: Callable[[], object], rounds: int) -> NDArray[np.float64]:
     """How long each of some rounds (rounds,) took, after a warm-up."""
     work()

@@ -3,17 +3,13 @@
 Client and server share the machine's cores, so HTTP figures carry the client's share too.
 """
 
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import httpx
 import numpy as np
 
 from benchmarks.clients import Seen, keep_busy, post_image
@@ -22,6 +18,7 @@ from benchmarks.peak import peak_rows
 from benchmarks.promoted import Promoted, promote
 from benchmarks.served import megabytes, served
 from benchmarks.stages import stage_rows
+from benchmarks.starting import start_rows, started
 from bento_service.classifier import Classifier
 from bento_service.line import THREADS
 from pipeline.artifacts import MANIFEST, ServedManifest
@@ -86,12 +83,12 @@ def _repeat(work: Callable[[], object], times: int = 10) -> None:
 
 
 def _http(made: Promoted, folder: Path, image: bytes) -> list[Row]:
-    bare = _bare_start()
-    with served(folder / "home", made.store) as (root, ready):
+    starts = start_rows(folder / "home", made.store)
+    with served(folder / "home", made.store) as (root, _):
         url = f"{root}/classify"
         busy = partial(keep_busy, post_image(url, image), SATURATION, SECONDS)
         found = [
-            figure("start of the process to ready", ready, "s", f"a bare one: {bare:.1f} s"),
+            *starts,
             *_against_itself(made, busy, image),
             *_latencies(url, image),
             figure("memory of the service", megabytes(root), "MB", "resident"),
@@ -157,38 +154,5 @@ def _replaced_app(side: int) -> Iterator[str]:
     port = free_block(1)
     url = f"http://127.0.0.1:{port}/classify"
     command = [sys.executable, "-m", "benchmarks.replaced_app", str(port), str(side)]
-    with _started(command, url):
+    with started(command, url):
         yield url
-
-
-def _bare_start() -> float:
-    """Seconds until a service without any work is ready."""
-    port = free_block(1)
-    command = [sys.executable, "-m", "bentoml", "serve", "benchmarks.bare_service:Bare"]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    with _started(command, f"http://127.0.0.1:{port}/readyz") as seconds:
-        return seconds
-
-
-@contextmanager
-def _started(command: list[str], url: str) -> Iterator[float]:
-    """A process while it runs: the seconds until it listened."""
-    begun = time.perf_counter()
-    process = subprocess.Popen(command, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
-    try:
-        while not _listens(url):
-            if process.poll() is not None:
-                raise RuntimeError(f"{' '.join(command)} did not start")
-            time.sleep(0.02)
-        yield time.perf_counter() - begun
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _listens(url: str) -> bool:
-    try:
-        httpx.get(url, timeout=5)
-    except httpx.TransportError:
-        return False
-    return True

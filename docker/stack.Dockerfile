@@ -20,6 +20,8 @@ COPY dags dags
 COPY docker docker
 COPY monitoring monitoring
 COPY pipeline pipeline
+# Nobody may write there later, and every start would compile what is not compiled.
+RUN python3 -m compileall -q bento_service monitoring pipeline
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/opt/leukoflow \
     PYTHONUNBUFFERED=1 \

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -176,8 +176,10 @@ def stage(tmp_path: Path) -> Stage:
 
 
 @contextmanager
-def _serving(folder: Path, store: Path, **variables: str) -> Iterator[str]:
-    """The service as the Procfile starts it, on a free port; its URL."""
+def _serving(
+    folder: Path, store: Path, command: Sequence[str] = ("bento_service",), **variables: str
+) -> Iterator[str]:
+    """The service as the Procfile starts it, or by another module, on a free port; its URL."""
     port = free_block(1)
     environment = os.environ | {
         "BENTOML_DO_NOT_TRACK": "True",
@@ -192,10 +194,9 @@ def _serving(folder: Path, store: Path, **variables: str) -> Iterator[str]:
         "AIRFLOW_URL": "http://127.0.0.1:9",
         **variables,
     }
-    command = [str(Path(sys.executable).parent / "bentoml"), "serve"]
-    command += ["bento_service.service:Service", "--host", "127.0.0.1", "--port", str(port)]
+    line = [sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "service.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(line, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_until_alive(process, f"{url}/livez", folder / "service.log")

@@ -168,14 +168,35 @@ def test_the_contract_loads_neither_keras_nor_boto3(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
 
 
-def test_the_services_supervisor_loads_no_model(tmp_path: Path) -> None:
-    """BentoML imports the service twice; only the worker pays for what answers images."""
+def test_the_services_supervisor_loads_neither_bentoml_nor_a_model(tmp_path: Path) -> None:
+    """The process that starts the worker does so at once."""
+    done = fresh(
+        "import sys, bento_service.__main__\n"
+        "print(*{'bentoml', 'fastapi', 'numpy', 'boto3', 'openvino'} & set(sys.modules))",
+        tmp_path,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+def test_bentomls_supervisor_loads_no_model(tmp_path: Path) -> None:
+    """`bentoml serve` imports the service twice; only the worker pays for what answers images."""
     done = fresh(
         "import sys, bento_service.service\n"
         "print(*{'numpy', 'scipy', 'PIL', 'boto3', 'openvino'} & set(sys.modules))",
         tmp_path,
     )
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+def test_the_service_reports_to_nobody(tmp_path: Path) -> None:
+    """Before OpenVINO is imported, which starts a process that reports, all telemetry is off."""
+    done = fresh(
+        "import os, bento_service\n"
+        "from pipeline.telemetry import TELEMETRY_OFF\n"
+        "print(TELEMETRY_OFF.items() - os.environ.items())",
+        tmp_path,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "set()"), done.stderr
 
 
 WATCHED = """

@@ -242,7 +242,13 @@ def test_segments_arrive_without_names_or_pixels(
     assert record.probabilities == {k: round(v, 5) for k, v in reply["probabilities"].items()}
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("bento_service",), ("bentoml", "serve", "bento_service.service:Service")],
+    ids=["ours", "bentoml serve"],
+)
 def test_a_baked_in_bundle_needs_no_pointer(
+    command: tuple[str, ...],
     tmp_path: Path,
     make_stage: Callable[[Path], Any],
     cell_image: Callable[..., bytes],
@@ -253,7 +259,7 @@ def test_a_baked_in_bundle_needs_no_pointer(
     bundle = stage.artifacts.fetch(stage.publish(tmp_path / "built"), tmp_path / "bundle")
     store = tmp_path / "store"
     variables = {"BUNDLE_DIR": str(bundle), "LOG_SEGMENT_SECONDS": "600"}
-    with serve(tmp_path, store, **variables) as url:
+    with serve(tmp_path, store, command, **variables) as url:
         wait_for(lambda: answers(f"{url}/readyz"))
         reply = httpx.post(f"{url}/classify", files={"image": ("x", cell_image(0))}).json()
         assert httpx.get(f"{url}/model").json()["promoted"] is None

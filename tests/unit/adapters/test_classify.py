@@ -21,8 +21,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Callable[[Handler], None]:
 
     def install(handler: Handler) -> None:
         client = httpx.Client(transport=httpx.MockTransport(handler))
-        monkeypatch.setattr(httpx, "post", client.post)
-        monkeypatch.setattr(httpx, "get", client.get)
+        monkeypatch.setattr(adapter, "_client", lambda: client)
 
     return install
 
