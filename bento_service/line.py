@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -15,18 +16,29 @@ THREADS = 3
 it would wait for one of them now and then."""
 WAITING = 13
 """Few: with random arrivals at 80 % of what the engine can do, more than sixteen requests hardly
-ever are there, and in a crowd the wait of those that are let in is the line's length."""
+ever are there."""
+WAITING_IN_CROWD = 3
+"""Enough to keep the threads busy while a crowd stays: whoever is let in then waits as long as the
+line is."""
+_STAYS_SECONDS = 1.0
 
 
 class Line:
     """Runs work in threads; work that was given up keeps its place until it really ends."""
 
     def __init__(
-        self, threads: int = THREADS, waiting: int = WAITING, patience: float = 20.0
+        self,
+        threads: int = THREADS,
+        waiting: int = WAITING,
+        patience: float = 20.0,
+        waiting_in_crowd: int = WAITING_IN_CROWD,
     ) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="line")
         self._threads = threads
-        self._places = threading.BoundedSemaphore(threads + waiting)
+        self._waiting, self._waiting_in_crowd = waiting, waiting_in_crowd
+        self._taken = 0
+        self._counting = threading.Lock()
+        self._turned_away = deque[float](maxlen=max(1, waiting - waiting_in_crowd + 1))
         self._patience = patience
         self._begun: dict[int, float] = {}
         """Thread to when it began what it does now."""
@@ -37,8 +49,10 @@ class Line:
         Raises:
             Refusal: 429 when every place is taken, 504 when the answer took too long.
         """
-        if not self._places.acquire(blocking=False):
+        if self.turns_away():
             raise refusal.busy()
+        with self._counting:
+            self._taken += 1
         future = self._pool.submit(self._timed, work)
         future.add_done_callback(self._leave)
         try:
@@ -47,13 +61,21 @@ class Line:
         except TimeoutError as error:
             raise refusal.too_slow(self._patience) from error
 
-    @property
-    def full(self) -> bool:
-        """Whether nobody would be let in now."""
-        free = self._places.acquire(blocking=False)
-        if free:
-            self._places.release()
-        return not free
+    def turns_away(self) -> bool:
+        """Whether there is no place for whoever comes now; it is counted how often there is none.
+
+        A burst may fill the line. Once more were turned away within a second than the places that
+        a short line lacks, it is kept short: in a long one they would wait longer for as many
+        answers.
+        """
+        now = time.monotonic()
+        many = len(self._turned_away) == self._turned_away.maxlen
+        stays = many and now - self._turned_away[0] < _STAYS_SECONDS
+        waiting = min(self._waiting, self._waiting_in_crowd) if stays else self._waiting
+        full = self._taken >= self._threads + waiting
+        if full:
+            self._turned_away.append(now)
+        return full
 
     def crowded(self) -> bool:
         """Whether more than one piece of work is under way, given up or not."""
@@ -83,4 +105,5 @@ class Line:
             del self._begun[thread]
 
     def _leave(self, _: Future[Any]) -> None:
-        self._places.release()
+        with self._counting:
+            self._taken -= 1

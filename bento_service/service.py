@@ -135,15 +135,15 @@ def _guarded(answering: ASGIApp) -> Guard:
     return Guard(
         answering,
         body_seconds=settings.body_seconds,
-        full=_full,
+        full=_turns_away,
         ending=_ending,
         door=app.state.door,
     )
 
 
-def _full() -> bool:
+def _turns_away() -> bool:
     serving: Serving = app.state.serving
-    return serving.full
+    return serving.turns_away()
 
 
 def _ending() -> bool:

@@ -123,10 +123,9 @@ class Serving:
         """Whether there is a model, and a thread that does not hang."""
         return self._follower.current is not None and not self._line.hung
 
-    @property
-    def full(self) -> bool:
-        """Whether one more image would be turned away now."""
-        return self._line.full
+    def turns_away(self) -> bool:
+        """Whether one more image is turned away now."""
+        return self._line.turns_away()
 
     @property
     def labels(self) -> tuple[str, ...]:

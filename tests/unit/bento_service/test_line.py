@@ -15,10 +15,10 @@ def test_a_full_line_sheds_with_retry_after() -> None:
     gate = threading.Event()
 
     async def crowd() -> list[object]:
-        assert not line.full
+        assert not line.turns_away()
         tasks = [asyncio.create_task(line.run(gate.wait)) for _ in range(3)]
         await asyncio.sleep(0.05)
-        assert line.full
+        assert line.turns_away()
         gate.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -26,6 +26,35 @@ def test_a_full_line_sheds_with_retry_after() -> None:
     assert served == [True, True]
     assert isinstance(shed, Refusal)
     assert (shed.status, shed.headers) == (429, {"Retry-After": "1"})
+
+
+def test_a_line_is_kept_short_while_a_crowd_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A burst fills all places; while many are turned away, few of them are given."""
+    monkeypatch.setattr("bento_service.line._STAYS_SECONDS", 0.5)
+    line = Line(threads=1, waiting=4, patience=5, waiting_in_crowd=1)
+    gates = [threading.Event() for _ in range(5)]
+
+    async def crowd() -> None:
+        tasks = [asyncio.create_task(line.run(gate.wait)) for gate in gates]
+        await asyncio.sleep(0.05)
+        assert [line.turns_away() for _ in range(3)] == [True] * 3
+        gates[0].set()
+        await tasks[0]
+        assert not line.turns_away(), "three are as many as a longer line would have let in"
+        tasks.append(asyncio.create_task(line.run(gates[1].wait)))
+        await asyncio.sleep(0.05)
+        assert line.turns_away()
+        gates[1].set()
+        await tasks[1]
+        assert line.turns_away(), "four of the six are there, and now two are enough"
+        await asyncio.sleep(0.55)
+        assert not line.turns_away()
+        for gate in gates:
+            gate.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(crowd())
+    line.close()
 
 
 def test_work_that_was_given_up_keeps_its_place_until_it_ends() -> None:
