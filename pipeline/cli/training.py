@@ -111,10 +111,14 @@ def crossval(
     folds: Annotated[int, typer.Option(min=3)] = 5,
     config: Config = BLOOD_CELLS,
     limit: Annotated[int, typer.Option(min=0)] = 0,
+    share: Annotated[
+        float,
+        typer.Option(min=0.05, max=1.0, help="Of each class's cells that a fold learns from."),
+    ] = 1.0,
     out: Annotated[Path | None, typer.Option(help="Report as JSON.")] = None,
 ) -> None:
     """Score the recipe on cells it never saw, fold by fold; the locked test part stays unseen."""
-    report = entrypoints.crossval(config, name_run(""), archive or [], limit, folds)
+    report = entrypoints.crossval(config, name_run(""), archive or [], limit, folds, share)
     if out is not None:
         out.write_text(report.model_dump_json(indent=2) + "\n")
     print(report.table())

@@ -12,9 +12,16 @@ if TYPE_CHECKING:
 
 
 def crossval(
-    config: str, run_id: str, archives: Sequence[str] = (), limit: int = 0, folds: int = 5
+    config: str,
+    run_id: str,
+    archives: Sequence[str] = (),
+    limit: int = 0,
+    folds: int = 5,
+    share: float = 1.0,
 ) -> "CrossvalReport":
     """Score the recipe on cells it never saw, the locked test part left alone.
+
+    With a share below 1 each fold's model learns from so many of the cells it could learn from.
 
     Activations that a training paid for are not paid for again, nor the other way round.
     """
@@ -30,4 +37,4 @@ def crossval(
         [job.store.open(uri, FeaturesManifest) for uri in features],
         job.weights(),
     )
-    return step(inputs, job.config, folds, store=job.store)
+    return step(inputs, job.config, folds, share, store=job.store)

@@ -6,6 +6,7 @@ leaves that part unseen.
 
 import hashlib
 import logging
+import math
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
@@ -39,11 +40,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_FEWEST = 3
+"""Cells of a class that are learned from, whatever the share is."""
+
 
 class CrossvalReport(Frozen):
     """`leukoflow crossval --json`."""
 
     folds: int
+    cells_learned: float
+    """Cells that a fold's model learned from or was calibrated on, the mean over the folds."""
     temperatures: tuple[float, ...]
     """Of each fold's model."""
     scores: Scores
@@ -59,13 +65,19 @@ class CrossvalReport(Frozen):
             "calibration error": found.calibration_error,
             "accuracy of the surest 80 %": found.review.accuracy_at_80,
         }
-        said = f"{self.folds} folds, {found.images} images of {found.cells} cells"
+        said = f"{self.folds} folds, {found.images} images of {found.cells} cells, "
+        said += f"answered by models of {self.cells_learned:.0f} cells"
         lines = [f"{k:<30}{v.value:6.3f} ({v.low:.3f} to {v.high:.3f})" for k, v in rows.items()]
         return "\n".join([said, *lines])
 
 
 def crossval(
-    inputs: TrainInputs, config: RunConfig, folds: int, *, store: ArtifactStore
+    inputs: TrainInputs,
+    config: RunConfig,
+    folds: int,
+    share: float = 1.0,
+    *,
+    store: ArtifactStore,
 ) -> CrossvalReport:
     """Train once a fold and score what was left out.
 
@@ -75,6 +87,8 @@ def crossval(
         inputs: split, its features and the backbone's weights.
         config: contract and hyper-parameters.
         folds: at least 3: one is scored, half of another calibrates, the rest is learned from.
+        share: of each class's cells that are learned from, above 0 and up to 1. Figures at several
+            shares are a learning curve: whether more cells would help.
 
     Raises:
         InvalidInputError: when a class has fewer cells than there are folds.
@@ -84,11 +98,13 @@ def crossval(
     arrays = read_weights(store.read(inputs.weights, "weights.npz"))
     held: list[Record] = []
     answers: list[tuple[Floats, Floats]] = []
-    temperatures = []
+    temperatures: list[float] = []
+    learned = 0
     with tempfile.TemporaryDirectory() as scratch:
         files = bring_activations(inputs, config, store, Path(scratch) / "packs")
         for fold in range(folds):
-            parts = _parts(records, fold_of, fold, folds)
+            parts = _parts(records, fold_of, fold, folds, share)
+            learned += len({record.group for record in parts["train"] + parts["val"]})
             log.info("crossval: fold %d of %d, %d images", fold + 1, folds, len(parts["train"]))
             few, said, temperature = _fold(files, parts, arrays, config)
             held += few
@@ -96,7 +112,12 @@ def crossval(
             temperatures.append(round(temperature, 4))
     probabilities, doubts = (np.concatenate(one) for one in zip(*answers, strict=True))
     found = scores(held, probabilities, doubts, config.contract.classes, config.evaluate)
-    return CrossvalReport(folds=folds, temperatures=tuple(temperatures), scores=found)
+    return CrossvalReport(
+        folds=folds,
+        cells_learned=learned / folds,
+        temperatures=tuple(temperatures),
+        scores=found,
+    )
 
 
 def deal_folds(records: Sequence[Record], folds: int) -> dict[str, int]:
@@ -105,10 +126,8 @@ def deal_folds(records: Sequence[Record], folds: int) -> dict[str, int]:
     Raises:
         InvalidInputError: when there are fewer than 3 folds, or a class has too few cells.
     """
-    classes: dict[str, list[str]] = defaultdict(list)
-    for group in groups_in(records):
-        classes[group.label].append(group.id)
-    fewest = min((len(groups) for groups in classes.values()), default=0)
+    classes = _by_class(records)
+    fewest = min((len(groups) for groups in classes), default=0)
     if not 3 <= folds <= fewest:
         raise InvalidInputError(
             "the cells cannot be dealt into folds",
@@ -117,7 +136,7 @@ def deal_folds(records: Sequence[Record], folds: int) -> dict[str, int]:
         )
     return {
         group: place % folds
-        for groups in classes.values()
+        for groups in classes
         for place, group in enumerate(sorted(groups, key=_place))
     }
 
@@ -131,15 +150,38 @@ def _tell(epoch: "Epoch") -> None:
 
 
 def _parts(
-    records: Sequence[Record], fold_of: dict[str, int], fold: int, folds: int
+    records: Sequence[Record], fold_of: dict[str, int], fold: int, folds: int, share: float = 1.0
 ) -> dict[str, list[Record]]:
     parts: dict[str, list[Record]] = {"train": [], "val": [], "test": []}
+    chosen = _chosen([record for record in records if fold_of[record.group] != fold], share)
     for record in records:
+        if fold_of[record.group] != fold and record.group not in chosen:
+            continue
         after = (fold_of[record.group] - fold) % folds
         # Half of the next fold, by the parity of a hash.
         calibrates = after == 1 and int(_place(record.group)[-1], 16) % 2 == 0
         parts["test" if after == 0 else "val" if calibrates else "train"].append(record)
     return parts
+
+
+def _chosen(records: Sequence[Record], share: float) -> set[str]:
+    """Groups of a share of each class's: a larger share has those of a smaller one, too."""
+    chosen: set[str] = set()
+    for groups in _by_class(records):
+        count = max(_FEWEST, math.ceil(share * len(groups)))
+        chosen.update(sorted(groups, key=_place_to_learn)[:count])
+    return chosen
+
+
+def _by_class(records: Sequence[Record]) -> list[list[str]]:
+    classes: dict[str, list[str]] = defaultdict(list)
+    for group in groups_in(records):
+        classes[group.label].append(group.id)
+    return list(classes.values())
+
+
+def _place_to_learn(group: str) -> str:
+    return hashlib.sha256(f"learn:{group}".encode()).hexdigest()
 
 
 def _fold(

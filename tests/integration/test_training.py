@@ -126,6 +126,7 @@ def test_the_recipe_is_cross_validated_beside_the_dag(tracked: Trained) -> None:
         outside = open_store().open(tracked.split, SplitManifest).manifest.counts
     assert report.scores.cells == outside["train_groups"] + outside["val_groups"]
     assert "balanced accuracy, cells" in report.table()
+    assert report.cells_learned == pytest.approx(report.scores.cells * 2 / 3, abs=1)
 
 
 def test_promotion_moves_the_pointer_once(tracked: Trained) -> None:

@@ -50,6 +50,25 @@ def test_each_cell_is_scored_once() -> None:
     assert len(scored) == len(RECORDS)
 
 
+def test_a_share_of_every_class_is_learned_from_and_all_is_scored() -> None:
+    """A smaller share is a part of a larger one, so that a learning curve compares like things."""
+    folds = deal_folds(RECORDS, 5)
+    whole, half, third = (_parts(RECORDS, folds, 0, 5, share) for share in (1.0, 0.5, 0.3))
+    assert whole["test"] == half["test"] == third["test"]
+
+    def learned(parts: dict[str, list[Record]]) -> dict[str, set[str]]:
+        records = parts["train"] + parts["val"]
+        return {
+            label: {record.group for record in records if record.label == label}
+            for label in ("ROUND", "LOBED")
+        }
+
+    for label, cells in (("ROUND", 8), ("LOBED", 19)):
+        assert learned(third)[label] < learned(half)[label] < learned(whole)[label]
+        assert len(learned(whole)[label]) == cells
+        assert len(learned(half)[label]) == -(-cells // 2)
+
+
 @pytest.mark.parametrize("folds", [2, 12])
 def test_too_few_or_too_many_folds_are_refused(folds: int) -> None:
     """The rarest class decides how many folds there can be, and the error says so."""
