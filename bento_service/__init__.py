@@ -4,6 +4,6 @@ import os
 
 from pipeline.telemetry import silence
 
-silence(os.environ)  # OpenVINO and BentoML look when they are imported
+silence(os.environ)  # OpenVINO looks when it is imported
 # Pillow's blocks of 16 MB stay with the process once they were used; larger ones go back.
 os.environ.setdefault("PILLOW_BLOCK_SIZE", "64m")

@@ -1,54 +1,77 @@
-"""`python -m bento_service`: the service with one worker, which is started again when it ends.
+"""`python -m bento_service`: the service, and another worker when one ends.
 
-`bentoml serve` starts the same service. Its supervisor imports BentoML and the service before it
-starts the worker, which imports them again; this one imports neither, and the worker loads the
-model meanwhile (docs/decisions/0013-its-own-start.md).
+`bentoml serve` starts the same service, later: docs/decisions/0013-the-services-start.md.
 """
 
 import argparse
+import signal
+import socket
+import subprocess
 import sys
+import time
 
-from uvicorn import Config
-from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
+BACKLOG = 2048
+"""Connections that wait in the door, for one while a worker is followed by another."""
+CANNOT_BEGIN = frozenset({1, 3})
+"""Exit codes of Python after an exception, and of Uvicorn when an application does not start:
+another worker would fare alike."""
+PAUSE_SECONDS = 0.5
 
-PATIENCE = 60
-"""Seconds after which a worker is replaced in which none of its threads can do anything."""
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"level": "WARNING", "handlers": ["stderr"]},
-    "loggers": {"uvicorn.error": {"level": "INFO"}},
-}
+
+class Supervisor:
+    """Keeps one worker behind an open door until it is told to end."""
+
+    def __init__(self, door: socket.socket) -> None:
+        self._door = door.fileno()
+        self._ending = False
+        self._worker: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> int:
+        """Start workers, one after the other.
+
+        Returns:
+            0 after SIGTERM, SIGINT or SIGHUP, else the code of a worker that could not begin.
+        """
+        for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(one, self._end)
+        while not self._ending:
+            code = self._work()
+            if self._ending:
+                break
+            if code in CANNOT_BEGIN:
+                return code
+            sys.stderr.write(f"the worker ended with code {code}; another one is started\n")
+            time.sleep(PAUSE_SECONDS)
+        return 0
+
+    def _work(self) -> int:
+        command = [sys.executable, "-m", "bento_service.worker", str(self._door)]
+        self._worker = subprocess.Popen(command, pass_fds=[self._door])
+        if self._ending:  # told so before there was a worker to tell
+            self._worker.terminate()
+        return self._worker.wait()
+
+    def _end(self, *_: object) -> None:
+        self._ending = True
+        if self._worker is not None:
+            self._worker.terminate()
 
 
 def main() -> int:
-    """Serve until SIGTERM or SIGINT.
-
-    Returns:
-        The exit code: 0, or `STARTUP_FAILURE` when no worker can begin.
-    """
-    parser = argparse.ArgumentParser(prog="python -m bento_service", description=__doc__)
+    """Serve until told to end; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bento_service", description="Classify white blood cells over HTTP."
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=_port, default=3000, help="port to listen on")
     asked = parser.parse_args()
-    config = Config(
-        "bento_service.worker:asgi",
-        factory=True,
-        host=asked.host,
-        port=asked.port,
-        workers=1,
-        server_header=False,
-        access_log=False,
-        log_config=LOGGING,
-        timeout_worker_healthcheck=PATIENCE,
-    )
-    supervisor = Multiprocess(config, sockets=[config.bind_socket()])
-    supervisor.run()
-    failed = any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes)
-    return STARTUP_FAILURE if failed else 0
+    family = socket.AF_INET6 if ":" in asked.host else socket.AF_INET
+    try:
+        door = socket.create_server((asked.host, asked.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        parser.exit(2, f"cannot listen on {asked.host} port {asked.port}: {error.strerror}\n")
+    with door:
+        return Supervisor(door).run()
 
 
 def _port(text: str) -> int:

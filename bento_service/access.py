@@ -71,9 +71,8 @@ class Visit:
 def start_logging() -> None:
     """Let a worker's stdout show our lines, and only ours, about requests.
 
-    BentoML leaves everything but its own messages at WARNING. Uvicorn's access log would tell raw
-    paths and queries as soon as somebody turns debugging on, and OpenTelemetry warns by repeating
-    the tracing headers that it cannot read.
+    Uvicorn's access log would tell raw paths and queries as soon as somebody turns debugging on,
+    and OpenTelemetry warns by repeating the tracing headers that it cannot read.
     """
     logging.getLogger("bento_service").setLevel(logging.INFO)
     logging.getLogger("uvicorn.access").disabled = True

@@ -95,7 +95,7 @@ class Classifier:
         self.metrics = _metrics(folder)
         self._engine = _engine(folder, self.manifest)
         precision = self.manifest.parity.precision
-        # The crowd's first: at a start, a core has other things to do for a while.
+        # The crowd's first: at a start a core imports BentoML meanwhile, and time is taken alone.
         crowd, alone = (
             golden.replay(
                 folder, self.contract, partial(self._probabilities, crowd=among), precision

@@ -26,7 +26,7 @@ LONGEST = 28.0
 class Drain:
     """Stands between SIGTERM and the HTTP server, which would hang up on callers at once.
 
-    BentoML's supervisor keeps the listening socket open, so that callers would be let in by the
+    The supervisor keeps the listening socket open, so that callers would be let in by the
     kernel and never be answered: the worker shuts the socket for all processes that share it, at a
     moment when nobody waits in it. A worker that is started later opens it again.
     """

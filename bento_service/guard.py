@@ -50,7 +50,7 @@ class Guard:
         max_body: int = MAX_BODY_BYTES,
         max_held: int = MAX_HELD_BYTES,
         body_seconds: float = 30.0,
-        full: Callable[[], bool] = lambda: False,
+        turns_away: Callable[[], bool] = lambda: False,
         ending: Callable[[], bool] = lambda: False,
         door: Door | None = None,
     ) -> None:
@@ -58,7 +58,7 @@ class Guard:
         self._max_body = max_body
         self._max_held = max_held
         self._body_seconds = body_seconds
-        self._full = full
+        self._turns_away = turns_away
         self._ending = ending
         self._held = 0
         self._door = door or Door()
@@ -77,7 +77,7 @@ class Guard:
         try:
             visit.key = self._door.admit(scope["path"], headers)
             _check_route(scope, headers)
-            if scope["path"] in ONE_IMAGE and scope["method"] == "POST" and self._full():
+            if scope["path"] in ONE_IMAGE and scope["method"] == "POST" and self._turns_away():
                 raise refusal.busy()  # to read the body first would cost those who wait
             body = await self._read(scope, headers, receive)
             held = len(body)

@@ -49,7 +49,7 @@ class Line:
         Raises:
             Refusal: 429 when every place is taken, 504 when the answer took too long.
         """
-        if self.turns_away():
+        if self.full:
             raise refusal.busy()
         with self._counting:
             self._taken += 1
@@ -61,20 +61,27 @@ class Line:
         except TimeoutError as error:
             raise refusal.too_slow(self._patience) from error
 
-    def turns_away(self) -> bool:
-        """Whether there is no place for whoever comes now; it is counted how often there is none.
+    @property
+    def full(self) -> bool:
+        """Whether nobody is let in now.
 
         A burst may fill the line. Once more were turned away within a second than the places that
         a short line lacks, it is kept short: in a long one they would wait longer for as many
         answers.
         """
-        now = time.monotonic()
         many = len(self._turned_away) == self._turned_away.maxlen
-        stays = many and now - self._turned_away[0] < _STAYS_SECONDS
+        stays = many and time.monotonic() - self._turned_away[0] < _STAYS_SECONDS
         waiting = min(self._waiting, self._waiting_in_crowd) if stays else self._waiting
-        full = self._taken >= self._threads + waiting
+        return self._taken >= self._threads + waiting
+
+    def turns_away(self) -> bool:
+        """Whether a caller who comes now is turned away; how many were, says whether a crowd stays.
+
+        Who tries again by itself, such as the images of a differential, does not ask this.
+        """
+        full = self.full
         if full:
-            self._turned_away.append(now)
+            self._turned_away.append(time.monotonic())
         return full
 
     def crowded(self) -> bool:

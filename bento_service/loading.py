@@ -2,7 +2,9 @@
 
 import tempfile
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, wait
+from functools import partial
 from pathlib import Path
 
 from bento_service.classifier import Classifier
@@ -45,7 +47,8 @@ class Loader:
         """
         new = self._begun is None or self._begun[0] != pointer
         if self._begun is None or new:
-            self._begun = (pointer, self._begin(pointer))
+            name = f"load-{pointer.sequence}"
+            self._begun = (pointer, in_thread(partial(self._prove, pointer), name))
         loading = self._begun[1]
         wait([loading], self._patience if new else 0)
         if not loading.done():
@@ -54,19 +57,6 @@ class Loader:
             )
         self._begun = None
         return loading.result()
-
-    def _begin(self, pointer: Pointer) -> Future[Classifier]:
-        loading: Future[Classifier] = Future()
-
-        def work() -> None:
-            try:
-                loading.set_result(self._prove(pointer))
-            except Exception as error:  # noqa: BLE001  # `load` raises it in its caller's thread
-                loading.set_exception(error)
-
-        # An executor would wait for a hanging load when the service ends; a daemon ends with it.
-        threading.Thread(target=work, name=f"load-{pointer.sequence}", daemon=True).start()
-        return loading
 
     def _prove(self, pointer: Pointer) -> Classifier:
         """The bundle's files are gone afterwards; the engine keeps what it needs mapped."""
@@ -86,6 +76,21 @@ class Loader:
                 expected=f"{pointer.tag} of {self._name}",
                 received=f"{said[0]} of {said[1]}",
             )
+
+
+def in_thread(load: Callable[[], Classifier], name: str) -> Future[Classifier]:
+    """Load in a thread of that name, which ends with the process even if it hangs."""
+    loading: Future[Classifier] = Future()
+
+    def work() -> None:
+        try:
+            loading.set_result(load())
+        except Exception as error:  # noqa: BLE001  # whoever asks for the result gets it
+            loading.set_exception(error)
+
+    # An executor would wait for a hanging load when the service ends.
+    threading.Thread(target=work, name=name, daemon=True).start()
+    return loading
 
 
 def require_fast(answer: float, limit: float) -> None:

@@ -80,8 +80,8 @@ class Service:
         self.serving = begun()
         self.drain = Drain(self.serving.settings.drain_seconds)
         app.state.serving, app.state.drain = self.serving, self.drain
+        self.serving.require_loaded()  # until then whoever ends it ends it at once
         self.drain.watch()
-        self.serving.require_loaded()
 
     @bentoml.api(route="/classify", input_spec=ImageUpload)  # type: ignore[untyped-decorator]
     async def classify(self, image: bytes, ctx: bentoml.Context) -> Classification:
@@ -135,7 +135,7 @@ def _guarded(answering: ASGIApp) -> Guard:
     return Guard(
         answering,
         body_seconds=settings.body_seconds,
-        full=_turns_away,
+        turns_away=_turns_away,
         ending=_ending,
         door=app.state.door,
     )

@@ -4,10 +4,9 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import cache, partial
-from pathlib import Path
 from typing import TypeVar
 
 from bento_service import metrics, refusal
@@ -16,7 +15,7 @@ from bento_service.classifier import Classifier, Explanation, Prediction, verifi
 from bento_service.differential import count
 from bento_service.follow import Follower, Served
 from bento_service.line import Line
-from bento_service.loading import Loader
+from bento_service.loading import Loader, in_thread
 from bento_service.many import answer_all
 from bento_service.periodic import Periodic
 from bento_service.records import Records
@@ -67,7 +66,7 @@ class Serving:
         self._challenger = Challenger(registry, aside)
         self._shadow = Shadow(self._challenger)
         self._asking = 0
-        self._baked: Future[None] | None = None
+        self._baked: Future[Classifier] | None = None
         name = settings.model_name
         if settings.bundle_dir is not None:
             name = verified(settings.bundle_dir).contract.name
@@ -91,14 +90,7 @@ class Serving:
         for thread in self._threads:
             thread.start()
         if self.settings.bundle_dir is not None:
-            self._baked = ThreadPoolExecutor(1, "baked").submit(
-                self._load, self.settings.bundle_dir
-            )
-
-    def _load(self, baked: Path) -> None:
-        classifier = Classifier(baked)
-        self._follower.current = Served(classifier, None)
-        metrics.MODEL.labels(classifier.tag).set(1)
+            self._baked = in_thread(partial(Classifier, self.settings.bundle_dir), "load-baked")
 
     def require_loaded(self) -> None:
         """Wait until a baked-in bundle answers; one that is promoted may come at any time.
@@ -107,7 +99,9 @@ class Serving:
             ArtifactError: when it cannot be served.
         """
         if self._baked is not None:
-            self._baked.result()
+            classifier = self._baked.result()
+            self._follower.current = Served(classifier, None)
+            metrics.MODEL.labels(classifier.tag).set(1)
 
     def stop(self) -> None:
         """End the work that runs and bring what is written down to safety."""
@@ -124,7 +118,7 @@ class Serving:
         return self._follower.current is not None and not self._line.hung
 
     def turns_away(self) -> bool:
-        """Whether one more image is turned away now."""
+        """Whether a caller with one more image is turned away now."""
         return self._line.turns_away()
 
     @property

@@ -1,15 +1,48 @@
-"""What the worker of `python -m bento_service` answers with."""
+"""`python -m bento_service.worker FD`: answers what comes through an open socket.
+
+The model is loaded while BentoML is imported (docs/decisions/0013-the-services-start.md).
+"""
 
 import contextlib
 import gc
+import socket
+import sys
 
 from starlette.types import ASGIApp
+from uvicorn import Config, Server
+from uvicorn.config import STARTUP_FAILURE
 
 from pipeline.errors import PipelineError
 
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"level": "WARNING", "handlers": ["stderr"]},
+    "loggers": {"bento_service": {"level": "INFO"}},
+}
 
-def asgi() -> ASGIApp:
-    """BentoML's application of the service; the model is loaded while BentoML is imported.
+
+def main(door: int) -> None:
+    """Serve until SIGTERM."""
+    config = Config(
+        _application,
+        factory=True,
+        lifespan="on",
+        ws="none",  # Uvicorn would log addresses, paths and queries of those who ask for one
+        server_header=False,
+        access_log=False,
+        log_config=LOGGING,
+    )
+    server = Server(config)
+    server.run(sockets=[socket.socket(fileno=door)])
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+
+
+def _application() -> ASGIApp:
+    """BentoML's application of the service.
 
     Imports make hundreds of thousands of objects that stay: looking for garbage among them would
     take an eighth of the start, and a part of every later look.
@@ -25,3 +58,7 @@ def asgi() -> ASGIApp:
     gc.freeze()
     gc.enable()
     return app
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

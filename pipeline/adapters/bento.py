@@ -75,7 +75,8 @@ def build_bento(served_folder: Path, out: Path, *, version: str) -> Path:
         version: BentoML's version of the Bento.
 
     Returns:
-        `out`: servable by `bentoml serve out` with BUNDLE_DIR set to its `src/bundle`.
+        `out`: servable by `python -m bento_service` in its `src`, or `bentoml serve out`, with
+            BUNDLE_DIR set to its `src/bundle`.
 
     Raises:
         ArtifactError: when the bundle is damaged or BentoML cannot build.

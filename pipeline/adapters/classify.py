@@ -49,7 +49,7 @@ def served_model(url: str, key: str = "") -> dict[str, Any] | None:
 
 @cache
 def _client() -> httpx.Client:
-    """One for all threads: each reads the system's certificates, which takes 40 ms of a core."""
+    """One for all threads: each reads all certificates it trusts, 40 ms of a core."""
     return httpx.Client(timeout=_SECONDS, limits=httpx.Limits(keepalive_expiry=_KEPT_SECONDS))
 
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from pipeline.adapters.bento import QUIET, baked_bundle, bentoml_command
+from pipeline.adapters.bento import QUIET, baked_bundle
 from pipeline.artifacts import Precision
 from pipeline.contract.golden import GOLDEN, GoldenExample, read_golden, tolerance
 from pipeline.contract.spec import ModelContract
@@ -34,7 +35,7 @@ def serving(bento: Path) -> Iterator[str]:
         UnreachableError: when the service ends or is not ready in time, with its last output.
     """
     port = _free_port()
-    command = [*bentoml_command(), "serve", str(bento), "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "bento_service", "--host", "127.0.0.1", "--port", str(port)]
     with (
         tempfile.TemporaryDirectory(prefix="bento-") as folder,
         _process(command, bento, Path(folder)) as process,
@@ -100,6 +101,7 @@ def difference(
 
 @contextlib.contextmanager
 def _process(command: list[str], bento: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    sources = baked_bundle(bento).resolve().parent
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     variables = {
         **inherited,
@@ -112,7 +114,7 @@ def _process(command: list[str], bento: Path, folder: Path) -> Iterator[subproce
     }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=bento, env=variables, stdout=log, stderr=log, start_new_session=True
+            command, cwd=sources, env=variables, stdout=log, stderr=log, start_new_session=True
         )
     try:
         yield process
@@ -136,7 +138,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask BentoML's arbiter to end its workers; what is still there afterwards is killed."""
+    """Ask the supervisor to end its worker; what is still there afterwards is killed."""
     with contextlib.suppress(psutil.NoSuchProcess):
         family = psutil.Process(process.pid).children(recursive=True)
         process.terminate()

@@ -51,7 +51,7 @@ def _holds_bucket(numbers: Mapping[str, int], bucket: str) -> bool:
 
 @cache
 def _client() -> httpx.Client:
-    """One for all: each reads the system's certificates, which takes 40 ms of a core.
+    """One for all: each reads all certificates it trusts, 40 ms of a core.
 
     It keeps no connection, since what it asks comes and goes.
     """

@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FEWEST = 3
-"""Cells of a class that are learned from, whatever the share is."""
-
 
 class CrossvalReport(Frozen):
     """`leukoflow crossval --json`."""
@@ -150,27 +147,26 @@ def _tell(epoch: "Epoch") -> None:
 
 
 def _parts(
-    records: Sequence[Record], fold_of: dict[str, int], fold: int, folds: int, share: float = 1.0
+    records: Sequence[Record], fold_of: dict[str, int], fold: int, folds: int, share: float
 ) -> dict[str, list[Record]]:
     parts: dict[str, list[Record]] = {"train": [], "val": [], "test": []}
-    chosen = _chosen([record for record in records if fold_of[record.group] != fold], share)
     for record in records:
-        if fold_of[record.group] != fold and record.group not in chosen:
-            continue
         after = (fold_of[record.group] - fold) % folds
         # Half of the next fold, by the parity of a hash.
         calibrates = after == 1 and int(_place(record.group)[-1], 16) % 2 == 0
         parts["test" if after == 0 else "val" if calibrates else "train"].append(record)
+    for part in ("train", "val"):
+        parts[part] = _of_share(parts[part], share)
     return parts
 
 
-def _chosen(records: Sequence[Record], share: float) -> set[str]:
-    """Groups of a share of each class's: a larger share has those of a smaller one, too."""
+def _of_share(records: Sequence[Record], share: float) -> list[Record]:
+    """Records of a share of each class's groups: a larger share has those of a smaller one, too."""
     chosen: set[str] = set()
     for groups in _by_class(records):
-        count = max(_FEWEST, math.ceil(share * len(groups)))
+        count = math.ceil(share * len(groups))
         chosen.update(sorted(groups, key=_place_to_learn)[:count])
-    return chosen
+    return [record for record in records if record.group in chosen]
 
 
 def _by_class(records: Sequence[Record]) -> list[list[str]]:

@@ -214,11 +214,15 @@ def leave_canaries(url: str, image: bytes) -> list[httpx.Response]:
 
 
 def leave_broken_http(url: str) -> None:
-    """What is no HTTP, and a sender that leaves in the middle of a body."""
+    """What is no HTTP, a wish for a websocket, and a sender who leaves in the middle of a body."""
     address = ("127.0.0.1", httpx.URL(url).port or 0)
     begun = f"POST /classify?{CANARY} HTTP/1.1\r\nHost: {CANARY}\r\nContent-Length: 100\r\n"
     begun += f"Content-Type: multipart/form-data; boundary={CANARY}\r\n\r\n{CANARY}"
+    websocket = f"GET /classify?{CANARY} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+    websocket += "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    websocket += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     for text in (
+        websocket,
         f"{CANARY} / HTTP/1.1\r\n\r\n",
         f"GET /{CANARY} HTTP/9.9\r\n{CANARY}\r\n\r\n",
         begun,
@@ -277,6 +281,7 @@ def test_the_access_log_is_the_only_one(served: tuple[str, Path]) -> None:
     """One line an answer, ours; the service's own messages are shown as well."""
     url, folder = served
     before = (folder / "service.log").read_text()
+    assert "loading blood_cells:" in before
     assert "serving blood_cells:" in before
     assert "everybody may call" in before
     for _ in range(3):

@@ -1,13 +1,19 @@
-"""What keeps the service from beginning, in real processes."""
+"""The service's command: what keeps it from beginning, and what ends it."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+
+from tests.integration.asking import answers, supervisor_of, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -45,3 +51,56 @@ def test_a_broken_baked_in_bundle_ends_the_process(
     assert done.returncode == 3
     assert "model.xml does not match its manifest" in done.stderr
     assert done.stderr.count("Application startup failed") == 1
+
+
+@pytest.mark.slow
+def test_a_setting_that_is_none_ends_the_process(tmp_path: Path) -> None:
+    """It names the setting, and does not try for ever."""
+    done = start("--port=0", LEUKOFLOW_HOME=str(tmp_path), DRAIN_SECONDS="99")
+    assert done.returncode == 1
+    assert done.stderr.count("drain_seconds") == 1
+
+
+def test_an_address_that_is_taken_is_named() -> None:
+    """The command ends before it starts a worker."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = start(f"--port={port}")
+    assert done.returncode == 2
+    assert f"cannot listen on 127.0.0.1 port {port}" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGHUP])
+def test_a_closed_terminal_ends_it_like_any_other_end(
+    sign: signal.Signals,
+    tmp_path: Path,
+    make_stage: Callable[[Path], Any],
+    serve: Callable[..., AbstractContextManager[str]],
+) -> None:
+    """The worker is told to end, and no other one is started."""
+    with serve(tmp_path, make_stage(tmp_path / "store").root) as url:
+        wait_for(lambda: answers(f"{url}/livez"))
+        supervisor = supervisor_of(url)
+        (worker,) = supervisor.children()
+        supervisor.send_signal(sign)
+        supervisor.wait(30)
+        assert not worker.is_running()
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_replaced_at_once(
+    tmp_path: Path,
+    make_stage: Callable[[Path], Any],
+    serve: Callable[..., AbstractContextManager[str]],
+) -> None:
+    """Whoever comes meanwhile waits in the door and is answered."""
+    stage = make_stage(tmp_path / "store")
+    stage.point_to(stage.publish(tmp_path / "bundle"))
+    with serve(tmp_path, stage.root) as url:
+        wait_for(lambda: answers(f"{url}/readyz"))
+        (first,) = supervisor_of(url).children()
+        first.kill()
+        first.wait(5)
+        assert httpx.get(f"{url}/livez", timeout=30).status_code == 200
+        wait_for(lambda: answers(f"{url}/readyz"), 30)

@@ -182,7 +182,7 @@ def test_a_full_line_turns_images_away_before_their_bodies_are_read() -> None:
         Route("/classify", classify, methods=["POST"]),
         Route("/differential", classify, methods=["POST"]),
     ]
-    caller = TestClient(Guard(Starlette(routes=routes), full=lambda: True))
+    caller = TestClient(Guard(Starlette(routes=routes), turns_away=lambda: True))
     unread = {"content-type": "multipart/form-data; boundary=x"}
     answer = caller.post("/classify", content=b"no form", headers=unread)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")

@@ -15,7 +15,7 @@ def test_a_full_line_sheds_with_retry_after() -> None:
     gate = threading.Event()
 
     async def crowd() -> list[object]:
-        assert not line.turns_away()
+        assert not line.full
         tasks = [asyncio.create_task(line.run(gate.wait)) for _ in range(3)]
         await asyncio.sleep(0.05)
         assert line.turns_away()
@@ -40,20 +40,42 @@ def test_a_line_is_kept_short_while_a_crowd_stays(monkeypatch: pytest.MonkeyPatc
         assert [line.turns_away() for _ in range(3)] == [True] * 3
         gates[0].set()
         await tasks[0]
-        assert not line.turns_away(), "three are as many as a longer line would have let in"
+        assert not line.full, "three are as many as a longer line would have let in"
         tasks.append(asyncio.create_task(line.run(gates[1].wait)))
         await asyncio.sleep(0.05)
         assert line.turns_away()
         gates[1].set()
         await tasks[1]
-        assert line.turns_away(), "four of the six are there, and now two are enough"
+        assert line.full, "four of the five are there, and now two are enough"
         await asyncio.sleep(0.55)
-        assert not line.turns_away()
+        assert not line.full
         for gate in gates:
             gate.set()
         await asyncio.gather(*tasks)
 
     asyncio.run(crowd())
+    line.close()
+
+
+def test_who_tries_again_by_itself_makes_no_crowd() -> None:
+    """Only callers who were told to come back later count, not the images of a differential."""
+    line = Line(threads=1, waiting=2, patience=5, waiting_in_crowd=0)
+    gates = [threading.Event() for _ in range(3)]
+
+    async def differential() -> None:
+        tasks = [asyncio.create_task(line.run(gate.wait)) for gate in gates]
+        await asyncio.sleep(0.05)
+        for _ in range(10):
+            with pytest.raises(Refusal):
+                await line.run(lambda: None)
+        gates[0].set()
+        await tasks[0]
+        assert not line.full
+        for gate in gates:
+            gate.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(differential())
     line.close()
 
 

@@ -33,7 +33,7 @@ def test_the_deal_does_not_depend_on_the_order_of_images() -> None:
 @pytest.mark.parametrize("fold", range(5))
 def test_no_cell_is_learned_from_and_scored(fold: int) -> None:
     """The three parts share no cell, leave none out, and most is learned from."""
-    parts = _parts(RECORDS, deal_folds(RECORDS, 5), fold, 5)
+    parts = _parts(RECORDS, deal_folds(RECORDS, 5), fold, 5, 1.0)
     groups = [{record.group for record in part} for part in parts.values()]
     assert sum(len(group) for group in groups) == len(set.union(*groups)) == 35
     assert len(parts["train"]) > len(RECORDS) / 2
@@ -44,7 +44,9 @@ def test_each_cell_is_scored_once() -> None:
     """Over all folds every cell is in the scored part exactly once."""
     folds = deal_folds(RECORDS, 5)
     scored = Counter(
-        record.sha256 for fold in range(5) for record in _parts(RECORDS, folds, fold, 5)["test"]
+        record.sha256
+        for fold in range(5)
+        for record in _parts(RECORDS, folds, fold, 5, 1.0)["test"]
     )
     assert set(scored.values()) == {1}
     assert len(scored) == len(RECORDS)
@@ -66,7 +68,7 @@ def test_a_share_of_every_class_is_learned_from_and_all_is_scored() -> None:
     for label, cells in (("ROUND", 8), ("LOBED", 19)):
         assert learned(third)[label] < learned(half)[label] < learned(whole)[label]
         assert len(learned(whole)[label]) == cells
-        assert len(learned(half)[label]) == -(-cells // 2)
+        assert cells / 2 <= len(learned(half)[label]) <= cells / 2 + 1
 
 
 @pytest.mark.parametrize("folds", [2, 12])
