@@ -21,7 +21,7 @@ from benchmarks.clients import form
 
 CALM_RATE = 10.0
 _CALLERS = 200
-"""More than ever wait for an answer at once: the line takes 16, and says no to others at once."""
+"""More than ever wait for an answer at once: the line takes 12, and says no to others at once."""
 
 
 class Arrival(BaseModel):

@@ -15,7 +15,7 @@ from pipeline.modeling.quantizing import quantize
 
 _SIDE, _CHANNELS, _LAYERS = 56, 256, 6
 """Convolutions of 3 x 3 that are large enough to keep every core at work."""
-_ROUNDS = 12
+_ROUNDS = 60
 _UNIT = "GOP/s"
 
 

@@ -14,9 +14,9 @@ T = TypeVar("T")
 THREADS = 3
 """The engine answers two at once (`modeling.engine.CROWD`) while a third decodes; with two threads
 it would wait for one of them now and then."""
-WAITING = 13
-"""Few: with random arrivals at 80 % of what the engine can do, more than sixteen requests hardly
-ever are there."""
+WAITING = 9
+"""Few: with random arrivals at 80 % of what the engine can do, more than twelve requests hardly
+ever are there (docs/decisions/0014-a-short-line-in-a-crowd.md)."""
 WAITING_IN_CROWD = 3
 """Enough to keep the threads busy while a crowd stays: whoever is let in then waits as long as the
 line is."""
