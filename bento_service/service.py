@@ -80,7 +80,7 @@ class Service:
         self.serving = begun()
         self.drain = Drain(self.serving.settings.drain_seconds)
         app.state.serving, app.state.drain = self.serving, self.drain
-        self.serving.require_loaded()  # until then whoever ends it ends it at once
+        self.serving.require_loaded()  # before that there is no door that could be shut
         self.drain.watch()
 
     @bentoml.api(route="/classify", input_spec=ImageUpload)  # type: ignore[untyped-decorator]

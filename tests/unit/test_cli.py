@@ -184,8 +184,7 @@ def test_an_unreachable_service_is_exit_code_3(
     def refuse(*_: object, **__: object) -> httpx.Response:
         raise httpx.ConnectError("connection refused")
 
-    monkeypatch.setattr(httpx, "post", refuse)
-    monkeypatch.setattr(httpx, "get", refuse)
+    monkeypatch.setattr(httpx.Client, "send", refuse)
     (tmp_path / "cell.jpeg").write_bytes(b"")
     assert leukoflow("predict", str(tmp_path / "cell.jpeg")) == 3
     assert "http://service.test" in capsys.readouterr().err
