@@ -35,10 +35,10 @@ class Line:
     ) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="line")
         self._threads = threads
-        self._waiting, self._waiting_in_crowd = waiting, waiting_in_crowd
+        self._waiting, self._waiting_in_crowd = waiting, min(waiting, waiting_in_crowd)
         self._taken = 0
         self._counting = threading.Lock()
-        self._turned_away = deque[float](maxlen=max(1, waiting - waiting_in_crowd + 1))
+        self._turned_away = deque[float](maxlen=waiting - self._waiting_in_crowd + 1)
         self._patience = patience
         self._begun: dict[int, float] = {}
         """Thread to when it began what it does now."""
@@ -71,7 +71,7 @@ class Line:
         """
         many = len(self._turned_away) == self._turned_away.maxlen
         stays = many and time.monotonic() - self._turned_away[0] < _STAYS_SECONDS
-        waiting = min(self._waiting, self._waiting_in_crowd) if stays else self._waiting
+        waiting = self._waiting_in_crowd if stays else self._waiting
         return self._taken >= self._threads + waiting
 
     def turns_away(self) -> bool:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from uvicorn import Config, Server
 from uvicorn.config import STARTUP_FAILURE
 
+from bento_service.access import start_logging
 from pipeline.errors import PipelineError
 
 LOGGING = {
@@ -20,7 +21,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"level": "WARNING", "handlers": ["stderr"]},
-    "loggers": {"bento_service": {"level": "INFO"}},
 }
 
 
@@ -48,6 +48,7 @@ def _application() -> ASGIApp:
     take an eighth of the start, and a part of every later look.
     """
     gc.disable()
+    start_logging()  # before the first model is named
     from bento_service.serving import begun
 
     with contextlib.suppress(PipelineError):  # the start of the application raises it again

@@ -86,7 +86,9 @@ def build_bento(served_folder: Path, out: Path, *, version: str) -> Path:
     with tempfile.TemporaryDirectory(prefix="bento-") as folder:
         private = Path(folder)
         context = _context(private / "context", served_folder)
-        _run([*bentoml_command(), "build", str(context), "--version", version], private)
+        _run(
+            [sys.executable, "-m", "bentoml", "build", str(context), "--version", version], private
+        )
         (built,) = (private / "bentos").glob(f"*/{version}")
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(built, out)
@@ -96,11 +98,6 @@ def build_bento(served_folder: Path, out: Path, *, version: str) -> Path:
 def baked_bundle(bento: Path) -> Path:
     """Where a built Bento keeps its model."""
     return bento / SOURCES / BUNDLE
-
-
-def bentoml_command() -> list[str]:
-    """BentoML's command line in this interpreter's environment."""
-    return [sys.executable, "-m", "bentoml"]
 
 
 def _context(context: Path, served_folder: Path) -> Path:

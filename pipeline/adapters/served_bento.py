@@ -101,20 +101,25 @@ def difference(
 
 @contextlib.contextmanager
 def _process(command: list[str], bento: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    sources = baked_bundle(bento).resolve().parent
+    bundle = baked_bundle(bento).resolve()
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     variables = {
         **inherited,
         **QUIET,
         "API_KEYS_FILE": "",  # in the empty home: none, so that nobody asks for a key
         "BENTOML_HOME": str(folder / "bentoml"),
-        "BUNDLE_DIR": str(baked_bundle(bento).resolve()),
+        "BUNDLE_DIR": str(bundle),
         "LEUKOFLOW_HOME": str(folder),
         "STORE_URI": str(folder / "store"),
     }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=sources, env=variables, stdout=log, stderr=log, start_new_session=True
+            command,
+            cwd=bundle.parent,
+            env=variables,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     try:
         yield process

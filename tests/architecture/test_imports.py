@@ -168,22 +168,23 @@ def test_the_contract_loads_neither_keras_nor_boto3(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
 
 
-def test_the_services_supervisor_loads_neither_bentoml_nor_a_model(tmp_path: Path) -> None:
-    """The process that starts the worker does so at once."""
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("bento_service.__main__", ("bentoml", "uvicorn", "numpy", "boto3", "openvino")),
+        ("bento_service.service", ("numpy", "scipy", "PIL", "boto3", "openvino")),
+    ],
+    ids=["ours", "bentoml serve"],
+)
+def test_a_supervisor_loads_no_model(module: str, heavy: tuple[str, ...], tmp_path: Path) -> None:
+    """Ours loads BentoML neither, which imports the service twice: the worker alone pays."""
     done = fresh(
-        "import sys, bento_service.__main__\n"
-        "print(*{'bentoml', 'uvicorn', 'numpy', 'boto3', 'openvino'} & set(sys.modules))",
+        "import importlib, sys\n"
+        "importlib.import_module(sys.argv[1])\n"
+        "print(*set(sys.argv[2:]) & set(sys.modules))",
         tmp_path,
-    )
-    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
-
-
-def test_bentomls_supervisor_loads_no_model(tmp_path: Path) -> None:
-    """`bentoml serve` imports the service twice; only the worker pays for what answers images."""
-    done = fresh(
-        "import sys, bento_service.service\n"
-        "print(*{'numpy', 'scipy', 'PIL', 'boto3', 'openvino'} & set(sys.modules))",
-        tmp_path,
+        module,
+        *heavy,
     )
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
 

@@ -1,10 +1,11 @@
 """A real BentoML process that is told to end while callers ask."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from benchmarks.ending import end_under_load
@@ -36,17 +37,32 @@ def test_nothing_is_lost_when_the_service_ends(
     assert [one for one in ended.answered if one not in logged] == []
 
 
-def test_a_worker_that_ends_alone_is_replaced(
+@pytest.fixture
+def ready(
     tmp_path: Path,
     make_stage: Callable[[Path], Any],
     serve: Callable[..., AbstractContextManager[str]],
-) -> None:
-    """The door that a worker shut is opened again by the worker that follows it."""
+) -> Iterator[str]:
+    """URL of a service with a model."""
     stage = make_stage(tmp_path / "store")
     stage.point_to(stage.publish(tmp_path / "bundle"))
     with serve(tmp_path, stage.root) as url:
         wait_for(lambda: answers(f"{url}/readyz"))
-        first = worker_of(url)
-        first.terminate()
-        wait_for(lambda: not first.is_running(), 25)
-        wait_for(lambda: answers(f"{url}/readyz"), 60)
+        yield url
+
+
+def test_a_worker_that_ends_alone_is_replaced(ready: str) -> None:
+    """The door that a worker shut is opened again by the worker that follows it."""
+    first = worker_of(ready)
+    first.terminate()
+    wait_for(lambda: not first.is_running(), 25)
+    wait_for(lambda: answers(f"{ready}/readyz"), 60)
+
+
+def test_a_worker_that_is_killed_is_replaced_at_once(ready: str) -> None:
+    """Whoever comes meanwhile waits in the door and is answered."""
+    first = worker_of(ready)
+    first.kill()
+    first.wait(5)
+    assert httpx.get(f"{ready}/livez", timeout=30).status_code == 200
+    wait_for(lambda: answers(f"{ready}/readyz"), 30)

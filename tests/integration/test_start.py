@@ -10,10 +10,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from tests.integration.asking import answers, supervisor_of, wait_for
+from tests.integration.asking import answers, supervisor_of, wait_for, worker_of
 
 pytestmark = pytest.mark.integration
 
@@ -81,26 +80,7 @@ def test_a_closed_terminal_ends_it_like_any_other_end(
     """The worker is told to end, and no other one is started."""
     with serve(tmp_path, make_stage(tmp_path / "store").root) as url:
         wait_for(lambda: answers(f"{url}/livez"))
-        supervisor = supervisor_of(url)
-        (worker,) = supervisor.children()
+        supervisor, worker = supervisor_of(url), worker_of(url)
         supervisor.send_signal(sign)
         supervisor.wait(30)
         assert not worker.is_running()
-
-
-@pytest.mark.slow
-def test_a_worker_that_is_killed_is_replaced_at_once(
-    tmp_path: Path,
-    make_stage: Callable[[Path], Any],
-    serve: Callable[..., AbstractContextManager[str]],
-) -> None:
-    """Whoever comes meanwhile waits in the door and is answered."""
-    stage = make_stage(tmp_path / "store")
-    stage.point_to(stage.publish(tmp_path / "bundle"))
-    with serve(tmp_path, stage.root) as url:
-        wait_for(lambda: answers(f"{url}/readyz"))
-        (first,) = supervisor_of(url).children()
-        first.kill()
-        first.wait(5)
-        assert httpx.get(f"{url}/livez", timeout=30).status_code == 200
-        wait_for(lambda: answers(f"{url}/readyz"), 30)
