@@ -31,7 +31,7 @@ class ReviewRule(BaseModel):
     min_confidence: float = Field(ge=0, lt=1)
     """Least probability of the first class."""
     max_distance: float = Field(gt=0)
-    """Largest distance of the embedding to `centre`; in whitened units, standard deviations."""
+    """Largest distance of the embedding to `centre`, in standard deviations."""
     centre: tuple[float, ...]
     """Mean embedding of the training images (embedding_size,)."""
 

@@ -14,7 +14,8 @@ from pipeline.modeling.calibration import fit_temperature
 from pipeline.modeling.fit import Checkpoint, Epoch, Examples, fit, logits_of
 from pipeline.modeling.head import Head, folds_of, solve
 from pipeline.modeling.metrics import Bools, Floats, Ints
-from pipeline.modeling.network import Projection, classifier, pooled
+from pipeline.modeling.network import classifier, pooled
+from pipeline.modeling.projection import Projection
 from pipeline.modeling.review import fit_review
 from pipeline.modeling.weights import Arrays
 

@@ -11,6 +11,7 @@ from pipeline.contract.spec import ModelContract
 from pipeline.modeling.frozen import CAFFE_MEAN, TORCH_MEAN, TORCH_STD
 from pipeline.modeling.head import floored
 from pipeline.modeling.network_regions import region_means
+from pipeline.modeling.projection import Projection
 from pipeline.modeling.weights import LAYERS, Arrays
 
 
@@ -94,27 +95,6 @@ def classifier(
     return keras.Model(blocks.input, logits, name="classifier")
 
 
-class Projection:
-    """Principal components of averaged training activations, scaled to unit variance."""
-
-    def __init__(self, averaged: NDArray[np.float32], size: int) -> None:
-        """Fit on averaged activations (n, channels); needs n > 1."""
-        mean = averaged.mean(axis=0, dtype=np.float64)
-        _, scale, axes = np.linalg.svd(averaged - mean, full_matrices=False)
-        kernel = np.zeros((averaged.shape[1], size))
-        kept = min(size, int((scale > scale[0] * 1e-6).sum()))
-        # The sign of a component is arbitrary: fix it, or retraining would look like drift.
-        signs = np.sign(axes[np.arange(kept), np.abs(axes[:kept]).argmax(axis=1)])
-        deviations = scale[:kept] / np.sqrt(len(averaged) - 1)
-        kernel[:, :kept] = axes[:kept].T * signs / deviations
-        self.kernel = kernel.astype(np.float32)
-        self.bias = (-mean @ kernel).astype(np.float32)
-
-    def __call__(self, averaged: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Embeddings (n, size) of averaged activations (n, channels)."""
-        return np.asarray(averaged @ self.kernel + self.bias)
-
-
 def assemble(
     network: keras.Model,
     features: FeaturesConfig,
@@ -129,7 +109,7 @@ def assemble(
         features: where the trained part begins, and what it is given.
         trained: regions or maps to logits.
         temperature: what logits are divided by (Guo et al., ICML 2017).
-        projection: of regions or averaged maps: frozen, so that retraining is no drift.
+        projection: of regions or averaged maps.
     """
     if features.keep == "regions":
         levels = [network.get_layer(name).output for name in pools_until(features.boundary)]
@@ -140,10 +120,7 @@ def assemble(
         averaged = keras.layers.GlobalAveragePooling2D(name="average")(kept)
     tempered = keras.layers.Rescaling(1 / temperature, name="temper")(trained(kept))
     probabilities = keras.layers.Softmax(name="probabilities")(tempered)
-    dense = keras.layers.Dense(projection.kernel.shape[1], trainable=False, name="embedding")
-    embedding = dense(averaged)
-    dense.set_weights([projection.kernel, projection.bias])
-    outputs = {"probabilities": probabilities, "embedding": embedding}
+    outputs = {"probabilities": probabilities, "embedding": projection.model()(averaged)}
     return keras.Model(network.input, outputs, name="leukoflow")
 
 

@@ -17,9 +17,10 @@ def fit_review(
 ) -> ReviewRule:
     """Thresholds at which held-out cells are accepted as often as the config asks.
 
-    The embedding is whitened, so its distance to the training mean is Mahalanobis's, and one cloud
-    tells another laboratory better than one a class (Lee et al., NeurIPS 2018) does here. The
-    distance is limited first; confidence then gives up what is left of the coverage.
+    All directions of an embedding count alike, so its distance to the training mean is nearly
+    Mahalanobis's, and one cloud tells another laboratory better than one a class (Lee et al.,
+    NeurIPS 2018) does here. The distance is limited first; confidence then gives up what is left of
+    the coverage.
 
     Args:
         centre: mean embedding of the training images (embedding_size,).

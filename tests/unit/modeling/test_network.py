@@ -1,4 +1,4 @@
-"""The network in Keras: normalisation in the graph, and the projection that drift looks at."""
+"""The network in Keras: normalisation in the graph, and the parts put together."""
 
 from typing import Literal
 
@@ -11,50 +11,11 @@ from pipeline.config import FeaturesConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.modeling.frozen import FrozenNetwork
 from pipeline.modeling.head import solve
-from pipeline.modeling.network import (
-    Projection,
-    assemble,
-    backbone,
-    classifier,
-    layers_after,
-    pooled,
-)
+from pipeline.modeling.network import assemble, backbone, classifier, layers_after, pooled
+from pipeline.modeling.projection import Projection
 from pipeline.modeling.weights import LAYERS, Arrays
 
 RNG = np.random.default_rng(4)
-POOLED = (RNG.normal(size=(60, 10)) @ RNG.normal(size=(10, 10)) + 5).astype(np.float32)
-
-
-def test_every_component_has_unit_variance() -> None:
-    """No component outweighs another in a distance; all are centred and uncorrelated."""
-    components = Projection(POOLED, 6)(POOLED)
-    np.testing.assert_allclose(components.mean(axis=0), 0, atol=1e-3)
-    np.testing.assert_allclose(np.cov(components.T), np.eye(6), atol=1e-3)
-
-
-def test_the_sign_of_a_component_is_stable() -> None:
-    """The same cells in another order give the same axes: a retraining is no drift."""
-    straight, shuffled = Projection(POOLED, 6), Projection(POOLED[RNG.permutation(60)], 6)
-    np.testing.assert_allclose(shuffled.kernel, straight.kernel, atol=1e-3)
-    loud = straight.kernel[np.abs(straight.kernel).argmax(axis=0), np.arange(6)]
-    assert (loud > 0).all()
-
-
-@pytest.mark.parametrize("rows", [3, 60])
-def test_components_that_do_not_exist_are_zero(rows: int) -> None:
-    """Fewer images or channels than components: the rest carries nothing, and no noise."""
-    kept = min(rows - 1, 10)
-    kernel = Projection(POOLED[:rows], 16).kernel
-    assert kernel.shape == (10, 16)
-    assert (np.abs(kernel[:, :kept]).sum(axis=0) > 0).all()
-    assert (kernel[:, kept:] == 0).all()
-
-
-def test_identical_images_have_no_component() -> None:
-    """Nothing varies, so nothing is scaled up to unit variance."""
-    projection = Projection(np.ones((5, 10), np.float32), 4)
-    assert np.isfinite(projection.kernel).all()
-    assert (projection(np.ones((2, 10), np.float32)) == 0).all()
 
 
 @pytest.fixture(scope="module")

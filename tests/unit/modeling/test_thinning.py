@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
+from pipeline.modeling.compiled import compile_graph
 from pipeline.modeling.thinning import fit, thin
 
 SIDE = 16
@@ -95,7 +96,7 @@ def test_fewer_operations_give_nearly_the_same_answers(tmp_path: Path) -> None:
     assert _kernels(thinner) == [(32, 3, 3, 3), *two, *two]
     first, other, less = 32 * 27, 32 * 32 * 9, 8 * 32 * 9 + 32 * 8
     assert share == pytest.approx((first + 2 * less) / (first + 2 * other))
-    before, after = (ov.Core().compile_model(path, "CPU") for path in (whole, thinner))
+    before, after = (compile_graph(path, "f32") for path in (whole, thinner))
     assert np.abs(before(_images(2))[0] - after(_images(2))[0]).max() < 1e-3
 
 

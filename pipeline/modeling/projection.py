@@ -1,0 +1,67 @@
+"""Where an image lies among those that were learned from: what drift looks at, and review."""
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.modeling.head import floored
+
+_LEAST_VARIANCE = 1e-3
+"""Of a levelled value, outside the components: with few images these hold everything."""
+_NOTHING = 1e-6
+"""Of the largest deviation: a component that varies less is none."""
+
+
+class Projection:
+    """Vectors to embeddings: how far outside the components a vector lies, then the components.
+
+    Of levelled vectors the first principal components are kept, each scaled to unit variance, and
+    the length of what they leave over, in deviations of a direction outside them. So the distance
+    of two embeddings counts all directions in which images differ, and not only those in which
+    training images differ most: images of another microscope mostly lie outside (distance in and
+    from feature space: B. Moghaddam, A. Pentland: "Probabilistic Visual Learning for Object
+    Representation", PAMI 19, 1997). docs/experiments.md has what that is worth.
+    """
+
+    def __init__(self, vectors: NDArray[np.float32], size: int) -> None:
+        """Fit on vectors (n, values), n > 1; `size` is at least 2."""
+        self._mean = vectors.mean(axis=0, dtype=np.float64)
+        self._variance = floored(vectors.var(axis=0, dtype=np.float64))
+        _, lengths, axes = np.linalg.svd(self._levelled(vectors), full_matrices=False)
+        deviations = lengths / np.sqrt(len(vectors) - 1)
+        kept = min(size - 1, int((deviations > deviations[0] * _NOTHING).sum()))
+        # The sign of a component is arbitrary: fix it, or retraining would look like drift.
+        signs = np.sign(axes[np.arange(kept), np.abs(axes[:kept]).argmax(axis=1)])
+        self._components = np.zeros((len(self._mean), size - 1))
+        self._components[:, :kept] = axes[:kept].T * signs / deviations[:kept]
+        self._back = np.zeros((size - 1, len(self._mean)))
+        self._back[:kept] = (axes[:kept].T * signs * deviations[:kept]).T
+        left = (deviations[kept:] ** 2).sum() / max(1, len(self._mean) - kept)
+        self._outside = float(np.sqrt(max(left, _LEAST_VARIANCE)))
+
+    def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Embeddings (n, size) of vectors (n, values)."""
+        levelled = self._levelled(vectors)
+        components = levelled @ self._components
+        left = np.linalg.norm(levelled - components @ self._back, axis=1, keepdims=True)
+        return np.hstack([left / self._outside, components]).astype(np.float32)
+
+    def model(self) -> keras.Model:
+        """The same in Keras, nothing of it trainable."""
+        vectors = keras.Input((len(self._mean),), name="vectors")
+        level = keras.layers.Normalization(mean=self._mean, variance=self._variance, name="level")
+        to, back = (
+            keras.layers.Dense(kernel.shape[1], use_bias=False, trainable=False, name=name)
+            for name, kernel in (("components", self._components), ("back", self._back))
+        )
+        levelled = level(vectors)
+        components = to(levelled)
+        squared = keras.ops.square(levelled - back(components))
+        left = keras.ops.sqrt(keras.ops.sum(squared, axis=1, keepdims=True))
+        embedding = keras.layers.Concatenate(name="embedding")([left / self._outside, components])
+        to.set_weights([self._components])
+        back.set_weights([self._back])
+        return keras.Model(vectors, embedding, name="projection")
+
+    def _levelled(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.asarray((vectors - self._mean) / np.sqrt(self._variance))
