@@ -23,7 +23,7 @@ from pipeline.run import RunContext
 REFERENCE = "reference.jsonl"
 VERDICT = "drift.json"
 _DRAWN_COMPONENTS = 4
-"""Embedding components in the Evidently page: enough to look at, each costs a plot."""
+"""Numbers of an embedding in the Evidently page: enough to look at, each costs a plot."""
 _LOG = logging.getLogger(__name__)
 
 

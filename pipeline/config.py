@@ -156,6 +156,18 @@ class EvaluateConfig(Frozen):
     """Mistaken cells that the report shows."""
 
 
+class CrossvalConfig(Frozen):
+    """How a recipe is cross-validated, beside the run's own config."""
+
+    folds: int = Field(default=5, ge=3)
+    """One is scored, half of another calibrates, the rest is learned from."""
+    share: float = Field(default=1.0, gt=0, le=1)
+    """Of each class's cells that are learned from. Figures at several shares are a learning curve:
+    whether more cells would help."""
+    unknown: str = ""
+    """A class of which nothing is learned, to see whether its images go to a person."""
+
+
 class RunConfig(Frozen):
     """One YAML file of `configs/`."""
 

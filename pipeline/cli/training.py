@@ -9,6 +9,7 @@ import typer
 
 from pipeline import entrypoints
 from pipeline.cli.options import BLOOD_CELLS, Config, Name, RunId, Untracked, name_run
+from pipeline.config import CrossvalConfig
 from pipeline.settings import load_settings
 
 app = typer.Typer()
@@ -115,10 +116,14 @@ def crossval(
         float,
         typer.Option(min=0.05, max=1.0, help="Of each class's cells that a fold learns from."),
     ] = 1.0,
+    unknown: Annotated[
+        str, typer.Option(help="A class of which nothing is learned: do its images go to a person?")
+    ] = "",
     out: Annotated[Path | None, typer.Option(help="Report as JSON.")] = None,
 ) -> None:
     """Score the recipe on cells it never saw, fold by fold; the locked test part stays unseen."""
-    report = entrypoints.crossval(config, name_run(""), archive or [], limit, folds, share)
+    plan = CrossvalConfig(folds=folds, share=share, unknown=unknown)
+    report = entrypoints.crossval(config, name_run(""), plan, archive or [], limit)
     if out is not None:
         out.write_text(report.model_dump_json(indent=2) + "\n")
     print(report.table())

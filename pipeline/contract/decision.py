@@ -111,7 +111,7 @@ def read_review(folder: Path, contract: ModelContract) -> ReviewRule:
     if len(rule.centre) != contract.embedding_size:
         raise ArtifactError(
             "the review rule is for another embedding",
-            expected=f"{contract.embedding_size} components",
+            expected=f"{contract.embedding_size} numbers",
             received=str(len(rule.centre)),
         )
     return rule

@@ -26,7 +26,7 @@ class ModelContract(BaseModel):
     tells; 0 leaves the scale to the nucleus."""
     preprocessing_version: str = PREPROCESSING_VERSION
     embedding_size: int = Field(default=32, ge=2, le=512)
-    """How far an image lies outside what training images span, and principal components."""
+    """Numbers of an embedding: how far outside the principal components, and those."""
     golden_tolerance: float = Field(default=0.02, gt=0.0, le=0.2)
     """Largest difference in probability that replayed golden images may show; eight bits have more
     (`golden.tolerance`)."""

@@ -122,7 +122,8 @@ def evaluate_archive(archive: str, name: str, model: str) -> tuple[dict[str, obj
     """Score a model on any labelled archive: the report, and predictions as CSV.
 
     The report tells how far the archive stands out from the model's own held-out images: that is
-    near 0.5 for the same laboratory and should be near 1 for classes it does not know.
+    near 0.5 for the same laboratory, near 1 for another, and in between for classes that the model
+    does not know.
     """
     from pipeline.steps.evaluate import predictions_csv
     from pipeline.steps.novelty import crowd, novelty

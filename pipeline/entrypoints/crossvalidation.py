@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.artifacts import FeaturesManifest, SplitManifest
+from pipeline.config import CrossvalConfig
 from pipeline.entrypoints.job import open_job
 from pipeline.entrypoints.training import featurize, group, ingest, shards, split, validate
 
@@ -14,27 +15,26 @@ if TYPE_CHECKING:
 def crossval(
     config: str,
     run_id: str,
+    plan: CrossvalConfig,
     archives: Sequence[str] = (),
     limit: int = 0,
-    folds: int = 5,
-    share: float = 1.0,
 ) -> "CrossvalReport":
     """Score the recipe on cells it never saw, the locked test part left alone.
-
-    With a share below 1 each fold's model learns from so many of the cells it could learn from.
 
     Activations that a training paid for are not paid for again, nor the other way round.
     """
     from pipeline.steps.crossval import crossval as step
+    from pipeline.steps.crossval import without_class
     from pipeline.steps.examples import TrainInputs
 
+    job = open_job(config, run_id)
+    known = without_class(job.config, plan.unknown)
     snapshot = ingest(config, run_id, archives, limit)
     parted = split(config, run_id, group(config, run_id, validate(config, run_id, snapshot)))
     features = [featurize(config, run_id, parted, shard) for shard in shards(config)]
-    job = open_job(config, run_id)
     inputs = TrainInputs(
         job.store.open(parted, SplitManifest),
         [job.store.open(uri, FeaturesManifest) for uri in features],
         job.weights(),
     )
-    return step(inputs, job.config, folds, share, store=job.store)
+    return step(inputs, known, plan, store=job.store)

@@ -3,11 +3,13 @@
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from pipeline.modeling.head import floored
 
-_LEAST_VARIANCE = 1e-3
-"""Of a levelled value, outside the components: with few images these hold everything."""
+_LEAST_VARIANCE = 0.1
+"""Of a levelled value, outside the components. With few images these hold nearly everything, and
+what is left has no scale of its own; a hundred cells leave more than that."""
 _NOTHING = 1e-6
 """Of the largest deviation: a component that varies less is none."""
 
@@ -16,26 +18,28 @@ class Projection:
     """Vectors to embeddings: how far outside the components a vector lies, then the components.
 
     Of levelled vectors the first principal components are kept, each scaled to unit variance, and
-    the length of what they leave over, in deviations of a direction outside them. So the distance
-    of two embeddings counts all directions in which images differ, and not only those in which
-    training images differ most: images of another microscope mostly lie outside (distance in and
-    from feature space: B. Moghaddam, A. Pentland: "Probabilistic Visual Learning for Object
-    Representation", PAMI 19, 1997). docs/experiments.md has what that is worth.
+    the length of what they leave over, in deviations of a direction outside them. Components alone
+    count only those directions in which training images differ most; images of another microscope
+    mostly differ in others (distance in and from feature space: B. Moghaddam, A. Pentland:
+    "Probabilistic Visual Learning for Object Representation", PAMI 19, 1997). How far outside two
+    images lie is compared, not in which direction. docs/experiments.md has what that is worth.
     """
 
     def __init__(self, vectors: NDArray[np.float32], size: int) -> None:
         """Fit on vectors (n, values), n > 1; `size` is at least 2."""
         self._mean = vectors.mean(axis=0, dtype=np.float64)
         self._variance = floored(vectors.var(axis=0, dtype=np.float64))
-        _, lengths, axes = np.linalg.svd(self._levelled(vectors), full_matrices=False)
+        # One thread: sums in another order would give another bundle.
+        with threadpool_limits(limits=1):
+            _, lengths, axes = np.linalg.svd(self._levelled(vectors), full_matrices=False)
         deviations = lengths / np.sqrt(len(vectors) - 1)
         kept = min(size - 1, int((deviations > deviations[0] * _NOTHING).sum()))
         # The sign of a component is arbitrary: fix it, or retraining would look like drift.
         signs = np.sign(axes[np.arange(kept), np.abs(axes[:kept]).argmax(axis=1)])
-        self._components = np.zeros((len(self._mean), size - 1))
-        self._components[:, :kept] = axes[:kept].T * signs / deviations[:kept]
-        self._back = np.zeros((size - 1, len(self._mean)))
-        self._back[:kept] = (axes[:kept].T * signs * deviations[:kept]).T
+        signed, scales = np.zeros((size - 1, len(self._mean))), np.ones((size - 1, 1))
+        signed[:kept], scales[:kept, 0] = axes[:kept] * signs[:, None], deviations[:kept]
+        self._components = (signed / scales).T
+        self._back = signed * scales
         left = (deviations[kept:] ** 2).sum() / max(1, len(self._mean) - kept)
         self._outside = float(np.sqrt(max(left, _LEAST_VARIANCE)))
 

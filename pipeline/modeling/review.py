@@ -17,10 +17,9 @@ def fit_review(
 ) -> ReviewRule:
     """Thresholds at which held-out cells are accepted as often as the config asks.
 
-    All directions of an embedding count alike, so its distance to the training mean is nearly
-    Mahalanobis's, and one cloud tells another laboratory better than one a class (Lee et al.,
-    NeurIPS 2018) does here. The distance is limited first; confidence then gives up what is left of
-    the coverage.
+    Distances are to one mean of all training images: that tells another laboratory better than one
+    of each class (Lee et al., NeurIPS 2018) does here. The distance is limited first; confidence
+    then gives up what is left of the coverage.
 
     Args:
         centre: mean embedding of the training images (embedding_size,).

@@ -4,12 +4,10 @@ Folds are dealt among the cells outside the locked test part, so that choosing b
 leaves that part unseen.
 """
 
-import hashlib
 import logging
-import math
 import tempfile
-from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +16,7 @@ from scipy.special import softmax
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.config import RunConfig
+from pipeline.config import CrossvalConfig, RunConfig
 from pipeline.contract.decision import decide
 from pipeline.errors import InvalidInputError
 from pipeline.modeling.feature_cache import ActivationFiles
@@ -29,28 +27,32 @@ from pipeline.steps.examples import (
     TrainInputs,
     bring_activations,
     few_of_each_cell,
-    to_check_on,
+    to_ask_about,
 )
+from pipeline.steps.folds import deal_folds, parts_of
+from pipeline.steps.novelty import Crowd, Novelty, novelty
 from pipeline.steps.scoring import Scores, scores
-from pipeline.steps.split import groups_in
 from pipeline.steps.train import learn_from
 
 if TYPE_CHECKING:
     from pipeline.modeling.fit import Epoch
+    from pipeline.modeling.learn import Learned
 
 log = logging.getLogger(__name__)
 
 
 class CrossvalReport(Frozen):
-    """`leukoflow crossval --json`."""
+    """`leukoflow crossval --out`."""
 
-    folds: int
+    plan: CrossvalConfig
     cells_learned: float
     """Cells that a fold's model learned from or was calibrated on, the mean over the folds."""
     temperatures: tuple[float, ...]
     """Of each fold's model."""
     scores: Scores
     """Of each cell's answers by the model that did not see it."""
+    unknown: Novelty | None
+    """Of the images of the plan's unknown class, each asked of every fold's model."""
 
     def table(self) -> str:
         """Figures with their 95 % intervals, a line each."""
@@ -62,19 +64,45 @@ class CrossvalReport(Frozen):
             "calibration error": found.calibration_error,
             "accuracy of the surest 80 %": found.review.accuracy_at_80,
         }
-        said = f"{self.folds} folds, {found.images} images of {found.cells} cells, "
+        said = f"{self.plan.folds} folds, {found.images} images of {found.cells} cells, "
         said += f"answered by models of {self.cells_learned:.0f} cells"
+        if self.unknown is not None and self.unknown.auroc is not None:
+            rows[f"AUROC of doubt, {self.plan.unknown}"] = self.unknown.auroc
+            said += (
+                f"; for a person {self.unknown.review_share:.0%} of {self.plan.unknown}, of which"
+                f" nothing was learned, and {1 - found.review.accepted.value:.0%} of the others"
+            )
         lines = [f"{k:<30}{v.value:6.3f} ({v.low:.3f} to {v.high:.3f})" for k, v in rows.items()]
         return "\n".join([said, *lines])
 
 
+@dataclass(frozen=True)
+class _Answers:
+    """To n images, each by a model that did not learn from its cell."""
+
+    records: list[Record]
+    probabilities: Floats
+    """(n, classes)"""
+    doubts: Floats
+    """(n,), like `distances`."""
+    distances: Floats
+
+    @classmethod
+    def joined(cls, parts: "Sequence[_Answers]") -> "_Answers":
+        return cls(
+            [record for part in parts for record in part.records],
+            np.concatenate([part.probabilities for part in parts]),
+            np.concatenate([part.doubts for part in parts]),
+            np.concatenate([part.distances for part in parts]),
+        )
+
+    @property
+    def crowd(self) -> Crowd:
+        return Crowd([record.group for record in self.records], self.doubts, self.distances)
+
+
 def crossval(
-    inputs: TrainInputs,
-    config: RunConfig,
-    folds: int,
-    share: float = 1.0,
-    *,
-    store: ArtifactStore,
+    inputs: TrainInputs, config: RunConfig, plan: CrossvalConfig, *, store: ArtifactStore
 ) -> CrossvalReport:
     """Train once a fold and score what was left out.
 
@@ -82,122 +110,101 @@ def crossval(
 
     Args:
         inputs: split, its features and the backbone's weights.
-        config: contract and hyper-parameters.
-        folds: at least 3: one is scored, half of another calibrates, the rest is learned from.
-        share: of each class's cells that are learned from, above 0 and up to 1. Figures at several
-            shares are a learning curve: whether more cells would help.
+        config: contract and hyper-parameters, without the plan's unknown class.
+        plan: folds, share and unknown class.
 
     Raises:
         InvalidInputError: when a class has fewer cells than there are folds.
     """
     records = [record for record in store.records(inputs.split) if record.part != "test"]
-    fold_of = deal_folds(records, folds)
+    known = [record for record in records if record.label in config.contract.classes]
+    strangers = few_of_each_cell([r for r in records if r.label == plan.unknown])
+    fold_of = deal_folds(known, plan.folds)
+    folds = [parts_of(known, fold_of, fold, plan.share) for fold in range(plan.folds)]
+    learned_from = [{record.group for record in parts["train"] + parts["val"]} for parts in folds]
     arrays = read_weights(store.read(inputs.weights, "weights.npz"))
-    held: list[Record] = []
-    answers: list[tuple[Floats, Floats]] = []
-    temperatures: list[float] = []
-    learned = 0
+    home, away, temperatures = [], [], []
     with tempfile.TemporaryDirectory() as scratch:
         files = bring_activations(inputs, config, store, Path(scratch) / "packs")
-        for fold in range(folds):
-            parts = _parts(records, fold_of, fold, folds, share)
-            learned += len({record.group for record in parts["train"] + parts["val"]})
-            log.info("crossval: fold %d of %d, %d images", fold + 1, folds, len(parts["train"]))
-            few, said, temperature = _fold(files, parts, arrays, config)
-            held += few
-            answers.append(said)
-            temperatures.append(round(temperature, 4))
-    probabilities, doubts = (np.concatenate(one) for one in zip(*answers, strict=True))
-    found = scores(held, probabilities, doubts, config.contract.classes, config.evaluate)
+        for parts in folds:
+            learned = _learn(files, parts, arrays, config)
+            temperatures.append(round(learned.temperature, 4))
+            home.append(_ask(learned, files, few_of_each_cell(parts["test"]), config))
+            if strangers:
+                away.append(_ask(learned, files, strangers, config))
     return CrossvalReport(
-        folds=folds,
-        cells_learned=learned / folds,
+        plan=plan,
+        cells_learned=sum(map(len, learned_from)) / plan.folds,
         temperatures=tuple(temperatures),
-        scores=found,
+        scores=_scores(_Answers.joined(home), config),
+        unknown=_novelty(home, away, config) if away else None,
     )
 
 
-def deal_folds(records: Sequence[Record], folds: int) -> dict[str, int]:
-    """Group to fold, 0 to `folds` - 1: each class's groups in turn, in order of a hash.
+def _scores(home: _Answers, config: RunConfig) -> Scores:
+    classes = config.contract.classes
+    return scores(home.records, home.probabilities, home.doubts, classes, config.evaluate)
+
+
+def _novelty(home: Sequence[_Answers], away: Sequence[_Answers], config: RunConfig) -> Novelty:
+    strangers, known = (_Answers.joined(answers).crowd for answers in (away, home))
+    return novelty(strangers, known, draws=config.evaluate.draws)
+
+
+def without_class(config: RunConfig, unknown: str) -> RunConfig:
+    """The config of a model that does not know a class; the same where none is named.
 
     Raises:
-        InvalidInputError: when there are fewer than 3 folds, or a class has too few cells.
+        InvalidInputError: when there is no such class, or fewer than two are left.
     """
-    classes = _by_class(records)
-    fewest = min((len(groups) for groups in classes), default=0)
-    if not 3 <= folds <= fewest:
+    if not unknown:
+        return config
+    classes = tuple(name for name in config.contract.classes if name != unknown)
+    if len(classes) != len(config.contract.classes) - 1 or len(classes) < 2:
         raise InvalidInputError(
-            "the cells cannot be dealt into folds",
-            expected=f"3 to {fewest} folds: every class has a cell in each",
-            received=str(folds),
+            "this class cannot be left out",
+            expected=f"one of {', '.join(config.contract.classes)}, with two others left",
+            received=unknown,
         )
-    return {
-        group: place % folds
-        for groups in classes
-        for place, group in enumerate(sorted(groups, key=_place))
-    }
-
-
-def _place(group: str) -> str:
-    return hashlib.sha256(f"fold:{group}".encode()).hexdigest()
+    shares = {k: v for k, v in config.evaluate.prevalence.items() if k != unknown}
+    return config.model_copy(
+        update={
+            "contract": config.contract.model_copy(update={"classes": classes}),
+            "evaluate": config.evaluate.model_copy(update={"prevalence": shares}),
+        }
+    )
 
 
 def _tell(epoch: "Epoch") -> None:
     log.info("crossval: %s", epoch)
 
 
-def _parts(
-    records: Sequence[Record], fold_of: dict[str, int], fold: int, folds: int, share: float
-) -> dict[str, list[Record]]:
-    parts: dict[str, list[Record]] = {"train": [], "val": [], "test": []}
-    for record in records:
-        after = (fold_of[record.group] - fold) % folds
-        # Half of the next fold, by the parity of a hash.
-        calibrates = after == 1 and int(_place(record.group)[-1], 16) % 2 == 0
-        parts["test" if after == 0 else "val" if calibrates else "train"].append(record)
-    for part in ("train", "val"):
-        parts[part] = _of_share(parts[part], share)
-    return parts
-
-
-def _of_share(records: Sequence[Record], share: float) -> list[Record]:
-    """Records of a share of each class's groups: a larger share has those of a smaller one, too."""
-    chosen: set[str] = set()
-    for groups in _by_class(records):
-        count = math.ceil(share * len(groups))
-        chosen.update(sorted(groups, key=_place_to_learn)[:count])
-    return [record for record in records if record.group in chosen]
-
-
-def _by_class(records: Sequence[Record]) -> list[list[str]]:
-    classes: dict[str, list[str]] = defaultdict(list)
-    for group in groups_in(records):
-        classes[group.label].append(group.id)
-    return list(classes.values())
-
-
-def _place_to_learn(group: str) -> str:
-    return hashlib.sha256(f"learn:{group}".encode()).hexdigest()
-
-
-def _fold(
+def _learn(
     files: ActivationFiles, parts: dict[str, list[Record]], arrays: Arrays, config: RunConfig
-) -> tuple[list[Record], tuple[Floats, Floats], float]:
-    """Records that are scored, probabilities (n, classes) and doubts (n,), and temperature."""
+) -> "Learned":
     from pipeline.modeling import network
-    from pipeline.modeling.fit import Checkpoint, logits_of
-    from pipeline.modeling.learn import averages
+    from pipeline.modeling.fit import Checkpoint
 
+    log.info("crossval: %s", {part: len(found) for part, found in parts.items()})
     network.set_determinism(config.train.seed)
-    few = few_of_each_cell(parts["test"])
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = Checkpoint(LocalStore(), f"{scratch}/checkpoint.npz")
-        learned = learn_from(files, parts["train"], parts["val"], arrays, config, checkpoint, _tell)
-    asked = to_check_on(files, parts["test"], config)
-    probabilities = softmax(logits_of(learned.trained, asked) / learned.temperature, axis=1)
+        return learn_from(files, parts["train"], parts["val"], arrays, config, checkpoint, _tell)
+
+
+def _ask(
+    learned: "Learned", files: ActivationFiles, records: list[Record], config: RunConfig
+) -> _Answers:
+    from pipeline.modeling.fit import logits_of
+    from pipeline.modeling.learn import averages
+
+    asked = to_ask_about(files, records)
+    logits = logits_of(learned.trained, asked).astype(np.float64)
+    probabilities = softmax(logits / learned.temperature, axis=1)
     embeddings = learned.projection(averages(asked))
     doubts = [
         decide(list(row), embedding, True, config.contract, learned.review).doubt
         for row, embedding in zip(probabilities, embeddings, strict=True)
     ]
-    return few, (probabilities.astype(np.float64), np.array(doubts)), learned.temperature
+    distances = [learned.review.distance(embedding) for embedding in embeddings]
+    return _Answers(records, probabilities, np.array(doubts), np.array(distances))

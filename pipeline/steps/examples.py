@@ -57,6 +57,13 @@ def to_check_on(files: ActivationFiles, records: Sequence[Record], config: RunCo
     return _examples(files, few, config, 0, evidence_weights(few))
 
 
+def to_ask_about(files: ActivationFiles, records: Sequence[Record]) -> Examples:
+    """The plain crops of images of any class, without their labels."""
+    none = np.zeros(len(records), np.int64)
+    views = [view_names(record.sha256, 0) for record in records]
+    return Examples(files, views, none, np.ones(len(records), np.float32), none)
+
+
 def _examples(
     files: ActivationFiles,
     records: Sequence[Record],

@@ -9,8 +9,9 @@ import yaml
 from pipeline import entrypoints
 from pipeline.adapters.tracking import Tracking
 from pipeline.artifacts import EvaluationManifest, ServedManifest, SplitManifest, VerdictManifest
+from pipeline.config import CrossvalConfig
 from pipeline.entrypoints.job import open_store
-from pipeline.errors import ArtifactError, UnreachableError
+from pipeline.errors import ArtifactError, InvalidInputError, UnreachableError
 from pipeline.settings import Settings
 from pipeline.steps.verdict import Verdict
 from tests.integration.trained import RUN, Trained, retrain, variables
@@ -122,11 +123,32 @@ def test_the_recipe_is_cross_validated_beside_the_dag(tracked: Trained) -> None:
     """Each cell outside the locked test part is answered by a model that did not see it."""
     archive = Path(tracked.config).parent / "drawn.zip"
     with variables(tracked.environment):
-        report = entrypoints.crossval(tracked.config, RUN, [str(archive)], folds=3)
+        plan = CrossvalConfig(folds=3)
+        report = entrypoints.crossval(tracked.config, RUN, plan, [str(archive)])
         outside = open_store().open(tracked.split, SplitManifest).manifest.counts
     assert report.scores.cells == outside["train_groups"] + outside["val_groups"]
     assert "balanced accuracy, cells" in report.table()
     assert report.cells_learned == pytest.approx(report.scores.cells * 2 / 3, abs=1)
+    assert report.unknown is None
+
+
+def test_cross_validation_says_where_a_class_that_nobody_labelled_would_go(
+    tracked: Trained,
+) -> None:
+    """Its images are asked of every fold's model, and doubted as the review rule doubts."""
+    archive = str(Path(tracked.config).parent / "drawn.zip")
+    plan = CrossvalConfig(folds=3, unknown="LYMPHOCYTE")
+    with variables(tracked.environment):
+        report = entrypoints.crossval(tracked.config, RUN, plan, [archive])
+        absent = CrossvalConfig(folds=3, unknown="BASOPHIL")
+        with pytest.raises(InvalidInputError, match="one of EOSINOPHIL, LYMPHOCYTE"):
+            entrypoints.crossval(tracked.config, RUN, absent, [archive])
+    assert set(report.scores.sensitivity) == {"EOSINOPHIL", "MONOCYTE", "NEUTROPHIL"}
+    assert report.unknown is not None
+    assert report.unknown.auroc is not None
+    assert report.unknown.images % 3 == 0
+    assert 0 < report.unknown.auroc.value <= 1
+    assert "AUROC of doubt, LYMPHOCYTE" in report.table()
 
 
 def test_promotion_moves_the_pointer_once(tracked: Trained) -> None:

@@ -14,7 +14,7 @@ CONFIG = ReviewConfig(coverage=0.8, distance_quantile=0.95)
 
 
 def held_out(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Whitened embeddings (n, 6) and two probabilities each."""
+    """Embeddings (n, 6) of unit variance and two probabilities each."""
     rng = np.random.default_rng(2)
     first = rng.uniform(0.5, 1, count)
     return rng.normal(size=(count, 6)), np.stack([first, 1 - first], axis=1)
