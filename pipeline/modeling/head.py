@@ -27,16 +27,14 @@ class Head:
 
     def __call__(self, vectors: Floats | NDArray[np.float32]) -> Floats:
         """Logits (n, classes) of vectors (n, values)."""
-        return np.asarray(_levelled(vectors, self.mean, self.variance) @ self.kernel + self.bias)
+        return np.asarray(levelled(vectors, self.mean, self.variance) @ self.kernel + self.bias)
 
     def model(self) -> keras.Model:
         """The same in Keras."""
         vectors = keras.Input((len(self.mean),), name="regions")
-        levelled = keras.layers.Normalization(mean=self.mean, variance=self.variance, name="level")(
-            vectors
-        )
+        level = keras.layers.Normalization(mean=self.mean, variance=self.variance, name="level")
         dense = keras.layers.Dense(len(self.bias), name="logits")
-        model = keras.Model(vectors, dense(levelled), name="classifier")
+        model = keras.Model(vectors, dense(level(vectors)), name="classifier")
         dense.set_weights([self.kernel, self.bias])
         return model
 
@@ -58,7 +56,7 @@ def solve(vectors: Floats, labels: Ints, weights: Floats, classes: int, penalty:
     # One thread: sums in another order would give another bundle.
     with threadpool_limits(limits=1):
         found = LogisticRegression(C=1 / penalty, max_iter=_MOST_ROUNDS).fit(
-            _levelled(vectors, mean, variance), labels, sample_weight=share
+            levelled(vectors, mean, variance), labels, sample_weight=share
         )
     kernel, bias = found.coef_.T, found.intercept_
     if classes == 2:
@@ -70,6 +68,11 @@ def solve(vectors: Floats, labels: Ints, weights: Floats, classes: int, penalty:
 def floored(variance: Floats) -> Floats:
     """Variances (values,) to level by: what hardly varies must not be blown up where it does."""
     return np.asarray(variance + (0.01 * float(variance.mean()) + 1e-6))
+
+
+def levelled(vectors: Floats | NDArray[np.float32], mean: Floats, variance: Floats) -> Floats:
+    """Vectors (n, values) around 0, in deviations."""
+    return np.asarray((vectors - mean) / np.sqrt(variance))
 
 
 def folds_of(cells: Ints, labels: Ints, folds: int) -> Ints:
@@ -86,7 +89,3 @@ def folds_of(cells: Ints, labels: Ints, folds: int) -> Ints:
         members = labels[first] == label
         fold[members] = np.arange(members.sum()) % folds
     return np.asarray(fold[place])
-
-
-def _levelled(vectors: Floats | NDArray[np.float32], mean: Floats, variance: Floats) -> Floats:
-    return np.asarray((vectors - mean) / np.sqrt(variance))

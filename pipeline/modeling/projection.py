@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from pipeline.modeling.head import floored
+from pipeline.modeling.head import floored, levelled
 
 _LEAST_VARIANCE = 0.1
 """Of a levelled value, outside the components. With few images these hold nearly everything, and
@@ -31,7 +31,9 @@ class Projection:
         self._variance = floored(vectors.var(axis=0, dtype=np.float64))
         # One thread: sums in another order would give another bundle.
         with threadpool_limits(limits=1):
-            _, lengths, axes = np.linalg.svd(self._levelled(vectors), full_matrices=False)
+            _, lengths, axes = np.linalg.svd(
+                levelled(vectors, self._mean, self._variance), full_matrices=False
+            )
         deviations = lengths / np.sqrt(len(vectors) - 1)
         kept = min(size - 1, int((deviations > deviations[0] * _NOTHING).sum()))
         # The sign of a component is arbitrary: fix it, or retraining would look like drift.
@@ -45,9 +47,9 @@ class Projection:
 
     def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Embeddings (n, size) of vectors (n, values)."""
-        levelled = self._levelled(vectors)
-        components = levelled @ self._components
-        left = np.linalg.norm(levelled - components @ self._back, axis=1, keepdims=True)
+        around = levelled(vectors, self._mean, self._variance)
+        components = around @ self._components
+        left = np.linalg.norm(around - components @ self._back, axis=1, keepdims=True)
         return np.hstack([left / self._outside, components]).astype(np.float32)
 
     def model(self) -> keras.Model:
@@ -58,14 +60,11 @@ class Projection:
             keras.layers.Dense(kernel.shape[1], use_bias=False, trainable=False, name=name)
             for name, kernel in (("components", self._components), ("back", self._back))
         )
-        levelled = level(vectors)
-        components = to(levelled)
-        squared = keras.ops.square(levelled - back(components))
+        around = level(vectors)
+        components = to(around)
+        squared = keras.ops.square(around - back(components))
         left = keras.ops.sqrt(keras.ops.sum(squared, axis=1, keepdims=True))
         embedding = keras.layers.Concatenate(name="embedding")([left / self._outside, components])
         to.set_weights([self._components])
         back.set_weights([self._back])
         return keras.Model(vectors, embedding, name="projection")
-
-    def _levelled(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        return np.asarray((vectors - self._mean) / np.sqrt(self._variance))
