@@ -31,7 +31,12 @@ class Record(Frozen):
     """URI of the ingested archive artefact whose packs hold the bytes."""
     hint: str = ""
     """Group named by a manifest column or a file-name pattern, if any."""
+    cell_hint: str = ""
+    """Cell named by a manifest column, if any."""
     group: str = ""
+    """Slide, patient or source cell: never split; what intervals resample."""
+    cell: str = ""
+    """The cell that the image shows, within its group: what votes."""
     part: Part = ""
 
     @property
@@ -75,17 +80,20 @@ def to_csv(records: Iterable[BaseModel], model: type[BaseModel], *, quote_all: b
 
 
 def from_csv(text: str, model: type[RecordT]) -> list[RecordT]:
-    """Read records back.
+    """Read records back; a column that an earlier version did not write takes its default.
 
     Raises:
         ArtifactError: when the columns are not the model's.
     """
     reader = csv.DictReader(io.StringIO(text))
     fields = list(model.model_fields)
-    if list(reader.fieldnames or []) != fields:
+    received = list(reader.fieldnames or [])
+    required = {name for name, field in model.model_fields.items() if field.is_required()}
+    in_order = [name for name in fields if name in received]
+    if received != in_order or not required <= set(received):
         raise ArtifactError(
             f"not a table of {model.__name__}",
             expected=",".join(fields),
-            received=",".join(reader.fieldnames or []),
+            received=",".join(received),
         )
     return [model.model_validate(row) for row in reader]

@@ -104,10 +104,10 @@ def name_groups(records: Sequence[Record], ties: Iterable[Tie]) -> list[Record]:
     for record, root in zip(records, roots, strict=True):
         members[root].append(record)
     names = {root: _name(same) for root, same in members.items()}
-    return [
-        record.model_copy(update={"group": record.hint or names[root]})
-        for record, root in zip(records, roots, strict=True)
+    grouped = [
+        (record, record.hint or names[root]) for record, root in zip(records, roots, strict=True)
     ]
+    return [record.model_copy(update={"group": group, "cell": group}) for record, group in grouped]
 
 
 def elsewhere(records: Iterable[Record], lock: LockedImages, store: ArtifactStore) -> list[Record]:

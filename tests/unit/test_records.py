@@ -35,3 +35,10 @@ def test_a_table_of_something_else_is_refused() -> None:
         from_csv("file,x\n1,2\n", Record)
     with pytest.raises(ArtifactError, match="not a table of Record"):
         from_csv("", Record)
+
+
+def test_a_table_of_an_earlier_version_is_read() -> None:
+    """Version 0.1 wrote no cell; what trained a served model must stay readable."""
+    old = "sha256,label,file,archive,hint,group,part\na,ROUND,a.png,zip,,g1,test\n"
+    (record,) = from_csv(old, Record)
+    assert (record.group, record.cell, record.part) == ("g1", "", "test")
