@@ -176,7 +176,7 @@ def drift_records(archive: str, name: str) -> tuple[list[ReferenceRecord], list[
 
 def _as_reference(answers: "Answers") -> list[ReferenceRecord]:
     return [
-        ReferenceRecord(group=record.group, truth=record.label, record=said)
+        ReferenceRecord(group=record.group, cell=record.cell, truth=record.label, record=said)
         for record, said in zip(answers.records, answers.predictions, strict=True)
     ]
 
@@ -206,7 +206,7 @@ def _of_no_class(grouped: Grouped, config: RunConfig) -> list[Record]:
     """Images in folders that are no class of the model, each a group of its own."""
     classes = {name.casefold() for name in config.contract.classes}
     return [
-        record.model_copy(update={"group": record.sha256})
+        record.model_copy(update={"group": record.sha256, "cell": record.sha256})
         for record in grouped.store.records(grouped.snapshot)
         if record.label.casefold() not in classes
     ]
