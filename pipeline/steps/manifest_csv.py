@@ -1,4 +1,4 @@
-"""`manifest.csv` at the root of an archive: label, group and cell of its files, as its maker names them."""
+"""`manifest.csv` at the root of an archive: label, group and cell that its maker names."""
 
 import csv
 import io

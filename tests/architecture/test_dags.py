@@ -1,6 +1,7 @@
 """What the DAG files promise whoever reads the grid."""
 
 import os
+import ssl
 import subprocess
 import sys
 from importlib import import_module
@@ -8,6 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pipeline.errors import (
+    ConflictError,
+    InvalidInputError,
+    MissingArtifactError,
+    UnreachableError,
+)
 
 DAGS = Path(__file__).parents[2] / "dags"
 FILES = sorted(DAGS.glob("blood_cell_*.py"))
@@ -63,6 +71,36 @@ def test_every_task_has_a_timeout_and_retries_with_backoff(dags: dict[str, Any])
         assert task.execution_timeout, task.task_id
         assert task.retries >= 1, task.task_id
         assert task.retry_exponential_backoff, task.task_id
+
+
+@pytest.mark.parametrize(
+    ("fault", "action"),
+    [
+        (KeyError("a hash"), "fail"),
+        (IndexError(), "fail"),
+        (ValueError(), "fail"),
+        (TypeError(), "fail"),
+        (ZeroDivisionError(), "fail"),
+        (NotImplementedError(), "fail"),
+        (ModuleNotFoundError(), "fail"),
+        (InvalidInputError("a bad archive"), "fail"),
+        (MissingArtifactError("no such artefact"), "fail"),
+        (UnreachableError("S3 does not answer"), "retry"),
+        (ConflictError("another run was faster"), "retry"),
+        (ConnectionResetError(), "retry"),
+        (TimeoutError(), "retry"),
+        (ssl.SSLCertVerificationError(), "retry"),
+        (RuntimeError("a library's own"), "default"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_only_what_may_pass_by_waiting_is_tried_again(
+    dags: dict[str, Any], fault: Exception, action: str
+) -> None:
+    """The policy of every task, asked; `default` is Airflow's own rule, which retries."""
+    for task in (task for dag in dags.values() for task in dag.tasks):
+        decision = task.retry_policy.evaluate(fault, 1, task.retries)
+        assert decision.action.value == action, task.task_id
 
 
 def test_every_task_of_a_runbook_exists(dags: dict[str, Any]) -> None:

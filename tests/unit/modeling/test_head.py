@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from pipeline.errors import InvalidInputError
 from pipeline.modeling.head import folds_of, solve
 
 RNG = np.random.default_rng(3)
@@ -51,3 +52,20 @@ def test_no_cell_is_cut_and_each_class_is_in_most_folds() -> None:
     assert all(len(set(folds[cells == cell])) == 1 for cell in range(12))
     for label in range(3):
         assert set(folds[labels == label]) == {0, 1, 2, 3}
+
+
+def test_a_patient_of_several_classes_takes_none_from_all_other_folds() -> None:
+    """Whatever a patient's first image shows, each class can be left out and learned."""
+    patients = np.repeat(np.arange(8), 3)
+    labels = np.where(patients < 2, 1, 0)
+    labels[::3] = 0
+    folds = folds_of(patients, labels, 5)
+    assert all(len(set(folds[patients == one])) == 1 for one in range(8))
+    assert len(set(folds[labels == 1])) == 2
+    assert len(set(folds)) == 5
+
+
+def test_a_class_of_one_group_cannot_be_cross_fitted() -> None:
+    """The error names what is needed; without it the head of that fold would lack a column."""
+    with pytest.raises(InvalidInputError, match="at least 2 groups"):
+        folds_of(np.array([0, 0, 1, 2]), np.array([1, 1, 0, 0]), 2)

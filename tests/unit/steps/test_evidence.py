@@ -48,3 +48,15 @@ def test_what_the_champion_cannot_be_asked_about_is_not_fair() -> None:
     evidence, fair = weigh(TEST, [], [], CLASSES, unanswered={"a1", "b1"})
     assert [r.sha256 for r in fair] == ["a2", "c1"]
     assert evidence.fair == {"ROUND": 1, "LOBED": 1}
+
+
+def test_cells_of_a_patient_are_counted_one_by_one() -> None:
+    """What was seen of a patient spoils all cells of that patient; those left are counted."""
+    test = [
+        record(f"{patient}{n}", patient).model_copy(update={"cell": f"{patient}{n}"})
+        for patient in ("p1", "p2")
+        for n in range(3)
+    ]
+    evidence, fair = weigh(test, [], [record("p10", "elsewhere")], CLASSES)
+    assert {r.group for r in fair} == {"p2"}
+    assert (evidence.fair["ROUND"], evidence.spent["ROUND"]) == (3, 3)

@@ -56,3 +56,16 @@ def test_few_images_of_a_large_cell_are_checked() -> None:
     ]
     few = few_of_each_cell(records)
     assert [sum(r.group == group for r in few) for group in ("large", "small")] == [8, 3]
+
+
+def test_cells_of_one_patient_count_by_themselves() -> None:
+    """Copies are of a cell; a patient with many cells weighs as much as they do."""
+    patient = [
+        Record(sha256=f"{cell}{n}", label="A", file="", archive="", group="p", cell=cell)
+        for cell, copies in (("1", 4), ("2", 1))
+        for n in range(copies)
+    ]
+    weights = evidence_weights([*patient, image("A", "q")])
+    assert weights[:4].sum() == pytest.approx(weights[4])
+    assert weights[4] == pytest.approx(weights[5])
+    assert len(few_of_each_cell(patient * 4)) == 8 + 4

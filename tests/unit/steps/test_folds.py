@@ -74,3 +74,16 @@ def test_too_few_or_too_many_folds_are_refused(folds: int) -> None:
     """The rarest class decides how many folds there can be, and the error says so."""
     with pytest.raises(InvalidInputError, match="3 to 11 folds"):
         deal_folds(RECORDS, folds)
+
+
+def test_patients_leave_no_class_out_of_a_fold() -> None:
+    """Nine patients with neutrophils, four of whom have an eosinophil: it is in all four folds."""
+    records = [
+        Record(sha256=f"{n}{label}", label=label, file="", archive="", group=f"p{n}")
+        for n in range(9)
+        for label in ("N", *(("E",) if n < 4 else ()))
+    ]
+    folds = deal_folds(records, 4)
+    assert {folds[f"p{n}"] for n in range(4)} == {0, 1, 2, 3}
+    with pytest.raises(InvalidInputError, match="3 to 4 folds"):
+        deal_folds(records, 5)

@@ -16,7 +16,7 @@ from pipeline.errors import ConflictError, InvalidInputError
 from pipeline.records import Record, from_csv
 from pipeline.run import RunContext
 from pipeline.steps.images import read_images
-from pipeline.steps.ingest import ingest
+from pipeline.steps.ingest import ingest, union
 
 WriteZip = Callable[..., str]
 Draw = Callable[..., bytes]
@@ -212,3 +212,27 @@ def test_missing_archive_says_so(config: RunConfig, store: ArtifactStore, run: R
     """A wrong address is an input error that repeats it."""
     with pytest.raises(InvalidInputError, match=r"nowhere.zip"):
         ingest(["/nowhere.zip"], config, store=store, run=run)
+
+
+def test_manifest_names_cells(
+    write_zip: WriteZip, draw: Draw, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """The cell travels beside the group, which a file-name pattern may name."""
+    rows = b"file,label,cell\nROUND/p1_a.png,,7\n"
+    members = {"ROUND/p1_a.png": draw(1), "ROUND/p2_b.png": draw(2), "manifest.csv": rows}
+    ingestion = config.ingest.model_copy(update={"group_pattern": r"^(p\d)"})
+    hinting = config.model_copy(update={"ingest": ingestion})
+    records = store.records(ingest([write_zip("c.zip", members)], hinting, store=store, run=run))
+    assert {r.file: (r.hint, r.cell_hint) for r in records} == {
+        "ROUND/p1_a.png": ("p1", "7"),
+        "ROUND/p2_b.png": ("p2", ""),
+    }
+
+
+def test_union_prefers_an_archives_row_to_a_returned_one() -> None:
+    """The same bytes under the same label: who made the archive gave the label first."""
+    row = Record(sha256="1", label="ROUND", file="returned/1.png", archive="a")
+    made = row.model_copy(update={"file": "z/1.png", "archive": "z"})
+    named = made.model_copy(update={"hint": "p1", "archive": "y"})
+    assert union([row, made]) == [made]
+    assert union([row, made, named]) == [named]

@@ -40,6 +40,18 @@ def test_the_group_is_optional() -> None:
     }
 
 
+def test_group_and_cell_are_two_columns() -> None:
+    """Either may be there without the other, in any order."""
+    table = b"cell,file,label,group\n7,ROUND/a.png,,p1\n7,ROUND/b.png,,\n"
+    said = read_manifest_csv(table, FILES)
+    assert said == {
+        "ROUND/a.png": Said(group="p1", cell="7"),
+        "ROUND/b.png": Said(cell="7"),
+    }
+    alone = read_manifest_csv(b"file,label,cell\nROUND/a.png,LOBED,7\n", FILES)
+    assert alone == {"ROUND/a.png": Said("LOBED", cell="7")}
+
+
 def test_images_need_no_row() -> None:
     """A header alone says nothing of any file; folders name the labels."""
     assert read_manifest_csv(b"file,label,group\n", FILES) == {}

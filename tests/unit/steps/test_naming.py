@@ -52,7 +52,10 @@ def test_a_named_cell_lies_within_its_group() -> None:
 
 def test_a_copy_takes_the_cell_that_was_named() -> None:
     """Two copies of differently placed images of one named cell belong to that cell."""
-    records = [_record(letter, "p", cell) for letter, cell in zip("abcde", ("1", "1", "", "", "2"))]
+    records = [
+        _record(letter, "p", cell)
+        for letter, cell in zip("abcde", ["1", "1", "", "", "2"], strict=True)
+    ]
     named = name_groups(records, [Tie(0, 2, 20), Tie(1, 3, 20)])
     assert [record.cell[1] for record in named] == ["a", "a", "a", "a", "e"]
 
@@ -70,7 +73,7 @@ def test_every_cell_lies_within_one_group(
     assert len({record.cell for record in named}) == len({(r.group, r.cell) for r in named})
     for record in named:
         assert record.group == record.named_group or not record.named_group
-        assert record.cell[1:] * 1 <= record.sha256
+        assert record.cell[1:] <= record.sha256
     given_cells = {(r.group, r.cell_hint): r.cell for r in named if r.cell_hint}
     assert all(given_cells[r.group, r.cell_hint] == r.cell for r in named if r.cell_hint)
 

@@ -105,6 +105,76 @@ def test_the_order_of_images_does_not_matter() -> None:
     assert shuffled.balanced_accuracy.low == pytest.approx(straight.balanced_accuracy.low)
 
 
+def patient(cell: str, label: str, group: str) -> Record:
+    return Record(sha256="", label=label, file="", archive="", group=group, cell=cell)
+
+
+PATIENTS = [
+    patient(cell, label, group)
+    for cell, label, group in ("1A1", "1A1", "2B1", "3A2", "4B2", "4B2", "5B3")
+]
+SHARES = np.array(
+    [
+        [0.9, 0.1, 0.0],  # cell 1, right
+        [0.4, 0.6, 0.0],  # cell 1, outvoted
+        [0.7, 0.3, 0.0],  # cell 2, wrong
+        [0.8, 0.2, 0.0],  # cell 3, right
+        [0.1, 0.9, 0.0],  # cell 4, right
+        [0.2, 0.8, 0.0],  # cell 4, right
+        [0.3, 0.7, 0.0],  # cell 5, right
+    ]
+)
+
+
+def test_a_patients_cells_vote_one_by_one() -> None:
+    """Five cells of two classes in three groups: four are named right."""
+    found = scores(PATIENTS, SHARES, 2 - 2 * SHARES.max(axis=1), CLASSES, config(200))
+    assert (found.images, found.cells, found.groups) == (7, 5, 3)
+    assert found.by_cell.confusion == ((2, 0, 0), (1, 2, 0), (0, 0, 0))
+    assert found.by_cell.sensitivity["B"].value == pytest.approx(2 / 3)
+
+
+def test_intervals_resample_patients() -> None:
+    """Cells of one patient come and go together, so that their errors are one piece of evidence."""
+    rng = np.random.default_rng(3)
+    cells = [(f"{p}-{n}", "AB"[n % 2], f"p{p}") for p in range(12) for n in range(20)]
+    hard = rng.random(12) < 0.4
+    right = np.array([0.5 if hard[n // 20] else 0.95 for n in range(240)]) > rng.random(240)
+    truth = np.array([label == "B" for _, label, _ in cells], np.int64)
+    shares = np.eye(3)[np.where(right, truth, 1 - truth)] * 0.8 + 0.2 / 3
+    whole, alone = (
+        scores(
+            [
+                patient(cell, label, group if by == "group" else cell)
+                for cell, label, group in cells
+            ],
+            shares,
+            np.zeros(240),
+            CLASSES,
+            config(400),
+        ).by_cell.balanced_accuracy
+        for by in ("group", "cell")
+    )
+    assert whole.value == alone.value
+    assert whole.high - whole.low > 1.5 * (alone.high - alone.low)
+
+
+def test_a_cell_under_two_labels_is_a_cell_of_each() -> None:
+    """An archive that is only scored passes no data gate: no image decides for the others."""
+    records = [patient("1", "A", "g"), patient("1", "B", "g"), patient("2", "B", "h")]
+    shares = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.0, 1.0, 0.0]])
+    found = scores(records, shares, np.zeros(3), CLASSES, config(100))
+    assert found.cells == 3
+    assert found.by_cell.confusion == ((1, 0, 0), (1, 1, 0), (0, 0, 0))
+
+
+def test_where_groups_are_cells_both_columns_say_the_same() -> None:
+    """Records of earlier versions, without a cell, are scored as they were."""
+    named = [r.model_copy(update={"cell": f"c{r.group}"}) for r in RECORDS]
+    arguments = (PROBABILITIES, DOUBTS, CLASSES, config(100))
+    assert scores(named, *arguments) == scores(RECORDS, *arguments)
+
+
 def test_nothing_to_score_is_refused() -> None:
     """An empty test part is told as one."""
     with pytest.raises(InvalidInputError, match="nothing to score"):

@@ -44,3 +44,19 @@ def test_an_image_under_two_labels_is_nobodys() -> None:
     assert per_class(agreed, ("ROUND", "LOBED")) == {"ROUND": 1, "LOBED": 0}
     assert {image.reason for image in disputed} == {"the same image is labelled LOBED and ROUND"}
     assert len(disputed) == 2
+
+
+def test_a_returned_label_of_the_same_bytes_does_not_outvote_an_archive() -> None:
+    """Only the returned row is set aside; where the archives disagree, all rows are."""
+    made, other, back = (
+        Record(sha256="1", label=label, file=file, archive="a")
+        for label, file in (("ROUND", "1.png"), ("LOBED", "2.png"), ("LOBED", "returned/1.png"))
+    )
+    agreed, aside = settle_labels([made, back])
+    assert agreed == [made]
+    assert [(q.file, q.reason) for q in aside] == [
+        ("returned/1.png", "a returned label, while the archives say ROUND")
+    ]
+    agreed, aside = settle_labels([made, other, back])
+    assert agreed == []
+    assert len(aside) == 3
