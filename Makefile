@@ -34,7 +34,7 @@ lint: env ## style, types, and the checks of what is shipped
 bench: env ## ratios against named baselines, into benchmarks/results.json
 	$(BIN)/python -m benchmarks
 
-scoreboard: env ## the benchmarks' table against its targets
+scoreboard: env ## the table of the last make bench, without measuring again
 	$(BIN)/python -m benchmarks --scoreboard
 
 image: env ## build the service image with docker, podman or buildah
