@@ -43,7 +43,7 @@ image: env ## build the service image with docker, podman or buildah
 cluster: env ## the same stack in containers: PostgreSQL, Redis, Celery workers
 	@command -v docker >/dev/null || { echo "make cluster needs docker; without it, make up runs the embedded stack"; exit 3; }
 	$(BIN)/python docker/passwords.py
-	docker compose up --build
+	CODE_VERSION="$$($(BIN)/python -m pipeline.version)" docker compose up --build
 
 env: $(INSTALLED) ## make .venv from the hashed lock
 

@@ -1,7 +1,6 @@
 """What every entry point starts from: settings, one run's config, and the adapters between."""
 
 import logging
-import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ from pipeline.config import RunConfig, load_config
 from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext
 from pipeline.settings import Settings, load_settings
+from pipeline.version import code_version as code_version
 
 if TYPE_CHECKING:
     from pipeline.adapters.tracking import Tracking
@@ -103,15 +103,3 @@ def run_configs() -> list[str]:
         except InvalidInputError as error:
             log.warning("not watched: %s", error)
     return watched
-
-
-def code_version() -> str:
-    """The commit of this checkout, or the installed version outside one."""
-    done = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    if done.returncode == 0:
-        return done.stdout.strip()
-    from importlib.metadata import version
-
-    return version("leukoflow")

@@ -26,6 +26,7 @@ ALLOWED = {
     "run": (),
     "settings": (),
     "telemetry": (),
+    "version": (),
     "adapters": ("pipeline.adapters", "pipeline.artifacts", "pipeline.contract", *SETTLED),
     "modeling": (
         *("pipeline.modeling", "pipeline.config", "pipeline.artifacts", "pipeline.contract"),
