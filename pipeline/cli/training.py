@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from pipeline import entrypoints
-from pipeline.cli.options import BLOOD_CELLS, Config, Name, RunId, Untracked, name_run
+from pipeline.cli.options import (
+    BLOOD_CELLS,
+    Config,
+    ModelConfig,
+    Name,
+    RunId,
+    Untracked,
+    name_run,
+    report_promotion,
+)
 from pipeline.config import CrossvalConfig
 from pipeline.settings import load_settings
 
@@ -31,7 +40,9 @@ def run(
     if not entrypoints.verdict_passed(verdict):
         raise typer.Exit(1)
     author, reason = getpass.getuser(), "leukoflow run"
-    print(entrypoints.promote(config, run_id, verdict, author, reason, untracked=untracked))
+    report_promotion(
+        entrypoints.promote(config, run_id, verdict, author, reason, untracked=untracked)
+    )
 
 
 @app.command()
@@ -130,7 +141,7 @@ def crossval(
 
 
 @app.command()
-def gate(evaluation: str, served: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+def gate(evaluation: str, served: str, config: ModelConfig = "", run_id: RunId = "") -> None:
     """Judge a challenger; exit code 1 when it is refused."""
     verdict = entrypoints.gate(config, name_run(run_id), evaluation, served)
     print(verdict)

@@ -13,20 +13,24 @@ from pipeline.entrypoints.archives import (
     new_archives,
 )
 from pipeline.entrypoints.chain import Judged, to_split, to_verdict
+from pipeline.entrypoints.closing import close_training
 from pipeline.entrypoints.crossvalidation import crossval
 from pipeline.entrypoints.deployment import build, build_image, image, smoke
 from pipeline.entrypoints.job import model_name, own_config, run_configs
-from pipeline.entrypoints.promotion import (
+from pipeline.entrypoints.judging import (
     gate,
+    verdict_markdown,
+    verdict_passed,
+    verdict_unchanged,
+)
+from pipeline.entrypoints.mirrors import repair
+from pipeline.entrypoints.promotion import (
     history,
     promote,
     record_refusal,
     refusals,
-    repair,
     rollback,
     served_now,
-    verdict_markdown,
-    verdict_passed,
 )
 from pipeline.entrypoints.returned import gather
 from pipeline.entrypoints.shadow import shadow, shadow_off
@@ -48,6 +52,7 @@ __all__ = [
     "Judged",
     "build",
     "build_image",
+    "close_training",
     "crossval",
     "drift_records",
     "evaluate",
@@ -85,5 +90,6 @@ __all__ = [
     "validate",
     "verdict_markdown",
     "verdict_passed",
+    "verdict_unchanged",
     "weights",
 ]

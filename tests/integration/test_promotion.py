@@ -19,8 +19,8 @@ from urllib3.connectionpool import HTTPConnectionPool
 
 from pipeline import entrypoints
 from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.mlflow_models import MlflowModels
 from pipeline.adapters.storage import LocalStore, UriStore
-from pipeline.adapters.tracking import Tracking
 from pipeline.embedded import environment
 from pipeline.embedded.foreground import on_free_ports, running
 from pipeline.errors import UnreachableError
@@ -126,11 +126,11 @@ def killed_and_repeated(settings: Settings, folder: Path, last: int) -> bool:
     left = contest.registry.read()
     assert left is not None
     assert left == old or left.tag == new.manifest.tag
-    assert entrypoints.promote(config, "killed-run", verdict, "ada", "a test") == new.uri
+    assert entrypoints.promote(config, "killed-run", verdict, "ada", "a test").served == new.uri
     assert [move.tag for move in contest.registry.history()] == [old.tag, new.manifest.tag]
     ledger = contest.store.objects.list(f"{contest.store.root}/pointer/{name}/ledger/")
     assert [item.uri[-6] for item in ledger] == ["1", "2"]
-    assert Tracking(settings.mlflow_tracking_uri, name).champion_tag(name) == new.manifest.tag
+    assert MlflowModels(settings.mlflow_tracking_uri, name).champion_tag() == new.manifest.tag
     models = settings.bento_home / "models" / name
     assert f"{name}:{(models / 'latest').read_text()}" == new.manifest.tag
     assert (models / (models / "latest").read_text() / "model.xml").read_text() == "model 2"
@@ -150,20 +150,20 @@ def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
             promote = partial(entrypoints.promote, config, "late-run", verdict, "ada", "a test")
             with pytest.raises(UnreachableError, match="the promotion is held"):
                 promote()
-            assert promote(untracked=True) == model.uri
-            assert promote() == model.uri, "what was promoted before waits for nobody"
+            assert promote(untracked=True).served == model.uri
+            assert promote().served == model.uri, "what was promoted before waits for nobody"
         assert entrypoints.rollback("late", "", "ada", "worse").tag == first.manifest.tag
         latest = settings.bento_home / "models" / "late" / "latest"
         assert f"late:{latest.read_text()}" == first.manifest.tag
         with pytest.raises(UnreachableError):
             entrypoints.repair("late")
         with running(settings, "mlflow"):
-            tracking = Tracking(settings.mlflow_tracking_uri, "late")
-            assert tracking.champion_tag("late") is None
+            models = MlflowModels(settings.mlflow_tracking_uri, "late")
+            assert models.champion_tag() is None
             shutil.rmtree(latest.parent)
             for _ in range(2):
                 assert entrypoints.repair("late") == contest.registry.read()
-                assert tracking.champion_tag("late") == first.manifest.tag
+                assert models.champion_tag() == first.manifest.tag
             assert f"late:{latest.read_text()}" == first.manifest.tag
 
 

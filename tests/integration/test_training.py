@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from pipeline import entrypoints
+from pipeline.adapters.mlflow_models import MlflowModels
 from pipeline.adapters.tracking import Tracking
 from pipeline.artifacts import EvaluationManifest, ServedManifest, SplitManifest, VerdictManifest
 from pipeline.config import CrossvalConfig
@@ -155,13 +156,13 @@ def test_promotion_moves_the_pointer_once(tracked: Trained) -> None:
     """Promoting twice serves the model once, and both mirrors name it."""
     with variables(tracked.environment):
         for _ in range(2):
-            served = entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
-            assert served == tracked.served
+            ended = entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+            assert (ended.outcome, ended.served) == ("promoted", tracked.served)
         moves = entrypoints.history("tiny")
         tag = open_store().open(tracked.served, ServedManifest).manifest.tag
     assert [move.tag for move in moves] == [tag]
-    tracking = Tracking(tracked.environment["MLFLOW_TRACKING_URI"], "tiny")
-    assert tracking.champion_tag("tiny") == tag
+    models = MlflowModels(tracked.environment["MLFLOW_TRACKING_URI"], "tiny")
+    assert models.champion_tag() == tag
 
 
 def test_an_archive_is_scored_by_the_champion(tracked: Trained, tmp_path: Path) -> None:
