@@ -15,6 +15,7 @@ from pipeline.adapters.tracking import Tracking, client, errors
 from pipeline.errors import UnreachableError
 
 if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
 CHAMPION = "champion"
@@ -27,6 +28,8 @@ CODE = (
 REQUIREMENTS = ("mlflow", "numpy", "openvino", "pandas", "pillow", "pydantic", "scipy")
 _PACKAGE = Path(__file__).resolve().parents[1]
 _TAG = "tag"
+_LOGGED = "models:/"
+"""Begins the source of a version that is a logged model; what follows is the model's id."""
 
 
 class MlflowModels:
@@ -77,7 +80,7 @@ class MlflowModels:
         with errors(self._uri):
             self._ensure_registered()
             known = self._client.search_model_versions(f"name='{self._name}'")
-            loadable = (v.version for v in known if v.tags.get(_TAG) == tag and v.model_id)
+            loadable = (v.version for v in known if v.tags.get(_TAG) == tag and _is_logged(v))
             version = next(loadable, None) or self._register(run_id, tag, folder)
             self._client.set_registered_model_alias(self._name, CHAMPION, version)
 
@@ -120,7 +123,7 @@ class MlflowModels:
         run_id = run_id or self._late_run(tag)
         model = self.log(run_id, tag, folder)
         made = self._client.create_model_version(
-            self._name, f"models:/{model}", run_id, tags={_TAG: tag}, model_id=model
+            self._name, f"{_LOGGED}{model}", run_id, tags={_TAG: tag}, model_id=model
         )
         return str(made.version)
 
@@ -129,6 +132,11 @@ class MlflowModels:
         run_id = tracking.start(f"served {tag}", {}, {_TAG: tag})
         tracking.finish(run_id)
         return run_id
+
+
+def _is_logged(version: "ModelVersion") -> bool:
+    """Whether a version is a logged model, which can be loaded, or a mere folder of a run."""
+    return str(version.source).startswith(_LOGGED)
 
 
 def requirements() -> list[str]:

@@ -109,7 +109,9 @@ def test_the_run_is_in_mlflow(tracked: Trained) -> None:
     assert run.inputs.dataset_inputs[0].dataset.name == "tiny"
     paths = {item.path for item in client.list_artifacts(run_id)}
     assert {"confusion_matrix.png", "confusion_matrix.json", "environment.txt"} <= paths
-    assert {item.path for item in client.list_artifacts(run_id, "served")} >= {"served/model.xml"}
+    assert run.outputs is not None
+    logged = [client.get_logged_model(model.model_id).name for model in run.outputs.model_outputs]
+    assert sorted(logged) == ["model", "served"]
 
 
 def test_the_same_archive_trains_the_same_bundle(tracked: Trained) -> None:
