@@ -1,6 +1,7 @@
 """Options that several commands take."""
 
 import uuid
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,3 +39,9 @@ def report_promotion(ended: "Promotion") -> None:
         raise GateRefusedError(ended.sentence)
     promoted = ended.outcome == "promoted"
     print(ended.served if promoted else f"{ended.outcome}: {ended.sentence}")
+
+
+def warn(lines: Iterable[str]) -> None:
+    """Print warnings on stderr, where they spoil no output that a script reads."""
+    for line in lines:
+        typer.echo(f"warning: {line}", err=True)

@@ -12,14 +12,13 @@ from pipeline.cli.options import (
     BLOOD_CELLS,
     Config,
     ModelConfig,
-    Name,
     RunId,
     Untracked,
     name_run,
     report_promotion,
+    warn,
 )
 from pipeline.config import CrossvalConfig
-from pipeline.settings import load_settings
 
 app = typer.Typer()
 
@@ -68,11 +67,16 @@ def group(
     out: Annotated[Path, typer.Option(help="CSV with file, label and group.")],
     config: Config = BLOOD_CELLS,
 ) -> None:
-    """Find which images of an archive show one cell; needs no running stack."""
+    """Find which images of an archive show one cell; needs no running stack.
+
+    Images that are not listed, such as those of a folder that is no class of the config, are told
+    on stderr.
+    """
     from pipeline.steps.group import write_groups_csv
 
-    records = entrypoints.group_archive(archive, config)
+    records, left_out = entrypoints.group_archive(archive, config)
     out.write_text(write_groups_csv(records))
+    warn(left_out.warnings())
     print(f"{len(records)} images, {len({record.group for record in records})} cells: {out}")
 
 
@@ -107,14 +111,22 @@ def evaluate(
     archive: Annotated[str, typer.Option(help="A labelled archive.")],
     out: Annotated[Path, typer.Option(help="Report as JSON.")],
     predictions: Annotated[Path, typer.Option(help="Predictions as CSV.")],
-    model: Annotated[str, typer.Option(help="champion, or a tag.")] = "champion",
-    name: Name = "",
+    model: Annotated[str, typer.Option(help="champion, or a tag, which names the model.")] = (
+        "champion"
+    ),
+    name: Annotated[str, typer.Option(help="Model name; default the tag's, else MODEL_NAME.")] = "",
 ) -> None:
-    """Score a model on any labelled archive."""
-    report, table = entrypoints.evaluate_archive(archive, name or load_settings().model_name, model)
+    """Score a model on any labelled archive.
+
+    What is scored as no class of the model, or not at all, is told on stderr, in the report and in
+    the column `scored_as` of the predictions.
+    """
+    report, table, left_out = entrypoints.evaluate_archive(archive, name, model)
     out.write_text(json.dumps(report, indent=2) + "\n")
     predictions.write_text(table)
-    print(json.dumps({key: report[key] for key in ("tag", "images", "cells", "accuracy")}))
+    warn(left_out.warnings())
+    told = ("tag", "images", "cells", "accuracy", "unknown_labels", "skipped")
+    print(json.dumps({key: report[key] for key in told if key in report}))
 
 
 @app.command()

@@ -4,14 +4,7 @@ The command line and the DAGs call these and nothing below them. Steps are impor
 functions, so that parsing a DAG or asking for help loads no machine-learning library.
 """
 
-from pipeline.entrypoints.archives import (
-    drift_records,
-    evaluate_archive,
-    find_model,
-    group_archive,
-    mark_seen,
-    new_archives,
-)
+from pipeline.entrypoints.archives import group_archive, mark_seen, new_archives
 from pipeline.entrypoints.chain import Judged, to_split, to_verdict
 from pipeline.entrypoints.closing import close_training
 from pipeline.entrypoints.crossvalidation import crossval
@@ -33,6 +26,7 @@ from pipeline.entrypoints.promotion import (
     served_now,
 )
 from pipeline.entrypoints.returned import gather
+from pipeline.entrypoints.scored_archives import drift_records, evaluate_archive, find_model
 from pipeline.entrypoints.shadow import shadow, shadow_off
 from pipeline.entrypoints.training import (
     evaluate,

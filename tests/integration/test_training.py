@@ -172,7 +172,7 @@ def test_an_archive_is_scored_by_the_champion(tracked: Trained, tmp_path: Path) 
     archive = Path(tracked.config).parent / "drawn.zip"
     with variables(tracked.environment):
         entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
-        report, table = entrypoints.evaluate_archive(str(archive), "tiny", "champion")
+        report, table, _ = entrypoints.evaluate_archive(str(archive), "tiny", "champion")
     assert report["images"] == len(table.splitlines()) - 1 == 96
 
 
