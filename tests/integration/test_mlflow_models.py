@@ -153,6 +153,24 @@ def test_a_training_that_gives_the_same_bundle_shows_its_own_figures(
     assert {metric.key for metric in client.get_logged_model(champion).metrics or ()} >= set(scores)
 
 
+def test_the_command_says_that_nothing_changed(trained: Trained) -> None:
+    """`leukoflow run` on the same archive: the verdict and the last line say so, exit code 0."""
+    archive = str(Path(trained.config).parent / "drawn.zip")
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "run", "--archive", archive, "--config", trained.config],
+        env=os.environ | trained.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("**Unchanged**: `tiny:")
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("unchanged: the challenger is the champion, same bundle; tiny:")
+    with variables(trained.environment):
+        assert len(entrypoints.history("tiny")) == 1
+
+
 def test_what_fails_after_training_fails_the_run(
     trained: Trained, client: mlflow.MlflowClient, tmp_path: Path
 ) -> None:

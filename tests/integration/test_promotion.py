@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,37 @@ def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
                 assert entrypoints.repair("late") == contest.registry.read()
                 assert models.champion_tag() == first.manifest.tag
             assert f"late:{latest.read_text()}" == first.manifest.tag
+
+
+def test_a_mirror_that_cannot_be_written_does_not_undo_a_promotion(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file where the BentoML store should be: promotion and rollback succeed with a warning."""
+    (tmp_path / "bentoml").write_text("no folder")
+    settings = Settings(
+        leukoflow_home=tmp_path / "home",
+        store_uri=str(tmp_path / "store"),
+        bentoml_home=tmp_path / "bentoml",
+        mlflow_tracking_uri="http://127.0.0.1:9",
+    )
+    contest = Contest(ArtifactStore(LocalStore(), settings.store_uri), "odd")
+    first, second = contest.model(1), contest.model(2)
+    with variables(environment.of_stack(settings, os.environ)):
+        for model in (first, second):
+            ended = entrypoints.promote(
+                "", "odd-run", contest.judge(model), "ada", "a test", untracked=True
+            )
+            assert (ended.outcome, ended.served) == ("promoted", model.uri)
+        assert "run `leukoflow repair --name odd` once this is mended" in caplog.text
+        assert str(tmp_path / "bentoml") in caplog.text
+        assert entrypoints.rollback("", first.manifest.tag, "ada", "worse").sequence == 3
+        verdict = contest.registry.history()[1].verdict
+        later = datetime.now(UTC)
+        again = entrypoints.promote("", "later", verdict, "ada", "it was not", later, True)
+        assert (again.outcome, again.served) == ("promoted", second.uri)
+    assert [move.tag for move in contest.registry.history()] == [
+        model.manifest.tag for model in (first, second, first, second)
+    ]
 
 
 def test_a_rollback_under_traffic_fails_no_request(
