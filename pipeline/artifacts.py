@@ -15,6 +15,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import Field, field_validator
 
 from pipeline.contract.spec import ModelContract
+from pipeline.errors import ChangedArtifactError
 from pipeline.records import Frozen
 
 MANIFEST = "manifest.json"
@@ -223,6 +224,26 @@ class Artifact(Generic[M]):
 def model_tag(bundle: Artifact[BundleManifest]) -> str:
     """`<name>:<12 hex digits of the bundle digest>`."""
     return f"{bundle.manifest.name}:{bundle.digest[:12]}"
+
+
+def model_name(tag: str) -> str:
+    """The name in `<name>:<version>`; empty when there is none."""
+    return tag.rpartition(":")[0]
+
+
+def require_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Compare files below a folder with the SHA-256 that their manifest gives.
+
+    Raises:
+        ChangedArtifactError: when one is missing or holds something else.
+    """
+    for name, expected in files.items():
+        path = folder / name
+        received = sha256_file(path) if path.is_file() else "no file"
+        if received != expected:
+            raise ChangedArtifactError(
+                f"{path} does not match its manifest", expected=expected, received=received
+            )
 
 
 def sha256_file(path: Path) -> str:

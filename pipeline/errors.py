@@ -65,6 +65,12 @@ class ConflictError(PipelineError):
     exit_code = 1
 
 
+class StaleVerdictError(PipelineError):
+    """A person approved a verdict against a champion that no longer serves; a retry cannot help."""
+
+    exit_code = 1
+
+
 class UnreachableError(PipelineError):
     """A part of the stack does not answer."""
 

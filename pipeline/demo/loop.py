@@ -19,6 +19,7 @@ from pipeline.artifacts import (
     GroupingManifest,
     SnapshotManifest,
     SplitManifest,
+    VerdictManifest,
 )
 from pipeline.demo import data as demo_data
 from pipeline.demo import summary, traffic
@@ -77,7 +78,7 @@ def run_demo(console: Console, *, data: Path | None, limit: int) -> None:
     if pointer is not None:
         _serve_and_watch(demo, trained, pointer, said, drawn=data is None)
     with said.part("deployment"):
-        said.rows += _ship(demo, shipped)
+        said.rows += _ship(demo, shipped, unchanged=_unchanged(demo, trained, pointer))
     said.rows += summary.url_rows(demo.settings, trained)
     console.print(summary.table(said.rows, time.monotonic() - start))
     if said.failures:
@@ -180,14 +181,20 @@ def _watch(demo: _Demo, sent: traffic.Sent) -> tuple[dict[str, Any], str]:
     return verdict, str(decision["reason"])
 
 
-def _ship(demo: _Demo, before: set[str]) -> summary.Rows:
+def _unchanged(demo: _Demo, trained: DagRun, pointer: Pointer | None) -> bool:
+    """Whether a training gave the model that served before it."""
+    tag = demo.store.open(_result(demo, trained, "gate"), VerdictManifest).manifest.tag
+    return pointer is not None and pointer.tag == tag and pointer.run_id != trained.run_id
+
+
+def _ship(demo: _Demo, before: set[str], *, unchanged: bool) -> summary.Rows:
     """Wait until what the promotion set off has ended, so that nothing is left running."""
     ended = [
         follow(demo.client, run, demo.console, timeout=_MONITORING_SECONDS)
         for run in demo.client.runs(DEPLOYMENT)
         if run.run_id not in before
     ]
-    return summary.deployment_rows([_result(demo, run, "image") for run in ended])
+    return summary.deployment_rows([_result(demo, run, "image") for run in ended], unchanged)
 
 
 def _stop_retrain(demo: _Demo, before: set[str]) -> list[str]:

@@ -116,9 +116,10 @@ def retrain_rows(cancelled: list[str], reason: str) -> Rows:
     return [("retrain", f"none was started; {reason}" if reason else "none was started")]
 
 
-def deployment_rows(said: list[str]) -> Rows:
-    """What the deployment did with the promoted model."""
-    return [("deployment", line) for line in said or ["nothing new to ship"]]
+def deployment_rows(said: list[str], unchanged: bool) -> Rows:
+    """What the deployment did with the promoted model, else why there was none."""
+    none = "unchanged: nothing to deploy" if unchanged else "nothing new to ship"
+    return [("deployment", line) for line in said or [none]]
 
 
 def url_rows(settings: Settings, run: DagRun) -> Rows:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.demo.summary import Summary, drift_rows, retrain_rows
+from pipeline.demo.summary import Summary, deployment_rows, drift_rows, retrain_rows
 from pipeline.errors import InvalidInputError, UnreachableError
 
 
@@ -43,3 +43,10 @@ def test_a_window_is_told_with_its_reasons() -> None:
     assert drift_rows("shifted window", verdict) == [
         ("shifted window", "alarm (n = 50): blue moved; red moved")
     ]
+
+
+def test_no_deployment_says_why() -> None:
+    """A second demo on the same data trains the model that serves."""
+    assert deployment_rows([], unchanged=True) == [("deployment", "unchanged: nothing to deploy")]
+    assert deployment_rows([], unchanged=False) == [("deployment", "nothing new to ship")]
+    assert deployment_rows(["pushed x"], unchanged=False) == [("deployment", "pushed x")]
