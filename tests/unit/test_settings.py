@@ -111,7 +111,10 @@ AWS_SECRET_ACCESS_KEY='generated-secret'
     ("environment", "endpoint", "uri", "key"),
     [
         ({}, "http://127.0.0.1:8333", "s3://leukoflow", "generated"),
-        ({"STORE_URI": "s3://leukoflow/a"}, "http://127.0.0.1:8333", "s3://leukoflow/a", "generated"),
+        (
+            {"STORE_URI": "s3://leukoflow/a"},
+            "http://127.0.0.1:8333", "s3://leukoflow/a", "generated",
+        ),
         ({"STORE_URI": "store"}, "http://127.0.0.1:8333", "store", "generated"),
         ({"STORE_URI": "s3://mine"}, "", "s3://mine", ""),
         ({"STORE_URI": "s3://mine", "AWS_ACCESS_KEY_ID": "AKIA"}, "", "s3://mine", ""),
