@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from boto3.exceptions import Boto3Error
+from boto3.exceptions import Boto3Error, S3UploadFailedError
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -18,6 +18,7 @@ from pipeline.errors import (
     BucketError,
     ConflictError,
     MissingArtifactError,
+    PipelineError,
     UnreachableError,
 )
 
@@ -65,6 +66,18 @@ def _bucket_error(uri: str, code: str) -> BucketError | None:
     return None
 
 
+def _of_code(uri: str, error: ClientError) -> PipelineError:
+    """S3's answer as our error, by its code; without a body the code is the status."""
+    code = error.response.get("Error", {}).get("Code", "")
+    if refused := _bucket_error(uri, code):
+        return refused
+    if code in _MISSING:
+        return MissingArtifactError("no such object", received=uri)
+    if code in _LOST:
+        return ConflictError(f"{uri} was changed by somebody else")
+    return UnreachableError(f"S3 refused {uri}: {error}")
+
+
 @contextmanager
 def translated(uri: str) -> Iterator[None]:
     """Translate boto3's errors on `uri` into ours.
@@ -78,14 +91,12 @@ def translated(uri: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if refused := _bucket_error(uri, code):
-            raise refused from error
-        if code in _MISSING:
-            raise MissingArtifactError("no such object", received=uri) from error
-        if code in _LOST:
-            raise ConflictError(f"{uri} was changed by somebody else") from error
-        raise UnreachableError(f"S3 refused {uri}: {error}") from error
+        raise _of_code(uri, error) from error
+    except S3UploadFailedError as error:  # hides S3's answer in its context
+        cause = error.__context__
+        if isinstance(cause, ClientError):
+            raise _of_code(uri, cause) from error
+        raise UnreachableError(f"S3 does not answer for {uri}: {error}") from error
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
         raise BucketError(
             f"no AWS credentials for bucket {split_s3(uri)[0]}: {error}",
