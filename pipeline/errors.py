@@ -77,6 +77,12 @@ class UnreachableError(PipelineError):
     exit_code = 3
 
 
+class BucketError(UnreachableError):
+    """The store answers, but its bucket does not exist or access to it is denied."""
+
+    exit_code = 2
+
+
 class DiskFullError(PipelineError):
     """No room for what had to be written; what was finished before stands."""
 

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.embedded import credentials, environment, ports, preflight, processes, supervisor
+from pipeline.embedded import (
+    credentials,
+    environment,
+    object_store,
+    ports,
+    preflight,
+    processes,
+    supervisor,
+)
 from pipeline.embedded.health import is_healthy
 from pipeline.embedded.parts import PARTS, ROOT, commands
 from pipeline.errors import UnreachableError
@@ -44,6 +52,7 @@ def running(settings: Settings, *names: str) -> Iterator[Settings]:
     """
     home = settings.leukoflow_home
     preflight.make_folders(home)
+    object_store.write(settings)
     variables = environment.of_stack(settings, os.environ)
     started = [_start(home, name, variables | {processes.PART: name}) for name in names]
     try:

@@ -17,6 +17,7 @@ from pipeline.embedded import (
     airflow_home,
     credentials,
     environment,
+    object_store,
     ports,
     preflight,
     processes,
@@ -159,6 +160,7 @@ def _start(settings: Settings, wanted: list[Part], console: Console, procfile: P
 def _launch(settings: Settings, wanted: list[Part], console: Console, procfile: Path) -> None:
     home = settings.leukoflow_home
     variables = environment.of_stack(settings, os.environ)
+    object_store.write(settings)
     if any(part.name.startswith("airflow") for part in wanted):
         airflow_home.write_passwords(settings)
         with waiting.spinner(console, "preparing Airflow's database"):

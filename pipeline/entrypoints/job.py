@@ -86,7 +86,7 @@ def open_job(config: str, run_id: str, limit: int = 0) -> Job:
 def open_store(settings: Settings | None = None) -> ArtifactStore:
     """The artefacts that the settings name."""
     settings = settings or load_settings()
-    return ArtifactStore(UriStore(settings), settings.store_uri)
+    return ArtifactStore(UriStore(settings), settings.require_store())
 
 
 def registry_of(name: str, store: ArtifactStore) -> Registry:

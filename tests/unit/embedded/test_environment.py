@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from pipeline.embedded import credentials, environment
+from pipeline.embedded import credentials, environment, object_store
 from pipeline.embedded.parts import commands
 from pipeline.settings import Settings
 from pipeline.telemetry import TELEMETRY_OFF
@@ -45,5 +45,5 @@ def test_nothing_phones_home(tmp_path: Path) -> None:
 
 def test_bucket_is_that_of_the_store() -> None:
     """SeaweedFS makes the bucket that the pipeline writes to."""
-    assert environment.bucket(Settings(store_uri="s3://cells/prefix")) == "cells"
-    assert environment.bucket(Settings(store_uri="/tmp/store")) == "leukoflow"  # noqa: S108
+    assert object_store.bucket(Settings(store_uri="s3://cells/prefix")) == "cells"
+    assert object_store.bucket(Settings(store_uri="/tmp/store")) == "leukoflow"  # noqa: S108
