@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import Field, field_validator
 
 from pipeline.contract.spec import ModelContract
-from pipeline.records import Frozen
+from pipeline.records import Frozen, UtcTime
 
 MANIFEST = "manifest.json"
 CIRCUMSTANCES = ("run_id", "code_version", "created_at", "tracking_run")
@@ -192,8 +192,8 @@ class WindowManifest(Manifest):
     """A dated window of the prediction log: `predictions.jsonl`."""
 
     kind: Literal["window"] = "window"
-    start: datetime
-    end: datetime
+    start: UtcTime
+    end: UtcTime
 
 
 class DriftManifest(Manifest):
