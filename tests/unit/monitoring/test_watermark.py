@@ -171,7 +171,7 @@ def test_two_runs_at_once_do_not_both_take_the_log(hours: Hours) -> None:
 
 
 def test_only_segments_that_can_be_listed_are_named() -> None:
-    """A segment older than `late_days` is forgotten, and read no more: the watermark stays small."""
+    """A segment older than `late_days` is forgotten and read no more: the watermark stays small."""
     days = [START - n * timedelta(days=1) for n in (5, 1, 0)]
     uris = [f"s/logs/demo/{day.date()}/w-1.jsonl" for day in days]
     one = CollectedWindow(end=START, window="w", run_id="r", tested=True)
