@@ -100,7 +100,7 @@ class GroupingManifest(Manifest):
 
 
 class SplitManifest(Manifest):
-    """A grouping dealt into train, val and test: `records.csv`."""
+    """A grouping dealt into train, val, test and reserve: `records.csv`."""
 
     kind: Literal["split"] = "split"
 

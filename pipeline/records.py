@@ -10,7 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from pipeline.errors import ArtifactError
 
-Part = Literal["train", "val", "test", ""]
+Part = Literal["train", "val", "test", "reserve", ""]
+FITTED: tuple[Part, ...] = ("train", "val")
+"""Parts that a model, its calibration or a recipe may be fitted to."""
 RETURNED = "returned/"
 """Folder of the images in an archive of labels that came back through the service."""
 RecordT = TypeVar("RecordT", bound=BaseModel)
