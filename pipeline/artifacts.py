@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import ChangedArtifactError
-from pipeline.records import Frozen
+from pipeline.records import Frozen, UtcTime
 
 MANIFEST = "manifest.json"
 CIRCUMSTANCES = ("run_id", "code_version", "created_at", "tracking_run")
@@ -101,7 +101,7 @@ class GroupingManifest(Manifest):
 
 
 class SplitManifest(Manifest):
-    """A grouping dealt into train, val and test: `records.csv`."""
+    """A grouping dealt into train, val, test and reserve: `records.csv`."""
 
     kind: Literal["split"] = "split"
 
@@ -193,8 +193,8 @@ class WindowManifest(Manifest):
     """A dated window of the prediction log: `predictions.jsonl`."""
 
     kind: Literal["window"] = "window"
-    start: datetime
-    end: datetime
+    start: UtcTime
+    end: UtcTime
 
 
 class DriftManifest(Manifest):

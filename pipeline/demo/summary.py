@@ -103,10 +103,21 @@ def served_rows(answered: Sent) -> Rows:
     ]
 
 
-def drift_rows(title: str, verdict: Mapping[str, Any]) -> Rows:
-    """Verdict of one window."""
+def drift_rows(title: str, content: str, verdict: Mapping[str, Any]) -> Rows:
+    """Content and verdict of one window."""
     said = "; ".join(verdict["reasons"])
-    return [(title, f"{verdict['verdict']} (n = {verdict['n']}): {said}")]
+    return [(title, f"{verdict['verdict']} (n = {verdict['n']}, {content}): {said}")]
+
+
+def no_drift_rows(tag: str) -> Rows:
+    """Why no window was sent."""
+    return [
+        (
+            "drift",
+            f"not shown: every cell was fitted to, or scored on, by {tag}; a window of unseen "
+            "cells needs more cells of a class than its train, validation and test parts take",
+        )
+    ]
 
 
 def retrain_rows(cancelled: list[str], reason: str) -> Rows:

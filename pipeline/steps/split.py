@@ -1,4 +1,4 @@
-"""Split: groups are dealt into train, validation and test, and no group is ever cut."""
+"""Split: groups are dealt into train, validation, test and reserve, and none is ever cut."""
 
 import hashlib
 import logging
@@ -53,6 +53,8 @@ def split(
     records = store.records(grouping)
     away = from_csv(store.read(grouping, LOCKED).decode(), Record)
     dealt = _deal_and_lock(records, away, config, store)
+    if config.split.reserve_share and (classes := without_reserve(dealt)):
+        _log.warning("split: too few cells for a reserve: %s", ", ".join(classes))
     manifest = SplitManifest(
         name=config.name,
         **run.model_dump(),
@@ -77,15 +79,25 @@ def groups_in(records: Iterable[Record]) -> list[Group]:
     ]
 
 
+def without_reserve(records: Iterable[Record]) -> list[str]:
+    """Classes of which no image is in the reserve."""
+    labels, reserved = set(), set()
+    for record in records:
+        labels.add(record.label)
+        reserved |= {record.label} if record.part == "reserve" else set()
+    return sorted(labels - reserved)
+
+
 def deal(
     groups: Sequence[Group], shares: SplitConfig, locked: AbstractSet[str], *, seed: str
 ) -> dict[str, Part]:
     """Give each group its part, class by class.
 
     Groups stand in the order of a hash of `seed` and their name: those in front make up the test
-    part, the next ones validation, the rest train. So when others arrive, only groups at a border
-    change sides, and the locked ones never do. Shares are of images, so that a class whose groups
-    differ in size keeps its share too; a group larger than the room left is passed over.
+    part, the next ones the reserve, then validation, the rest train. So when others arrive, only
+    groups at a border change sides, and the locked ones never do. Shares are of images, so that a
+    class whose groups differ in size keeps its share too; a group larger than the room left is
+    passed over.
 
     Args:
         groups: at least three of each class.
@@ -94,7 +106,8 @@ def deal(
         seed: name of the dataset.
 
     Returns:
-        Group to part; every class has at least one group in every part.
+        Group to part; every class has at least one group in every part but the reserve, which a
+        class enters only with groups that it has to spare.
 
     Raises:
         InvalidInputError: when a class has too few groups, or too few that are not locked.
@@ -127,8 +140,11 @@ def _deal_class(
     room = shares.test_share * total - sum(group.images for group in held)
     test = [*held, *_take(free, room, at_least=0 if held else 1, leave=2)]
     rest = [group for group in free if group not in test]
+    reserve = _take(rest, shares.reserve_share * total, at_least=0, leave=2)
+    rest = [group for group in rest if group not in reserve]
     val = _take(rest, shares.val_share * total, at_least=1, leave=1)
     parts: dict[str, Part] = {group.id: "train" for group in rest}
+    parts |= dict.fromkeys(_ids(reserve), "reserve")
     return parts | dict.fromkeys(_ids(val), "val") | dict.fromkeys(_ids(test), "test")
 
 

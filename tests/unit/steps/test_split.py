@@ -16,9 +16,10 @@ from pipeline.records import Record, from_csv, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.group import LOCKED
 from pipeline.steps.lock import extend_lock, read_lock
-from pipeline.steps.split import Group, deal, groups_in, split
+from pipeline.steps.split import Group, deal, groups_in, split, without_reserve
 
 SHARES = SplitConfig(test_share=0.2, val_share=0.15)
+RESERVING = SHARES.model_copy(update={"reserve_share": 0.12})
 
 sizes = st.lists(st.integers(1, 200), min_size=3, max_size=40)
 datasets = st.dictionaries(st.sampled_from("ABCD"), sizes, min_size=1).map(
@@ -66,6 +67,37 @@ def test_shares_are_kept(groups: int, images: int) -> None:
         deal([Group(str(n), "A", images) for n in range(groups)], SHARES, set(), seed="x").values()
     )
     assert abs(parts.count("test") - SHARES.test_share * groups) <= 1
+    assert abs(parts.count("val") - SHARES.val_share * groups) <= 1
+
+
+def test_the_default_split_is_what_it_was() -> None:
+    """Without a reserve every group has the part that earlier versions gave it."""
+    groups = [Group(f"{c}{n}", c, 1 + (n * 7) % 5) for c in "AB" for n in range(14)]
+    parts = deal(groups, SplitConfig(), {"A3", "B5"}, seed="pinned")
+    chosen = {part: {g for g, p in parts.items() if p == part} for part in ("test", "val")}
+    assert chosen["test"] == {"A11", "A3", "A7", "B11", "B5", "B9"}
+    assert chosen["val"] == {"A1", "A10", "A13", "B0", "B10", "B13", "B8"}
+    assert set(parts.values()) == {"train", "val", "test"}
+
+
+@given(datasets, st.text(max_size=5))
+def test_a_reserve_takes_nothing_from_the_test_part(groups: list[Group], seed: str) -> None:
+    """Only spare groups are reserved: every class still has a group in each other part."""
+    without = deal(groups, SHARES, set(), seed=seed)
+    parts = deal(groups, RESERVING, set(), seed=seed)
+    for label in {group.label for group in groups}:
+        names = [group.id for group in groups if group.label == label]
+        assert {parts[name] for name in names} - {"reserve"} == {"train", "val", "test"}
+        assert all((parts[n] == "test") == (without[n] == "test") for n in names)
+        assert len(names) > 3 or "reserve" not in {parts[name] for name in names}
+
+
+@given(st.integers(20, 60), st.integers(1, 30))
+def test_a_reserve_has_its_share(groups: int, images: int) -> None:
+    """With many groups of a size, to within a group."""
+    dealt = deal([Group(str(n), "A", images) for n in range(groups)], RESERVING, set(), seed="x")
+    parts = list(dealt.values())
+    assert abs(parts.count("reserve") - RESERVING.reserve_share * groups) <= 1
     assert abs(parts.count("val") - SHARES.val_share * groups) <= 1
 
 
@@ -129,6 +161,23 @@ def test_split_locks_its_test_images(
     assert tested
     assert {after[sha] for sha in tested} == {"test"}
     assert read_lock("cells", store).images == {s for s, p in after.items() if p == "test"}
+
+
+def test_a_class_without_a_reserve_is_named(
+    publish: Publish,
+    config: RunConfig,
+    store: ArtifactStore,
+    run: RunContext,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its three cells are needed elsewhere; the other class has its share, and it is counted."""
+    records = _records({f"ROUND{n}": ["ROUND"] * 2 for n in range(20)})
+    records += _records({f"LOBED{n}": ["LOBED"] * 2 for n in range(3)})
+    reserving = config.model_copy(update={"split": RESERVING})
+    artifact = split(publish(records), reserving, store=store, run=run)
+    assert artifact.manifest.counts["reserve_groups"] == 2
+    assert "too few cells for a reserve: LOBED" in caplog.text
+    assert without_reserve(store.records(artifact)) == ["LOBED"]
 
 
 def test_locked_image_takes_its_group_along(
