@@ -23,7 +23,7 @@ ALLOWED = {
     "config": ("pipeline.artifacts", "pipeline.contract", "pipeline.errors", "pipeline.records"),
     "errors": (),
     "run": (),
-    "settings": (),
+    "settings": ("pipeline.errors",),
     "telemetry": (),
     "adapters": ("pipeline.adapters", "pipeline.artifacts", "pipeline.contract", *SETTLED),
     "modeling": (
@@ -41,7 +41,8 @@ ALLOWED = {
     "entrypoints": ("pipeline",),
     "cli": ("pipeline",),
     "demo": ("pipeline",),
-    "embedded": ("pipeline.embedded", *SETTLED),
+    # Its health check and doctor use the store as everything else does.
+    "embedded": ("pipeline.embedded", "pipeline.adapters.storage", *SETTLED),
     "__init__": (),
     "__main__": ("pipeline.cli",),
 }
