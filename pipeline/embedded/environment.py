@@ -61,6 +61,12 @@ def of_stack(settings: Settings, outside: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def of_part(variables: Mapping[str, str], name: str) -> dict[str, str]:
+    """Variables of one line of the Procfile: MLflow gets its own key of the store, no other."""
+    own = object_store.MLFLOW_VARIABLES if name == "mlflow" else {}
+    return {**variables, **{variable: variables[source] for variable, source in own.items()}}
+
+
 def _settings(settings: Settings) -> dict[str, str]:
     values = {}
     for name in type(settings).model_fields:

@@ -10,6 +10,7 @@ import hmac
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -29,6 +30,11 @@ _GRPC = ("MASTER", "VOLUME", "FILER", "S3", "ADMIN", "WORKER", "CLIENT")
 _NAME = "leukoflow-object-store"
 _VALID = timedelta(days=3650)
 _MLFLOW_ID = "leukoflow-mlflow"
+MLFLOW_VARIABLES = {
+    "AWS_ACCESS_KEY_ID": "LEUKOFLOW_MLFLOW_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY": "LEUKOFLOW_MLFLOW_SECRET",
+}
+"""Variable that MLflow's process reads to the one of the stack's environment that it comes from."""
 MLFLOW_FOLDER = "mlflow"
 """Below the store: where MLflow keeps what its clients upload."""
 
@@ -46,8 +52,8 @@ def environment(settings: Settings) -> dict[str, str]:
     for component in _GRPC:
         variables[f"WEED_GRPC_{component}_CERT"] = certificate
         variables[f"WEED_GRPC_{component}_KEY"] = key
-    variables["MLFLOW_S3_ACCESS_KEY_ID"] = _MLFLOW_ID
-    variables["MLFLOW_S3_SECRET_ACCESS_KEY"] = _derived(settings, _MLFLOW_ID)
+    variables[MLFLOW_VARIABLES["AWS_ACCESS_KEY_ID"]] = _MLFLOW_ID
+    variables[MLFLOW_VARIABLES["AWS_SECRET_ACCESS_KEY"]] = _derived(settings, _MLFLOW_ID)
     return variables
 
 
@@ -62,7 +68,7 @@ def write(settings: Settings) -> None:
             replace_private(path, text)
 
 
-def identities(settings: Settings) -> dict[str, object]:
+def identities(settings: Settings) -> dict[str, list[dict[str, Any]]]:
     """SeaweedFS's S3 configuration: the stack may do everything, MLflow only in its folder."""
     root = settings.store_uri.removeprefix("s3://").strip("/")
     own = f"{root}/{MLFLOW_FOLDER}" if bucket_of(settings.store_uri) else ""
@@ -76,7 +82,7 @@ def identities(settings: Settings) -> dict[str, object]:
     }
 
 
-def _identity(name: str, key_id: str, secret: str, *, actions: list[str]) -> dict[str, object]:
+def _identity(name: str, key_id: str, secret: str, *, actions: list[str]) -> dict[str, Any]:
     credentials = [{"accessKey": key_id, "secretKey": secret}]
     return {"name": name, "credentials": credentials, "actions": actions}
 

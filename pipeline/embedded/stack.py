@@ -62,7 +62,7 @@ def up(settings: Settings, console: Console, *, procfile: Path = PROCFILE) -> Se
     with preflight.alone(home):
         alive = find_supervisor(home)
         if alive:
-            _same_model(alive, settings)
+            _require_same(alive, settings)
         complete = credentials.prepare(settings)
         if alive:
             console.print("The stack is already up.")
@@ -135,14 +135,17 @@ def find_supervisor(home: Path) -> psutil.Process | None:
     return None
 
 
-def _same_model(supervisor: psutil.Process, settings: Settings) -> None:
-    serving = supervisor.environ().get("MODEL_NAME", settings.model_name)
-    if serving != settings.model_name:
-        raise InvalidInputError(
-            f"the stack is up and serves {serving}; stop it first: make down",
-            expected=serving,
-            received=settings.model_name,
-        )
+def _require_same(supervisor: psutil.Process, settings: Settings) -> None:
+    """Refuse another model or store than those that the running stack was started with."""
+    running = supervisor.environ()
+    for name, wanted in (("MODEL_NAME", settings.model_name), ("STORE_URI", settings.store_uri)):
+        current = running.get(name, wanted)
+        if wanted and current != wanted:
+            raise InvalidInputError(
+                f"the stack is up with {name}={current}; stop it first: make down",
+                expected=current,
+                received=wanted,
+            )
 
 
 def _start(settings: Settings, wanted: list[Part], console: Console, procfile: Path) -> None:

@@ -24,7 +24,7 @@ ALLOWED = {
     "config": ("pipeline.artifacts", "pipeline.contract", "pipeline.errors", "pipeline.records"),
     "errors": (),
     "run": (),
-    "settings": (),
+    "settings": ("pipeline.errors",),
     "telemetry": (),
     "version": (),
     "adapters": ("pipeline.adapters", "pipeline.artifacts", "pipeline.contract", *SETTLED),
@@ -43,7 +43,8 @@ ALLOWED = {
     "entrypoints": ("pipeline",),
     "cli": ("pipeline",),
     "demo": ("pipeline",),
-    "embedded": ("pipeline.embedded", *SETTLED),
+    # Its health check and doctor use the store as everything else does.
+    "embedded": ("pipeline.embedded", "pipeline.adapters.storage", *SETTLED),
     "__init__": (),
     "__main__": ("pipeline.cli",),
 }

@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.adapters.storage import S3Store
-from pipeline.embedded import object_store, ports, processes, stack
+from pipeline.embedded import environment, object_store, ports, processes, stack
 from pipeline.embedded.foreground import on_free_ports
 from pipeline.embedded.parts import PARTS
 from pipeline.settings import Settings
@@ -242,6 +242,21 @@ def test_mlflow_reaches_its_own_folder_only(up: Settings) -> None:
         assert client.post(upload, params=query, content=b"mine").is_success
     assert not list(store.list("s3://leukoflow/archives/"))
     assert [item.uri for item in store.list("s3://leukoflow/mlflow/") if own in item.uri]
+
+
+def test_what_mlflow_writes_is_not_run(up: Settings, tmp_path: Path) -> None:
+    """Its clients may have it write a new file beside a run id; Airflow loads none as a plugin."""
+    marker = tmp_path / "ran"
+    with httpx.Client(base_url=up.mlflow_tracking_uri, trust_env=False, timeout=60) as client:
+        run = planted_run(client, f"file://{up.leukoflow_home}/data/airflow/plugins")
+        query = {"run_uuid": run, "path": "planted.py"}
+        code = f"open({str(marker)!r}, 'w').close()\nfrom airflow.plugins_manager import *\n"
+        client.post("/ajax-api/2.0/mlflow/upload-artifact", params=query, content=code.encode())
+    assert list((up.leukoflow_home / "data/airflow").rglob("planted.py"))
+    load = "from airflow.plugins_manager import ensure_plugins_loaded as load; load()"
+    variables = environment.of_stack(up, os.environ)
+    subprocess.run([sys.executable, "-c", load], env=variables, check=True, capture_output=True)
+    assert not marker.exists()
 
 
 def planted_run(client: httpx.Client, location: str) -> str:

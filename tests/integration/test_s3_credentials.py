@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from pipeline.adapters.storage import S3Store
+from pipeline.embedded.doctor import examine, table
 from pipeline.errors import BucketError
 from pipeline.settings import STACK_ENV_FILE, Settings, load_settings
 from tests.integration.asking import wait_for
@@ -265,6 +266,23 @@ def test_a_command_names_a_missing_bucket(seaweed: Settings, tmp_path: Path) -> 
     assert done.returncode == 2
     assert "bucket gone does not exist" in done.stderr
     assert "no model" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("uri", "text", "mark"),
+    [
+        ("s3://leukoflow/a", "s3://leukoflow/a", "good"),
+        ("s3://gone", "bucket gone does not exist", "missing"),
+        ("", "STORE_URI is not set", "optional"),
+        ("folder", "folder, a local folder", "good"),
+    ],
+)
+def test_the_doctor_looks_at_the_store(seaweed: Settings, uri: str, text: str, mark: str) -> None:
+    """A bucket that cannot be used is found before anything is started."""
+    found = examine(seaweed.model_copy(update={"store_uri": uri}))
+    (store,) = [finding for finding in found if finding.name == "store"]
+    assert text in store.found
+    assert list(table([store]).columns[2].cells) == [mark]
 
 
 def test_a_service_names_a_missing_bucket(
