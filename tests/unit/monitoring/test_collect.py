@@ -135,11 +135,11 @@ def test_nothing_later_than_the_end_of_the_interval_is_read(log: Log) -> None:
 
 def test_a_run_that_executes_after_later_ones_gets_what_they_left(log: Log) -> None:
     """A failed run that is cleared takes late images of its interval, and none that was tested."""
-    log.segment("w1-1", log.records(12, START))
+    log.segment("w1-1", [*log.records(12, START), *log.records(11, START + 1.5 * HOUR)])
     later = log.collect(START + 2 * HOUR)
     log.segment("w2-1", [*log.records(10, START), *log.records(10, START + 3 * HOUR)])
     failed = log.collect(START + 5 * HOUR, until=START + HOUR)
-    assert (log.count(later), log.count(failed)) == (12, 10)
+    assert (log.count(later), log.count(failed)) == (23, 10)
     assert log.count(log.collect(START + 6 * HOUR)) == 10
 
 
