@@ -159,6 +159,12 @@ def test_a_period_that_ends_before_it_begins_is_refused(log: Log) -> None:
         log.collect(START, since=START)
 
 
+def test_a_window_of_the_future_is_refused(log: Log) -> None:
+    """It would keep the images of the coming days from every later window."""
+    with pytest.raises(InvalidInputError, match="a window ends in the future; expected until at m"):
+        log.collect(START, until=START + HOUR)
+
+
 def test_a_torn_last_line_is_skipped_and_counted(log: Log) -> None:
     """A crash in mid-line costs that line only."""
     records = log.records(13, START)
