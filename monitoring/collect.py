@@ -30,6 +30,8 @@ from pipeline.records import Frozen, UtcTime
 from pipeline.run import RunContext
 
 PREDICTIONS = "predictions.jsonl"
+_CLOCK_SKEW = timedelta(minutes=5)
+"""By which the clocks of two machines may differ."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -72,9 +74,10 @@ def collect(
 
     Raises:
         ArtifactError: when no model of that name is promoted.
-        InvalidInputError: when `since` is not before `until`.
+        InvalidInputError: when `since` is not before `until`, or `until` is in the future.
         ConflictError: when another run took a window meanwhile.
     """
+    _require_past(until, run.created_at)
     marks, late_days = LogWatermarks(store.objects, store.root, name), config.collect.late_days
     mark, etag = marks.read()
     if since is None and (known := marks.collected(mark, until, run.run_id)):
@@ -118,6 +121,16 @@ def parse_segment(data: bytes, uri: str) -> tuple[list[PredictionRecord], int]:
             if number < len(lines):
                 _LOG.warning("%s line %d is no prediction record", uri, number)
     return records, unreadable
+
+
+def _require_past(until: datetime, now: datetime) -> None:
+    """A window of the future would mark as read what is still to come."""
+    if until > now + _CLOCK_SKEW:
+        raise InvalidInputError(
+            "a window ends in the future",
+            expected=f"until at most {now.isoformat(timespec='seconds')}",
+            received=until.isoformat(),
+        )
 
 
 def _continued(mark: LogWatermark, until: datetime, promoted: datetime, late_days: int) -> Period:

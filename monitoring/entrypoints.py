@@ -43,7 +43,8 @@ def collect(config: str, run_id: str, name: str, until: str, since: str | None =
         URI of a WindowManifest.
 
     Raises:
-        InvalidInputError: when one is no time, or `since` is not before `until`.
+        InvalidInputError: when one is no time, `since` is not before `until`, or `until` is in the
+            future.
     """
     from monitoring.collect import collect as step
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline import entrypoints
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import (
@@ -19,7 +18,7 @@ from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.demo.unseen import unseen
 from pipeline.records import Record, from_csv
 from pipeline.sample.archive import write_archive
-from tests.integration.trained import RUN, Trained, train_on, variables, write_config
+from tests.integration.trained import Trained, train_on, write_config
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -72,19 +71,6 @@ def test_the_model_card_tells_of_the_reserve(trained: Trained, store: ArtifactSt
     assert "| class | train | val | test | reserve |\n|---|---:|---:|---:|---:|\n" in card
     assert card.count(" 3 (1) |") >= 4
     assert "Nothing was fitted to the reserve" in card
-
-
-def test_cells_that_the_serving_model_knows_are_not_shown(
-    trained: Trained, store: ArtifactStore
-) -> None:
-    """A champion that was trained without a reserve has seen what is reserved now."""
-    config = Path(trained.config).with_name("whole.yaml")
-    _config(config, 0.0)
-    split = store.open(trained.split, SplitManifest)
-    with variables(trained.environment):
-        whole = entrypoints.split(str(config), RUN, split.manifest.inputs["grouping"])
-        judged = entrypoints.to_verdict(str(config), RUN, whole)
-    assert unseen(split, judged.served, 64, store).records == []
 
 
 def _config(path: Path, reserve_share: float) -> None:

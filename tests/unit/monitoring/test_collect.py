@@ -135,11 +135,11 @@ def test_nothing_later_than_the_end_of_the_interval_is_read(log: Log) -> None:
 
 def test_a_run_that_executes_after_later_ones_gets_what_they_left(log: Log) -> None:
     """A failed run that is cleared takes late images of its interval, and none that was tested."""
-    log.segment("w1-1", log.records(12, START))
+    log.segment("w1-1", [*log.records(12, START), *log.records(11, START + 1.5 * HOUR)])
     later = log.collect(START + 2 * HOUR)
     log.segment("w2-1", [*log.records(10, START), *log.records(10, START + 3 * HOUR)])
     failed = log.collect(START + 5 * HOUR, until=START + HOUR)
-    assert (log.count(later), log.count(failed)) == (12, 10)
+    assert (log.count(later), log.count(failed)) == (23, 10)
     assert log.count(log.collect(START + 6 * HOUR)) == 10
 
 
@@ -157,6 +157,12 @@ def test_a_period_that_ends_before_it_begins_is_refused(log: Log) -> None:
     """It would be an empty window without a word."""
     with pytest.raises(InvalidInputError, match="a window ends before it begins; expected since"):
         log.collect(START, since=START)
+
+
+def test_a_window_of_the_future_is_refused(log: Log) -> None:
+    """It would keep the images of the coming days from every later window."""
+    with pytest.raises(InvalidInputError, match="a window ends in the future; expected until at m"):
+        log.collect(START, until=START + HOUR)
 
 
 def test_a_torn_last_line_is_skipped_and_counted(log: Log) -> None:

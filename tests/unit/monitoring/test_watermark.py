@@ -55,8 +55,8 @@ class Hours:
 
     def run(self, hour: int) -> Artifact[WindowManifest]:
         """What the run with this interval's end collects, whenever it executes."""
-        context = RunContext(run_id=f"scheduled-{hour}", code_version="c", created_at=START)
         until = EVENING + hour * HOUR
+        context = RunContext(run_id=f"scheduled-{hour}", code_version="c", created_at=until)
         return collect("demo", None, until, CONFIG, store=self.store, run=context)
 
     def ids(self, window: Artifact[WindowManifest]) -> list[str]:
