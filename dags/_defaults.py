@@ -5,18 +5,39 @@ from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
+_TRANSIENT: list[type[BaseException] | str] = [
+    "pipeline.errors.UnreachableError",
+    "pipeline.errors.ConflictError",
+    OSError,  # Connections and time limits, too; some libraries' are a ValueError as well.
+]
+"""May be gone a minute later."""
+_PERMANENT: list[type[BaseException] | str] = [
+    "pipeline.errors.PipelineError",  # A hostile archive or a broken config stays what it is.
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    NotImplementedError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+]
+"""Faults of the input or of the program: the same call fails again."""
+
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "leukoflow",
     "retries": 3,
     "retry_delay": timedelta(seconds=15),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
-    # A part that was away may be back; a hostile archive or a broken config stays what it is.
+    # The first rule that matches, also a base class, decides. What no rule names is retried: a
+    # library's own error may be a failed connection.
     "retry_policy": ExceptionRetryPolicy(
         [
-            RetryRule("pipeline.errors.UnreachableError", RetryAction.RETRY),
-            RetryRule("pipeline.errors.ConflictError", RetryAction.RETRY),
-            RetryRule("pipeline.errors.PipelineError", RetryAction.FAIL, reason="no retry helps"),
+            RetryRule(_TRANSIENT, RetryAction.RETRY),
+            RetryRule(_PERMANENT, RetryAction.FAIL, reason="no retry helps"),
         ]
     ),
     "execution_timeout": timedelta(hours=2),

@@ -90,10 +90,11 @@ class DatasetManifest(Manifest):
 
 
 class GroupingManifest(Manifest):
-    """A dataset whose records carry their source cell: `records.csv`; `links.csv` says why.
+    """A dataset whose records carry group and cell: `records.csv`; `links.csv` says why.
 
-    `locked.csv` lists images of the locked test part that are no longer in the dataset and show a
-    cell that is. What the data gate set aside stands in `quarantine.csv` and `report.html`.
+    `locked.csv` lists images of the locked test part that are no longer in the dataset and belong
+    to a group that is; every link joins two images of these two tables. What the data gate set
+    aside stands in `quarantine.csv` and `report.html`.
     """
 
     kind: Literal["grouping"] = "grouping"
@@ -101,7 +102,10 @@ class GroupingManifest(Manifest):
 
 
 class SplitManifest(Manifest):
-    """A grouping dealt into train, val, test and reserve: `records.csv`."""
+    """A grouping assigned to train, val, test and reserve: `records.csv`.
+
+    `quarantine.csv` lists returned images of the test part: locked, and not scored.
+    """
 
     kind: Literal["split"] = "split"
 

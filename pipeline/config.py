@@ -22,7 +22,8 @@ class IngestConfig(Frozen):
     max_ratio: float = 100.0
     """Uncompressed over compressed size of one member."""
     group_pattern: str = ""
-    """Regular expression with one group, matched against the file name, that names the cell."""
+    """Regular expression with one group, matched against the file name, that names the slide, the
+    patient or the source cell."""
     limit: int = 0
     """Images taken per class and archive, 0 for all; chosen by hash so that it is repeatable."""
 

@@ -4,9 +4,9 @@ import csv
 import io
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from pipeline.errors import ArtifactError
 
@@ -50,6 +50,17 @@ class Record(Frozen):
     cell: str = ""
     """The cell that the image shows, within its group: what votes."""
     part: Part = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cell_is_the_group(cls, row: Any) -> Any:
+        """Earlier versions wrote no cell: their group was the cell."""
+        return row if row.get("cell") else {**row, "cell": row.get("group", "")}
+
+    @property
+    def named_group(self) -> str:
+        """The group that the archive's maker named, else empty; a cell without one is its own."""
+        return self.hint or self.cell_hint
 
     @property
     def returned(self) -> bool:

@@ -64,7 +64,7 @@ def validate(snapshot: str, config: Config = BLOOD_CELLS, run_id: RunId = "") ->
 @app.command()
 def group(
     archive: Annotated[str, typer.Option(help="Path or s3:// URI of an archive.")],
-    out: Annotated[Path, typer.Option(help="CSV with file, label and group.")],
+    out: Annotated[Path, typer.Option(help="CSV with file, label, group and cell.")],
     config: Config = BLOOD_CELLS,
 ) -> None:
     """Find which images of an archive show one cell; needs no running stack.
@@ -77,7 +77,8 @@ def group(
     records, left_out = entrypoints.group_archive(archive, config)
     out.write_text(write_groups_csv(records))
     warn(left_out.warnings())
-    print(f"{len(records)} images, {len({record.group for record in records})} cells: {out}")
+    cells, groups = {record.cell for record in records}, {record.group for record in records}
+    print(f"{len(records)} images, {len(cells)} cells in {len(groups)} groups: {out}")
 
 
 @app.command()

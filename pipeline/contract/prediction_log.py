@@ -1,8 +1,9 @@
 """One line per prediction: what monitoring may know, and nothing that shows a patient."""
 
 from datetime import datetime
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.contract.image_stats import ImageStats
 
@@ -41,6 +42,13 @@ class ReferenceRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     group: str
-    """Source cell, slide or patient: the unit that varies."""
+    """Slide, patient or source cell: the unit that varies."""
+    cell: str = ""
+    """Within the group; where version 0.1 wrote none, the group was the cell."""
     truth: str
     record: PredictionRecord
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cell_is_the_group(cls, line: Any) -> Any:
+        return line if line.get("cell") else {**line, "cell": line.get("group", "")}

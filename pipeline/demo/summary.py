@@ -44,8 +44,9 @@ def data_rows(snapshot: Counts, dataset: Counts, grouping: Counts) -> Rows:
     return [
         (
             "data",
-            f"{dataset['images']} images of {grouping['groups']} cells (groups), "
-            f"{dataset['quarantined']} quarantined, {snapshot['duplicates']} exact duplicates",
+            f"{dataset['images']} images of {grouping['cells']} cells in "
+            f"{grouping['groups']} groups, {dataset['quarantined']} quarantined, "
+            f"{snapshot['duplicates']} exact duplicates",
         )
     ]
 

@@ -39,10 +39,10 @@ class Examples:
     views: Sequence[tuple[str, ...]]
     """Of each image, the names of its crops in `files`; the first is the plain one."""
     labels: NDArray[np.int64]
-    """(n,), like `weights` and `cells`."""
+    """(n,), like `weights` and `groups`."""
     weights: Floats
-    cells: NDArray[np.int64]
-    """Which images show the same cell."""
+    groups: NDArray[np.int64]
+    """Slide, patient or source cell of each image."""
 
     def plain(self, rows: Sequence[int] | NDArray[np.int64]) -> Floats:
         """What is kept of the plain crops of some images (k, *shape)."""

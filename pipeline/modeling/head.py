@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from pipeline.errors import InvalidInputError
 from pipeline.modeling.metrics import Floats, Ints
+from pipeline.modeling.strata import balanced_folds
 
 _MOST_ROUNDS = 2000
 
@@ -75,17 +77,26 @@ def levelled(vectors: Floats | NDArray[np.float32], mean: Floats, variance: Floa
     return np.asarray((vectors - mean) / np.sqrt(variance))
 
 
-def folds_of(cells: Ints, labels: Ints, folds: int) -> Ints:
-    """Fold of each image (n,), 0 to `folds` - 1: the cells of each class in turn.
+def folds_of(groups: Ints, labels: Ints, folds: int) -> Ints:
+    """Fold of each image (n,), 0 to `folds` - 1: the groups of each class in turn.
 
     Args:
-        cells: (n,).
-        labels: (n,); the first one of a cell counts.
+        groups: slide, patient or source cell of each image (n,).
+        labels: (n,).
         folds: how many.
+
+    Raises:
+        InvalidInputError: when all images of a class are in one fold: no other learns it.
     """
-    named, first, place = np.unique(cells, return_index=True, return_inverse=True)
-    fold = np.zeros(len(named), np.int64)
-    for label in np.unique(labels[first]):
-        members = labels[first] == label
-        fold[members] = np.arange(members.sum()) % folds
-    return np.asarray(fold[place])
+    named, place = np.unique(groups, return_inverse=True)
+    holds = np.zeros((len(named), int(labels.max()) + 1), bool)
+    holds[place, labels] = True
+    fold = balanced_folds(holds, folds)[place]
+    for label in np.unique(labels):
+        if len(np.unique(fold[labels == label])) == 1:
+            raise InvalidInputError(
+                f"class number {label} cannot be left out of a fold and learned from the others",
+                expected="at least 2 groups (slides, patients or source cells) of each class",
+                received=str(holds[:, label].sum()),
+            )
+    return fold

@@ -40,11 +40,11 @@ class Learned:
 def learn_head(examples: Examples, config: RunConfig, report: Callable[[Epoch], None]) -> Learned:
     """Solve a head on kept regions; calibrate, and set the limits of review, by cross-fitting.
 
-    Each cell is answered by a head that was solved on other cells, so that every cell teaches and
+    Each group is answered by a head that was solved on other groups, so that every cell teaches and
     every cell calibrates.
 
     Args:
-        examples: all that may be learned from, of at least two cells a class.
+        examples: all that may be learned from, of at least two groups a class.
         config: contract and penalty.
         report: called with the one row of the curve: loss, and cross-fitted loss and accuracy.
     """
@@ -52,7 +52,7 @@ def learn_head(examples: Examples, config: RunConfig, report: Callable[[Epoch], 
     kept = _Kept.of(examples, rows)
     logits = np.empty((len(rows), len(config.contract.classes)))
     distances = np.empty(len(rows))
-    folds = folds_of(examples.cells[rows], kept.labels, config.train.folds)
+    folds = folds_of(examples.groups[rows], kept.labels, config.train.folds)
     for fold in np.unique(folds):
         held = folds == fold
         head, projection, centre = kept.fit(~held, config)

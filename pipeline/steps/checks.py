@@ -62,6 +62,7 @@ def first_model_check(scores: Scores, config: GateConfig) -> Check:
 def champion_checks(
     truth: Sequence[str],
     groups: Sequence[str],
+    cells: Sequence[str],
     challenger: Sequence[str],
     champion: Sequence[str],
     config: GateConfig,
@@ -70,7 +71,8 @@ def champion_checks(
 
     Args:
         truth: label of each image.
-        groups: cell of each image; none of them seen by either model.
+        groups: of each image; none of them seen by either model.
+        cells: of each image, each within a group.
         challenger: what the challenger named.
         champion: what the champion named.
         config: margins and number of resamples.
@@ -81,11 +83,11 @@ def champion_checks(
         for labels in (truth, challenger, champion)
     )
     found = paired_differences(want, new, old, group_codes(groups), draws=config.draws)
-    checks = [_no_loss("balanced accuracy", found.overall, len(set(groups)), config.max_loss)]
+    checks = [_no_loss("balanced accuracy", found.overall, len(set(cells)), config.max_loss)]
     for index, difference in found.by_class.items():
-        cells = len({g for g, label in zip(groups, truth, strict=True) if label == names[index]})
+        count = len({c for c, label in zip(cells, truth, strict=True) if label == names[index]})
         checks.append(
-            _no_loss(f"sensitivity {names[index]}", difference, cells, config.max_class_loss)
+            _no_loss(f"sensitivity {names[index]}", difference, count, config.max_class_loss)
         )
     return checks
 

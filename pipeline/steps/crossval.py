@@ -121,7 +121,7 @@ def crossval(
     strangers = few_of_each_cell([r for r in records if r.label == plan.unknown])
     fold_of = deal_folds(known, plan.folds)
     folds = [parts_of(known, fold_of, fold, plan.share) for fold in range(plan.folds)]
-    learned_from = [{record.group for record in parts["train"] + parts["val"]} for parts in folds]
+    learned_from = [{record.cell for record in parts["train"] + parts["val"]} for parts in folds]
     arrays = read_weights(store.read(inputs.weights, "weights.npz"))
     home, away, temperatures = [], [], []
     with tempfile.TemporaryDirectory() as scratch:

@@ -94,7 +94,7 @@ def _write(folder: Path, report: EvaluationReport, answers: Answers) -> None:
     (folder / FIGURES).write_text(canonical_json(report.model_dump(mode="json")))
     (folder / "predictions.csv").write_text(predictions_csv(answers))
     reference = [
-        ReferenceRecord(group=record.group, truth=record.label, record=said)
+        ReferenceRecord(group=record.group, cell=record.cell, truth=record.label, record=said)
         for record, said in zip(answers.records, answers.predictions, strict=True)
     ]
     lines = [line.model_dump_json() for line in reference]
@@ -117,17 +117,15 @@ def _manifest(
 
 
 def predictions_csv(*parts: Answers) -> str:
-    """Columns `file,label,predicted,confidence,decision,p_<CLASS>...`, one row an image."""
+    """`file,label,predicted,confidence,decision,p_<CLASS>...,group,cell`, one row an image."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     said_of = [pair for part in parts for pair in zip(part.records, part.predictions, strict=True)]
     classes = list(said_of[0][1].probabilities) if said_of else []
-    writer.writerow(
-        ["file", "label", "predicted", "confidence", "decision", *(f"p_{name}" for name in classes)]
-    )
+    columns = ["predicted", "confidence", "decision", *(f"p_{name}" for name in classes)]
+    writer.writerow(["file", "label", *columns, "group", "cell"])
     for record, said in said_of:
         shares = said.probabilities.values()
-        writer.writerow(
-            [record.file, record.label, said.label, max(shares), said.decision, *shares]
-        )
+        answer = (said.label, max(shares), said.decision, *shares)
+        writer.writerow([record.file, record.label, *answer, record.group, record.cell])
     return out.getvalue()

@@ -1,7 +1,7 @@
 """Evidence: which held-out cells may judge a challenger and its champion.
 
-A cell was seen by a model when any of its images, or its group by name, was in the training or the
-validation part, from which the best epoch and the calibration were chosen.
+A cell was seen by a model when any image of its group, or its group by name, was in the training or
+the validation part, from which the best epoch and the calibration were chosen.
 """
 
 from collections import Counter
@@ -62,6 +62,6 @@ def _seen(test: Sequence[Record], trained: Iterable[Record]) -> set[str]:
 
 
 def _cells(records: Sequence[Record], classes: Sequence[str]) -> dict[str, int]:
-    """Class to number of its groups; a cell with two labels counts for both."""
-    counts = Counter(label for label, _ in {(r.label, r.group) for r in records})
+    """Class to number of its cells; a cell with two labels counts for both."""
+    counts = Counter(label for label, _ in {(r.label, r.cell) for r in records})
     return {name: counts[name] for name in classes}

@@ -74,22 +74,22 @@ def _examples(
     classes = {name: index for index, name in enumerate(config.contract.classes)}
     labels = np.array([classes[record.label] for record in records], np.int64)
     views = [view_names(record.sha256, jitters) for record in records]
-    cells = group_codes([record.group for record in records])
-    return Examples(files, views, labels, weights, cells)
+    groups = group_codes([record.group for record in records])
+    return Examples(files, views, labels, weights, groups)
 
 
 def evidence_weights(records: Sequence[Record], copies: float = 0.0) -> NDArray[np.float32]:
     """Weight of each image (n,), mean 1: classes count alike, and cells within a class.
 
     Args:
-        records: labelled images with their groups.
+        records: labelled images with their cells.
         copies: a cell of n images counts n**copies; 0 for cells that count alike, 1 for images.
     """
-    images = Counter((record.label, record.group) for record in records)
+    images = Counter((record.label, record.cell) for record in records)
     totals: dict[str, float] = defaultdict(float)
     for (label, _), count in images.items():
         totals[label] += count**copies
-    raw = [images[r.label, r.group] ** (copies - 1) / totals[r.label] for r in records]
+    raw = [images[r.label, r.cell] ** (copies - 1) / totals[r.label] for r in records]
     return np.asarray(np.array(raw) / np.mean(raw), np.float32)
 
 
@@ -98,7 +98,7 @@ def few_of_each_cell(records: Sequence[Record]) -> list[Record]:
     seen: Counter[tuple[str, str]] = Counter()
     few = []
     for record in sorted(records, key=lambda record: record.sha256):
-        seen[record.label, record.group] += 1
-        if seen[record.label, record.group] <= _CHECK_COPIES:
+        seen[record.label, record.cell] += 1
+        if seen[record.label, record.cell] <= _CHECK_COPIES:
             few.append(record)
     return few

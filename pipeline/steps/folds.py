@@ -1,34 +1,36 @@
-"""Folds for cross-validation: cells are dealt within their class, and never cut."""
+"""Folds for cross-validation: groups are dealt within their class, and never cut."""
 
 import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from pipeline.errors import InvalidInputError
+from pipeline.modeling.strata import balanced_folds
 from pipeline.records import Record
-from pipeline.steps.split import groups_in
 
 
 def deal_folds(records: Sequence[Record], folds: int) -> dict[str, int]:
     """Group to fold, 0 to `folds` - 1: each class's groups in turn, in order of a hash.
 
     Raises:
-        InvalidInputError: when there are fewer than 3 folds, or a class has too few cells.
+        InvalidInputError: when there are fewer than 3 folds, or a class has too few groups.
     """
     classes = _by_class(records)
-    fewest = min((len(groups) for groups in classes), default=0)
-    if not 3 <= folds <= fewest:
-        raise InvalidInputError(
-            "the cells cannot be dealt into folds",
-            expected=f"3 to {fewest} folds: every class has a cell in each",
-            received=str(folds),
-        )
-    return {
-        group: place % folds
-        for groups in classes
-        for place, group in enumerate(sorted(groups, key=_place))
-    }
+    fewest = min((len(groups) for groups in classes.values()), default=0)
+    if 3 <= folds <= fewest:
+        names = sorted({name for groups in classes.values() for name in groups}, key=_place)
+        holds = np.array([[name in groups for groups in classes.values()] for name in names])
+        fold_of = dict(zip(names, balanced_folds(holds, folds).tolist(), strict=True))
+        if all(len({fold_of[name] for name in groups}) == folds for groups in classes.values()):
+            return fold_of
+    raise InvalidInputError(
+        "the groups cannot be dealt into folds",
+        expected=f"3 to {fewest} folds: every class has a group (slide, patient or cell) in each",
+        received=str(folds),
+    )
 
 
 def parts_of(
@@ -57,17 +59,18 @@ def parts_of(
 def _of_share(records: Sequence[Record], share: float) -> list[Record]:
     """Records of a share of each class's groups: a larger share has those of a smaller one, too."""
     chosen: set[str] = set()
-    for groups in _by_class(records):
+    for groups in _by_class(records).values():
         count = math.ceil(share * len(groups))
         chosen.update(sorted(groups, key=_place_to_learn)[:count])
     return [record for record in records if record.group in chosen]
 
 
-def _by_class(records: Sequence[Record]) -> list[list[str]]:
-    classes: dict[str, list[str]] = defaultdict(list)
-    for group in groups_in(records):
-        classes[group.label].append(group.id)
-    return list(classes.values())
+def _by_class(records: Sequence[Record]) -> dict[str, set[str]]:
+    """Class to the groups that hold it."""
+    classes: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        classes[record.label].add(record.group)
+    return {label: classes[label] for label in sorted(classes)}
 
 
 def _place(group: str) -> str:

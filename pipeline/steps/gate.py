@@ -118,6 +118,7 @@ def _champion_checks(
     return checks.champion_checks(
         [record.label for record in fair],
         [record.group for record in fair],
+        [record.cell for record in fair],
         [ours[name] for name in names],
         [theirs[name] for name in names],
         config.gate,

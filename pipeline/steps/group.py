@@ -1,4 +1,4 @@
-"""Group: every image learns which cell it shows, so that no cell is on both sides of a split."""
+"""Group: every image learns its group and its cell, so that no cell is on both sides of a split."""
 
 import csv
 import hashlib
@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -30,13 +29,14 @@ from pipeline.records import Link, Record, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.images import read_images
 from pipeline.steps.lock import LockedImages, read_lock
-from pipeline.steps.near_duplicates import Tie, find_ties, unite
+from pipeline.steps.naming import name_groups, to_compare
+from pipeline.steps.near_duplicates import Tie, find_ties
 from pipeline.steps.view import View, view
 
 LINKS, LOCKED = "links.csv", "locked.csv"
 _BATCH = 500
-_SEARCH = 1
-"""Changes whenever `find_ties` or `view` could tie other images."""
+_SEARCH = 2
+"""Changes whenever `find_ties` or `view` could tie other images, or the key says something else."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,83 +48,80 @@ def group(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[GroupingManifest]:
-    """Name the cell of every record.
+    """Name the group and the cell of every record.
 
-    A hint (a manifest column or a file-name pattern) is the group, also across archives: who says
-    the same name means the same cell. Where an image has none, all are compared with each other,
-    and with images of the locked test part that are in no archive of this dataset: a copy of a
-    locked cell must go where the cell is.
+    A name that was given (a manifest column or a file-name pattern) holds also across archives: the
+    same name means the same group. What nobody named is found by comparing images, also with those
+    of the locked test part that are in no archive of this dataset: a copy of a locked cell must go
+    where the cell is.
     """
     _log.info("group: %s", dataset.uri)
     records = store.records(dataset)
-    hinted = sum(bool(record.hint) for record in records)
-    looked_at, ties = records, list[Tie]()
-    if hinted < len(records):
-        away = elsewhere(records, read_lock(config.name, store), store)
-        looked_at = sorted([*records, *away], key=lambda record: record.sha256)
-        ties = _ties(looked_at, config, store)
+    absent = elsewhere(records, read_lock(config.name, store), store)
+    looked_at = sorted([*records, *_comparable(absent, records)], key=lambda r: r.sha256)
+    sets = to_compare(looked_at)
+    ties = _ties(looked_at, sets, config, store) if sets else []
     named = name_groups(looked_at, ties)
-    artifact = _publish(named, ties, dataset, config, store=store, run=run)
+    method = _method(records, searched=bool(sets), config=config)
+    artifact = _publish(named, ties, dataset, config, method, store=store, run=run)
     _log.info("group: %s %s", artifact.uri, artifact.manifest.counts)
     return artifact
 
 
-def _ties(looked_at: Sequence[Record], config: RunConfig, store: ArtifactStore) -> list[Tie]:
-    """What comparing these images found, now or when the same ones were compared before."""
-    hashes = [record.sha256 for record in looked_at]
-    said = canonical_json([_SEARCH, cv2.__version__, config.group.min_inliers, hashes])
-    key = hashlib.sha256(said.encode()).hexdigest()[:24]
+def _ties(
+    looked_at: Sequence[Record], sets: list[list[int]], config: RunConfig, store: ArtifactStore
+) -> list[Tie]:
+    """What comparing the images of each set found, now or when the same ones were compared."""
+    hashes = [[looked_at[place].sha256 for place in places] for places in sets]
+    inputs = canonical_json([_SEARCH, cv2.__version__, config.group.min_inliers, hashes])
+    key = hashlib.sha256(inputs.encode()).hexdigest()[:24]
     uri = f"{store.root}/ties/{config.name}/{key}.json"
-    found = store.objects.read_tagged(uri)
-    if found is not None:
-        _log.info("group: these %d images were compared before", len(hashes))
-        return [Tie(*numbers) for numbers in json.loads(found[0])]
-    ties = find_ties(_views(looked_at, store), config.group.min_inliers)
+    cached = store.objects.read_tagged(uri)
+    compared = [place for places in sets for place in places]
+    if cached is not None:
+        _log.info("group: these %d images were compared before", len(compared))
+        return [Tie(*numbers) for numbers in json.loads(cached[0])]
+    images = _views([looked_at[place] for place in compared], store)
+    views = dict(zip(compared, images, strict=True))
+    ties = [
+        Tie(places[one], places[other], inliers)
+        for places in sets
+        for one, other, inliers in find_ties(
+            [views[place] for place in places], config.group.min_inliers
+        )
+    ]
     store.objects.write(uri, json.dumps(ties).encode())
     return ties
 
 
 def write_groups_csv(records: Iterable[Record]) -> str:
-    """`file,label,group` in order of file: what `leukoflow group` hands out."""
+    """`file,label,group,cell` in order of file: what `leukoflow group` writes."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["file", "label", "group"])
+    writer.writerow(["file", "label", "group", "cell"])
     ordered = sorted(records, key=lambda record: (record.file, record.sha256))
-    writer.writerows([record.file, record.label, record.group] for record in ordered)
+    writer.writerows([record.file, record.label, record.group, record.cell] for record in ordered)
     return out.getvalue()
-
-
-def name_groups(records: Sequence[Record], ties: Iterable[Tie]) -> list[Record]:
-    """Records with their group: the hint, else one of an image that shows the same cell.
-
-    A cell that nobody named is `g` and twelve hex digits of the smallest hash of its images.
-    """
-    members: dict[int, list[Record]] = defaultdict(list)
-    roots = unite(len(records), ties)
-    for record, root in zip(records, roots, strict=True):
-        members[root].append(record)
-    names = {root: _name(same) for root, same in members.items()}
-    grouped = [
-        (record, record.hint or names[root]) for record, root in zip(records, roots, strict=True)
-    ]
-    return [record.model_copy(update={"group": group, "cell": group}) for record, group in grouped]
 
 
 def elsewhere(records: Iterable[Record], lock: LockedImages, store: ArtifactStore) -> list[Record]:
     """Locked images that these records lack, without a label, where their archives still stand."""
     here = {record.sha256 for record in records}
-    away = [
-        Record(sha256=sha256, label="", file="", archive=archive)
-        for sha256, archive in sorted(lock.archives.items())
-        if archive and sha256 not in here
+    absent = [
+        Record(sha256=sha256, label="", file="", archive=image.archive, hint=image.group)
+        for sha256, image in sorted(lock.by_hash.items())
+        if image.archive and sha256 not in here
     ]
-    standing = {archive: _stands(archive, store) for archive in {r.archive for r in away}}
-    return [record for record in away if standing[record.archive]]
+    standing = {archive: _stands(archive, store) for archive in {r.archive for r in absent}}
+    return [record for record in absent if standing[record.archive]]
 
 
-def _name(same: Sequence[Record]) -> str:
-    hints = [record.hint for record in same if record.hint]
-    return min(hints) if hints else f"g{min(record.sha256 for record in same)[:12]}"
+def _comparable(absent: Sequence[Record], records: Sequence[Record]) -> Sequence[Record]:
+    """Locked images that records could show the cell of: of the same groups where all are named."""
+    names = {record.named_group for record in records}
+    if "" in names or not all(record.named_group for record in absent):
+        return absent
+    return [record for record in absent if record.named_group in names]
 
 
 def _stands(archive: str, store: ArtifactStore) -> bool:
@@ -157,6 +154,7 @@ def _publish(
     ties: Iterable[Tie],
     dataset: Artifact[DatasetManifest],
     config: RunConfig,
+    method: str,
     *,
     store: ArtifactStore,
     run: RunContext,
@@ -164,26 +162,35 @@ def _publish(
     # What was fetched from the lock's archives was labelled elsewhere.
     records = [record for record in named if record.label]
     groups = {record.group for record in records}
-    locked = [r for r in named if not r.label and r.group in groups]
+    locked = [record for record in named if not record.label and record.group in groups]
+    listed = {record.sha256 for record in (*records, *locked)}
     links = [Link(one=named[i].sha256, other=named[j].sha256, inliers=n) for i, j, n in ties]
-    hinted = sum(bool(record.hint) for record in records)
     manifest = GroupingManifest(
         name=config.name,
         **run.model_dump(),
         inputs={"dataset": dataset.uri},
-        counts={"images": len(records), "groups": len(groups), "hinted": hinted},
-        method=_method(hinted, len(records), config),
+        counts={
+            "images": len(records),
+            "groups": len(groups),
+            "cells": len({record.cell for record in records}),
+            "hinted": sum(bool(record.named_group) for record in records),
+        },
+        method=method,
     )
     with tempfile.TemporaryDirectory(prefix="leukoflow-grouping-") as name:
         folder = Path(name)
         (folder / "records.csv").write_text(to_csv(records, Record))
-        (folder / LINKS).write_text(to_csv(links, Link))
+        # Two locked images of a cell that is in no archive of this dataset are tied, too.
+        (folder / LINKS).write_text(to_csv((k for k in links if listed >= {k.one, k.other}), Link))
         (folder / LOCKED).write_text(to_csv(locked, Record))
         return store.publish(folder, manifest)
 
 
-def _method(hinted: int, total: int, config: RunConfig) -> str:
-    searched = f"SIFT, affine map with {config.group.min_inliers} inliers"
-    if hinted == total:
+def _method(records: Sequence[Record], *, searched: bool, config: RunConfig) -> str:
+    search = f"SIFT, affine map with {config.group.min_inliers} inliers"
+    hinted = sum(bool(record.named_group) for record in records)
+    if not searched:
         return "hints"
-    return f"hints, else {searched}" if hinted else searched
+    if hinted == len(records):
+        return f"hints, cells by {search}"
+    return f"hints, else {search}" if hinted else search

@@ -26,7 +26,7 @@ from pipeline.steps.repack import RECORDS, repack
 
 _log = logging.getLogger(__name__)
 
-_LAYOUT = 1
+_LAYOUT = 2
 """Changes whenever `repack` writes other files for the same archive."""
 _ATTEMPTS = 3
 """How often an archive may change under our hands before we give up on it."""
@@ -56,10 +56,15 @@ def ingest(
 
 
 def union(records: Iterable[Record]) -> list[Record]:
-    """Each image once per label, in order of hash; of equal ones the row with a hint is kept."""
+    """Each image once per label, in order of hash.
 
-    def order(record: Record) -> tuple[str, str, bool, str, str]:
-        return record.sha256, record.label, not record.hint, record.archive, record.file
+    Of equal rows one of an archive's maker is kept before one that was returned, and one that names
+    group or cell before one that does not.
+    """
+
+    def order(record: Record) -> tuple[str | bool, ...]:
+        unnamed = record.returned, not record.hint, not record.cell_hint
+        return record.sha256, record.label, *unnamed, record.archive, record.file
 
     rows = groupby(sorted(records, key=order), key=lambda record: (record.sha256, record.label))
     return [next(same) for _, same in rows]

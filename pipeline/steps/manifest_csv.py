@@ -1,4 +1,4 @@
-"""`manifest.csv` at the root of an archive: what its maker says of label and group of a file."""
+"""`manifest.csv` at the root of an archive: label, group and cell of its files, as its maker names them."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from pipeline.errors import InvalidInputError
 
 MANIFEST_CSV = "manifest.csv"
 _REQUIRED = ("file", "label")
-_COLUMNS = (*_REQUIRED, "group")
+_OPTIONAL = ("group", "cell")
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,9 @@ class Said:
 
     label: str = ""
     group: str = ""
+    """Slide, patient or source cell."""
+    cell: str = ""
+    """Within its group; without one it is its own."""
 
 
 def read_manifest_csv(data: bytes, files: Collection[str]) -> dict[str, Said]:
@@ -26,7 +29,7 @@ def read_manifest_csv(data: bytes, files: Collection[str]) -> dict[str, Said]:
 
     Args:
         data: CSV in UTF-8, with or without a byte order mark, with any line ends. The columns
-            `file`, `label` and, if wanted, `group` stand in any order.
+            `file`, `label` and, if wanted, `group` and `cell` stand in any order.
         files: paths inside the archive. Those that no row names keep their folder's label.
 
     Returns:
@@ -43,7 +46,7 @@ def read_manifest_csv(data: bytes, files: Collection[str]) -> dict[str, Said]:
             raise _wrong(line, "names no file of the archive", "a path inside it", repr(file))
         if file in said:
             raise _wrong(line, f"names {file!r} again", "one row per file", f"line {lines[file]}")
-        said[file] = Said(row["label"].strip(), row.get("group", "").strip())
+        said[file] = Said(*(row.get(name, "").strip() for name in ("label", *_OPTIONAL)))
         lines[file] = line
     return said
 
@@ -53,9 +56,10 @@ def _rows(data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
     table = _table(data)
     header = next(table, (1, []))[1]
     columns = [name.strip() for name in header]
-    fits = set(_REQUIRED) <= set(columns) <= set(_COLUMNS) and len(set(columns)) == len(columns)
+    allowed = {*_REQUIRED, *_OPTIONAL}
+    fits = set(_REQUIRED) <= set(columns) <= allowed and len(set(columns)) == len(columns)
     if not fits:
-        expected = f"columns {','.join(_REQUIRED)} and, if wanted, {_COLUMNS[-1]}"
+        expected = f"columns {','.join(_REQUIRED)} and, if wanted, {' and '.join(_OPTIONAL)}"
         raise _wrong(1, "is no such header", expected, repr(",".join(header)))
     for line, fields in table:
         if len(fields) != len(columns):

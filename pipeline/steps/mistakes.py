@@ -25,6 +25,8 @@ class Mistake(Frozen):
     file: str
     sha256: str
     group: str
+    cell: str = ""
+    """Empty in reports of version 0.1, whose group was the cell."""
     truth: str
     label: str
     confidence: float
@@ -47,11 +49,11 @@ class Evidence:
 
 def worst_mistakes(answers: Answers, count: int) -> tuple[Mistake, ...]:
     """The least doubted wrong answers, at most one a cell, least doubted first."""
-    images = Counter(record.group for record in answers.records)
+    images = Counter(record.cell for record in answers.records)
     wrong: dict[str, list[int]] = defaultdict(list)
     for place, (record, said) in enumerate(zip(answers.records, answers.predictions, strict=True)):
         if said.label != record.label:
-            wrong[record.group].append(place)
+            wrong[record.cell].append(place)
 
     def doubt(place: int) -> tuple[float, str]:
         return float(answers.doubts[place]), answers.records[place].sha256
@@ -68,13 +70,14 @@ def _mistake(
         file=record.file,
         sha256=record.sha256,
         group=record.group,
+        cell=record.cell,
         truth=record.label,
         label=said.label,
         confidence=said.probabilities[said.label],
         truth_probability=said.probabilities[record.label],
         doubt=round(float(answers.doubts[place]), 4),
-        wrong_images=len(wrong[record.group]),
-        images=images[record.group],
+        wrong_images=len(wrong[record.cell]),
+        images=images[record.cell],
     )
 
 

@@ -57,6 +57,6 @@ def _rows(
     """Each class with images and cells of each part."""
     images = Counter((r.label, r.part) for r in records)
     cells = Counter(
-        (label, part) for label, part, _ in {(r.label, r.part, r.group) for r in records}
+        (label, part) for label, part, _ in {(r.label, r.part, r.cell) for r in records}
     )
     return [(name, [(images[name, part], cells[name, part]) for part in parts]) for name in classes]

@@ -89,6 +89,7 @@ def _records(
                 file=file,
                 archive="",
                 hint=row.group or _hint(file, config.group_pattern),
+                cell_hint=row.cell,
             )
         )
     return sorted(records, key=lambda record: (record.sha256, record.label, record.file))

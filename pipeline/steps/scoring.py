@@ -27,6 +27,7 @@ from pipeline.modeling.metrics import (
     vote,
 )
 from pipeline.modeling.review import CoverageCurve, auroc
+from pipeline.modeling.strata import strata_of
 from pipeline.records import Frozen, Record
 
 COVERAGES = np.round(np.arange(0.05, 1.001, 0.05), 2)
@@ -78,6 +79,8 @@ class Scores(UnitScores):
 
     images: int
     cells: int
+    groups: int = 0
+    """Slides, patients or source cells, which intervals resample; 0 in reports of version 0.1."""
     classes: tuple[str, ...]
     prevalence: dict[str, float]
     """Share of each class in a typical sample, 0 to 1; empty when nobody said."""
@@ -93,10 +96,10 @@ def scores(
     classes: tuple[str, ...],
     config: EvaluateConfig,
 ) -> Scores:
-    """Score answers; intervals resample cells, never images.
+    """Score answers; intervals resample groups, never images.
 
     Args:
-        records: with label and group (n,).
+        records: with label, group and cell (n,).
         probabilities: in the order of `classes` (n, classes).
         doubts: as `decide` gives them (n,).
         classes: of the model.
@@ -109,22 +112,29 @@ def scores(
         raise InvalidInputError("nothing to score", expected="labelled images", received="none")
     truth = np.array([classes.index(record.label) for record in records], np.int64)
     predicted = probabilities.argmax(axis=1)
-    codes = group_codes([record.group for record in records])
-    resamples = Resamples(codes, truth, draws=config.draws)
+    groups = group_codes([record.group for record in records])
+    strata = strata_of(groups, truth)
+    resamples = Resamples(groups, strata, draws=config.draws)
+    # Without a data gate, as in an archive that is only scored, a cell may have two labels: then it
+    # is a cell of each.
+    codes = group_codes([f"{record.cell}\n{record.label}" for record in records])
+    first = np.unique(codes, return_index=True)[1]
+    of_cells = Resamples(groups[first], strata[first], draws=config.draws)
     total = sum(config.prevalence.values())
     prevalence = {name: config.prevalence[name] / total for name in config.prevalence}
     voted = vote(probabilities, codes).argmax(axis=1)
-    cells = truth[np.unique(codes, return_index=True)[1]]
+    cells = truth[first]
     answers = (probabilities.max(axis=1), predicted == truth, doubts)
     return Scores(
         images=len(records),
         cells=len(cells),
+        groups=int(groups.max()) + 1,
         classes=classes,
         prevalence=prevalence,
         **_named(truth, predicted, resamples, classes, prevalence),
         **_sure(*answers, np.ones(len(records)), resamples),
         by_cell=UnitScores(
-            **_named(cells, voted, resamples.of_groups(), classes, prevalence),
+            **_named(cells, voted, of_cells, classes, prevalence),
             **_sure(*answers, 1 / np.bincount(codes)[codes], resamples),
         ),
     )

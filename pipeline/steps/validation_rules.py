@@ -45,15 +45,24 @@ def by_class(
 
 
 def settle_labels(records: Iterable[Record]) -> tuple[list[Record], list[Quarantined]]:
-    """Images whose bytes stand under one class, once each, and all rows of the others."""
+    """Images whose bytes stand under one class, once each, and all rows of the others.
+
+    Labels that were returned through the service do not contradict those of the archives' makers:
+    where these agree, only the returned rows are set aside.
+    """
     rows: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         rows[record.sha256].append(record)
     agreed, disputed = [], []
     for same in rows.values():
         labels = sorted({record.label for record in same})
+        made = [record for record in same if not record.returned]
         if len(labels) == 1:
             agreed.append(same[0])
+        elif len({record.label for record in made}) == 1:
+            agreed.append(made[0])
+            reason = f"a returned label, while the archives say {made[0].label}"
+            disputed += [set_aside(r, reason) for r in same if r.label != made[0].label]
         else:
             reason = f"the same image is labelled {' and '.join(labels)}"
             disputed += [set_aside(record, reason) for record in same]

@@ -38,7 +38,7 @@ def test_a_table_of_something_else_is_refused() -> None:
 
 
 def test_a_table_of_an_earlier_version_is_read() -> None:
-    """Version 0.1 wrote no cell; what trained a served model must stay readable."""
+    """Version 0.1 wrote no cell, for its groups were cells; what trained a served model is read."""
     old = "sha256,label,file,archive,hint,group,part\na,ROUND,a.png,zip,,g1,test\n"
     (record,) = from_csv(old, Record)
-    assert (record.group, record.cell, record.part) == ("g1", "", "test")
+    assert (record.group, record.cell, record.part) == ("g1", "g1", "test")

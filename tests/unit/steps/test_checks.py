@@ -182,7 +182,17 @@ def wrong(share: float, label: str = "") -> list[str]:
 
 def against(new: list[str], old: list[str], cells: int = 200, **margins: float) -> list[Check]:
     config = CONFIG.model_copy(update=margins)
-    return champion_checks(TRUTH[:cells], GROUPS[:cells], new[:cells], old[:cells], config)
+    groups = GROUPS[:cells]
+    return champion_checks(TRUTH[:cells], groups, groups, new[:cells], old[:cells], config)
+
+
+def test_the_sentence_counts_cells_and_not_groups() -> None:
+    """Two patients with five cells of each class: ten cells spoke, which two groups resample."""
+    cells = [str(n) for n in range(10)]
+    same = TRUTH[:10]
+    checks = champion_checks(same, ["p1", "p1", "p2", "p2", "p2"] * 2, cells, same, same, CONFIG)
+    counts = [check.sentence.split(" cells ")[0] for check in checks]
+    assert counts == ["On 10", "On 5", "On 5"]
 
 
 def test_an_equal_challenger_is_not_inferior() -> None:

@@ -9,17 +9,11 @@ from PIL import Image
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, GroupingManifest
 from pipeline.config import DataGateConfig, RunConfig
-from pipeline.records import Link, Quarantined, Record, from_csv
+from pipeline.records import Quarantined, from_csv
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import HOME
-from pipeline.steps.data_gate import (
-    contradicted_returns,
-    data_gate,
-    disputed,
-    examine,
-    gate_rules,
-)
+from pipeline.steps.data_gate import cells_rule, data_gate, gate_rules
 from pipeline.steps.group import group
 from pipeline.steps.ingest import ingest
 from pipeline.steps.split import split
@@ -57,7 +51,8 @@ def test_a_cell_under_two_labels_is_set_aside(
 ) -> None:
     """All its images leave the records, are counted, and never reach train or test."""
     passed = data_gate(grouping, _lenient(config, "quarantine"), store=store, run=run)
-    assert passed.manifest.counts == {"images": 7, "groups": 7, "hinted": 0, "quarantined": 2}
+    counts = {"images": 7, "groups": 7, "cells": 7, "hinted": 0, "quarantined": 2}
+    assert passed.manifest.counts == counts
     aside = from_csv(store.read(passed, "quarantine.csv").decode(), Quarantined)
     assert {(q.file, q.reason) for q in aside} == {
         ("ROUND/0.jpeg", "the same cell is labelled LOBED and ROUND"),
@@ -99,65 +94,6 @@ def test_too_many_disputes_stop(
         data_gate(grouping, config, store=store, run=run)
 
 
-def test_links_are_sorted_by_what_they_contradict() -> None:
-    """Labels, given names and the locked part; a locked image from elsewhere has no label."""
-    records = [
-        _record("a", "ROUND"),
-        _record("b", "LOBED"),
-        _record("c", "ROUND", "slide 1"),
-        _record("d", "ROUND", "slide 2"),
-        _record("e", ""),
-    ]
-    links = [_link("a", "b", 40), _link("c", "d", 30), _link("d", "e", 20)]
-    found = examine(records, links, {"e"})
-    assert found.two_labels == links[:1]
-    assert found.named_apart == links[1:2]
-    assert found.of_locked == links[2:]
-    assert found.weakest == links[::-1]
-
-
-def test_a_given_name_may_cover_many_cells() -> None:
-    """A patient has cells of all classes: only images linked to each other are one cell."""
-    records = [_record(name, label, "patient") for name, label in ("aR", "bL", "cR", "dL")]
-    aside = disputed(records, [_link("a", "b", 40)])
-    assert [image.sha256 for image in aside] == ["a", "b"]
-
-
-def test_labels_meet_through_a_locked_image() -> None:
-    """Two images that show the cell of one that left are one cell, under two labels."""
-    records = [_record("a", "R"), _record("b", "L"), _record("e", "")]
-    aside = disputed(records, [_link("a", "e", 40), _link("b", "e", 40)])
-    assert [image.sha256 for image in aside] == ["a", "b"]
-
-
-def test_a_returned_label_does_not_outvote_an_archive() -> None:
-    """It goes alone, stops nothing under either policy, and the archive's images stay."""
-    records = [_record("a", "R"), _record("b", "R"), _record("c", "L", file="returned/c.png")]
-    links = [_link("a", "b", 40), _link("b", "c", 40)]
-    outvoted = contradicted_returns(records, links)
-    assert [(image.sha256, image.reason) for image in outvoted] == [
-        ("c", "a returned label, while the archives say R")
-    ]
-    stop = DataGateConfig.model_validate({"two_labels": "stop", "max_quarantined_share": 0.0})
-    assert all(rule.kept for rule in gate_rules(3, [], outvoted, stop))
-
-
-def test_returned_labels_that_only_contradict_each_other_are_a_dispute() -> None:
-    """No archive says who is right, so neither teaches."""
-    records = [_record(name, name.upper(), file=f"returned/{name}.png") for name in "ab"]
-    links = [_link("a", "b", 40)]
-    assert contradicted_returns(records, links) == []
-    assert [image.sha256 for image in disputed(records, links)] == ["a", "b"]
-
-
-def test_a_returned_label_may_take_a_side() -> None:
-    """Where archives disagree already, one of their labels is no contradiction of them."""
-    records = [_record("a", "R"), _record("b", "L"), _record("c", "L", file="returned/c.png")]
-    links = [_link("a", "b", 40), _link("b", "c", 40)]
-    assert contradicted_returns(records, links) == []
-    assert [image.sha256 for image in disputed(records, links)] == ["a", "b", "c"]
-
-
 def test_no_dispute_keeps_all_rules() -> None:
     """A clean dataset passes under either policy."""
     for policy in ("quarantine", "stop"):
@@ -165,11 +101,28 @@ def test_no_dispute_keeps_all_rules() -> None:
         assert all(rule.kept for rule in gate_rules(10, [], [], gate))
 
 
-def _record(sha256: str, label: str, hint: str = "", file: str = "") -> Record:
-    return Record(
-        sha256=sha256, label=label, file=file or sha256, archive="", hint=hint, group=hint
+def test_a_class_of_fewer_than_three_cells_is_refused() -> None:
+    """Images of one cell cannot be on two sides of a split; the rule says which class and why."""
+    assert cells_rule({"ROUND": 3, "LOBED": 3}).kept
+    rule = cells_rule({"ROUND": 1, "LOBED": 2, "OVAL": 0, "THIN": 9})
+    assert not rule.kept
+    assert rule.problem.startswith(
+        "class ROUND has one cell, class LOBED has 2 cells, class OVAL has no cell; "
+        "at least 3 are needed"
     )
+    assert rule.expected == "at least 3 of each of ROUND, LOBED, OVAL, THIN"
+    assert rule.received == "ROUND 1, LOBED 2, OVAL 0"
 
 
-def _link(one: str, other: str, inliers: int) -> Link:
-    return Link(one=one, other=other, inliers=inliers)
+def test_a_class_of_one_cell_stops_the_run(
+    write_zip: WriteZip, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """Many photographs of one cell are no class to learn: the error and the page say so."""
+    drawn = [data for _, data in draw_images(4, 4, HOME)]
+    members = {f"ROUND/{n}.jpeg": data for n, data in enumerate(drawn[:3])}
+    members |= {"LOBED/a.jpeg": drawn[3], "LOBED/b.png": _copy(drawn[3])}
+    snapshot = ingest([write_zip("one.zip", members)], config, store=store, run=run)
+    grouped = group(validate(snapshot, config, store=store, run=run), config, store=store, run=run)
+    with pytest.raises(DatasetRefusedError, match=r"class LOBED has one cell; at least 3") as error:
+        data_gate(grouped, config, store=store, run=run)
+    assert "Class LOBED has one cell" in error.value.page

@@ -180,7 +180,8 @@ def test_predictions_are_listed_one_a_row(judged: Judged) -> None:
     """The columns that `evaluate --predictions` promises."""
     header, *rows = predictions_csv(judged.answers).splitlines()
     assert header == (
-        "file,label,predicted,confidence,decision,p_EOSINOPHIL,p_LYMPHOCYTE,p_MONOCYTE,p_NEUTROPHIL"
+        "file,label,predicted,confidence,decision,p_EOSINOPHIL,p_LYMPHOCYTE,p_MONOCYTE,"
+        "p_NEUTROPHIL,group,cell"
     )
     assert len(rows) == 12
 

@@ -15,10 +15,9 @@ from pipeline.records import Record, from_csv
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images, write_archive
 from pipeline.sample.laboratory import HOME
-from pipeline.steps.group import LOCKED, group, name_groups, write_groups_csv
+from pipeline.steps.group import LOCKED, group, write_groups_csv
 from pipeline.steps.ingest import ingest
-from pipeline.steps.lock import extend_lock, read_lock
-from pipeline.steps.near_duplicates import Tie
+from pipeline.steps.lock import LockedImage, extend_lock, read_lock
 from pipeline.steps.validate import validate
 
 WriteZip = Callable[..., str]
@@ -46,7 +45,7 @@ def test_hints_are_the_groups(
         "ROUND/p2_a.png": "p2",
         "LOBED/p1_b.png": "p1",
     }
-    assert grouping.manifest.method == "hints"
+    assert grouping.manifest.method.startswith("hints, cells by ")
 
 
 def test_copies_of_a_cell_are_one_group(
@@ -64,7 +63,7 @@ def test_copies_of_a_cell_are_one_group(
     cells = {member.file: member.cell for member in members}
     together = Counter((record.group, cells[record.file]) for record in records)
     assert set(together.values()) == {3}
-    assert grouping.manifest.counts == {"images": 36, "groups": 12, "hinted": 0}
+    assert grouping.manifest.counts == {"images": 36, "groups": 12, "cells": 12, "hinted": 0}
     assert grouping.uri == again.uri
 
 
@@ -111,20 +110,6 @@ def test_hints_and_search_go_together(
     assert grouping.manifest.method.startswith("hints, else ")
 
 
-def test_names_come_from_the_smallest_hash() -> None:
-    """A group that nobody named is called after its smallest image hash, whatever the order."""
-    records = [_record(letter) for letter in "bac"]
-    named = name_groups(records, [Tie(0, 1, 20)])
-    assert [record.group for record in named] == ["g" + "a" * 12, "g" + "a" * 12, "g" + "c" * 12]
-
-
-def test_a_copy_takes_the_name_that_was_given() -> None:
-    """Who found a copy of a named cell knows its name; given names are never changed."""
-    records = [_record("a"), _record("b", "slide 2"), _record("c", "slide 1"), _record("d")]
-    named = name_groups(records, [Tie(0, 1, 20), Tie(1, 2, 20)])
-    assert [record.group for record in named[:3]] == ["slide 1", "slide 2", "slide 1"]
-
-
 def test_copies_of_a_locked_cell_are_known(
     write_zip: WriteZip, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
@@ -133,7 +118,7 @@ def test_copies_of_a_locked_cell_are_known(
     members = {"ROUND/a.jpeg": first, "LOBED/b.jpeg": second}
     _, old = _grouped(write_zip("old.zip", members), config, store, run)
     locked = next(record for record in old if record.label == "ROUND")
-    extend_lock("cells", read_lock("cells", store), {locked.sha256: locked.archive}, store)
+    extend_lock("cells", read_lock("cells", store), {locked.sha256: LockedImage.of(locked)}, store)
     (_, other), (_, third) = draw_images(2, 2, HOME)
     copies = {"ROUND/c.png": _half_turn(first), "ROUND/d.jpeg": other, "LOBED/e.jpeg": third}
     grouping, records = _grouped(write_zip("new.zip", copies), config, store, run)
@@ -144,16 +129,14 @@ def test_copies_of_a_locked_cell_are_known(
 
 
 def test_groups_csv_is_sorted_by_file() -> None:
-    """The table for people has three columns, and quotes what needs it."""
+    """The table for people has four columns, and quotes what needs it."""
     records = [
-        Record(sha256="2", label="ROUND", file="b,1.png", archive="", group="g2"),
-        Record(sha256="1", label="LOBED", file="a.png", archive="", group="g1"),
+        Record(sha256="2", label="ROUND", file="b,1.png", archive="", group="g2", cell="c2"),
+        Record(sha256="1", label="LOBED", file="a.png", archive="", group="g1", cell="c1"),
     ]
-    assert write_groups_csv(records) == ('file,label,group\na.png,LOBED,g1\n"b,1.png",ROUND,g2\n')
-
-
-def _record(letter: str, hint: str = "") -> Record:
-    return Record(sha256=letter * 64, label="ROUND", file=letter, archive="", hint=hint)
+    assert write_groups_csv(records) == (
+        'file,label,group,cell\na.png,LOBED,g1,c1\n"b,1.png",ROUND,g2,c2\n'
+    )
 
 
 def _half_turn(data: bytes) -> bytes:

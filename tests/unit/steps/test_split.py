@@ -1,131 +1,21 @@
 """No group is cut, every class is in every part, and what was tested on is never trained on."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, GroupingManifest
 from pipeline.config import RunConfig, SplitConfig
 from pipeline.errors import ArtifactError, ConflictError, InvalidInputError
-from pipeline.records import Record, from_csv, to_csv
+from pipeline.records import Quarantined, Record, from_csv, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.group import LOCKED
-from pipeline.steps.lock import extend_lock, read_lock
-from pipeline.steps.split import Group, deal, groups_in, split, without_reserve
-
-SHARES = SplitConfig(test_share=0.2, val_share=0.15)
-RESERVING = SHARES.model_copy(update={"reserve_share": 0.12})
-
-sizes = st.lists(st.integers(1, 200), min_size=3, max_size=40)
-datasets = st.dictionaries(st.sampled_from("ABCD"), sizes, min_size=1).map(
-    lambda classes: [
-        Group(f"{label}{number}", label, images)
-        for label, found in classes.items()
-        for number, images in enumerate(found)
-    ]
-)
-
-
-@given(datasets, st.text(max_size=5))
-def test_every_class_is_in_every_part(groups: list[Group], seed: str) -> None:
-    """Every group has one part, and every class has a group in each."""
-    parts = deal(groups, SHARES, set(), seed=seed)
-    assert set(parts) == {group.id for group in groups}
-    for label in {group.label for group in groups}:
-        assert {parts[g.id] for g in groups if g.label == label} == {"train", "val", "test"}
-
-
-@given(datasets, st.randoms(use_true_random=False))
-def test_order_does_not_matter(groups: list[Group], random: object) -> None:
-    """The same groups in another order are dealt the same way."""
-    shuffled = list(groups)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert deal(groups, SHARES, set(), seed="x") == deal(shuffled, SHARES, set(), seed="x")
-
-
-@given(datasets, st.data())
-def test_locked_groups_stay_in_the_test_part(groups: list[Group], data: st.DataObject) -> None:
-    """What was once dealt to the test part stays there when the dataset grows."""
-    parts = deal(groups, SHARES, set(), seed="x")
-    locked = {name for name, part in parts.items() if part == "test"}
-    more = data.draw(st.lists(st.integers(1, 200), max_size=20))
-    label = groups[0].label
-    grown = groups + [Group(f"new{n}", label, images) for n, images in enumerate(more)]
-    later = deal(grown, SHARES, locked, seed="x")
-    assert {later[name] for name in locked} == {"test"}
-
-
-@given(st.integers(20, 60), st.integers(1, 30))
-def test_shares_are_kept(groups: int, images: int) -> None:
-    """With many groups of a size, each part has its share to within a group."""
-    parts = list(
-        deal([Group(str(n), "A", images) for n in range(groups)], SHARES, set(), seed="x").values()
-    )
-    assert abs(parts.count("test") - SHARES.test_share * groups) <= 1
-    assert abs(parts.count("val") - SHARES.val_share * groups) <= 1
-
-
-def test_the_default_split_is_what_it_was() -> None:
-    """Without a reserve every group has the part that earlier versions gave it."""
-    groups = [Group(f"{c}{n}", c, 1 + (n * 7) % 5) for c in "AB" for n in range(14)]
-    parts = deal(groups, SplitConfig(), {"A3", "B5"}, seed="pinned")
-    chosen = {part: {g for g, p in parts.items() if p == part} for part in ("test", "val")}
-    assert chosen["test"] == {"A11", "A3", "A7", "B11", "B5", "B9"}
-    assert chosen["val"] == {"A1", "A10", "A13", "B0", "B10", "B13", "B8"}
-    assert set(parts.values()) == {"train", "val", "test"}
-
-
-@given(datasets, st.text(max_size=5))
-def test_a_reserve_takes_nothing_from_the_test_part(groups: list[Group], seed: str) -> None:
-    """Only spare groups are reserved: every class still has a group in each other part."""
-    without = deal(groups, SHARES, set(), seed=seed)
-    parts = deal(groups, RESERVING, set(), seed=seed)
-    for label in {group.label for group in groups}:
-        names = [group.id for group in groups if group.label == label]
-        assert {parts[name] for name in names} - {"reserve"} == {"train", "val", "test"}
-        assert all((parts[n] == "test") == (without[n] == "test") for n in names)
-        assert len(names) > 3 or "reserve" not in {parts[name] for name in names}
-
-
-@given(st.integers(20, 60), st.integers(1, 30))
-def test_a_reserve_has_its_share(groups: int, images: int) -> None:
-    """With many groups of a size, to within a group."""
-    dealt = deal([Group(str(n), "A", images) for n in range(groups)], RESERVING, set(), seed="x")
-    parts = list(dealt.values())
-    assert abs(parts.count("reserve") - RESERVING.reserve_share * groups) <= 1
-    assert abs(parts.count("val") - SHARES.val_share * groups) <= 1
-
-
-def test_few_groups_change_sides_when_others_arrive() -> None:
-    """Twice as many groups leave nearly all of the first ones in train or validation as before."""
-    old = [Group(f"old{n}", "A", 1) for n in range(200)]
-    before = deal(old, SHARES, set(), seed="x")
-    locked = {name for name, part in before.items() if part == "test"}
-    new = [Group(f"new{n}", "A", 1) for n in range(200)]
-    after = deal(old + new, SHARES, locked, seed="x")
-    assert sum(before[name] != after[name] for name in before) <= 20
-    assert sum(before[name] == "train" and after[name] == "test" for name in before) == 0
-
-
-@pytest.mark.parametrize(
-    ("count", "locked"), [(2, set()), (1, set()), (3, {"0", "1"}), (3, {"0", "1", "2"})]
-)
-def test_too_few_groups_are_refused(count: int, locked: set[str]) -> None:
-    """A class that cannot stand in three parts is named, with what was expected."""
-    groups = [Group(str(n), "RARE", 5) for n in range(count)]
-    with pytest.raises(InvalidInputError, match=r"class RARE has too few groups.*at least 3"):
-        deal(groups, SHARES, locked, seed="x")
-
-
-def test_group_belongs_to_the_class_of_most_images() -> None:
-    """A group across class folders counts once, under its majority label."""
-    records = _records({"g": ["A", "B", "B"], "h": ["B", "A"]})
-    assert groups_in(records) == [Group("g", "B", 3), Group("h", "A", 2)]
+from pipeline.steps.lock import LockedImage, extend_lock, read_lock
+from pipeline.steps.split import split, without_reserve
 
 
 @pytest.fixture
@@ -173,7 +63,7 @@ def test_a_class_without_a_reserve_is_named(
     """Its three cells are needed elsewhere; the other class has its share, and it is counted."""
     records = _records({f"ROUND{n}": ["ROUND"] * 2 for n in range(20)})
     records += _records({f"LOBED{n}": ["LOBED"] * 2 for n in range(3)})
-    reserving = config.model_copy(update={"split": RESERVING})
+    reserving = config.model_copy(update={"split": SplitConfig(reserve_share=0.12)})
     artifact = split(publish(records), reserving, store=store, run=run)
     assert artifact.manifest.counts["reserve_groups"] == 2
     assert "too few cells for a reserve: LOBED" in caplog.text
@@ -185,7 +75,9 @@ def test_locked_image_takes_its_group_along(
 ) -> None:
     """When groups merge later, one locked image makes the whole group a test group."""
     records = _records({f"{c}{n}": [c] * 3 for c in ("ROUND", "LOBED") for n in range(9)})
-    extend_lock("cells", read_lock("cells", store), {records[7].sha256: "a"}, store)
+    extend_lock(
+        "cells", read_lock("cells", store), {records[7].sha256: LockedImage(archive="a")}, store
+    )
     parts = _parts(store, split(publish(records), config, store=store, run=run))
     assert {parts[r.sha256] for r in records if r.group == records[7].group} == {"test"}
 
@@ -196,10 +88,10 @@ def test_locked_image_that_left_takes_its_group_along(
     """New images of a locked cell are test images, also when the cell's own archive is gone."""
     records = _records({f"{c}{n}": [c] * 3 for c in ("ROUND", "LOBED") for n in range(9)})
     gone = Record(sha256="gone", label="", file="", archive="b", group=records[7].group)
-    extend_lock("cells", read_lock("cells", store), {"gone": "b"}, store)
+    extend_lock("cells", read_lock("cells", store), {"gone": LockedImage(archive="b")}, store)
     parts = _parts(store, split(publish(records, [gone]), config, store=store, run=run))
     assert {parts[r.sha256] for r in records if r.group == gone.group} == {"test"}
-    assert read_lock("cells", store).archives["gone"] == "b"
+    assert read_lock("cells", store).by_hash["gone"].archive == "b"
 
 
 def test_split_is_repeatable(publish: Publish, config: RunConfig, store: ArtifactStore) -> None:
@@ -256,10 +148,106 @@ def test_damaged_lock_is_never_taken_for_an_empty_one(body: bytes, store: Artifa
         read_lock("cells", store)
 
 
-def test_lock_of_the_first_version_is_read(store: ArtifactStore) -> None:
-    """Hashes that were locked before archives were noted are still locked."""
-    store.objects.write(f"{store.root}/locks/cells.json", b'{"test": ["a", "b"]}')
+@pytest.mark.parametrize("body", [b'{"test": ["a", "b"]}', b'{"test": {"a": "uri", "b": ""}}'])
+def test_locks_of_earlier_versions_are_read(body: bytes, store: ArtifactStore) -> None:
+    """Hashes that were locked before archives, then labels, were noted are still locked."""
+    store.objects.write(f"{store.root}/locks/cells.json", body)
     assert read_lock("cells", store).images == {"a", "b"}
+
+
+def test_the_lock_says_where_a_label_came_from(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """Each entry names archive, label, source and given group; what 0.1 wrote is completed."""
+    records = [
+        record.model_copy(update={"hint": record.group})
+        for record in _records({f"{c}{n}": [c] for c in ("ROUND", "LOBED") for n in range(9)})
+    ]
+    store.objects.write(f"{store.root}/locks/cells.json", b'{"test": {"ROUND3-0": "old"}}')
+    split(publish(records), config, store=store, run=run)
+    body = json.loads(store.objects.read(f"{store.root}/locks/cells.json"))["test"]
+    assert body["ROUND3-0"] == {
+        "archive": "a", "label": "ROUND", "source": "archive", "group": "ROUND3",
+    }  # fmt: skip
+
+
+def test_an_archives_label_takes_the_place_of_a_returned_one(store: ArtifactStore) -> None:
+    """The lock keeps an archive's label whatever is returned later, and only grows."""
+    made = LockedImage(archive="a", label="ROUND", source="archive")
+    returned = LockedImage(archive="r", label="LOBED", source="returned")
+    for entry, kept in ((returned, returned), (made, made), (returned, made)):
+        extend_lock("cells", read_lock("cells", store), {"x": entry}, store)
+        assert read_lock("cells", store).by_hash == {"x": kept}
+    extend_lock("cells", read_lock("cells", store), {}, store)
+    assert read_lock("cells", store).images == {"x"}
+
+
+def test_the_name_of_a_locked_group_is_locked(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """New images of a patient who was tested on are test images, though the old ones have left."""
+    entry = LockedImage(archive="gone", label="ROUND", source="archive", group="ROUND4")
+    extend_lock("cells", read_lock("cells", store), {"left": entry}, store)
+    records = _records({f"{c}{n}": [c] * 2 for c in ("ROUND", "LOBED") for n in range(9)})
+    parts = _parts(store, split(publish(records), config, store=store, run=run))
+    assert parts["ROUND4-0"] == parts["ROUND4-1"] == "test"
+
+
+def test_returned_labels_are_never_tested_on(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """Groups known through `POST /feedback` alone teach and calibrate, however many they are."""
+    records = _records({f"{c}{n}": [c] * 2 for c in ("ROUND", "LOBED") for n in range(4)})
+    records += _returned({f"r{c}{n}": [c] * 2 for c in ("ROUND", "LOBED") for n in range(60)})
+    artifact = split(publish(records), config, store=store, run=run)
+    parts = _parts(store, artifact)
+    assert {parts[r.sha256] for r in records if r.returned} == {"train", "val"}
+    assert not any(name.startswith("r") for name in read_lock("cells", store).images)
+    assert "quarantined" not in artifact.manifest.counts
+
+
+def test_a_returned_image_of_a_locked_cell_is_locked_and_not_scored(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """Nobody trains on it, for it shows a cell of the test part; its label judges no model."""
+    records = _records({f"{c}{n}": [c] * 2 for c in ("ROUND", "LOBED") for n in range(9)})
+    first = _parts(store, split(publish(records), config, store=store, run=run))
+    cell = next(r.group for r in records if first[r.sha256] == "test")
+    (back,) = _returned({cell: ["ROUND"]})
+    artifact = split(publish([*records, back]), config, store=store, run=run)
+    assert _parts(store, artifact) == first
+    (aside,) = from_csv(store.read(artifact, "quarantine.csv").decode(), Quarantined)
+    assert (aside.sha256, aside.label) == (back.sha256, "ROUND")
+    assert aside.reason.startswith("its label was returned through the service")
+    assert artifact.manifest.counts["quarantined"] == 1
+    locked = read_lock("cells", store).by_hash[back.sha256]
+    assert (locked.source, locked.label) == ("returned", "ROUND")
+
+
+def test_what_earlier_versions_locked_from_returned_labels_judges_nothing(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """It stays out of training, for a model may have been chosen by it, and is not scored."""
+    records = _records({f"{c}{n}": [c] for c in ("ROUND", "LOBED") for n in range(9)})
+    back = _returned({f"r{n}": ["ROUND"] for n in range(6)})
+    old = json.dumps({"test": {record.sha256: "r" for record in back}}).encode()
+    store.objects.write(f"{store.root}/locks/cells.json", old)
+    artifact = split(publish([*records, *back]), config, store=store, run=run)
+    parts = _parts(store, artifact)
+    assert not {record.sha256 for record in back} & parts.keys()
+    assert artifact.manifest.counts["quarantined"] == 6
+    assert {r.label for r in records if parts[r.sha256] == "test"} == {"ROUND", "LOBED"}
+
+
+def test_a_class_of_returned_labels_alone_is_refused(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """Without a single label of an archive there is no truth to test that class on."""
+    records = _records({f"ROUND{n}": ["ROUND"] for n in range(9)})
+    records += _returned({f"r{n}": ["LOBED"] for n in range(9)})
+    with pytest.raises(InvalidInputError, match=r"LOBED has too few .* left for test.*9 labelled"):
+        split(publish(records), config, store=store, run=run)
+    assert read_lock("cells", store).images == set()
 
 
 def _records(groups: dict[str, list[str]]) -> list[Record]:
@@ -267,6 +255,13 @@ def _records(groups: dict[str, list[str]]) -> list[Record]:
         Record(sha256=f"{group}-{n}", label=label, file=f"{group}/{n}", archive="a", group=group)
         for group, labels in groups.items()
         for n, label in enumerate(labels)
+    ]
+
+
+def _returned(groups: dict[str, list[str]]) -> list[Record]:
+    return [
+        record.model_copy(update={"sha256": f"{record.sha256}r", "file": f"returned/{n}.png"})
+        for n, record in enumerate(_records(groups))
     ]
 
 
