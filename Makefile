@@ -34,7 +34,7 @@ lint: env ## style, types, and the checks of what is shipped
 bench: env ## ratios against named baselines, into benchmarks/results.json
 	$(BIN)/python -m benchmarks
 
-scoreboard: env ## the benchmarks' table against its targets
+scoreboard: env ## the table of the last make bench, without measuring again
 	$(BIN)/python -m benchmarks --scoreboard
 
 image: env ## build the service image with docker, podman or buildah
@@ -43,7 +43,7 @@ image: env ## build the service image with docker, podman or buildah
 cluster: env ## the same stack in containers: PostgreSQL, Redis, Celery workers
 	@command -v docker >/dev/null || { echo "make cluster needs docker; without it, make up runs the embedded stack"; exit 3; }
 	$(BIN)/python docker/passwords.py
-	docker compose up --build
+	CODE_VERSION="$$($(BIN)/python -m pipeline.version)" docker compose up --build
 
 env: $(INSTALLED) ## make .venv from the hashed lock
 

@@ -65,4 +65,4 @@ def _train(config: str, archive: str) -> tuple[str, str]:
     """URIs of the bundle and of what is served."""
     judged = entrypoints.to_verdict(config, RUN, entrypoints.to_split(config, RUN, [archive]))
     promoted = entrypoints.promote(config, RUN, judged.verdict, "bench", "bench", untracked=True)
-    return judged.bundle, promoted
+    return judged.bundle, promoted.served

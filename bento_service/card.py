@@ -13,8 +13,8 @@ DRAWN = "Demo model, trained on drawings or on the archive given to `make demo`:
 DEMO_NAME = "demo"
 
 
-def describe(served: Served) -> ModelCard:
-    """The card of the model that answers."""
+def describe(served: Served, *, predictions_logged: bool) -> ModelCard:
+    """The card of the model that answers, and whether its answers are logged."""
     manifest, pointer = served.classifier.manifest, served.pointer
     drawn = (DRAWN,) if manifest.contract.name == DEMO_NAME else ()
     return ModelCard(
@@ -28,5 +28,6 @@ def describe(served: Served) -> ModelCard:
         metrics=served.classifier.metrics,
         lineage=Lineage.model_validate(manifest.model_dump(include=set(Lineage.model_fields))),
         promoted=Move.model_validate(pointer.model_dump()) if pointer else None,
+        predictions_logged=predictions_logged,
         limits=(*LIMITS, *drawn),
     )

@@ -34,6 +34,8 @@ class Follower:
 
     def __init__(self, registry: Registry, loader: Loader) -> None:
         self.current: Served | None = None
+        self.unreadable: UnreachableError | None = None
+        """Why the last look at the pointer failed; None when the store answered."""
         self._registry = registry
         self._loader = loader
         self._outage = Outage(f"the store that names {self.what}")
@@ -48,12 +50,14 @@ class Follower:
             if pointer is not None and self._is_news(pointer):
                 self._follow(pointer)
         except UnreachableError as error:
+            self.unreadable = error
             metrics.POINTER_FAILURES.inc()
             self._outage.began(error)
             return
         except Exception as error:  # noqa: BLE001
             # Anything that a bundle can do to its loader is a reason not to serve it.
             self._refuse(pointer, error)
+        self.unreadable = None
         self._outage.ended()
 
     def _read(self) -> Pointer | None:

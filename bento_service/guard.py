@@ -1,21 +1,21 @@
 """What every request passes before anybody else looks at it, and every answer on its way out."""
 
 import asyncio
-import json
 import re
 import uuid
 from collections.abc import Callable
 from http import HTTPStatus
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bento_service import metrics, refusal, upload
+from bento_service import refusal, upload
 from bento_service.access import Visit
 from bento_service.bodies import BODIES
 from bento_service.keys import Door
 from bento_service.refusal import Refusal
+from bento_service.reply import Reply
 from bento_service.schemas import REQUEST_ID
 
 MAX_BODY_BYTES = 20_000_000
@@ -28,17 +28,7 @@ COUNTED = frozenset(BODIES) | {"/", "/model", "/metrics", "/docs.json", "/livez"
 ONE_IMAGE = ("/classify", "/explain", "/predict")
 """Routes that a full line turns away; a differential waits for places."""
 
-SECURITY_HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "cache-control": "no-cache",  # a page of two versions would not fit together
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
 _REQUEST_ID = re.compile(REQUEST_ID)
-_KEPT_HEADERS = ("allow", "retry-after", "www-authenticate", "connection")
 
 
 class Guard:
@@ -52,6 +42,7 @@ class Guard:
         body_seconds: float = 30.0,
         turns_away: Callable[[], bool] = lambda: False,
         ending: Callable[[], bool] = lambda: False,
+        why_not_ready: Callable[[], Refusal | None] = lambda: None,
         door: Door | None = None,
     ) -> None:
         self._app = app
@@ -60,6 +51,7 @@ class Guard:
         self._body_seconds = body_seconds
         self._turns_away = turns_away
         self._ending = ending
+        self._why_not_ready = why_not_ready
         self._held = 0
         self._door = door or Door()
 
@@ -73,7 +65,7 @@ class Guard:
         state["request_id"] = _request_id(headers)
         visit = Visit(state["request_id"], scope["method"], _route(scope["path"]))
         receive = visit.counting(receive)
-        reply = _Reply(scope, send, visit, last=self._ending())
+        reply = Reply(scope, send, visit, self._why_not_ready, last=self._ending())
         try:
             visit.key = self._door.admit(scope["path"], headers)
             _check_route(scope, headers)
@@ -135,72 +127,6 @@ class Guard:
             expected=f"the whole body within {self._body_seconds:g} seconds",
             headers={"Connection": "close"},
         )
-
-
-class _Reply:
-    """Sends an answer on, with the headers every answer has and errors in their one shape."""
-
-    def __init__(self, scope: Scope, send: Send, visit: Visit, *, last: bool) -> None:
-        self._scope = scope
-        self._send = send
-        self._visit = visit
-        self._last = last
-        """Whether the caller should come back over another connection."""
-        self._refused: Message | None = None
-        self._body = bytearray()
-
-    async def __call__(self, message: Message) -> None:
-        """Pass one ASGI message, or hold it back until an error body is complete."""
-        if message["type"] == "http.response.start":
-            self._count(message["status"])
-            if message["status"] >= HTTPStatus.BAD_REQUEST:
-                self._refused = message
-                return
-            self._add_headers(message)
-        elif self._refused is not None:
-            self._body += message.get("body", b"")
-            if not message.get("more_body", False):
-                await self._refuse(self._refused)
-            return
-        await self._pass_on(message)
-
-    async def _pass_on(self, message: Message) -> None:
-        self._visit.sent += len(message.get("body", b""))
-        await self._send(message)
-
-    def _count(self, status: int) -> None:
-        self._visit.status = status
-        metrics.REQUESTS.labels(self._visit.route, status).inc()
-        if status == HTTPStatus.TOO_MANY_REQUESTS:
-            metrics.SHED.inc()
-
-    async def _refuse(self, start: Message) -> None:
-        given = Headers(raw=start["headers"])
-        kept = [(name, given[name]) for name in _KEPT_HEADERS if name in given]
-        detail = refusal.parse(bytes(self._body)) or refusal.of_status(
-            start["status"],
-            expected=given.get("allow", ""),
-            received=f"{self._scope['method']} {self._scope['path'][:200]}",
-        )
-        body = refusal.ErrorBody(
-            error=detail.model_copy(update={"request_id": self._visit.request_id})
-        ).model_dump()
-        content = json.dumps(body).encode()
-        headers = [*kept, ("content-type", "application/json")]
-        headers.append(("content-length", str(len(content))))
-        raw = [(name.encode(), value.encode()) for name, value in headers]
-        start = {"type": "http.response.start", "status": start["status"], "headers": raw}
-        self._add_headers(start)
-        await self._pass_on(start)
-        await self._pass_on({"type": "http.response.body", "body": content})
-
-    def _add_headers(self, start: Message) -> None:
-        headers = MutableHeaders(raw=start["headers"])
-        headers["x-request-id"] = self._visit.request_id
-        headers.update(SECURITY_HEADERS)
-        if self._last:
-            headers["connection"] = "close"
-        start["headers"] = headers.raw
 
 
 def _too_large(received: str, most: int) -> Refusal:

@@ -57,6 +57,10 @@ SHED = Counter("leukoflow_shed_total", "Requests turned away because too many wa
 LOG_FAILURES = Counter(
     "leukoflow_log_failures_total", "Lines, images or uploads of the service's records that failed"
 )
+LOG_DROPPED = Counter(
+    "leukoflow_log_dropped_total",
+    "Closed log segments and images deleted before their upload, the store being away too long",
+)
 
 
 def exposition() -> bytes:

@@ -2,7 +2,8 @@
 
 Local files mirror their address in the store, `<name>/<date>/<worker>-<seq>.jsonl`, below a folder
 per worker. One is removed here only after it was uploaded, and its address never changes, so a
-crash at any moment costs at most a second upload of the same bytes.
+crash at any moment costs at most a second upload of the same bytes. While the store does not answer
+they wait, up to MAX_WAITING_BYTES; beyond that the oldest are dropped, counted and logged.
 """
 
 import errno
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 SEGMENT_LINES = 1000
 RETRY_SECONDS = 15.0
 """Pause after an upload that failed."""
+MAX_WAITING_BYTES = 1_000_000_000
+"""Of closed files of one kind (lines, labels or images) on this disk."""
 _OPEN = ".open"
 _LINES = ".jsonl"
 _LOCK = ".lock"
@@ -118,13 +121,13 @@ class Outbox:
         except (PipelineError, OSError) as error:
             metrics.LOG_FAILURES.inc()
             self._outage.began(error)
+            _drop_oldest(self._folder, MAX_WAITING_BYTES)
             self._retry_at = time.monotonic() + RETRY_SECONDS
         else:
             self._outage.ended()
 
     def _upload(self, worker: Path) -> None:
-        closed = (path for path in worker.rglob("*") if path.suffix not in ("", _OPEN))
-        for path in sorted(closed):
+        for path in sorted(_closed(worker)):
             uri = f"{self._root}/{path.relative_to(worker)}"
             self._store.upload(path, uri)
             path.unlink()
@@ -143,6 +146,27 @@ class Outbox:
                     _salvage(left)
                 self._upload(worker)
                 shutil.rmtree(worker)
+
+
+def _closed(folder: Path) -> list[Path]:
+    """Files that are complete and wait for their upload."""
+    return [path for path in folder.rglob("*") if path.suffix not in ("", _OPEN)]
+
+
+def _drop_oldest(folder: Path, max_bytes: int) -> None:
+    """Delete the oldest closed files until the rest fits into `max_bytes`."""
+    waiting = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in _closed(folder))
+    excess = sum(size for _, size, _ in waiting) - max_bytes
+    dropped = 0
+    for _, size, path in waiting:
+        if excess <= 0:
+            break
+        path.unlink(missing_ok=True)
+        excess -= size
+        dropped += 1
+    if dropped:
+        metrics.LOG_DROPPED.inc(dropped)
+        logger.warning("%d oldest files of %s dropped: no room while they wait", dropped, folder)
 
 
 class _Segment:

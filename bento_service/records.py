@@ -24,9 +24,19 @@ _SWIFT = {"compress_level": 1, "compress_type": Image.RLE}
 
 
 class Records:
-    """Written down before the answer leaves, uploaded afterwards; safe from several threads."""
+    """Written down before the answer leaves, uploaded afterwards; safe from several threads.
+
+    Without a store (STORE_URI is empty) nothing is written, on the disk neither.
+    """
 
     def __init__(self, settings: Settings, objects: ObjectStore, name: str) -> None:
+        self.logs = settings.store_uri != ""
+        self.keeps_images = settings.keep_images and self.logs
+        self._outboxes: tuple[Outbox, ...] = ()
+        if not self.logs:
+            logger.warning("predictions are not logged: STORE_URI is not set")
+            return
+
         def outbox(folder: str, kind: str) -> Outbox:
             return Outbox(
                 settings.leukoflow_home / folder,
@@ -36,13 +46,16 @@ class Records:
                 segment_seconds=settings.log_segment_seconds,
             )
 
-        self.keeps_images = settings.keep_images
         self._kept = outbox("kept", "kept")
         self._answers = outbox("predictions", "logs")
         self._labels = outbox("feedback", "feedback")
+        # Images first, so that a line in the store finds its image.
+        self._outboxes = (self._kept, self._answers, self._labels)
 
     def answered(self, prediction: Prediction, tag: str, route: str, request_id: str) -> None:
         """Log an answer and, where images are kept, its image; a full disk costs these alone."""
+        if not self.logs:
+            return
         now = datetime.now(UTC)
         record = PredictionRecord(
             request_id=request_id,
@@ -64,7 +77,7 @@ class Records:
             metrics.LOG_FAILURES.inc()
 
     def returned(self, feedback: FeedbackRecord) -> None:
-        """Write a label down.
+        """Write a label down; only where `logs`.
 
         Raises:
             OSError: when it could not be written.
@@ -72,13 +85,13 @@ class Records:
         self._labels.append(feedback)
 
     def tend(self) -> None:
-        """Upload what is closed; images first, so that a line in the store finds its image."""
-        for outbox in (self._kept, self._answers, self._labels):
+        """Upload what is closed."""
+        for outbox in self._outboxes:
             outbox.tend()
 
     def close(self) -> None:
         """Bring everything to safety; what cannot be uploaded waits for the next start."""
-        for outbox in (self._kept, self._answers, self._labels):
+        for outbox in self._outboxes:
             outbox.close()
 
     def _keep(self, image: Pixels, when: datetime) -> str:

@@ -64,6 +64,28 @@ def no_model() -> Refusal:
     )
 
 
+def store_unreadable(error: UnreachableError) -> Refusal:
+    """Whether there is a model is not known: the store does not answer, or its bucket refuses."""
+    return Refusal(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "store_unreadable",
+        error.message,
+        expected=error.expected,
+        received=error.received,
+        headers={"Retry-After": "5"},
+    )
+
+
+def no_store() -> Refusal:
+    """A label that could be kept nowhere."""
+    return Refusal(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "no_store",
+        "this service has no store: predictions are not logged and labels are not kept",
+        expected="STORE_URI in the service's environment",
+    )
+
+
 def busy() -> Refusal:
     """More requests are waiting than can be answered in time."""
     return Refusal(

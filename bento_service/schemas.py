@@ -192,4 +192,6 @@ class ModelCard(_Answer):
     lineage: Lineage
     promoted: Move | None
     """None for a model that is baked into an image."""
+    predictions_logged: bool
+    """False where the service has no store: monitoring then sees none of its answers."""
     limits: tuple[str, ...]

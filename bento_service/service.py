@@ -137,6 +137,7 @@ def _guarded(answering: ASGIApp) -> Guard:
         body_seconds=settings.body_seconds,
         turns_away=_turns_away,
         ending=_ending,
+        why_not_ready=_why_not_ready,
         door=app.state.door,
     )
 
@@ -144,6 +145,11 @@ def _guarded(answering: ASGIApp) -> Guard:
 def _turns_away() -> bool:
     serving: Serving = app.state.serving
     return serving.turns_away()
+
+
+def _why_not_ready() -> Refusal | None:
+    serving: Serving = app.state.serving
+    return serving.why_not_ready()
 
 
 def _ending() -> bool:

@@ -10,8 +10,9 @@ from functools import cache, partial
 from typing import TypeVar
 
 from bento_service import metrics, refusal
+from bento_service.answers import answer_of, taken
 from bento_service.card import describe
-from bento_service.classifier import Classifier, Explanation, Prediction, verified
+from bento_service.classifier import Classifier, Explanation, verified
 from bento_service.differential import count
 from bento_service.follow import Follower, Served
 from bento_service.line import Line
@@ -19,6 +20,7 @@ from bento_service.loading import Loader, in_thread
 from bento_service.many import answer_all
 from bento_service.periodic import Periodic
 from bento_service.records import Records
+from bento_service.refusal import Refusal
 from bento_service.schemas import (
     Classification,
     Differential,
@@ -37,11 +39,6 @@ from pipeline.settings import Settings, load_settings
 logger = logging.getLogger(__name__)
 
 Done = TypeVar("Done")
-IMAGE_KEPT = "The label becomes part of the next dataset, with the image that was kept."
-NO_IMAGE_KEPT = (
-    "The label counts for live accuracy only: KEEP_IMAGES is off here, so no image was kept that "
-    "could be trained on."
-)
 _GRACE = 2.0
 """Patiences for which all threads may hang; until then the worker is only not ready."""
 
@@ -54,8 +51,11 @@ class Serving:
 
         Raises:
             ArtifactError: when a baked-in bundle is not exactly what it should be.
+            InvalidInputError: when there is neither a baked-in bundle nor a store.
         """
         self.settings = settings
+        if settings.bundle_dir is None:
+            settings.require_store()
         self._line = Line(patience=settings.answer_seconds)
         objects = UriStore(settings, hurried=True)
         registry = Registry(objects, settings.store_uri, settings.model_name)
@@ -150,7 +150,7 @@ class Serving:
         def work() -> Classification:
             prediction = classifier.classify(image, crowd=self._line.crowded)
             self._records.answered(prediction, classifier.tag, route, request_id)
-            return _answer(prediction, classifier.tag, request_id)
+            return answer_of(prediction, classifier.tag, request_id)
 
         answer = await self._in_line(work)
         if not self._asking:  # only then there is time to spare
@@ -198,8 +198,10 @@ class Serving:
         """Write down what a person says of an answer; whether it was given is found out later.
 
         Raises:
-            Refusal: 422 for a label that is no class, 503 without a model or room for the line.
+            Refusal: 422 for a label that is no class, 503 without a model, a store or room.
         """
+        if not self._records.logs:
+            raise refusal.no_store()
         classifier = self._served().classifier
         if said.label not in classifier.contract.classes:
             raise refusal.no_class(said.label, classifier.contract.classes)
@@ -210,13 +212,7 @@ class Serving:
             logger.exception("a returned label could not be written down")
             metrics.LOG_FAILURES.inc()
             raise refusal.not_written() from error
-        keeps = self._records.keeps_images
-        return FeedbackTaken(
-            request_id=said.request_id,
-            label=said.label,
-            enters_dataset=keeps,
-            message=IMAGE_KEPT if keeps else NO_IMAGE_KEPT,
-        )
+        return taken(said, keeps_images=self._records.keeps_images)
 
     def card(self) -> ModelCard:
         """What is served now.
@@ -224,13 +220,20 @@ class Serving:
         Raises:
             Refusal: 503 when there is no model.
         """
-        return describe(self._served())
+        return describe(self._served(), predictions_logged=self._records.logs)
 
     def _served(self) -> Served:
         served = self._follower.current
         if served is None:
-            raise refusal.no_model()
+            raise self.why_not_ready() or refusal.no_model()
         return served
+
+    def why_not_ready(self) -> Refusal | None:
+        """The store's failure that keeps a first model from being loaded, if that is the reason."""
+        following = self._follower
+        if following.current is None and following.unreadable is not None:
+            return refusal.store_unreadable(following.unreadable)
+        return None
 
 
 @cache
@@ -243,20 +246,3 @@ def begun() -> Serving:
     serving = Serving(load_settings())
     serving.start()
     return serving
-
-
-def _answer(prediction: Prediction, tag: str, request_id: str) -> Classification:
-    height, width = prediction.prepared.image.shape[:2]
-    return Classification(
-        label=prediction.label,
-        probabilities={name: round(p, 6) for name, p in prediction.probabilities.items()},
-        decision=prediction.decision,
-        reasons=prediction.reasons,
-        doubt=round(prediction.doubt, 4),
-        cell=prediction.prepared.box,
-        cell_found=prediction.prepared.cell_found,
-        width=width,
-        height=height,
-        tag=tag,
-        request_id=request_id,
-    )

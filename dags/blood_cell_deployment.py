@@ -1,15 +1,17 @@
 """Ship the promoted model.
 
 Builds a Bento of the model that was promoted, proves it by serving it from its own folder and
-asking it the golden images, and builds the image. Where no registry is configured nothing is
-pushed: `image` says what it would push, and where to.
+asking it the golden images, and builds the image. Where no registry is configured, or where the
+worker has no builder (as those of docker-compose.yml), nothing is pushed: `image` succeeds and says
+what it would push, where to, and what can.
 
 ## When it fails
 
 - **build**: the served bundle does not match its manifest; the pointer stays where it is.
 - **smoke**: the built Bento answers a golden image differently; roll back with
   `leukoflow rollback`, then compare engine versions in the log.
-- **image**: the registry refused; check `IMAGE_REGISTRY` and its credentials, then clear the task.
+- **image**: the builder failed or the registry refused; its last lines are in the log. Check
+  `IMAGE_REGISTRY` and the builder's login to it, then clear the task.
 """
 
 # TaskFlow hands over an XComArg where the task's body gets the value.
@@ -58,7 +60,7 @@ def smoke(bento: str, **context: Any) -> str:
 
 @task
 def image(bento: str, **context: Any) -> str:
-    """Build the image; push it where a registry is configured."""
+    """Build and push the image where a registry and a builder are there; else say what can."""
     from pipeline import entrypoints
 
     return entrypoints.image(*_run(context), bento)

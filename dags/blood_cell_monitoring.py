@@ -4,6 +4,10 @@ Each hour the prediction log becomes a dated window, the window is tested agains
 the model that answered, and the policy decides. A report is published either way; only a decision
 to retrain starts `blood_cell_training`.
 
+A run's window ends at the end of its data interval, in UTC, and begins where the last tested window
+before that ended: what was too little to test is tested with the next. Clearing a run gives it the
+same window again, however late, and changes no other run's window.
+
 Beside that, `gather` counts what people said of the answers (`reports/<name>/returned.json`), and
 puts their labels into an archive once there are enough; `blood_cell_ingestion` finds it there.
 
@@ -27,6 +31,7 @@ come while a training runs into one run, which could train only one of the model
 # mypy: disable-error-code="arg-type"
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from _assets import RETRAIN_REQUESTED
@@ -49,14 +54,16 @@ PARAMS = {
         type=["null", "string"],
         format="date-time",
         title="From",
-        description="Start of the window; empty: where the last one ended.",
+        description="Start of the window, in UTC unless it has an offset; empty: where the last "
+        "tested window ended.",
     ),
     "until": Param(
         None,
         type=["null", "string"],
         format="date-time",
         title="To",
-        description="End of the window; empty: now.",
+        description="End of the window, in UTC unless it has an offset; empty: the end of the "
+        "run's data interval, or when the run was triggered.",
     ),
     "config": config_field("Minimum sample, thresholds and the policy.", "configs/monitoring.yaml"),
 }
@@ -65,6 +72,12 @@ PARAMS = {
 def _run(context: Mapping[str, Any]) -> tuple[str, str]:
     """Config and run id, the first two arguments of every entry point."""
     return context["params"]["config"], context["run_id"]
+
+
+def _end(run: Any) -> str:
+    """Where a run's window ends; a run by hand has no data interval, and ends at its trigger."""
+    end: datetime = run.data_interval_end or run.run_after
+    return end.isoformat()
 
 
 def _name(context: Mapping[str, Any]) -> str:
@@ -90,7 +103,8 @@ def collect(**context: Any) -> str:
     from monitoring import entrypoints
 
     name, params = _promoted_name(context), context["params"]
-    return entrypoints.collect(*_run(context), name, params["since"], params["until"])
+    until = params["until"] or _end(context["dag_run"])
+    return entrypoints.collect(*_run(context), name, until, params["since"])
 
 
 @task
@@ -146,7 +160,7 @@ class Retraining(TriggerDagRunOperator):
 
 
 @dag(
-    schedule=CronTriggerTimetable("17 * * * *", timezone="UTC"),
+    schedule=CronTriggerTimetable("17 * * * *", timezone="UTC", interval=timedelta(hours=1)),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,

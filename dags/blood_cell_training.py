@@ -6,9 +6,13 @@ policy asks for it, from `blood_cell_ingestion` when an archive arrives, weekly,
 form. The weekly run trains the model that is served; where it has no archives, all is skipped.
 
 A refusal is a result: when the gate or a person says no, `promote` is skipped and the run
-succeeds. Whatever happens, `close_request` tells monitoring how its request ended. It is a teardown
-and the run's last word: it also runs when a task failed or the run was cancelled, and then fails
-itself, since Airflow would call a run successful whose remaining tasks were skipped.
+succeeds. So it is when the data is unchanged and the challenger is the model that serves: nothing
+is promoted, no deployment starts, and nobody is asked to approve it. A note on the run says how it
+ended: promoted, unchanged, refused or failed.
+
+Whatever happens, `close_request` tells monitoring how its request ended. It is a teardown and the
+run's last word: it also runs when a task failed or the run was cancelled, and then fails itself,
+since Airflow would call a run successful whose remaining tasks were skipped.
 
 ## When it fails
 
@@ -32,13 +36,12 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from _approval import APPROVE, REJECT, Approval, decision_of
 from _assets import MODEL_PROMOTED
 from _defaults import DEFAULT_ARGS, config_field
-from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import CronTriggerTimetable, Param, dag, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-APPROVE, REJECT = "Approve", "Reject"
 PARAMS = {
     "archives": Param(
         [],
@@ -165,27 +168,6 @@ def gate(evaluation: str, served: str, **context: Any) -> str:
     return entrypoints.gate(*_run(context), evaluation, served)
 
 
-class Approval(HITLOperator):
-    """Shows a person the verdict; skipped when nobody asked for that or the gate refused."""
-
-    def __init__(self, *, verdict: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.verdict = verdict
-
-    template_fields = (*HITLOperator.template_fields, "verdict")
-
-    def execute(self, context: Any) -> Any:
-        """Put the verdict's page into the request, then wait without holding a worker."""
-        from pipeline import entrypoints
-
-        if not context["params"]["require_approval"]:
-            raise AirflowSkipException("this run promotes without a person's approval")
-        if not entrypoints.verdict_passed(self.verdict):
-            raise AirflowSkipException("the gate refused; there is nothing to approve")
-        self.body = entrypoints.verdict_markdown(self.verdict)
-        return super().execute(context)
-
-
 @task(trigger_rule="none_failed", multiple_outputs=False)
 def record_decision(verdict: str, answer: dict[str, Any] | None, **context: Any) -> dict[str, Any]:
     """Who promotes and why; empty, and a person's no recorded, when gate or person refuse."""
@@ -193,65 +175,68 @@ def record_decision(verdict: str, answer: dict[str, Any] | None, **context: Any)
 
     if not entrypoints.verdict_passed(verdict):
         return {}
-    decision = _decision(answer, context["params"]["reason"])
+    decision = decision_of(answer, context["params"]["reason"])
     if answer is None:
         return decision
     if answer["chosen_options"] == [APPROVE]:
-        return {**decision, "approved": True}
-    entrypoints.record_refusal(*_run(context), verdict, **decision)
+        return {**decision, "approved_at": str(answer["responded_at"])}
+    entrypoints.record_refusal(context["run_id"], verdict, **decision)
     return {}
 
 
 @task(outlets=[MODEL_PROMOTED])
 def promote(verdict: str, decision: dict[str, Any], **context: Any) -> str:
-    """Move the pointer to the judged model, unless it was refused, or is when judged again."""
-    from pipeline import entrypoints
-    from pipeline.errors import GateRefusedError
+    """Move the pointer to the judged model; skipped when it serves already or is refused.
 
-    if not decision:
-        raise AirflowSkipException("gate or person refused this model")
+    A skipped task emits no asset event, so that nothing is deployed. How it ended is its XCom
+    `promotion`.
+    """
+    from pipeline import entrypoints
 
     config, run_id = _run(context)
-    try:
-        served = entrypoints.promote(config, run_id, verdict, **decision)
-    except GateRefusedError as refused:
-        context["ti"].xcom_push("return_value", "")
-        raise AirflowSkipException(str(refused)) from refused
+    if decision:
+        ended = entrypoints.promote(config, run_id, verdict, **decision).model_dump()
+    else:
+        ended = {"outcome": "refused", "sentence": "the gate or a person refused this model"}
+    context["ti"].xcom_push("promotion", ended)
+    if ended["outcome"] != "promoted":
+        raise AirflowSkipException(f"{ended['outcome']}: {ended['sentence']}")
+    served = str(ended["served"])
     context["outlet_events"][MODEL_PROMOTED].extra = {"config": config, "served": served}
     return served
 
 
 @task
-def close_request(decision: dict[str, Any] | None, served: str | None, **context: Any) -> None:
-    """Tell monitoring how the retraining it asked for ended, and fail when it did not end well."""
-    from monitoring import entrypoints
+def close_request(**context: Any) -> None:
+    """Tell monitoring and the run's page how the training ended, and fail when it did not end well.
+
+    The XCom of an earlier try of `promote` stays when that task is cleared and not reached again:
+    it counts only if the task ended.
+    """
+    from monitoring import entrypoints as monitoring
+    from pipeline import entrypoints
 
     config, run_id = _run(context)
     if config == "":
         raise AirflowSkipException("there were no archives to train on")
-    refused = decision == {} or served == ""
-    outcome = "promoted" if served else "refused" if refused else "failed"
+    ti, dag_id = context["ti"], context["dag"].dag_id
+    states = ti.get_task_states(dag_id, task_ids=["promote"], run_ids=[run_id])
+    ended = None
+    if states.get(run_id, {}).get("promote") in ("success", "skipped"):
+        ended = ti.xcom_pull(task_ids="promote", key="promotion")
+    ended = ended or {"outcome": "failed", "sentence": "a task failed or the run was cancelled"}
+    outcome, sentence = ended["outcome"], ended["sentence"]
+    entrypoints.close_training(config, dag_id, run_id, outcome, sentence)
     # No field of the form: only `blood_cell_monitoring` names the decision that it acts on.
     request = (context["dag_run"].conf or {}).get("request")
     if request:
-        entrypoints.close_request(run_id, request, outcome)
+        monitoring.close_request(run_id, request, outcome)
     if outcome == "failed":
-        raise AirflowFailException("a task before this one failed or was cancelled")
+        raise AirflowFailException(sentence)
 
 
-def _decision(answer: dict[str, Any] | None, reason: str | None) -> dict[str, str]:
-    """Author and reason: of the person who answered, of the clock, or of the gate alone."""
-    if answer is None:
-        return {"author": "gate", "reason": reason or "the gate passed"}
-    person, note = answer["responded_by_user"], answer["params_input"].get("note")
-    return {
-        "author": person["name"] if person else "nobody in time",
-        "reason": note or reason or "no reason given",
-    }
-
-
-def decide(verdict: Any, patience: timedelta = timedelta(days=2)) -> tuple[Any, Any]:
-    """Approval, its record, and the promotion that follows; what the last two return."""
+def decide(verdict: Any, patience: timedelta = timedelta(days=2)) -> Any:
+    """Approval, its record, and the promotion that follows; what the last returns."""
     answer = Approval(
         task_id="approve",
         verdict=verdict,
@@ -261,8 +246,7 @@ def decide(verdict: Any, patience: timedelta = timedelta(days=2)) -> tuple[Any, 
         params={"note": Param("", type=["string", "null"], title="Why")},
         response_timeout=patience,
     ).output
-    decision = record_decision(verdict, answer)
-    return decision, promote(verdict, decision)
+    return promote(verdict, record_decision(verdict, answer))
 
 
 @dag(
@@ -284,7 +268,7 @@ def blood_cell_training() -> None:
     bundle = train(dealt, features)
     served = export(bundle, dealt)
     verdict = gate(evaluate(served, bundle, dealt), served)
-    close_request(*decide(verdict)).as_teardown(on_failure_fail_dagrun=True)
+    decide(verdict) >> close_request().as_teardown(on_failure_fail_dagrun=True)
 
 
 blood_cell_training()

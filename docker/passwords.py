@@ -22,10 +22,14 @@ def missing(compose: str, present: str) -> list[str]:
 
 
 def password(name: str) -> str:
-    """A random value; a Fernet key is 32 bytes in URL-safe base64."""
+    """A random value; a Fernet key is 32 bytes in URL-safe base64.
+
+    Others have 64 characters: Airflow's tokens are signed by HMAC-SHA512, whose key has 64 bytes
+    (RFC 7518, section 3.2).
+    """
     if name == _FERNET:
         return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    return secrets.token_hex(24)
+    return secrets.token_hex(32)
 
 
 def main(root: Path = ROOT) -> None:

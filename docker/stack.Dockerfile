@@ -13,19 +13,22 @@ ARG EXTRAS
 RUN python3 -m pipeline.adapters.requirements ${EXTRAS:?} > /opt/requirements.txt \
     && python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r /opt/requirements.txt
-COPY bentofile.yaml ./
+COPY bentofile.yaml .git_archival.txt ./
 COPY bento_service bento_service
 COPY configs configs
 COPY dags dags
 COPY docker docker
 COPY monitoring monitoring
 COPY pipeline pipeline
+# The commit: the context has no repository and the image no git. `make cluster` sets it.
+ARG CODE_VERSION=""
 # Nobody may write there later, and every start would compile what is not compiled.
 RUN python3 -m compileall -q bento_service monitoring pipeline
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/opt/leukoflow \
     PYTHONUNBUFFERED=1 \
-    LEUKOFLOW_HOME=/var/lib/leukoflow
+    LEUKOFLOW_HOME=/var/lib/leukoflow \
+    CODE_VERSION=$CODE_VERSION
 USER 10001:10001
 VOLUME /var/lib/leukoflow
 CMD ["python", "-m", "pipeline", "--help"]

@@ -1,9 +1,13 @@
 """From the service's log segments in S3 to a dated window of predictions.
 
-Without `since`, a watermark makes every record enter exactly one window: it names the end of the
-last window and the segments it read. Of a segment it has read, records from that end on are still
-due; of one that arrived late, all are. A window too small to be tested does not move it: its
-records come again with the next.
+A run's window ends where its data interval ends, in UTC, and begins where the last tested window
+before that ended. It is noted under that end: a run that is cleared, today or next week, gets the
+same window again, and no other run's window changes. A window too small to be tested takes nothing:
+its records come again with the next one.
+
+Each record enters at most one tested window, in whatever order runs execute and segments arrive,
+and exactly one if its segment arrives within `late_days` of the last tested window. A run that
+executes for the first time after later ones gets what these left.
 """
 
 import logging
@@ -12,97 +16,92 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from monitoring.config import MonitoringConfig
+from monitoring.watermark import CollectedWindow, LogWatermark, LogWatermarks
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import ObjectStore
 from pipeline.artifacts import Artifact, WindowManifest
 from pipeline.contract.prediction_log import PredictionRecord
-from pipeline.errors import ArtifactError
-from pipeline.records import Frozen
+from pipeline.errors import ArtifactError, InvalidInputError
+from pipeline.records import Frozen, UtcTime
 from pipeline.run import RunContext
 
 PREDICTIONS = "predictions.jsonl"
+_CLOCK_SKEW = timedelta(minutes=5)
+"""By which the clocks of two machines may differ."""
 _LOG = logging.getLogger(__name__)
-
-
-class Watermark(Frozen):
-    """`windows-seen/<name>.json`: changed only by compare-and-set."""
-
-    sequence: int = 0
-    run_id: str = ""
-    window: str = ""
-    """URI of the last window, so that a repeated run returns it again."""
-    end: datetime | None = None
-    segments: tuple[str, ...] = ()
-    """Segments that were read and could still be listed for the next window."""
 
 
 class Period(Frozen):
     """What a window asks of the log."""
 
-    since: datetime
-    until: datetime
-    seen: frozenset[str] = Field(default=frozenset())
-    """Segments of which only records from `since` on are due; with `late`, others are due whole."""
-    late: bool = False
+    start: UtcTime
+    end: UtcTime
+    first_day: date
+    """Of the segments that are read."""
+    taken: dict[str, UtcTime] | None = None
+    """Segment to the time from which its records are due; of other segments all are. None: exactly
+    the records of [start, end) are."""
 
     def wants(self, segment: str, time: datetime) -> bool:
         """Whether a record of a segment belongs to this period."""
-        due = time >= self.since or (self.late and segment not in self.seen)
-        return due and time < self.until
+        begin = self.start if self.taken is None else self.taken.get(segment)
+        return time < self.end and (begin is None or begin <= time)
 
 
 def collect(
     name: str,
     since: datetime | None,
-    until: datetime | None,
+    until: datetime,
     config: MonitoringConfig,
     *,
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[WindowManifest]:
-    """Publish the promoted model's predictions of [since, until) as a window.
+    """Publish the promoted model's predictions before `until` as a window.
 
     Args:
         name: the model name whose log is read.
-        since: none continues where the last window ended, at first from the promotion.
-        until: none means now.
+        since: exactly [since, until), whatever was tested before, and noted nowhere; none continues
+            where the last tested window before `until` ended.
+        until: end of the run's data interval; nothing later is read.
         config: how late a segment may arrive, and how many images can be tested.
         store: where logs, pointer and windows are.
-        run: who asks; the same run gets the same window again.
+        run: who asks.
 
     Raises:
         ArtifactError: when no model of that name is promoted.
+        InvalidInputError: when `since` is not before `until`, or `until` is in the future.
         ConflictError: when another run took a window meanwhile.
     """
+    _require_past(until, run.created_at)
+    marks, late_days = LogWatermarks(store.objects, store.root, name), config.collect.late_days
+    mark, etag = marks.read()
+    if since is None and (known := marks.collected(mark, until, run.run_id)):
+        return store.open(known.window, WindowManifest)
     pointer = Registry(store.objects, store.root, name).read()
     if pointer is None:
         raise ArtifactError("no model is promoted", expected="a promoted model", received=name)
-    mark, etag = _watermark(store, name)
-    if since is None and mark.run_id == run.run_id:
-        return store.open(mark.window, WindowManifest)
-    period = Period(
-        since=since or mark.end or pointer.time,
-        until=until or run.created_at,
-        seen=frozenset(mark.segments),
-        late=since is None,
+    period = (
+        _continued(mark, until, pointer.time, late_days)
+        if since is None
+        else _named(since, until, late_days)
     )
-    _LOG.info("collecting %s from %s to %s", name, period.since, period.until)
-    segments = _segments(store, name, period, config.collect.late_days)
+    _LOG.info("collecting %s from %s to %s", name, period.start, period.end)
+    segments = _segments(store, name, period)
     records, counts = _read(store.objects, segments, period, pointer.tag)
     window = _publish(name, records, counts, period, pointer, store=store, run=run)
-    if since is None and counts["distinct"] >= config.test.min_sample:
-        moved = Watermark(
-            sequence=mark.sequence + 1,
-            run_id=run.run_id,
+    if since is None:
+        one = CollectedWindow(
+            end=until,
             window=window.uri,
-            end=period.until,
-            segments=_still_listed(segments, period.until, config.collect.late_days),
+            run_id=run.run_id,
+            tested=counts["distinct"] >= config.test.min_sample,
         )
-        _move(store, name, moved, etag)
+        marks.move(mark.add(one, segments, late_days), etag)
     _LOG.info("collected %s %s", window.uri, window.manifest.counts)
     return window
 
@@ -124,25 +123,49 @@ def parse_segment(data: bytes, uri: str) -> tuple[list[PredictionRecord], int]:
     return records, unreadable
 
 
-def _segments(store: ArtifactStore, name: str, period: Period, late_days: int) -> list[str]:
-    day = (period.since - timedelta(days=late_days)).date()
+def _require_past(until: datetime, now: datetime) -> None:
+    """A window of the future would mark as read what is still to come."""
+    if until > now + _CLOCK_SKEW:
+        raise InvalidInputError(
+            "a window ends in the future",
+            expected=f"until at most {now.isoformat(timespec='seconds')}",
+            received=until.isoformat(),
+        )
+
+
+def _continued(mark: LogWatermark, until: datetime, promoted: datetime, late_days: int) -> Period:
+    start = mark.start(until, promoted)
+    first_day = mark.first_day(start, late_days)
+    return Period(start=start, end=until, first_day=first_day, taken=mark.segments)
+
+
+def _named(since: datetime, until: datetime, late_days: int) -> Period:
+    if since >= until:
+        raise InvalidInputError(
+            "a window ends before it begins",
+            expected=f"since before {until.isoformat()}",
+            received=since.isoformat(),
+        )
+    return Period(start=since, end=until, first_day=(since - timedelta(days=late_days)).date())
+
+
+def _segments(store: ArtifactStore, name: str, period: Period) -> list[str]:
+    day = period.first_day
     segments: list[str] = []
-    while day <= period.until.date():
+    while day <= period.end.date():
         prefix = f"{store.root}/logs/{name}/{day.isoformat()}/"
         segments += [o.uri for o in store.objects.list(prefix) if o.uri.endswith(".jsonl")]
         day += timedelta(days=1)
     return segments
 
 
-def _still_listed(segments: list[str], end: datetime, late_days: int) -> tuple[str, ...]:
-    first = (end - timedelta(days=late_days)).date()
-    return tuple(s for s in segments if date.fromisoformat(s.split("/")[-2]) >= first)
-
-
 def _read(
     objects: ObjectStore, segments: list[str], period: Period, tag: str
 ) -> tuple[list[PredictionRecord], Counter[str]]:
-    """The period's records of one model, each request once, in order of time."""
+    """The period's records of one model in order of time; the same line counts once.
+
+    Callers choose request ids: two predictions under one id are two.
+    """
     counts = Counter(segments=len(segments), unreadable=0, repeated=0, other_model=0)
     found: dict[str, PredictionRecord] = {}
     for uri in segments:
@@ -151,15 +174,17 @@ def _read(
         for record in records:
             if not period.wants(uri, record.time):
                 continue
+            line = record.model_dump_json()
             if record.tag != tag:
                 counts["other_model"] += 1
-            elif record.request_id in found:
+            elif line in found:
                 counts["repeated"] += 1
             else:
-                found[record.request_id] = record
+                found[line] = record
     counts["records"] = len(found)
     counts["distinct"] = len({(r.stats, r.embedding) for r in found.values()})
-    return sorted(found.values(), key=lambda r: (r.time, r.request_id)), counts
+    ordered = sorted(found.items(), key=lambda item: (item[1].time, item[1].request_id, item[0]))
+    return [record for _, record in ordered], counts
 
 
 def _publish(
@@ -182,22 +207,7 @@ def _publish(
             created_at=run.created_at,
             inputs={"model": pointer.tag, "evaluation": pointer.evaluation},
             counts=dict(counts),
-            start=period.since,
-            end=period.until,
+            start=period.start,
+            end=period.end,
         )
         return store.publish(Path(folder), manifest)
-
-
-def _watermark_uri(store: ArtifactStore, name: str) -> str:
-    return f"{store.root}/windows-seen/{name}.json"
-
-
-def _watermark(store: ArtifactStore, name: str) -> tuple[Watermark, str | None]:
-    found = store.objects.read_tagged(_watermark_uri(store, name))
-    return (Watermark.model_validate_json(found[0]), found[1]) if found else (Watermark(), None)
-
-
-def _move(store: ArtifactStore, name: str, mark: Watermark, etag: str | None) -> None:
-    body = mark.model_dump_json(indent=2).encode()
-    uri = _watermark_uri(store, name)
-    store.objects.write(uri, body, if_match=etag, if_absent=etag is None)

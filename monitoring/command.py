@@ -26,8 +26,11 @@ def drift(
     config: Config = CONFIG,
 ) -> None:
     """Draw windows from an archive and test each against the champion's reference."""
-    records, reference = entrypoints.drift_records(archive, name or load_settings().model_name)
+    records, reference, left_out = entrypoints.drift_records(archive, name)
     result = monitoring.drift(records, reference, window, draws, config)
+    result |= {"images": len(records), **left_out.model_dump()}
+    for line in left_out.warnings():
+        typer.echo(f"warning: {line}", err=True)
     out.write_text(json.dumps(result, indent=2) + "\n")
     typer.echo(f"{result['alarm_share']:.0%} of {draws} windows of {window} alarmed: {out}")
 

@@ -15,6 +15,7 @@ from pipeline.artifacts import DriftManifest, WindowManifest
 from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.entrypoints.job import code_version, config_path, open_store
 from pipeline.errors import InvalidInputError
+from pipeline.records import utc
 from pipeline.run import RunContext
 
 
@@ -27,26 +28,29 @@ class _Job:
     run: RunContext
 
 
-def collect(
-    config: str, run_id: str, name: str, since: str | None = "", until: str | None = ""
-) -> str:
+def collect(config: str, run_id: str, name: str, until: str, since: str | None = None) -> str:
     """Make a window of a model's predictions.
 
     Args:
         config: path of a monitoring config.
-        run_id: who asks; the same run gets the same window again.
+        run_id: who asks.
         name: model name.
-        since: ISO time, inclusive; empty continues where the last window ended.
-        until: ISO time, exclusive; empty means now.
+        until: ISO time, exclusive: the end of the run's data interval, so that the same run gets
+            the same window again. With or without an offset; without one it is UTC.
+        since: ISO time, inclusive; empty continues where the last tested window before ended.
 
     Returns:
         URI of a WindowManifest.
+
+    Raises:
+        InvalidInputError: when one is no time, `since` is not before `until`, or `until` is in the
+            future.
     """
     from monitoring.collect import collect as step
 
     job = _job(config, run_id)
-    period = _time(since), _time(until)
-    return step(name, *period, job.config, store=job.store, run=job.run).uri
+    begin = _time(since) if since else None
+    return step(name, begin, _time(until), job.config, store=job.store, run=job.run).uri
 
 
 def gather(config: str, run_id: str, name: str) -> str:
@@ -153,12 +157,9 @@ def _job(config: str, run_id: str) -> _Job:
     return _Job(loaded, open_store(), RunContext.now(run_id, code_version()))
 
 
-def _time(text: str | None) -> datetime | None:
-    """A time; without a zone it is UTC."""
-    if not text:
-        return None
+def _time(text: str) -> datetime:
+    """A time in UTC, from ISO 8601 with any offset or none."""
     try:
-        time = datetime.fromisoformat(text)
+        return utc(datetime.fromisoformat(text))
     except ValueError as error:
         raise InvalidInputError("not a time", expected="ISO 8601", received=text) from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)

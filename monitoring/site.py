@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from pipeline.adapters.report_site import INDEX, content_type, rebuild_index
 from pipeline.adapters.storage import ObjectStore, UriStore
-from pipeline.errors import UnreachableError
+from pipeline.errors import BucketError, InvalidInputError, UnreachableError
 from pipeline.settings import load_settings
 
 DEFAULT_PORT = 8001
@@ -48,6 +48,8 @@ def create_site(objects: ObjectStore, root: str) -> Starlette:
                 rebuild_index(objects, root)
             found = objects.read_tagged(f"{site}/{name}")
             folder = found is None and objects.stat(f"{site}/{name}/{INDEX}") is not None
+        except BucketError as error:
+            return PlainTextResponse(str(error), 503, headers=_HEADERS)
         except UnreachableError:
             return PlainTextResponse("the object store does not answer", 503, headers=_HEADERS)
         if folder:
@@ -89,7 +91,11 @@ def main() -> None:
     )
     options = parser.parse_args()
     settings = load_settings()
-    site = create_site(UriStore(settings), settings.store_uri)
+    try:
+        root = settings.require_store()
+    except InvalidInputError as error:
+        parser.exit(error.exit_code, f"{error}\n")
+    site = create_site(UriStore(settings), root)
     uvicorn.run(site, host=options.host, port=options.port, log_level="warning")
 
 

@@ -15,7 +15,8 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import Field, field_validator
 
 from pipeline.contract.spec import ModelContract
-from pipeline.records import Frozen
+from pipeline.errors import ChangedArtifactError
+from pipeline.records import Frozen, UtcTime
 
 MANIFEST = "manifest.json"
 CIRCUMSTANCES = ("run_id", "code_version", "created_at", "tracking_run")
@@ -101,7 +102,7 @@ class GroupingManifest(Manifest):
 
 
 class SplitManifest(Manifest):
-    """A grouping assigned to train, val and test: `records.csv`.
+    """A grouping assigned to train, val, test and reserve: `records.csv`.
 
     `quarantine.csv` lists returned images of the test part: locked, and not scored.
     """
@@ -196,8 +197,8 @@ class WindowManifest(Manifest):
     """A dated window of the prediction log: `predictions.jsonl`."""
 
     kind: Literal["window"] = "window"
-    start: datetime
-    end: datetime
+    start: UtcTime
+    end: UtcTime
 
 
 class DriftManifest(Manifest):
@@ -227,6 +228,26 @@ class Artifact(Generic[M]):
 def model_tag(bundle: Artifact[BundleManifest]) -> str:
     """`<name>:<12 hex digits of the bundle digest>`."""
     return f"{bundle.manifest.name}:{bundle.digest[:12]}"
+
+
+def model_name(tag: str) -> str:
+    """The name in `<name>:<version>`; empty when there is none."""
+    return tag.rpartition(":")[0]
+
+
+def require_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Compare files below a folder with the SHA-256 that their manifest gives.
+
+    Raises:
+        ChangedArtifactError: when one is missing or holds something else.
+    """
+    for name, expected in files.items():
+        path = folder / name
+        received = sha256_file(path) if path.is_file() else "no file"
+        if received != expected:
+            raise ChangedArtifactError(
+                f"{path} does not match its manifest", expected=expected, received=received
+            )
 
 
 def sha256_file(path: Path) -> str:

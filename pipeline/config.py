@@ -70,6 +70,9 @@ class SplitConfig(Frozen):
 
     test_share: float = Field(default=0.2, gt=0, lt=0.5)
     val_share: float = Field(default=0.15, gt=0, lt=0.5)
+    reserve_share: float = Field(default=0.0, ge=0, lt=0.5, exclude_if=lambda share: not share)
+    """Cells that nothing is fitted to and nothing is scored on, as the demo's drift window needs
+    them. A class with too few cells for a fourth part has none."""
 
 
 class FeaturesConfig(Frozen):

@@ -65,10 +65,22 @@ class ConflictError(PipelineError):
     exit_code = 1
 
 
+class StaleVerdictError(PipelineError):
+    """A person approved a verdict against a champion that no longer serves; a retry cannot help."""
+
+    exit_code = 1
+
+
 class UnreachableError(PipelineError):
     """A part of the stack does not answer."""
 
     exit_code = 3
+
+
+class BucketError(UnreachableError):
+    """The store answers, but its bucket does not exist or access to it is denied."""
+
+    exit_code = 2
 
 
 class DiskFullError(PipelineError):

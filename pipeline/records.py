@@ -3,16 +3,28 @@
 import csv
 import io
 from collections.abc import Iterable
-from typing import Any, Literal, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from pipeline.errors import ArtifactError
 
-Part = Literal["train", "val", "test", ""]
+Part = Literal["train", "val", "test", "reserve", ""]
+FITTED: tuple[Part, ...] = ("train", "val")
+"""Parts that a model, its calibration or a recipe may be fitted to."""
 RETURNED = "returned/"
 """Folder of the images in an archive of labels that came back through the service."""
 RecordT = TypeVar("RecordT", bound=BaseModel)
+
+
+def utc(time: datetime) -> datetime:
+    """The same moment in UTC; a time without an offset is UTC."""
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+UtcTime = Annotated[datetime, AfterValidator(utc)]
+"""A time whose date and hour are UTC's, whatever offset it was given with."""
 
 
 class Frozen(BaseModel):

@@ -1,12 +1,19 @@
 """Where things are: read once from the environment, else from the file the stack generated."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipeline.errors import InvalidInputError
+
 STACK_ENV_FILE = "stack.env"
+EMBEDDED_STORE_URI = "s3://leukoflow"
+"""Store of the embedded stack, unless STORE_URI names another bucket of it."""
 
 
 class Settings(BaseSettings):
@@ -16,11 +23,13 @@ class Settings(BaseSettings):
 
     leukoflow_home: Path = Path(".leukoflow")
     """State of the embedded stack: data, logs, generated passwords."""
-    store_uri: str = "s3://leukoflow"
-    """Root of all artefacts: `s3://bucket[/prefix]` or a local folder."""
+    store_uri: str = ""
+    """Root of all artefacts: `s3://bucket[/prefix]` or a local folder; empty: there is no store."""
     aws_access_key_id: str = ""
+    """Generated key of the embedded store; elsewhere empty, and boto3 finds credentials itself."""
     aws_secret_access_key: SecretStr = SecretStr("")
-    aws_region: str = "us-east-1"
+    aws_region: str = ""
+    """Region of the bucket; empty: that of boto3's own configuration."""
     aws_endpoint_url_s3: str = ""
     """Empty for AWS itself; the embedded stack uses http://127.0.0.1:8333."""
     mlflow_tracking_uri: str = "http://127.0.0.1:5000"
@@ -65,6 +74,21 @@ class Settings(BaseSettings):
     """Registry to push the service image to, such as an ECR host; empty: nothing is pushed."""
     image_name: str = "leukoflow-service"
 
+    def require_store(self) -> str:
+        """The store's URI.
+
+        Raises:
+            InvalidInputError: when STORE_URI is not set; a default bucket could be anybody's.
+        """
+        if not self.store_uri:
+            raise InvalidInputError(
+                "STORE_URI is not set: there is no store to read or write",
+                expected="STORE_URI=s3://bucket[/prefix] or a local folder, or a stack that "
+                "`make up` has started",
+                received=f"no STORE_URI, and none in {self.leukoflow_home / STACK_ENV_FILE}",
+            )
+        return self.store_uri
+
     @property
     def run_config(self) -> str:
         """What a run does for the model that is followed: a file of `configs/`."""
@@ -84,4 +108,41 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """Read the environment, falling back to the file `make up` wrote."""
     home = Path(os.environ.get("LEUKOFLOW_HOME", ".leukoflow"))
-    return Settings(_env_file=home / STACK_ENV_FILE)
+    file = home / STACK_ENV_FILE
+    stack = {name: value for name, value in dotenv_values(file).items() if value}
+    return Settings(_env_file=file).model_copy(update=_store(Settings(), stack))
+
+
+def _store(environment: Settings, stack: Mapping[str, str]) -> dict[str, object]:
+    """URI, endpoint and explicit keys of the store: all from `stack`, or none of them.
+
+    The generated keys open the embedded store and are sent nowhere else. A store that the
+    environment names is opened with boto3's own credential chain.
+
+    Args:
+        environment: what the environment says, without the stack's file.
+        stack: variables of `stack.env`; one of an earlier version has no STORE_URI.
+    """
+    endpoint = stack.get("AWS_ENDPOINT_URL_S3", "")
+    uri = stack.get("STORE_URI", EMBEDDED_STORE_URI)
+    same_endpoint = environment.aws_endpoint_url_s3 in ("", endpoint)
+    same_bucket = bucket_of(environment.store_uri) in ("", bucket_of(uri))
+    if endpoint and same_endpoint and same_bucket:
+        return {
+            "store_uri": environment.store_uri or uri,
+            "aws_endpoint_url_s3": endpoint,
+            "aws_access_key_id": stack.get("AWS_ACCESS_KEY_ID", ""),
+            "aws_secret_access_key": SecretStr(stack.get("AWS_SECRET_ACCESS_KEY", "")),
+        }
+    return {
+        "store_uri": environment.store_uri,
+        "aws_endpoint_url_s3": environment.aws_endpoint_url_s3,
+        "aws_access_key_id": "",
+        "aws_secret_access_key": SecretStr(""),
+    }
+
+
+def bucket_of(uri: str) -> str:
+    """Bucket of an S3 URI; empty for a local folder."""
+    parts = urlsplit(uri)
+    return parts.netloc if parts.scheme == "s3" else ""

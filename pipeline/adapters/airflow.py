@@ -19,6 +19,8 @@ FINISHED = ("success", "failed")
 _PAGE = 100
 """Entries asked for at once; Airflow's own default is 50."""
 
+_LONGEST_NOTE = 1000
+
 _PAUSES = (0.5, 1.0, 2.0)
 """Seconds before each repetition of a request that the server failed."""
 
@@ -111,6 +113,11 @@ class AirflowClient:
         answer = self._send("PATCH", _run_path(dag_id, run_id), json={"state": "failed"})
         _checked(answer)
         log.info("cancelled %s", run_id)
+
+    def note(self, dag_id: str, run_id: str, text: str) -> None:
+        """Show a text on a run's page, in place of an earlier one; at most 1,000 characters."""
+        body = {"note": text[:_LONGEST_NOTE]}
+        _checked(self._send("PATCH", _run_path(dag_id, run_id), json=body))
 
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler start runs of a DAG."""

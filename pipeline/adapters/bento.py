@@ -20,7 +20,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipeline.adapters import requirements
-from pipeline.artifacts import MANIFEST, ServedManifest, sha256_file
+from pipeline.artifacts import MANIFEST, ServedManifest, require_files
 from pipeline.errors import ArtifactError
 from pipeline.settings import Settings
 
@@ -59,7 +59,7 @@ def mirror(settings: Settings, folder: Path, tag: str, labels: Mapping[str, str]
         if not _is_whole(target, files):
             with _private_home(settings.bento_home) as private:
                 saved = _save(private, folder, tag, labels)
-                _verify(saved, files)
+                require_files(saved, files)
                 _swap(saved, target, aside=private / "broken")
             logger.info("mirrored %s into the BentoML model store", tag)
         _replace_text(target.parent / "latest", version)
@@ -81,7 +81,7 @@ def build_bento(served_folder: Path, out: Path, *, version: str) -> Path:
     Raises:
         ArtifactError: when the bundle is damaged or BentoML cannot build.
     """
-    _verify(served_folder, _manifest(served_folder).files)
+    require_files(served_folder, _manifest(served_folder).files)
     # In the system's temporary folder: BentoML refuses a path with a hidden folder in it.
     with tempfile.TemporaryDirectory(prefix="bento-") as folder:
         private = Path(folder)
@@ -141,20 +141,10 @@ def _manifest(folder: Path) -> ServedManifest:
         ) from error
 
 
-def _verify(folder: Path, files: Mapping[str, str]) -> None:
-    for name, expected in files.items():
-        path = folder / name
-        received = sha256_file(path) if path.is_file() else "no file"
-        if received != expected:
-            raise ArtifactError(
-                f"{path} does not match its manifest", expected=expected, received=received
-            )
-
-
 def _is_whole(target: Path, files: Mapping[str, str]) -> bool:
     """Whether a model of the store has its description and every byte of its files."""
     try:
-        _verify(target, files)
+        require_files(target, files)
     except ArtifactError:
         return False
     return (target / _INFO).is_file() and (target / MANIFEST).is_file()

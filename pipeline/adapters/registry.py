@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pipeline.adapters.storage import ObjectStore
-from pipeline.errors import ArtifactError, ConflictError
+from pipeline.artifacts import model_name
+from pipeline.errors import ArtifactError, ConflictError, InvalidInputError
 from pipeline.records import Frozen
 
 
@@ -53,7 +54,7 @@ class Registry:
 
     def __init__(self, objects: ObjectStore, root: str, name: str) -> None:
         self._objects = objects
-        self._name = name
+        self.name = name
         self._root = f"{root.rstrip('/')}/pointer/{name}"
 
     def read(self) -> Pointer | None:
@@ -69,13 +70,15 @@ class Registry:
         """Point to `to` (its sequence is set here) if the pointer still is `expected`.
 
         Raises:
+            InvalidInputError: when `to` is a model of another name.
             ConflictError: when somebody moved it meanwhile; judge again before another try.
         """
+        self._require_own(to.name, to.tag)
         found = self._read()
         current = found[0] if found else None
         if current != expected:
             raise ConflictError(
-                f"the pointer of {self._name} was moved",
+                f"the pointer of {self.name} was moved",
                 expected=_describe(expected),
                 received=_describe(current),
             )
@@ -105,7 +108,12 @@ class Registry:
         return [*(entry for entry in entries if entry.sequence < current.sequence), current]
 
     def refuse(self, refusal: Refusal) -> str:
-        """Write down a refusal, the same one once; returns the entry's URI."""
+        """Write down a refusal, the same one once; returns the entry's URI.
+
+        Raises:
+            InvalidInputError: when it refuses a model of another name.
+        """
+        self._require_own(model_name(refusal.tag), refusal.tag)
         said = refusal.model_dump_json(exclude={"time"})
         uri = f"{self._refusals}{hashlib.sha256(said.encode()).hexdigest()[:24]}.json"
         self._once(uri, refusal)
@@ -125,8 +133,22 @@ class Registry:
             raise ArtifactError(f"{self._root}/shadow.json is no pointer: {error}") from error
 
     def set_shadow(self, to: Pointer | None) -> None:
-        """Name a challenger or none; the last word holds, since it changes no answer."""
+        """Name a challenger or none; the last word holds, since it changes no answer.
+
+        Raises:
+            InvalidInputError: when the challenger is a model of another name.
+        """
+        if to is not None:
+            self._require_own(to.name, to.tag)
         self._objects.write(f"{self._root}/shadow.json", _SHADOW.dump_json(to, indent=2) + b"\n")
+
+    def _require_own(self, name: str, tag: str) -> None:
+        if name != self.name:
+            raise InvalidInputError(
+                f"{tag} is another model: the pointer of {self.name} is not changed",
+                expected=f"a model of {self.name}",
+                received=f"a model of {name or 'no name'}",
+            )
 
     @property
     def _uri(self) -> str:

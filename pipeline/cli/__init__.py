@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from pipeline.cli import serving, stack, training
 from pipeline.cli.keys import keys
@@ -44,5 +45,7 @@ def main() -> None:
 
 
 def _fail(error: PipelineError) -> NoReturn:
-    Console(stderr=True).print(f"[red]error[/] {error}", highlight=False, soft_wrap=True)
+    # The text may hold brackets, of a path or an option: they are no markup.
+    line = Text.assemble(("error", "red"), f" {error}")
+    Console(stderr=True).print(line, highlight=False, soft_wrap=True)
     sys.exit(error.exit_code)

@@ -2,13 +2,22 @@
 
 import getpass
 import json
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from pipeline import entrypoints
-from pipeline.cli.options import BLOOD_CELLS, Config, Json, Name, RunId, Untracked, name_run
+from pipeline.cli.options import (
+    Json,
+    ModelConfig,
+    Name,
+    RunId,
+    Untracked,
+    name_run,
+    report_promotion,
+)
 from pipeline.settings import load_settings
 
 app = typer.Typer()
@@ -28,7 +37,7 @@ def _show(value: Any, as_json: bool) -> None:
 
 @app.command()
 def promote(
-    verdict: str,
+    verdict: Annotated[str, typer.Argument(help="URI of a verdict; it names the model.")],
     reason: Annotated[str, typer.Option(help="Kept in the ledger.")] = "",
     approve: Annotated[
         bool,
@@ -37,26 +46,34 @@ def promote(
             help="You read this verdict: serve it even if it was rolled back from; needs --reason.",
         ),
     ] = False,
-    config: Config = BLOOD_CELLS,
+    config: ModelConfig = "",
     run_id: RunId = "",
     untracked: Untracked = False,
 ) -> None:
-    """Serve the model of a passed verdict."""
+    """Serve the model of a passed verdict; exit code 1 when it is refused."""
     if approve and not reason:
         raise typer.BadParameter("--approve needs a --reason")
-    author, reason, run_id = getpass.getuser(), reason or "promoted by hand", name_run(run_id)
-    print(entrypoints.promote(config, run_id, verdict, author, reason, approve, untracked))
+    report_promotion(
+        entrypoints.promote(
+            config,
+            name_run(run_id),
+            verdict,
+            getpass.getuser(),
+            reason or "promoted by hand",
+            datetime.now(UTC) if approve else None,
+            untracked,
+        )
+    )
 
 
 @app.command()
 def rollback(
     tag: Annotated[str, typer.Argument(help="Empty: the model before this one.")] = "",
     reason: Annotated[str, typer.Option(help="Kept in the ledger.")] = "rolled back by hand",
-    name: Name = "",
+    name: Annotated[str, typer.Option(help="Model name; default the tag's, else MODEL_NAME.")] = "",
     run_id: RunId = "",
 ) -> None:
     """Serve an earlier model again."""
-    name = name or load_settings().model_name
     print(entrypoints.rollback(name, tag, getpass.getuser(), reason, name_run(run_id)).tag)
 
 
@@ -73,7 +90,7 @@ def shadow(
     if off:
         entrypoints.shadow_off(name or load_settings().model_name)
     else:
-        print(entrypoints.shadow(uri, getpass.getuser(), reason).tag)
+        print(entrypoints.shadow(uri, getpass.getuser(), reason, name).tag)
 
 
 @app.command()

@@ -8,9 +8,17 @@ from typing import Annotated
 import typer
 
 from pipeline import entrypoints
-from pipeline.cli.options import BLOOD_CELLS, Config, Name, RunId, Untracked, name_run
+from pipeline.cli.options import (
+    BLOOD_CELLS,
+    Config,
+    ModelConfig,
+    RunId,
+    Untracked,
+    name_run,
+    report_promotion,
+    warn,
+)
 from pipeline.config import CrossvalConfig
-from pipeline.settings import load_settings
 
 app = typer.Typer()
 
@@ -31,7 +39,9 @@ def run(
     if not entrypoints.verdict_passed(verdict):
         raise typer.Exit(1)
     author, reason = getpass.getuser(), "leukoflow run"
-    print(entrypoints.promote(config, run_id, verdict, author, reason, untracked=untracked))
+    report_promotion(
+        entrypoints.promote(config, run_id, verdict, author, reason, untracked=untracked)
+    )
 
 
 @app.command()
@@ -57,11 +67,16 @@ def group(
     out: Annotated[Path, typer.Option(help="CSV with file, label, group and cell.")],
     config: Config = BLOOD_CELLS,
 ) -> None:
-    """Find which images of an archive show one cell; needs no running stack."""
+    """Find which images of an archive show one cell; needs no running stack.
+
+    Images that are not listed, such as those of a folder that is no class of the config, are told
+    on stderr.
+    """
     from pipeline.steps.group import write_groups_csv
 
-    records = entrypoints.group_archive(archive, config)
+    records, left_out = entrypoints.group_archive(archive, config)
     out.write_text(write_groups_csv(records))
+    warn(left_out.warnings())
     cells, groups = {record.cell for record in records}, {record.group for record in records}
     print(f"{len(records)} images, {len(cells)} cells in {len(groups)} groups: {out}")
 
@@ -97,14 +112,22 @@ def evaluate(
     archive: Annotated[str, typer.Option(help="A labelled archive.")],
     out: Annotated[Path, typer.Option(help="Report as JSON.")],
     predictions: Annotated[Path, typer.Option(help="Predictions as CSV.")],
-    model: Annotated[str, typer.Option(help="champion, or a tag.")] = "champion",
-    name: Name = "",
+    model: Annotated[str, typer.Option(help="champion, or a tag, which names the model.")] = (
+        "champion"
+    ),
+    name: Annotated[str, typer.Option(help="Model name; default the tag's, else MODEL_NAME.")] = "",
 ) -> None:
-    """Score a model on any labelled archive."""
-    report, table = entrypoints.evaluate_archive(archive, name or load_settings().model_name, model)
+    """Score a model on any labelled archive.
+
+    What is scored as no class of the model, or not at all, is told on stderr, in the report and in
+    the column `scored_as` of the predictions.
+    """
+    report, table, left_out = entrypoints.evaluate_archive(archive, name, model)
     out.write_text(json.dumps(report, indent=2) + "\n")
     predictions.write_text(table)
-    print(json.dumps({key: report[key] for key in ("tag", "images", "cells", "accuracy")}))
+    warn(left_out.warnings())
+    told = ("tag", "images", "cells", "accuracy", "unknown_labels", "skipped")
+    print(json.dumps({key: report[key] for key in told if key in report}))
 
 
 @app.command()
@@ -131,7 +154,7 @@ def crossval(
 
 
 @app.command()
-def gate(evaluation: str, served: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+def gate(evaluation: str, served: str, config: ModelConfig = "", run_id: RunId = "") -> None:
     """Judge a challenger; exit code 1 when it is refused."""
     verdict = entrypoints.gate(config, name_run(run_id), evaluation, served)
     print(verdict)

@@ -19,13 +19,14 @@ from pipeline.artifacts import (
     GroupingManifest,
     SnapshotManifest,
     SplitManifest,
+    VerdictManifest,
 )
 from pipeline.demo import data as demo_data
 from pipeline.demo import summary, traffic
 from pipeline.demo.progress import follow
+from pipeline.demo.unseen import Unseen, first_by_hash, unseen
 from pipeline.embedded import stack
 from pipeline.errors import UnreachableError
-from pipeline.records import Record
 from pipeline.settings import Settings, load_settings
 
 CONFIG = "configs/demo.yaml"
@@ -77,7 +78,7 @@ def run_demo(console: Console, *, data: Path | None, limit: int) -> None:
     if pointer is not None:
         _serve_and_watch(demo, trained, pointer, said, drawn=data is None)
     with said.part("deployment"):
-        said.rows += _ship(demo, shipped)
+        said.rows += _ship(demo, shipped, unchanged=_unchanged(demo, trained, pointer))
     said.rows += summary.url_rows(demo.settings, trained)
     console.print(summary.table(said.rows, time.monotonic() - start))
     if said.failures:
@@ -138,35 +139,38 @@ def _serve_and_watch(
     demo: _Demo, trained: DagRun, pointer: Pointer, said: summary.Summary, *, drawn: bool
 ) -> None:
     """Ask the service about held-out cells, then show a quiet and a shifted window."""
-    records = demo.store.records(demo.store.open(_result(demo, trained, "split"), SplitManifest))
-    url, key, held = demo.settings.service_url, demo.key, _some(records, "test")
+    split = demo.store.open(_result(demo, trained, "split"), SplitManifest)
+    tested = [record for record in demo.store.records(split) if record.part == "test"]
+    url, key, held = demo.settings.service_url, demo.key, first_by_hash(tested, WINDOW)
     with said.part("prediction"):
         traffic.wait_for_model(url, pointer.tag, key)
         demo.console.print(f"asking the service about {len(held)} held-out images")
         sent = traffic.send(url, traffic.stored(demo.store, held), key)
         said.rows += summary.served_rows(sent)
     with said.part("drift"):
-        _show_drift(demo, _some(records, "val"), said, drawn)
+        shown = unseen(split, pointer.served, WINDOW, demo.store)
+        if shown.records:
+            _show_drift(demo, shown, said, drawn)
+        else:
+            said.rows += summary.no_drift_rows(pointer.tag)
 
 
-def _show_drift(demo: _Demo, unseen: list[Record], said: summary.Summary, drawn: bool) -> None:
+def _show_drift(demo: _Demo, shown: Unseen, said: summary.Summary, drawn: bool) -> None:
     """A window of unseen cells, one of another laboratory, and what the second one asks for."""
     url, before = demo.settings.service_url, {run.run_id for run in demo.client.runs(TRAINING)}
-    null = traffic.send(url, traffic.stored(demo.store, unseen), demo.key)
-    shift = traffic.send(url, traffic.shifted(demo.store, unseen, drawn), demo.key)
-    for title, sent in (("null window", null), ("shifted window", shift)):
+    records = shown.records
+    null = traffic.send(url, traffic.stored(demo.store, records), demo.key)
+    shift = traffic.send(url, traffic.shifted(demo.store, records, drawn), demo.key)
+    shifted = traffic.shifted_title(len(records), drawn)
+    windows = (("null window", str(shown), null), ("shifted window", shifted, shift))
+    for title, content, sent in windows:
         reason = ""
         with said.part(title):
             traffic.wait_for_log(demo.store, NAME, sent)
             verdict, reason = _watch(demo, sent)
-            said.rows += summary.drift_rows(title, verdict)
+            said.rows += summary.drift_rows(title, content, verdict)
     with said.part("retrain"):
         said.rows += summary.retrain_rows(_stop_retrain(demo, before), reason)
-
-
-def _some(records: list[Record], part: str) -> list[Record]:
-    """Up to WINDOW records of a part, spread over its cells by hash."""
-    return sorted((r for r in records if r.part == part), key=lambda r: r.sha256)[:WINDOW]
 
 
 def _watch(demo: _Demo, sent: traffic.Sent) -> tuple[dict[str, Any], str]:
@@ -180,14 +184,20 @@ def _watch(demo: _Demo, sent: traffic.Sent) -> tuple[dict[str, Any], str]:
     return verdict, str(decision["reason"])
 
 
-def _ship(demo: _Demo, before: set[str]) -> summary.Rows:
+def _unchanged(demo: _Demo, trained: DagRun, pointer: Pointer | None) -> bool:
+    """Whether a training gave the model that served before it."""
+    tag = demo.store.open(_result(demo, trained, "gate"), VerdictManifest).manifest.tag
+    return pointer is not None and pointer.tag == tag and pointer.run_id != trained.run_id
+
+
+def _ship(demo: _Demo, before: set[str], *, unchanged: bool) -> summary.Rows:
     """Wait until what the promotion set off has ended, so that nothing is left running."""
     ended = [
         follow(demo.client, run, demo.console, timeout=_MONITORING_SECONDS)
         for run in demo.client.runs(DEPLOYMENT)
         if run.run_id not in before
     ]
-    return summary.deployment_rows([_result(demo, run, "image") for run in ended])
+    return summary.deployment_rows([_result(demo, run, "image") for run in ended], unchanged)
 
 
 def _stop_retrain(demo: _Demo, before: set[str]) -> list[str]:

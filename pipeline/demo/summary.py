@@ -104,10 +104,21 @@ def served_rows(answered: Sent) -> Rows:
     ]
 
 
-def drift_rows(title: str, verdict: Mapping[str, Any]) -> Rows:
-    """Verdict of one window."""
+def drift_rows(title: str, content: str, verdict: Mapping[str, Any]) -> Rows:
+    """Content and verdict of one window."""
     said = "; ".join(verdict["reasons"])
-    return [(title, f"{verdict['verdict']} (n = {verdict['n']}): {said}")]
+    return [(title, f"{verdict['verdict']} (n = {verdict['n']}, {content}): {said}")]
+
+
+def no_drift_rows(tag: str) -> Rows:
+    """Why no window was sent."""
+    return [
+        (
+            "drift",
+            f"not shown: every cell was fitted to, or scored on, by {tag}; a window of unseen "
+            "cells needs more cells of a class than its train, validation and test parts take",
+        )
+    ]
 
 
 def retrain_rows(cancelled: list[str], reason: str) -> Rows:
@@ -117,9 +128,10 @@ def retrain_rows(cancelled: list[str], reason: str) -> Rows:
     return [("retrain", f"none was started; {reason}" if reason else "none was started")]
 
 
-def deployment_rows(said: list[str]) -> Rows:
-    """What the deployment did with the promoted model."""
-    return [("deployment", line) for line in said or ["nothing new to ship"]]
+def deployment_rows(said: list[str], unchanged: bool) -> Rows:
+    """What the deployment did with the promoted model, else why there was none."""
+    none = "unchanged: nothing to deploy" if unchanged else "nothing new to ship"
+    return [("deployment", line) for line in said or [none]]
 
 
 def url_rows(settings: Settings, run: DagRun) -> Rows:

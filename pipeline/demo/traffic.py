@@ -78,6 +78,13 @@ def shifted(
     return ((label, other_camera(data)) for label, data in stored(store, records))
 
 
+def shifted_title(images: int, drawn: bool) -> str:
+    """What `shifted` gives."""
+    if drawn:
+        return f"{images} cells drawn as another laboratory's"
+    return f"the same {images} images through another camera"
+
+
 def other_camera(data: bytes) -> bytes:
     """The same photograph, softer and in a warmer light, as a JPEG."""
     soft = Image.open(io.BytesIO(data)).convert("RGB").filter(ImageFilter.GaussianBlur(1.2))

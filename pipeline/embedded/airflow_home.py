@@ -31,6 +31,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        # A folder that nobody can make: a file that somebody has MLflow write is no plugin.
+        "AIRFLOW__CORE__PLUGINS_FOLDER": "/dev/null",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",

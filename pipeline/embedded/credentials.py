@@ -10,10 +10,11 @@ from pathlib import Path
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from pipeline.settings import STACK_ENV_FILE, Settings
+from pipeline.settings import EMBEDDED_STORE_URI, STACK_ENV_FILE, Settings
 
-_SETTINGS = ("aws_access_key_id", "aws_secret_access_key", "airflow_password", "train_api_key")
+_SETTINGS = ("airflow_password", "train_api_key")
 _REMEMBERED = (
+    "store_uri",
     "aws_endpoint_url_s3",
     "mlflow_tracking_uri",
     "airflow_url",
@@ -27,15 +28,21 @@ S3_URL = "http://127.0.0.1:8333"
 def prepare(settings: Settings) -> Settings:
     """Make what is missing, write `stack.env`, and return settings that lack nothing.
 
-    What the environment gives wins over the file and is not copied into it, but for addresses and
-    the model name: a stack that was moved by a variable is found without that variable.
+    What the environment gives wins over the file and is not copied into it, but for addresses, the
+    store and the model name: a stack that was moved by a variable is found without that variable.
+    The keys of the embedded store are always generated: a caller's AWS keys open nothing here.
     """
     home = settings.leukoflow_home.resolve()
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     kept = {**_generate(), **read(home)}
     filled: dict[str, object] = {
         "leukoflow_home": home,
-        "aws_endpoint_url_s3": settings.aws_endpoint_url_s3 or S3_URL,
+        "store_uri": settings.store_uri or kept.get("STORE_URI") or EMBEDDED_STORE_URI,
+        "aws_endpoint_url_s3": (
+            settings.aws_endpoint_url_s3 or kept.get("AWS_ENDPOINT_URL_S3") or S3_URL
+        ),
+        "aws_access_key_id": kept["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": SecretStr(kept["AWS_SECRET_ACCESS_KEY"]),
     }
     for name in _SETTINGS:
         given = getattr(settings, name)

@@ -8,12 +8,13 @@ from pathlib import Path
 import psutil
 from rich.table import Table
 
+from pipeline.adapters.storage import S3Store
 from pipeline.embedded import ports
 from pipeline.embedded.credentials import S3_URL
 from pipeline.embedded.parts import parts
 from pipeline.embedded.preflight import LEAST_FREE_BYTES
-from pipeline.errors import UnreachableError
-from pipeline.settings import Settings
+from pipeline.errors import BucketError, UnreachableError
+from pipeline.settings import EMBEDDED_STORE_URI, Settings, bucket_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Finding:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Look at Python, memory, disk, ports, weights and image builders; changes nothing."""
+    """Look at Python, memory, disk, ports, store, weights and builders; changes nothing."""
     home = settings.leukoflow_home.resolve()
     place = next(folder for folder in (home, *home.parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
@@ -43,6 +44,7 @@ def examine(settings: Settings) -> list[Finding]:
         Finding(name="disk", found=f"{free / 1e9:.0f} GB free", good=free >= LEAST_FREE_BYTES),
         Finding(name="memory", found=f"{memory / 1e9:.0f} GB", good=memory >= 6e9, needed=False),
         _ports(settings, home),
+        _store(settings),
         Finding(
             name="weights",
             found="here" if brought else f"not brought yet, from {settings.weights_uri}",
@@ -65,6 +67,24 @@ def table(findings: list[Finding]) -> Table:
         mark = "good" if finding.good else "missing" if finding.needed else "optional"
         shown.add_row(finding.name, finding.found, mark)
     return shown
+
+
+def _store(settings: Settings) -> Finding:
+    """Whether STORE_URI names something that exists and may be used with these credentials."""
+    uri = settings.store_uri
+    if not uri:
+        found = f"STORE_URI is not set; `make up` uses {EMBEDDED_STORE_URI} of its own store"
+        return Finding(name="store", found=found, good=False, needed=False)
+    if not bucket_of(uri):
+        return Finding(name="store", found=f"{uri}, a local folder", good=True)
+    try:
+        S3Store(settings, hurried=True).require_bucket(uri)
+    except BucketError as error:
+        return Finding(name="store", found=str(error), good=False)
+    except UnreachableError:
+        found = f"{uri} does not answer; `make up` starts the embedded store"
+        return Finding(name="store", found=found, good=False, needed=False)
+    return Finding(name="store", found=uri, good=True)
 
 
 def _ports(settings: Settings, home: Path) -> Finding:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from pipeline.embedded import airflow_home, credentials, ports
+from pipeline.embedded import airflow_home, credentials, object_store, ports
 from pipeline.embedded.parts import PARTS, ROOT
 from pipeline.settings import Settings
 from pipeline.telemetry import TELEMETRY_OFF
@@ -14,7 +14,16 @@ from pipeline.telemetry import TELEMETRY_OFF
 MARK = "LEUKOFLOW_STACK"
 """Variable that all descendants of a stack inherit, with the stack's home as its value."""
 
-_LEAKING = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN")
+_LEAKING = (
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SECURITY_TOKEN",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
+_REGION = "us-east-1"
+"""SeaweedFS takes any; boto3 wants one."""
 
 
 def of_stack(settings: Settings, outside: Mapping[str, str]) -> dict[str, str]:
@@ -33,9 +42,11 @@ def of_stack(settings: Settings, outside: Mapping[str, str]) -> dict[str, str]:
         **_settings(settings),
         **_ports(settings),
         **airflow_home.environment(settings),
+        **object_store.environment(settings),
         MARK: str(home),
-        "S3_BUCKET": bucket(settings),
-        "AWS_DEFAULT_REGION": settings.aws_region,  # the name that boto3 reads
+        "S3_BUCKET": object_store.bucket(settings),
+        "AWS_REGION": settings.aws_region or _REGION,
+        "AWS_DEFAULT_REGION": settings.aws_region or _REGION,  # the name that boto3 reads
         "BENTOML_HOME": str(settings.bento_home.resolve()),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         # setproctitle (Airflow) writes over the environment that MARK is found in.
@@ -50,10 +61,10 @@ def of_stack(settings: Settings, outside: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def bucket(settings: Settings) -> str:
-    """The bucket SeaweedFS makes: that of `store_uri`, else `leukoflow`."""
-    uri = settings.store_uri
-    return uri.removeprefix("s3://").partition("/")[0] if uri.startswith("s3://") else "leukoflow"
+def of_part(variables: Mapping[str, str], name: str) -> dict[str, str]:
+    """Variables of one line of the Procfile: MLflow gets its own key of the store, no other."""
+    own = object_store.MLFLOW_VARIABLES if name == "mlflow" else {}
+    return {**variables, **{variable: variables[source] for variable, source in own.items()}}
 
 
 def _settings(settings: Settings) -> dict[str, str]:

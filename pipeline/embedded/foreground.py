@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.embedded import credentials, environment, ports, preflight, processes, supervisor
+from pipeline.embedded import (
+    credentials,
+    environment,
+    object_store,
+    ports,
+    preflight,
+    processes,
+    supervisor,
+)
 from pipeline.embedded.health import is_healthy
 from pipeline.embedded.parts import PARTS, ROOT, commands
 from pipeline.errors import UnreachableError
@@ -44,8 +52,9 @@ def running(settings: Settings, *names: str) -> Iterator[Settings]:
     """
     home = settings.leukoflow_home
     preflight.make_folders(home)
+    object_store.write(settings)
     variables = environment.of_stack(settings, os.environ)
-    started = [_start(home, name, variables | {processes.PART: name}) for name in names]
+    started = [_start(home, name, variables) for name in names]
     try:
         for name, process in zip(names, started, strict=True):
             _wait(settings, name, process)
@@ -58,7 +67,8 @@ def running(settings: Settings, *names: str) -> Iterator[Settings]:
 
 def _start(home: Path, name: str, variables: dict[str, str]) -> "subprocess.Popen[bytes]":
     line = supervisor.into_log(commands()[name], supervisor.log(home, name))
-    return subprocess.Popen(["sh", "-c", line], cwd=ROOT, env=variables, start_new_session=True)
+    own = {**environment.of_part(variables, name), processes.PART: name}
+    return subprocess.Popen(["sh", "-c", line], cwd=ROOT, env=own, start_new_session=True)
 
 
 def _wait(settings: Settings, name: str, process: "subprocess.Popen[bytes]") -> None:

@@ -1,4 +1,4 @@
-"""Whether a part does its work, asked over HTTP."""
+"""Whether a part does its work: by what it answers over HTTP, the store by what it keeps."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,11 +7,16 @@ from typing import Any
 
 import httpx
 
-from pipeline.embedded import environment, ports
+from pipeline.adapters.storage import S3Store
+from pipeline.embedded import object_store
 from pipeline.embedded.parts import Part
+from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
 _SECONDS = 5.0
+_PROBE_KEY = ".health"
+_PROBE = b"leukoflow\n" * 400
+"""More than SeaweedFS could keep beside the name: it needs a volume, as real objects do."""
 
 
 def is_healthy(part: Part, settings: Settings, since: float) -> bool:
@@ -20,17 +25,25 @@ def is_healthy(part: Part, settings: Settings, since: float) -> bool:
     if answer is None:
         return False
     if part.name == "s3":
-        return _holds_bucket(ports.variables(part, settings), environment.bucket(settings))
+        return stores(settings)
     return not part.heartbeat or beats(answer.json(), part.heartbeat, since)
 
 
-def has_volumes(report: Mapping[str, Any]) -> bool:
-    """Whether SeaweedFS's master has heard which volumes its volume server holds.
+def stores(settings: Settings) -> bool:
+    """Whether the embedded store has made its bucket, takes an object and returns it.
 
-    Its S3 answers about a second earlier; an object read then is "not found" for several seconds,
-    because the filer remembers the answer.
+    SeaweedFS's S3 answers about a second before its volumes are known; an object read then is "not
+    found" for several seconds, because the filer remembers the answer. So the write comes first:
+    it fails without a volume.
     """
-    return bool(report.get("Topology", {}).get("DataCenters"))
+    uri = f"s3://{object_store.bucket(settings)}/{_PROBE_KEY}"
+    store = S3Store(settings, hurried=True)
+    try:
+        store.require_bucket(uri)
+        store.write(uri, _PROBE)
+        return store.read(uri) == _PROBE
+    except PipelineError:
+        return False
 
 
 def beats(report: Mapping[str, Any], component: str, since: float) -> bool:
@@ -40,13 +53,6 @@ def beats(report: Mapping[str, Any], component: str, since: float) -> bool:
     if state.get("status") != "healthy" or not beat:
         return False
     return datetime.fromisoformat(beat).timestamp() >= since
-
-
-def _holds_bucket(numbers: Mapping[str, int], bucket: str) -> bool:
-    """Whether SeaweedFS, whose S3 answers first, has its volumes and has made the bucket."""
-    topology = _get(f"http://127.0.0.1:{numbers['MASTER_PORT']}/dir/status")
-    made = _get(f"http://127.0.0.1:{numbers['FILER_PORT']}/buckets/{bucket}/?limit=1")
-    return topology is not None and has_volumes(topology.json()) and made is not None
 
 
 @cache

@@ -17,6 +17,7 @@ from pipeline.embedded import (
     airflow_home,
     credentials,
     environment,
+    object_store,
     ports,
     preflight,
     processes,
@@ -61,7 +62,7 @@ def up(settings: Settings, console: Console, *, procfile: Path = PROCFILE) -> Se
     with preflight.alone(home):
         alive = find_supervisor(home)
         if alive:
-            _same_model(alive, settings)
+            _require_same(alive, settings)
         complete = credentials.prepare(settings)
         if alive:
             console.print("The stack is already up.")
@@ -134,14 +135,17 @@ def find_supervisor(home: Path) -> psutil.Process | None:
     return None
 
 
-def _same_model(supervisor: psutil.Process, settings: Settings) -> None:
-    serving = supervisor.environ().get("MODEL_NAME", settings.model_name)
-    if serving != settings.model_name:
-        raise InvalidInputError(
-            f"the stack is up and serves {serving}; stop it first: make down",
-            expected=serving,
-            received=settings.model_name,
-        )
+def _require_same(supervisor: psutil.Process, settings: Settings) -> None:
+    """Refuse another model or store than those that the running stack was started with."""
+    running = supervisor.environ()
+    for name, wanted in (("MODEL_NAME", settings.model_name), ("STORE_URI", settings.store_uri)):
+        current = running.get(name, wanted)
+        if wanted and current != wanted:
+            raise InvalidInputError(
+                f"the stack is up with {name}={current}; stop it first: make down",
+                expected=current,
+                received=wanted,
+            )
 
 
 def _start(settings: Settings, wanted: list[Part], console: Console, procfile: Path) -> None:
@@ -159,6 +163,7 @@ def _start(settings: Settings, wanted: list[Part], console: Console, procfile: P
 def _launch(settings: Settings, wanted: list[Part], console: Console, procfile: Path) -> None:
     home = settings.leukoflow_home
     variables = environment.of_stack(settings, os.environ)
+    object_store.write(settings)
     if any(part.name.startswith("airflow") for part in wanted):
         airflow_home.write_passwords(settings)
         with waiting.spinner(console, "preparing Airflow's database"):

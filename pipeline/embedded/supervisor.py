@@ -12,7 +12,7 @@ from pathlib import Path
 
 from honcho.manager import Manager
 
-from pipeline.embedded import processes
+from pipeline.embedded import environment, processes
 from pipeline.embedded.environment import MARK
 from pipeline.embedded.parts import ROOT, commands
 
@@ -25,7 +25,7 @@ def main(procfile: Path) -> int:
     home = Path(os.environ[MARK])
     manager = Manager()
     for name, command in commands(procfile).items():
-        variables = {**os.environ, processes.PART: name}
+        variables = {**environment.of_part(os.environ, name), processes.PART: name}
         manager.add_process(name, into_log(command, log(home, name)), env=variables, cwd=str(ROOT))
     try:
         manager.loop()

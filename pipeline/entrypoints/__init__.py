@@ -4,31 +4,29 @@ The command line and the DAGs call these and nothing below them. Steps are impor
 functions, so that parsing a DAG or asking for help loads no machine-learning library.
 """
 
-from pipeline.entrypoints.archives import (
-    drift_records,
-    evaluate_archive,
-    find_model,
-    group_archive,
-    mark_seen,
-    new_archives,
-)
+from pipeline.entrypoints.archives import group_archive, mark_seen, new_archives
 from pipeline.entrypoints.chain import Judged, to_split, to_verdict
+from pipeline.entrypoints.closing import close_training
 from pipeline.entrypoints.crossvalidation import crossval
 from pipeline.entrypoints.deployment import build, build_image, image, smoke
 from pipeline.entrypoints.job import model_name, own_config, run_configs
-from pipeline.entrypoints.promotion import (
+from pipeline.entrypoints.judging import (
     gate,
+    verdict_markdown,
+    verdict_passed,
+    verdict_unchanged,
+)
+from pipeline.entrypoints.mirrors import repair
+from pipeline.entrypoints.promotion import (
     history,
     promote,
     record_refusal,
     refusals,
-    repair,
     rollback,
     served_now,
-    verdict_markdown,
-    verdict_passed,
 )
 from pipeline.entrypoints.returned import gather
+from pipeline.entrypoints.scored_archives import drift_records, evaluate_archive, find_model
 from pipeline.entrypoints.shadow import shadow, shadow_off
 from pipeline.entrypoints.training import (
     evaluate,
@@ -48,6 +46,7 @@ __all__ = [
     "Judged",
     "build",
     "build_image",
+    "close_training",
     "crossval",
     "drift_records",
     "evaluate",
@@ -85,5 +84,6 @@ __all__ = [
     "validate",
     "verdict_markdown",
     "verdict_passed",
+    "verdict_unchanged",
     "weights",
 ]

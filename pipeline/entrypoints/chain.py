@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.entrypoints.promotion import gate
+from pipeline.entrypoints.judging import gate
 from pipeline.entrypoints.training import (
     evaluate,
     export,

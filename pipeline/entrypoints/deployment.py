@@ -41,7 +41,7 @@ def smoke(config: str, run_id: str, bento: str) -> str:
 
 
 def image(config: str, run_id: str, bento: str) -> str:
-    """Build and push the image where a registry is configured; else say what would be pushed."""
+    """Build and push the image where a registry and a builder are there; else say what can."""
     from pipeline.steps.image import ship
 
     job = open_job(config, run_id)

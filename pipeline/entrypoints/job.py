@@ -1,7 +1,6 @@
 """What every entry point starts from: settings, one run's config, and the adapters between."""
 
 import logging
-import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,11 +9,13 @@ from typing import TYPE_CHECKING
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Registry
 from pipeline.adapters.storage import UriStore
-from pipeline.artifacts import Artifact, WeightsManifest
+from pipeline.artifacts import Artifact, M, WeightsManifest
+from pipeline.artifacts import model_name as model_name_of
 from pipeline.config import RunConfig, load_config
 from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext
 from pipeline.settings import Settings, load_settings
+from pipeline.version import code_version as code_version
 
 if TYPE_CHECKING:
     from pipeline.adapters.tracking import Tracking
@@ -39,7 +40,7 @@ class Job:
     @cached_property
     def registry(self) -> Registry:
         """The pointer of the config's name."""
-        return Registry(self.store.objects, self.store.root, self.config.name)
+        return registry_of(self.config.name, self.store)
 
     @cached_property
     def tracking(self) -> "Tracking":
@@ -47,6 +48,25 @@ class Job:
         from pipeline.adapters.tracking import Tracking
 
         return Tracking(self.settings.mlflow_tracking_uri, self.config.name)
+
+    def open(self, uri: str, kind: type[M]) -> Artifact[M]:
+        """An artefact of this job's model.
+
+        Raises:
+            InvalidInputError: when it is another model's than the config's.
+        """
+        artifact = self.store.open(uri, kind)
+        self.require_model(artifact.manifest.name)
+        return artifact
+
+    def require_model(self, name: str) -> None:
+        """Refuse to work by this config on the artefacts of another model."""
+        if name != self.config.name:
+            raise InvalidInputError(
+                "the config is another model's",
+                expected=f"a config whose contract.name is {name}",
+                received=self.config.name,
+            )
 
     def weights(self) -> Artifact[WeightsManifest]:
         """The backbone's weights, brought on first use."""
@@ -66,7 +86,30 @@ def open_job(config: str, run_id: str, limit: int = 0) -> Job:
 def open_store(settings: Settings | None = None) -> ArtifactStore:
     """The artefacts that the settings name."""
     settings = settings or load_settings()
-    return ArtifactStore(UriStore(settings), settings.store_uri)
+    return ArtifactStore(UriStore(settings), settings.require_store())
+
+
+def registry_of(name: str, store: ArtifactStore) -> Registry:
+    """Pointer, ledger and refusals of a model name."""
+    return Registry(store.objects, store.root, name)
+
+
+def named_model(name: str, tag: str) -> str:
+    """The name of the model that a tag means: the tag's own, else the one given, else MODEL_NAME.
+
+    Args:
+        name: given by the caller, may be empty.
+        tag: `<name>:<version>`, or a word without a name such as `champion`.
+
+    Raises:
+        InvalidInputError: when the name given is not the tag's.
+    """
+    own = model_name_of(tag)
+    if own and name and own != name:
+        raise InvalidInputError(
+            f"{tag} is a model of another name", expected=f"--name {own}, or none", received=name
+        )
+    return own or name or model_name()
 
 
 def kept_here(settings: Settings) -> ArtifactStore:
@@ -103,15 +146,3 @@ def run_configs() -> list[str]:
         except InvalidInputError as error:
             log.warning("not watched: %s", error)
     return watched
-
-
-def code_version() -> str:
-    """The commit of this checkout, or the installed version outside one."""
-    done = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    if done.returncode == 0:
-        return done.stdout.strip()
-    from importlib.metadata import version
-
-    return version("leukoflow")

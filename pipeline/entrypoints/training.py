@@ -1,7 +1,7 @@
 """From archive to evaluated bundle: the entry points of the first nine tasks."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.artifacts import (
@@ -17,6 +17,7 @@ from pipeline.artifacts import (
 from pipeline.config import load_config
 from pipeline.entrypoints.job import Job, code_version, config_path, kept_here, open_job
 from pipeline.entrypoints.pages import publish, publish_refusal
+from pipeline.entrypoints.tracked import tell, tracked_run, until_it_fails
 from pipeline.errors import UnreachableError
 from pipeline.run import RunContext
 from pipeline.settings import load_settings
@@ -61,7 +62,7 @@ def validate(config: str, run_id: str, snapshot: str) -> str:
     from pipeline.steps.validate import validate as step
 
     job = open_job(config, run_id)
-    opened = job.store.open(snapshot, SnapshotManifest)
+    opened = job.open(snapshot, SnapshotManifest)
     try:
         dataset = step(opened, job.config, store=job.store, run=job.run)
     except DatasetRefusedError as refused:
@@ -80,7 +81,7 @@ def group(config: str, run_id: str, dataset: str) -> str:
     from pipeline.steps.validate import DatasetRefusedError
 
     job = open_job(config, run_id)
-    opened = job.store.open(dataset, DatasetManifest)
+    opened = job.open(dataset, DatasetManifest)
     grouping = step(opened, job.config, store=job.store, run=job.run)
     try:
         passed = data_gate(grouping, job.config, store=job.store, run=job.run)
@@ -98,7 +99,7 @@ def split(config: str, run_id: str, grouping: str) -> str:
     from pipeline.steps.split import split as step
 
     job = open_job(config, run_id)
-    opened = job.store.open(grouping, GroupingManifest)
+    opened = job.open(grouping, GroupingManifest)
     return step(opened, job.config, store=job.store, run=job.run).uri
 
 
@@ -112,44 +113,28 @@ def featurize(config: str, run_id: str, split: str, shard: int) -> str:
     from pipeline.steps.featurize import featurize as step
 
     job = open_job(config, run_id)
-    opened = job.store.open(split, SplitManifest)
+    opened = job.open(split, SplitManifest)
     return step(opened, shard, job.config, job.weights(), store=job.store, run=job.run).uri
 
 
 def train(config: str, run_id: str, split: str, features: Sequence[str]) -> str:
-    """Train the head, tracked in MLflow when it answers."""
+    """Train the head, tracked in MLflow when it answers, by a run that `evaluate` ends."""
     from pipeline.steps.examples import TrainInputs
     from pipeline.steps.train import train as step
 
     job = open_job(config, run_id)
-    opened = job.store.open(split, SplitManifest)
-    parts = [job.store.open(uri, FeaturesManifest) for uri in features]
+    opened = job.open(split, SplitManifest)
+    parts = [job.open(uri, FeaturesManifest) for uri in features]
     tracked = _start_tracking(job, opened)
 
     def report(epoch: "Epoch") -> None:
         log.info("epoch %d: validation accuracy %.3f", epoch.epoch, epoch.val_accuracy)
         curve = {k: v for k, v in epoch.model_dump().items() if k != "epoch"}
-        _if_reachable(tracked, lambda: job.tracking.log_metrics(tracked, curve, epoch.epoch))
+        tell(tracked, lambda: job.tracking.log_metrics(tracked, curve, epoch.epoch))
 
-    status = "FAILED"
-    try:
+    with until_it_fails(job, tracked):
         inputs = TrainInputs(opened, parts, job.weights(), tracked)
-        bundle = step(inputs, job.config, store=job.store, run=job.run, report=report)
-        # The same training gives the same bundle, which keeps the run that first made it.
-        status = "RUNNING" if bundle.manifest.tracking_run == tracked else "FINISHED"
-    finally:
-        if status != "RUNNING":
-            _if_reachable(tracked, lambda: job.tracking.finish(tracked, status))
-    return bundle.uri
-
-
-def _if_reachable(tracked: str, act: Callable[[], None]) -> None:
-    """Tell MLflow about a tracked run; training outlives a server that is down."""
-    try:
-        if tracked:
-            act()
-    except UnreachableError as error:
-        log.warning("not tracked: %s", error)
+        return step(inputs, job.config, store=job.store, run=job.run, report=report).uri
 
 
 def _start_tracking(job: Job, split: Artifact[SplitManifest]) -> str:
@@ -175,9 +160,10 @@ def export(config: str, run_id: str, bundle: str, split: str) -> str:
     from pipeline.steps.export import export as step
 
     job = open_job(config, run_id)
-    opened = job.store.open(bundle, BundleManifest)
-    parted = job.store.open(split, SplitManifest)
-    return step(opened, parted, job.config, store=job.store, run=job.run).uri
+    opened = job.open(bundle, BundleManifest)
+    with until_it_fails(job, opened.manifest.tracking_run):
+        parted = job.open(split, SplitManifest)
+        return step(opened, parted, job.config, store=job.store, run=job.run).uri
 
 
 def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> str:
@@ -186,15 +172,18 @@ def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> 
     from pipeline.steps.tracking import track_evaluation
 
     job = open_job(config, run_id)
-    opened = job.store.open(served, ServedManifest)
-    source = job.store.open(bundle, BundleManifest)
-    parted = job.store.open(split, SplitManifest)
-    done = step(opened, parted, job.config, store=job.store, run=job.run)
-    badge = f"{done.report.scores.balanced_accuracy.value:.1%}"
-    beside = ("report.json", "model_card.md")
-    publish(job, done.artifact, "evaluation", "report.html", badge, beside)
-    tracked = opened.manifest.tracking_run
-    _if_reachable(
-        tracked, lambda: track_evaluation(job.tracking, opened, source, done, store=job.store)
+    opened = job.open(served, ServedManifest)
+    source = job.open(bundle, BundleManifest)
+    parted = job.open(split, SplitManifest)
+    first = opened.manifest.tracking_run
+    with until_it_fails(job, first):
+        done = step(opened, parted, job.config, store=job.store, run=job.run)
+        badge = f"{done.report.scores.balanced_accuracy.value:.1%}"
+        beside = ("report.json", "model_card.md")
+        publish(job, done.artifact, "evaluation", "report.html", badge, beside)
+    tracked = tracked_run(job, first)
+    tell(
+        tracked,
+        lambda: track_evaluation(job.tracking, tracked, opened, source, done, store=job.store),
     )
     return done.artifact.uri

@@ -1,4 +1,4 @@
-"""Assignment of groups to train, validation and test: no group is ever cut."""
+"""Assignment of groups to train, validation, test and reserve: no group is ever cut."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -11,6 +11,7 @@ from pipeline.errors import InvalidInputError
 from pipeline.records import Part, Record
 
 _PARTS: tuple[Part, ...] = ("test", "val", "train")
+"""Parts that every class must be in; the reserve takes only what a class has to spare."""
 Parts = dict[str, Part]
 Classes = Mapping[str, Sequence["Group"]]
 """Class to the groups that hold it, in the order of `_place`."""
@@ -53,9 +54,10 @@ def assign(
     """Give each group its part, class by class, the class of the fewest groups first.
 
     Groups stand in the order of a hash of `seed` and their name: those in front make up the test
-    part, the next ones validation, the rest train. So when others arrive, only groups at a border
-    change sides, and the locked ones never do. Shares are of images, so that a class whose groups
-    differ in size keeps its share too; a group larger than the room left is passed over.
+    part, the next ones the reserve, then validation, the rest train. So when others arrive, only
+    groups at a border change sides, and the locked ones never do. Shares are of images, so that a
+    class whose groups differ in size keeps its share too; a group larger than the room left is
+    passed over.
 
     Args:
         groups: at least three of each class.
@@ -64,8 +66,8 @@ def assign(
         seed: name of the dataset.
 
     Returns:
-        Group to part; every class has a group in every part, and one with images that an archive's
-        maker labelled in the test part.
+        Group to part; every class has a group in every part but the reserve, and in the test part
+        one with images that an archive's maker labelled.
 
     Raises:
         InvalidInputError: when a class has too few groups, or too few that are not locked.
@@ -101,6 +103,7 @@ def _lacks(label: str, members: Sequence[Group], parts: Parts) -> list[Part]:
 def _assign_class(label: str, members: Sequence[Group], shares: SplitConfig, parts: Parts) -> None:
     """Give a part to the groups of a class that another class has not given one."""
     _take(label, members, "test", shares.test_share, parts)
+    _take(label, members, "reserve", shares.reserve_share, parts)
     _take(label, members, "val", shares.val_share, parts)
     parts.update({group.id: "train" for group in members if group.id not in parts})
 

@@ -22,7 +22,7 @@ from pipeline.errors import InvalidInputError
 from pipeline.modeling.feature_cache import ActivationFiles
 from pipeline.modeling.metrics import Floats
 from pipeline.modeling.weights import Arrays, read_weights
-from pipeline.records import Frozen, Record
+from pipeline.records import FITTED, Frozen, Record
 from pipeline.steps.examples import (
     TrainInputs,
     bring_activations,
@@ -116,7 +116,7 @@ def crossval(
     Raises:
         InvalidInputError: when a class has fewer cells than there are folds.
     """
-    records = [record for record in store.records(inputs.split) if record.part != "test"]
+    records = [record for record in store.records(inputs.split) if record.part in FITTED]
     known = [record for record in records if record.label in config.contract.classes]
     strangers = few_of_each_cell([r for r in records if r.label == plan.unknown])
     fold_of = deal_folds(known, plan.folds)

@@ -15,7 +15,7 @@ from pipeline.modeling.augmentation import view_names
 from pipeline.modeling.feature_cache import ActivationFiles, fetch_activations
 from pipeline.modeling.fit import Examples
 from pipeline.modeling.metrics import group_codes
-from pipeline.records import Record
+from pipeline.records import FITTED, Record
 
 _CHECK_COPIES = 8
 
@@ -33,13 +33,13 @@ class TrainInputs:
 def bring_activations(
     inputs: TrainInputs, config: RunConfig, store: ArtifactStore, folder: Path
 ) -> ActivationFiles:
-    """All crops of a split's images that are not tested on, in `folder`."""
+    """All crops of a split's images that may be learned from, in `folder`."""
     jitters = config.features.jitters
     packs = sorted({pack for part in inputs.features for pack in part.manifest.packs})
     wanted = [
         name
         for record in store.records(inputs.split)
-        if record.part != "test"
+        if record.part in FITTED
         for name in view_names(record.sha256, jitters)
     ]
     return fetch_activations(store, packs, wanted, folder)

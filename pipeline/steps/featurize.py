@@ -18,7 +18,7 @@ from pipeline.modeling.augmentation import jittered, view_names
 from pipeline.modeling.feature_cache import PACK_SIZE, cache_key, cached_crops, write_pack
 from pipeline.modeling.frozen import FrozenNetwork
 from pipeline.modeling.weights import read_weights
-from pipeline.records import Record
+from pipeline.records import FITTED, Record
 from pipeline.run import RunContext
 from pipeline.steps.images import read_images
 
@@ -34,7 +34,7 @@ def featurize(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[FeaturesManifest]:
-    """Make sure that every image of one shard outside the test part has cached activations.
+    """Make sure that every image of one shard that may be learned from has cached activations.
 
     Args:
         split: whose images are wanted.
@@ -46,8 +46,8 @@ def featurize(
     mine = [
         record
         for record in records
-        # What is tested on is tested on for ever: nothing is learned from its activations.
-        if record.part != "test" and shard_of(record.sha256, config.features.shards) == shard
+        # Nothing is learned from the activations of the locked test part or of the reserve.
+        if record.part in FITTED and shard_of(record.sha256, config.features.shards) == shard
     ]
     views = {r.sha256: view_names(r.sha256, config.features.jitters) for r in mine}
     key = cache_key(config.contract, weights, config.features)

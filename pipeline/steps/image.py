@@ -1,7 +1,7 @@
 """Image: a Bento becomes a container image, by whichever builder this machine has.
 
-When it fails: the builder's own last lines are in the message. Without a registry nothing is
-pushed, and the result says what would have been.
+When it fails: the builder's own last lines are in the message. Without a registry, and on a worker
+without a builder, nothing is pushed; the result says what would have been, and what can do it.
 """
 
 import logging
@@ -22,6 +22,8 @@ TOOLS = ("docker", "podman", "buildah")
 """In order of preference."""
 LOCAL = "localhost"
 """Stands where a registry would in the name of an image that stays on this machine."""
+WORKFLOW = ".github/workflows/image.yml"
+"""Builds and pushes the image of the served model where no worker can."""
 DOCKERFILE = requirements.ROOT / "docker" / "service.Dockerfile"
 _LAST_CHARACTERS = 3000
 
@@ -73,21 +75,39 @@ def image(
 
 
 def ship(bento: Artifact[BentoManifest], *, settings: Settings, store: ArtifactStore) -> str:
-    """Build and push where a registry is configured; elsewhere say what would be, and stop.
+    """Build and push where a registry and a builder are there; elsewhere say what is missing.
 
     Returns:
         One line for people.
+
+    Raises:
+        ArtifactError: when the builder or the push fails.
     """
-    if settings.image_registry:
+    if not settings.image_registry:
+        result = _without_registry(image_reference(settings, bento.manifest.tag), bento)
+    elif not working_tools():
+        result = _without_builder(image_reference(settings, bento.manifest.tag), bento)
+    else:
         return image(bento, settings=settings, store=store).summary
-    reference = image_reference(settings, bento.manifest.tag)
+    logger.info(result)
+    return result
+
+
+def _without_registry(reference: str, bento: Artifact[BentoManifest]) -> str:
     command = " ".join(push_command("docker", reference))
-    said = (
+    return (
         f"IMAGE_REGISTRY is empty: {bento.manifest.tag} stops here, proved as a Bento. "
         f"`make image` would build {reference}, and with a registry push it by: {command}"
     )
-    logger.info(said)
-    return said
+
+
+def _without_builder(reference: str, bento: Artifact[BentoManifest]) -> str:
+    return (
+        f"no builder works here (tried {', '.join(TOOLS)}): {bento.manifest.tag} stops here, "
+        f"proved as a Bento, and {reference} is not pushed. It can be built and pushed by "
+        f"{WORKFLOW}, by `make image` on a machine with docker, or by a worker with buildah and a "
+        f"login to the registry: clear this task there"
+    )
 
 
 def choose(tools: Sequence[str]) -> str:

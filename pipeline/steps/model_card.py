@@ -7,11 +7,11 @@ from pipeline.adapters.report_site import pages
 from pipeline.artifacts import ServedManifest
 from pipeline.config import RunConfig
 from pipeline.modeling.metrics import Interval
-from pipeline.records import Part, Record
+from pipeline.records import FITTED, Part, Record
 from pipeline.steps.evaluation_report import EvaluationReport
 from pipeline.steps.lineage import Ancestor
 
-_PARTS: tuple[Part, ...] = ("train", "val", "test")
+_PARTS: tuple[Part, ...] = (*FITTED, "test", "reserve")
 
 
 def model_card(
@@ -31,13 +31,15 @@ def model_card(
         config: of the run that trained it.
     """
     template = pages("pipeline.steps").get_template("model_card.md.j2")
+    dealt = {record.part for record in records}
+    parts = [part for part in _PARTS if part != "reserve" or part in dealt]
     return template.render(
         report=report,
         scores=report.scores,
         served=served,
         config=config,
-        rows=_rows(records, served.contract.classes),
-        parts=_PARTS,
+        rows=_rows(records, served.contract.classes, parts),
+        parts=parts,
         lineage=lineage,
         archives=[archive for one in lineage for archive in one.archives],
         told=told,
@@ -50,13 +52,11 @@ def told(found: Interval | None) -> str:
 
 
 def _rows(
-    records: Sequence[Record], classes: Sequence[str]
+    records: Sequence[Record], classes: Sequence[str], parts: Sequence[Part]
 ) -> list[tuple[str, list[tuple[int, int]]]]:
     """Each class with images and cells of each part."""
     images = Counter((r.label, r.part) for r in records)
     cells = Counter(
         (label, part) for label, part, _ in {(r.label, r.part, r.cell) for r in records}
     )
-    return [
-        (name, [(images[name, part], cells[name, part]) for part in _PARTS]) for name in classes
-    ]
+    return [(name, [(images[name, part], cells[name, part]) for part in parts]) for name in classes]

@@ -56,7 +56,8 @@ def join(said: dict[str, FeedbackRecord], answers: Iterable[PredictionRecord]) -
             given[answer.request_id].append(answer)
     clear = {name: found for name, found in given.items() if _one_image(found)}
     labelled = [
-        Labelled(max(found, key=lambda answer: answer.time), said[name])
+        # Of several answers one with a kept image, which can be trained on; else the last.
+        Labelled(max(found, key=lambda answer: (bool(answer.image), answer.time)), said[name])
         for name, found in clear.items()
     ]
     return Joined(
@@ -86,5 +87,17 @@ def agreement(labelled: Iterable[Labelled]) -> dict[str, Agreement]:
 
 
 def _one_image(answers: Sequence[PredictionRecord]) -> bool:
-    """Whether all answers to one request id are of the same image, as far as can be told."""
-    return len({answer.image or (answer.stats, answer.embedding) for answer in answers}) == 1
+    """Whether all answers to one request id are of the same image.
+
+    The hashes of kept images tell. Without them equal statistics do, and with each model an equal
+    embedding, which is another one with every model.
+    """
+    kept_images = {answer.image for answer in answers}
+    if "" not in kept_images:
+        return len(kept_images) == 1
+    models = {answer.tag for answer in answers}
+    return (
+        len(kept_images - {""}) <= 1
+        and len({answer.stats for answer in answers}) == 1
+        and len({(answer.tag, answer.embedding) for answer in answers}) == len(models)
+    )

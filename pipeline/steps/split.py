@@ -1,9 +1,9 @@
-"""Split: groups are assigned to train, validation and test, and no group is ever cut."""
+"""Split: groups are assigned to train, validation, test and reserve, and none is ever cut."""
 
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
@@ -47,6 +47,8 @@ def split(
     records = store.records(grouping)
     away = from_csv(store.read(grouping, LOCKED).decode(), Record)
     assigned = _assign_and_lock(records, away, config, store)
+    if config.split.reserve_share and (classes := without_reserve(assigned)):
+        _log.warning("split: too few cells for a reserve: %s", ", ".join(classes))
     kept = [record for record in assigned if not _untrusted(record)]
     aside = [set_aside(record, _UNTRUSTED) for record in assigned if _untrusted(record)]
     if aside:
@@ -64,6 +66,15 @@ def split(
         artifact = store.publish(folder, manifest)
     _log.info("split: %s %s", artifact.uri, artifact.manifest.counts)
     return artifact
+
+
+def without_reserve(records: Iterable[Record]) -> list[str]:
+    """Classes of which no image is in the reserve."""
+    labels, reserved = set(), set()
+    for record in records:
+        labels.add(record.label)
+        reserved |= {record.label} if record.part == "reserve" else set()
+    return sorted(labels - reserved)
 
 
 def _assign_and_lock(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.mlflow_models import MlflowModels
 from pipeline.adapters.tracking import Tracking
 from pipeline.artifacts import Artifact, BundleManifest, ServedManifest
 from pipeline.config import RunConfig
@@ -35,25 +36,40 @@ def environment() -> str:
 
 def track_evaluation(
     tracking: Tracking,
+    run: str,
     served: Artifact[ServedManifest],
     bundle: Artifact[BundleManifest],
     done: Evaluated,
     *,
     store: ArtifactStore,
 ) -> None:
-    """Add scores, confusion matrix, report and models to the training's run, and end it."""
-    run, scores = served.manifest.tracking_run, done.report.scores
-    if tracking.is_finished(run):
-        return  # the same bundle was evaluated before
-    tracking.log_metrics(run, _metrics(done))
-    tracking.log_figure(run, confusion_figure(scores), "confusion_matrix.png")
-    tracking.log_table(run, _confusion_table(scores), "confusion_matrix.json")
+    """Add scores, confusion matrix, report and models to a training's run, and end it.
+
+    Args:
+        tracking: the experiment.
+        run: of this training. When its data gave the bundle of an earlier run, it names that run
+            and shows its models as inputs, beside its own scores.
+        served: the exported bundle.
+        bundle: the Keras bundle.
+        done: the evaluation.
+        store: where they are.
+    """
+    if tracking.status(run) == "FINISHED":
+        return  # an earlier try of this run
+    first, scores = served.manifest.tracking_run, done.report.scores
+    models = MlflowModels(tracking.uri, tracking.experiment)
+    tracking.set_tags(run, {"tag": served.manifest.tag, "bundle_of_run": first})
     with tempfile.TemporaryDirectory() as folder:
-        files = store.fetch(done.artifact, Path(folder) / "evaluation")
-        tracking.log_folder(run, files, "evaluation")
-        tracking.log_folder(run, store.fetch(served, Path(folder) / "served"), "served")
-        source = store.fetch(bundle, Path(folder) / "bundle", ["model.keras"])
-        _log_keras(tracking, run, source / "model.keras")
+        files = store.fetch(served, Path(folder) / "served")
+        model = models.log(run, served.manifest.tag, files)
+        tracking.log_metrics(run, _metrics(done), model_id=model)
+        tracking.log_figure(run, confusion_figure(scores), "confusion_matrix.png")
+        tracking.log_table(run, _confusion_table(scores), "confusion_matrix.json")
+        report = store.fetch(done.artifact, Path(folder) / "evaluation")
+        tracking.log_folder(run, report, "evaluation")
+        if run == first:
+            source = store.fetch(bundle, Path(folder) / "bundle", ["model.keras"])
+            _log_keras(tracking, run, source / "model.keras")
     tracking.finish(run)
 
 

@@ -18,7 +18,7 @@ from pipeline.contract.preprocessing import prepare
 from pipeline.modeling.feature_cache import ActivationFiles
 from pipeline.modeling.fit import Checkpoint, Epoch
 from pipeline.modeling.weights import Arrays, read_weights
-from pipeline.records import Record, to_csv
+from pipeline.records import FITTED, Record, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.examples import TrainInputs, bring_activations, to_check_on, to_learn_from
 from pipeline.steps.images import read_images
@@ -59,7 +59,7 @@ def train(
     with tempfile.TemporaryDirectory() as scratch:
         records = store.records(inputs.split)
         files = bring_activations(inputs, config, store, Path(scratch) / "packs")
-        parts = {p: [r for r in records if r.part == p] for p in ("train", "val")}
+        parts = {p: [r for r in records if r.part == p] for p in FITTED}
         log.info("train: %s", {part: len(found) for part, found in parts.items()})
         arrays = read_weights(store.read(inputs.weights, "weights.npz"))
         checkpoint = Checkpoint(store.objects, _checkpoint(inputs, config, store))
@@ -139,7 +139,7 @@ def _write_evidence(
     store: ArtifactStore,
 ) -> None:
     """What the model saw, and golden images with its answers."""
-    seen = [record for record in records if record.part in ("train", "val")]
+    seen = [record for record in records if record.part in FITTED]
     (folder / "training.csv").write_text(to_csv(seen, Record))
     _write_golden(folder, model, config, records, store)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pipeline.config import RunConfig
 from pipeline.records import Quarantined, Record
 
+UNKNOWN_CLASS = "unknown class"
+"""Begins the reason why an image was set aside whose label is no class."""
 _TOP_REASONS = 3
 
 
@@ -36,7 +38,7 @@ def by_class(
     for record in records:
         name = spelled.get(record.label.strip().casefold())
         if name is None:
-            unnamed.append(set_aside(record, f"unknown class {record.label!r}"))
+            unnamed.append(set_aside(record, f"{UNKNOWN_CLASS} {record.label!r}"))
         else:
             named.append(record.model_copy(update={"label": name}))
     return named, unnamed

@@ -2,7 +2,9 @@
 
 from typing import Literal, NamedTuple
 
+from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer
+from pipeline.artifacts import Artifact, VerdictManifest
 from pipeline.modeling.metrics import Interval
 from pipeline.records import Frozen
 from pipeline.steps.evidence import Evidence
@@ -64,6 +66,16 @@ class Verdict(Frozen):
     def failed(self) -> tuple[str, ...]:
         """Names of the checks that it did not pass."""
         return tuple(check.name for check in self.checks if not check.passed)
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether challenger and champion are the same bundle, so that there is nothing to ship."""
+        return self.champion is not None and self.champion.tag == self.tag
+
+
+def read_verdict(artifact: Artifact[VerdictManifest], store: ArtifactStore) -> Verdict:
+    """The verdict of an artefact."""
+    return Verdict.model_validate_json(store.read(artifact, "verdict.json"))
 
 
 def judge(

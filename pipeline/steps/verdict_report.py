@@ -45,7 +45,7 @@ def page(verdict: Verdict) -> str:
     return template.render(
         title=f"{_word(verdict)}: {verdict.tag}",
         verdict=verdict,
-        badge=_word(verdict).lower(),
+        badge=badge(verdict),
         headline=headline(verdict),
         topics=topics,
         figure=figure,
@@ -53,9 +53,21 @@ def page(verdict: Verdict) -> str:
     )
 
 
+def badge(verdict: Verdict) -> str:
+    """`passed`, `refused`, or `unchanged` when the challenger serves already."""
+    if not verdict.passed:
+        return "refused"
+    return "unchanged" if verdict.unchanged else "passed"
+
+
 def headline(verdict: Verdict) -> str:
     """What the checks come to, in a sentence."""
     total = len(verdict.checks)
+    if verdict.passed and verdict.unchanged:
+        return (
+            f"The challenger is the champion: same bundle, nothing to promote or deploy. "
+            f"All {total} checks passed."
+        )
     if verdict.passed:
         return f"All {total} checks passed."
     return f"{len(verdict.failed)} of {total} checks failed: {', '.join(verdict.failed)}."
@@ -143,7 +155,7 @@ def _scale(check: Check, checks: list[Check]) -> Scale | None:
 
 
 def _word(verdict: Verdict) -> str:
-    return "Passed" if verdict.passed else "Refused"
+    return badge(verdict).capitalize()
 
 
 def _opponent(verdict: Verdict, quote: str = "") -> str:

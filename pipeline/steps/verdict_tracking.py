@@ -7,7 +7,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.tracking import Tracking
 from pipeline.artifacts import Artifact, VerdictManifest
 from pipeline.steps.verdict import Verdict
-from pipeline.steps.verdict_report import markdown
+from pipeline.steps.verdict_report import badge, markdown
 
 DESCRIPTION = "mlflow.note.content"
 """The tag that MLflow shows as a run's description, as Markdown."""
@@ -23,7 +23,7 @@ def track_verdict(
     *,
     store: ArtifactStore,
 ) -> None:
-    """Show a verdict on a run: tags to filter by, figures, the table and the page.
+    """Show a verdict on a run: tags to filter by, figures, the table and the page; and end it.
 
     A model that is judged again, against another champion, shows its last verdict.
 
@@ -35,7 +35,7 @@ def track_verdict(
     """
     champion = verdict.champion.tag if verdict.champion else "none"
     tags = {
-        "gate": "passed" if verdict.passed else "refused",
+        "gate": badge(verdict),
         "gate.champion": champion,
         "gate.failed": ", ".join(verdict.failed) or "none",
         "gate.verdict": artifact.uri,
@@ -45,6 +45,7 @@ def track_verdict(
     tracking.log_metrics(run_id, _metrics(verdict))
     with tempfile.TemporaryDirectory() as folder:
         tracking.log_folder(run_id, store.fetch(artifact, Path(folder) / "verdict"), "verdict")
+    tracking.finish(run_id)
 
 
 def _metrics(verdict: Verdict) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """What the DAG files promise whoever reads the grid."""
 
 import os
+import shutil
 import ssl
 import subprocess
 import sys
@@ -114,6 +115,18 @@ def test_every_task_of_a_runbook_exists(dags: dict[str, Any]) -> None:
             for word in line[2:].partition(":")[0].split(",")
         }
         assert named <= set(dag.task_ids)
+
+
+def test_a_file_in_a_folder_of_its_own_is_no_dag(tmp_path: Path) -> None:
+    """Airflow would run code that somebody has MLflow write to `dags/<run id>/artifacts/`."""
+    from airflow.utils.file import list_py_file_paths
+
+    shutil.copytree(DAGS, tmp_path / "dags")
+    planted = tmp_path / "dags" / "0123" / "artifacts" / "planted.py"
+    planted.parent.mkdir(parents=True)
+    shutil.copy(tmp_path / "dags" / "blood_cell_training.py", planted)
+    found = {Path(path).name for path in list_py_file_paths(tmp_path / "dags")}
+    assert found == {path.name for path in FILES}
 
 
 def test_nothing_is_promoted_unless_it_was_judged(dags: dict[str, Any]) -> None:

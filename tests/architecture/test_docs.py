@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bento_service import guard, line, many
+from bento_service.bodies import BODIES
 from pipeline.embedded.parts import commands
+from pipeline.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted({ROOT / "README.md", *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
@@ -64,3 +67,26 @@ def test_every_procfile_line_can_start(part: str, line: str) -> None:
     module = re.search(r"-m (\S+)|serve (\S+):", " ".join(words))
     if module:
         assert importlib.util.find_spec(module[1] or module[2])
+
+
+def test_the_limits_in_the_api_page_are_those_of_the_service() -> None:
+    """Every number under "Limits", and every time-out in the table of errors, is the code's own."""
+    api = (ROOT / "docs" / "api.md").read_text()
+    section = api.partition("## Limits")[2].partition("\n## ")[0]
+    differential = BODIES["/differential"]
+    body = guard.MAX_BODY_BYTES // 1_000_000
+    assert [int(number) for number in re.findall(r"\b\d+\b", section)] == [
+        body,
+        differential.caps * body,
+        differential.most,
+        line.THREADS + line.WAITING,
+        line.THREADS,
+        line.WAITING,
+        guard.MAX_HELD_BYTES // 1_000_000,
+        429,
+    ]
+    defaults = {name.upper(): field.default for name, field in Settings.model_fields.items()}
+    named = re.findall(r"`([A-Z_]+)` \((\d+)\)", api)
+    assert named
+    assert {name: float(value) for name, value in named} == {n: defaults[n] for n, _ in named}
+    assert f"or many longer than {many.PATIENCE:.0f}" in api

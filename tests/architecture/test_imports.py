@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,8 +24,9 @@ ALLOWED = {
     "config": ("pipeline.artifacts", "pipeline.contract", "pipeline.errors", "pipeline.records"),
     "errors": (),
     "run": (),
-    "settings": (),
+    "settings": ("pipeline.errors",),
     "telemetry": (),
+    "version": (),
     "adapters": ("pipeline.adapters", "pipeline.artifacts", "pipeline.contract", *SETTLED),
     "modeling": (
         *("pipeline.modeling", "pipeline.config", "pipeline.artifacts", "pipeline.contract"),
@@ -41,7 +43,8 @@ ALLOWED = {
     "entrypoints": ("pipeline",),
     "cli": ("pipeline",),
     "demo": ("pipeline",),
-    "embedded": ("pipeline.embedded", *SETTLED),
+    # Its health check and doctor use the store as everything else does.
+    "embedded": ("pipeline.embedded", "pipeline.adapters.storage", *SETTLED),
     "__init__": (),
     "__main__": ("pipeline.cli",),
 }
@@ -91,6 +94,21 @@ def test_imports_run_one_way(room: str) -> None:
     assert not broken
 
 
+def test_the_architecture_page_shows_these_rules() -> None:
+    """Each room of its table may import what the tests allow, no more and no less."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| `pipeline/(\w+)/` \|.*\| (.*) \|$", page, re.M)
+    rooms = {name for name, rule in ALLOWED.items() if (ROOT / "pipeline" / name).is_dir()}
+    assert {room for room, _ in rows} == rooms
+    for room, shown in rows:
+        everything = ALLOWED[room] == ("pipeline",)
+        own = {f"pipeline.{room}", *SETTLED}
+        allowed = {name.removeprefix("pipeline.") for name in {*ALLOWED[room]} - own}
+        assert set(re.findall(r"`([\w.]+)`", shown)) == ({"pipeline"} if everything else allowed), (
+            room
+        )
+
+
 def test_nothing_in_the_pipeline_knows_who_calls_it() -> None:
     """Service, monitoring and DAGs are callers: `pipeline` would work without them."""
     broken = {
@@ -112,6 +130,18 @@ def test_callers_do_not_know_each_other(package: str) -> None:
         if not within(other, (package, "pipeline"))
     }
     assert not broken
+
+
+def test_a_dag_file_knows_the_entry_points_alone() -> None:
+    """Its task bodies call entry points and tell a refusal from a fault; the rest is theirs."""
+    doors = ("pipeline.entrypoints", "pipeline.errors", "monitoring.entrypoints")
+    named = {
+        other
+        for path in sorted((ROOT / "dags").glob("*.py"))
+        for other in ours(imported(path)) - {"pipeline", "monitoring"}
+    }
+    assert named
+    assert all(within(other, doors) for other in named), named
 
 
 def test_the_contract_needs_four_libraries() -> None:

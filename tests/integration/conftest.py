@@ -13,6 +13,7 @@ from pipeline.artifacts import Artifact, BentoManifest
 from pipeline.embedded.foreground import on_free_ports, running
 from pipeline.run import RunContext
 from pipeline.settings import Settings
+from tests.integration.buildah import Buildah
 from tests.integration.chromium import chromium
 
 if TYPE_CHECKING:
@@ -58,6 +59,15 @@ def built_bento(
 
     served = lasting_stage.publish(tmp_path_factory.mktemp("small") / "bundle")
     return build(served, store=lasting_stage.artifacts, run=RunContext.now("test", "test"))
+
+
+@pytest.fixture(scope="session")
+def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buildah]:
+    """A builder with the stand-in base image; a test that uses it needs root and debootstrap."""
+    builder = Buildah(tmp_path_factory.mktemp("containers"))
+    builder.prepare()
+    yield builder
+    builder.remove()
 
 
 @pytest.fixture(scope="session")

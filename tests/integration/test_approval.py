@@ -5,11 +5,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
+from monitoring.policy import Decision, RetrainRequest
+from monitoring.requests import RetrainRequests
 from pipeline import entrypoints
 from pipeline.adapters.airflow import AirflowClient, DagRun
 from pipeline.artifacts import ServedManifest
@@ -29,8 +32,9 @@ DAGS = '''
 
 from datetime import timedelta
 
+from _assets import MODEL_PROMOTED
 from airflow.sdk import Param, dag, task
-from blood_cell_training import decide
+from blood_cell_training import close_request, decide
 
 
 @task
@@ -44,9 +48,21 @@ def decision(dag_id, patience):
 
     @dag(dag_id=dag_id, schedule=None, params={k: Param(v) for k, v in fields.items()})
     def build():
-        decide(ingest(), patience)
+        decide(ingest(), patience) >> close_request().as_teardown(on_failure_fail_dagrun=True)
 
     return build()
+
+
+@dag(schedule=[MODEL_PROMOTED])
+def deployment():
+    @task
+    def shipped(**context):
+        return context["triggering_asset_events"][MODEL_PROMOTED][-1].extra["served"]
+
+    shipped()
+
+
+deployment()
 
 
 patient = decision("patient", timedelta(days=1))
@@ -90,6 +106,21 @@ class Office:
         until(lambda: self.airflow.run(run.dag_id, run.run_id).finished)
         assert self.airflow.run(run.dag_id, run.run_id).state == "success"
         return self.states(run)
+
+    def note(self, run: DagRun) -> str:
+        """What the page of a run says."""
+        return str(self._send("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}").json()["note"])
+
+    def promotion(self, run: DagRun) -> dict[str, str]:
+        """How `promote` ended, as its XCom."""
+        path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/promote/xcomEntries"
+        return dict(self._send("GET", f"{path}/promotion").json()["value"])
+
+    def deployed(self) -> list[Any]:
+        """What was shipped, the newest first."""
+        runs = self.airflow.runs("deployment")
+        until(lambda: all(self.airflow.run(r.dag_id, r.run_id).finished for r in runs))
+        return [self.airflow.returned("deployment", r.run_id, "shipped") for r in runs]
 
     def states(self, run: DagRun) -> dict[str, str]:
         """State of each task by its id."""
@@ -139,8 +170,9 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         airflow_home.migrate(home, of_stack(settings, os.environ))
         with running(settings, "mlflow", "airflow-api", "airflow-scheduler", "airflow-dags"):
             client = AirflowClient(settings)
-            for dag_id in ("patient", "hasty"):
+            for dag_id in ("patient", "hasty", "deployment"):
                 client.wait_for_dag(dag_id, 240)
+                client.unpause(dag_id)
             yield Office(settings, model, client)
 
 
@@ -164,6 +196,10 @@ def test_a_person_decides_on_the_verdict_and_the_ledger_says_who_and_why(office:
         ("nobody in time", "weekly", late.run_id),
         (user, "the eosinophils look wrong", run.run_id),
     ]
+    assert office.note(late) == "refused: the gate or a person refused this model"
+    assert office.note(run).startswith("promoted: tiny:")
+    until(office.deployed)
+    assert office.deployed() == [office.model.served]
     (move,) = entrypoints.history("tiny")
     assert move.served == office.model.served
     assert (move.author, move.reason, move.run_id) == (user, "a second look was fine", run.run_id)
@@ -189,3 +225,60 @@ def test_what_was_rolled_back_returns_by_a_persons_word_only(office: Office) -> 
     assert office.end(asked)["promote"] == "success"
     returned = entrypoints.history("tiny")[-1]
     assert (returned.tag, returned.reason) == (model.manifest.tag, "the microscope was at fault")
+
+
+def test_a_retrain_that_gives_the_model_that_serves_is_unchanged(office: Office) -> None:
+    """Nobody is asked, nothing moves or is deployed, and request, page and verdict all say so."""
+    store = open_store()
+    model = store.open(office.model.served, ServedManifest)
+    contest = Contest(store, "tiny")
+    if entrypoints.served_now("tiny") is None:
+        contest.serve(model)
+    serving, shipped = entrypoints.served_now("tiny"), office.deployed()
+    assert serving is not None
+    assert serving.tag == model.manifest.tag
+    judged = entrypoints.gate("", "again", office.model.evaluation, office.model.served)
+    assert entrypoints.verdict_unchanged(judged)
+    window, decision = "window", f"{store.root}/retrain/tiny/decisions/1.json"
+    now = datetime.now(UTC)
+    asked = {"window": window, "reason": "drift", "time": now, "run_id": "watch"}
+    said = Decision(name="tiny", drift="drift", verdict="alarm", requested=True, **asked)
+    store.objects.write(decision, said.model_dump_json().encode())
+    request = RetrainRequest(sequence=1, **asked)
+    store.objects.write(f"{store.root}/retrain/tiny/open.json", request.model_dump_json().encode())
+    run = office.ask("patient", verdict=judged, request=decision)
+    states = office.end(run)
+    assert {name: states[name] for name in ("approve", "promote", "close_request")} == {
+        "approve": "skipped",
+        "promote": "skipped",
+        "close_request": "success",
+    }
+    ended = office.promotion(run)
+    assert (ended["outcome"], ended["served"]) == ("unchanged", office.model.served)
+    assert office.note(run).startswith("unchanged: the challenger is the champion, same bundle")
+    closed = RetrainRequests(store.objects, store.root, "tiny").last()
+    assert closed is not None
+    assert closed.outcome.startswith(f"unchanged ({run.run_id})")
+    assert entrypoints.served_now("tiny") == serving
+    assert office.deployed() == shipped
+
+
+def test_an_approval_of_a_stale_verdict_is_not_tried_again(office: Office) -> None:
+    """Another model is promoted while a person reads: one try, and the log says what to do."""
+    store = open_store()
+    contest = Contest(store, "tiny")
+    run = office.ask("patient", verdict=contest.judge(contest.model(7)))
+    office.request(run)
+    contest.serve(contest.model(8))
+    office.answer(run, "Approve", "it looked fine")
+    until(lambda: office.airflow.run(run.dag_id, run.run_id).finished)
+    assert office.airflow.run(run.dag_id, run.run_id).state == "failed"
+    tried = {task.task_id: task for task in office.airflow.tasks(run.dag_id, run.run_id)}
+    assert (tried["promote"].state, tried["promote"].try_number) == ("failed", 1)
+    log = office.airflow.log(run.dag_id, run.run_id, tried["promote"])
+    assert any("StaleVerdictError: the approved verdict on tiny:" in line for line in log), log
+    assert any("clear the task `gate` and all after it" in line for line in log), log
+    assert office.note(run).startswith("failed: ")
+    serving = entrypoints.served_now("tiny")
+    assert serving is not None
+    assert serving.tag == contest.model(8).manifest.tag

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.mlflow_models import MlflowModels
 from pipeline.adapters.registry import Registry
 from pipeline.adapters.storage import LocalStore
-from pipeline.adapters.tracking import Tracking
 from pipeline.artifacts import MANIFEST, Manifest
 from pipeline.sample.archive import write_archive
 from pipeline.settings import Settings
@@ -198,7 +198,7 @@ def test_without_mlflow_a_run_ends_and_its_promotion_is_held(
     uri = mlflow_server.mlflow_tracking_uri
     status, said = bench.leukoflow("promote", f"{bench.root}/{verdict}", MLFLOW_TRACKING_URI=uri)
     assert status == 0, said
-    assert Tracking(uri, "tiny").champion_tag("tiny") == bench.served() != ""
+    assert MlflowModels(uri, "tiny").champion_tag() == bench.served() != ""
 
 
 @pytest.fixture

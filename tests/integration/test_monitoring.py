@@ -59,7 +59,7 @@ class Served:
 
     def monitor(self, run_id: str) -> tuple[str, str, str]:
         """Run the entry points in the DAG's order: drift, decision and page."""
-        window = entrypoints.collect(CONFIG, run_id, NAME)
+        window = entrypoints.collect(CONFIG, run_id, NAME, datetime.now(UTC).isoformat())
         drift = entrypoints.detect(CONFIG, run_id, window)
         decision = entrypoints.decide(CONFIG, run_id, NAME, drift)
         return drift, decision, entrypoints.publish(CONFIG, run_id, NAME, drift, decision)

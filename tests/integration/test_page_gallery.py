@@ -7,7 +7,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from bento_service.serving import NO_IMAGE_KEPT
+from bento_service.answers import NO_IMAGE_KEPT
 from tests.integration.chromium import (
     NEEDED,
     before_the_page,

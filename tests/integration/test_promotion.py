@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from urllib3.connectionpool import HTTPConnectionPool
 
 from pipeline import entrypoints
 from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.mlflow_models import MlflowModels
 from pipeline.adapters.storage import LocalStore, UriStore
-from pipeline.adapters.tracking import Tracking
 from pipeline.embedded import environment
 from pipeline.embedded.foreground import on_free_ports, running
 from pipeline.errors import UnreachableError
@@ -126,11 +127,11 @@ def killed_and_repeated(settings: Settings, folder: Path, last: int) -> bool:
     left = contest.registry.read()
     assert left is not None
     assert left == old or left.tag == new.manifest.tag
-    assert entrypoints.promote(config, "killed-run", verdict, "ada", "a test") == new.uri
+    assert entrypoints.promote(config, "killed-run", verdict, "ada", "a test").served == new.uri
     assert [move.tag for move in contest.registry.history()] == [old.tag, new.manifest.tag]
     ledger = contest.store.objects.list(f"{contest.store.root}/pointer/{name}/ledger/")
     assert [item.uri[-6] for item in ledger] == ["1", "2"]
-    assert Tracking(settings.mlflow_tracking_uri, name).champion_tag(name) == new.manifest.tag
+    assert MlflowModels(settings.mlflow_tracking_uri, name).champion_tag() == new.manifest.tag
     models = settings.bento_home / "models" / name
     assert f"{name}:{(models / 'latest').read_text()}" == new.manifest.tag
     assert (models / (models / "latest").read_text() / "model.xml").read_text() == "model 2"
@@ -150,21 +151,52 @@ def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
             promote = partial(entrypoints.promote, config, "late-run", verdict, "ada", "a test")
             with pytest.raises(UnreachableError, match="the promotion is held"):
                 promote()
-            assert promote(untracked=True) == model.uri
-            assert promote() == model.uri, "what was promoted before waits for nobody"
+            assert promote(untracked=True).served == model.uri
+            assert promote().served == model.uri, "what was promoted before waits for nobody"
         assert entrypoints.rollback("late", "", "ada", "worse").tag == first.manifest.tag
         latest = settings.bento_home / "models" / "late" / "latest"
         assert f"late:{latest.read_text()}" == first.manifest.tag
         with pytest.raises(UnreachableError):
             entrypoints.repair("late")
         with running(settings, "mlflow"):
-            tracking = Tracking(settings.mlflow_tracking_uri, "late")
-            assert tracking.champion_tag("late") is None
+            models = MlflowModels(settings.mlflow_tracking_uri, "late")
+            assert models.champion_tag() is None
             shutil.rmtree(latest.parent)
             for _ in range(2):
                 assert entrypoints.repair("late") == contest.registry.read()
-                assert tracking.champion_tag("late") == first.manifest.tag
+                assert models.champion_tag() == first.manifest.tag
             assert f"late:{latest.read_text()}" == first.manifest.tag
+
+
+def test_a_mirror_that_cannot_be_written_does_not_undo_a_promotion(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file where the BentoML store should be: promotion and rollback succeed with a warning."""
+    (tmp_path / "bentoml").write_text("no folder")
+    settings = Settings(
+        leukoflow_home=tmp_path / "home",
+        store_uri=str(tmp_path / "store"),
+        bentoml_home=tmp_path / "bentoml",
+        mlflow_tracking_uri="http://127.0.0.1:9",
+    )
+    contest = Contest(ArtifactStore(LocalStore(), settings.store_uri), "odd")
+    first, second = contest.model(1), contest.model(2)
+    with variables(environment.of_stack(settings, os.environ)):
+        for model in (first, second):
+            ended = entrypoints.promote(
+                "", "odd-run", contest.judge(model), "ada", "a test", untracked=True
+            )
+            assert (ended.outcome, ended.served) == ("promoted", model.uri)
+        assert "run `leukoflow repair --name odd` once this is mended" in caplog.text
+        assert str(tmp_path / "bentoml") in caplog.text
+        assert entrypoints.rollback("", first.manifest.tag, "ada", "worse").sequence == 3
+        verdict = contest.registry.history()[1].verdict
+        later = datetime.now(UTC)
+        again = entrypoints.promote("", "later", verdict, "ada", "it was not", later, True)
+        assert (again.outcome, again.served) == ("promoted", second.uri)
+    assert [move.tag for move in contest.registry.history()] == [
+        model.manifest.tag for model in (first, second, first, second)
+    ]
 
 
 def test_a_rollback_under_traffic_fails_no_request(

@@ -17,8 +17,8 @@ from pipeline.adapters.storage import S3Store
 from pipeline.embedded import processes, stack
 from pipeline.embedded.foreground import on_free_ports
 from pipeline.embedded.parts import commands
-from pipeline.errors import UnreachableError
-from pipeline.settings import Settings
+from pipeline.errors import InvalidInputError, UnreachableError
+from pipeline.settings import STACK_ENV_FILE, Settings
 
 _DATA = b"cells" * 100_000  # more than SeaweedFS keeps beside the name
 
@@ -93,6 +93,18 @@ def test_up_twice_says_so(settings: Settings, procfile: Path) -> None:
     _, output = _up(settings, procfile)
     assert "already up" in output
     assert _pid(settings, "s3") == before
+
+
+@pytest.mark.parametrize("change", [{"store_uri": "s3://other"}, {"model_name": "other"}])
+def test_a_running_stack_is_not_moved(
+    settings: Settings, procfile: Path, change: dict[str, str]
+) -> None:
+    """Another store or model needs a stop first; stack.env keeps what runs."""
+    complete, _ = _up(settings, procfile)
+    before = (complete.leukoflow_home / STACK_ENV_FILE).read_text()
+    with pytest.raises(InvalidInputError, match="stop it first"):
+        _up(complete.model_copy(update=change), procfile)
+    assert (complete.leukoflow_home / STACK_ENV_FILE).read_text() == before
 
 
 def test_only_loopback_is_opened(settings: Settings, procfile: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from pipeline import entrypoints
+from pipeline.adapters.mlflow_models import MlflowModels
 from pipeline.adapters.tracking import Tracking
 from pipeline.artifacts import EvaluationManifest, ServedManifest, SplitManifest, VerdictManifest
 from pipeline.config import CrossvalConfig
@@ -108,7 +109,9 @@ def test_the_run_is_in_mlflow(tracked: Trained) -> None:
     assert run.inputs.dataset_inputs[0].dataset.name == "tiny"
     paths = {item.path for item in client.list_artifacts(run_id)}
     assert {"confusion_matrix.png", "confusion_matrix.json", "environment.txt"} <= paths
-    assert {item.path for item in client.list_artifacts(run_id, "served")} >= {"served/model.xml"}
+    assert run.outputs is not None
+    logged = [client.get_logged_model(model.model_id).name for model in run.outputs.model_outputs]
+    assert sorted(logged) == ["model", "served"]
 
 
 def test_the_same_archive_trains_the_same_bundle(tracked: Trained) -> None:
@@ -155,13 +158,13 @@ def test_promotion_moves_the_pointer_once(tracked: Trained) -> None:
     """Promoting twice serves the model once, and both mirrors name it."""
     with variables(tracked.environment):
         for _ in range(2):
-            served = entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
-            assert served == tracked.served
+            ended = entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+            assert (ended.outcome, ended.served) == ("promoted", tracked.served)
         moves = entrypoints.history("tiny")
         tag = open_store().open(tracked.served, ServedManifest).manifest.tag
     assert [move.tag for move in moves] == [tag]
-    tracking = Tracking(tracked.environment["MLFLOW_TRACKING_URI"], "tiny")
-    assert tracking.champion_tag("tiny") == tag
+    models = MlflowModels(tracked.environment["MLFLOW_TRACKING_URI"], "tiny")
+    assert models.champion_tag() == tag
 
 
 def test_an_archive_is_scored_by_the_champion(tracked: Trained, tmp_path: Path) -> None:
@@ -169,7 +172,7 @@ def test_an_archive_is_scored_by_the_champion(tracked: Trained, tmp_path: Path) 
     archive = Path(tracked.config).parent / "drawn.zip"
     with variables(tracked.environment):
         entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
-        report, table = entrypoints.evaluate_archive(str(archive), "tiny", "champion")
+        report, table, _ = entrypoints.evaluate_archive(str(archive), "tiny", "champion")
     assert report["images"] == len(table.splitlines()) - 1 == 96
 
 

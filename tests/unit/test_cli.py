@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from pipeline.adapters.registry import Registry
 from pipeline.artifacts import Artifact, VerdictManifest, canonical_json
 from pipeline.cli import main
 from pipeline.run import RunContext
 from pipeline.steps.verdict import Check, Verdict
+from tests.unit.steps.contest import Contest
 
 if TYPE_CHECKING:
     from tests.conftest import Stage
@@ -120,11 +122,16 @@ def test_approving_by_hand_needs_a_reason(
 
 def refused(stage: "Stage", folder: Path) -> Artifact[VerdictManifest]:
     check = Check(name="parity", value=0, threshold=1, passed=False, sentence="They agree.")
-    verdict = Verdict(name="blood_cells", tag="x:1", champion=None, passed=False, checks=(check,))
+    verdict = Verdict(
+        name="blood_cells", tag="blood_cells:1", champion=None, passed=False, checks=(check,)
+    )
     folder.mkdir()
     (folder / "verdict.json").write_text(canonical_json(verdict.model_dump(mode="json")))
     manifest = VerdictManifest(
-        name="blood_cells", tag="x:1", passed=False, **RunContext.now("test", "test").model_dump()
+        name="blood_cells",
+        tag="blood_cells:1",
+        passed=False,
+        **RunContext.now("test", "test").model_dump(),
     )
     return stage.artifacts.publish(folder, manifest)
 
@@ -138,10 +145,83 @@ def test_a_refused_promotion_is_exit_code_1(
     """A gate's no is a result: one line that names the check, kept where `history` shows it."""
     verdict = refused(stage, tmp_path / "verdict")
     assert leukoflow("promote", verdict.uri) == 1
-    assert capsys.readouterr().err == "error the gate refused x:1; received parity\n"
+    assert capsys.readouterr().err == "error the gate refused blood_cells:1; received parity\n"
     assert stage.registry.read() is None
     assert leukoflow("history") == 0
-    assert "gate: the gate refused x:1; received parity" in capsys.readouterr().out
+    assert "gate: the gate refused blood_cells:1; received parity" in capsys.readouterr().out
+
+
+def test_a_model_that_serves_already_is_unchanged(
+    leukoflow: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    stage: "Stage",
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """`promote` of it says so, exits with 0 and moves nothing."""
+    monkeypatch.setattr("pipeline.entrypoints.promotion.repair_if_possible", lambda _: None)
+    contest = Contest(stage.artifacts, "demo")
+    model = contest.model(1)
+    contest.serve(model)
+    assert leukoflow("promote", contest.judge(model)) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("unchanged: the challenger is the champion, same bundle; demo:0")
+    assert len(contest.registry.history()) == 1
+
+
+def test_the_verdict_names_the_model(
+    leukoflow: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    stage: "Stage",
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A demo's verdict moves the demo's pointer, whatever is served; another config is refused."""
+    monkeypatch.setattr("pipeline.entrypoints.promotion.repair_if_possible", lambda _: None)
+    contest = Contest(stage.artifacts, "demo")
+    model = contest.model(1)
+    verdict = contest.judge(model)
+    assert leukoflow("promote", verdict, "--config", "configs/blood_cells.yaml", "--untracked") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the config is another model's" in said
+    assert said.endswith("expected a config whose contract.name is demo; received blood_cells")
+    assert leukoflow("promote", verdict, "--untracked") == 0
+    assert capsys.readouterr().out.strip() == model.uri
+    assert [move.tag for move in contest.registry.history()] == [model.manifest.tag]
+    assert Registry(stage.artifacts.objects, stage.artifacts.root, "blood_cells").read() is None
+
+
+def test_a_tag_names_the_model_to_roll_back(
+    leukoflow: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    stage: "Stage",
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without `--name`; another name beside the tag is refused with both."""
+    monkeypatch.setattr("pipeline.entrypoints.promotion.repair_if_possible", lambda _: None)
+    contest = Contest(stage.artifacts, "demo")
+    first, _ = (contest.serve(contest.model(number)) for number in range(2))
+    assert leukoflow("rollback", first.tag, "--name", "blood_cells") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.endswith("expected --name demo, or none; received blood_cells")
+    assert leukoflow("rollback", first.tag) == 0
+    assert capsys.readouterr().out.strip() == first.tag
+    now = contest.registry.read()
+    assert now is not None
+    assert (now.tag, now.kind) == (first.tag, "rollback")
+
+
+def test_a_challenger_of_another_name_is_no_shadow(
+    leukoflow: Callable[..., int], capsys: pytest.CaptureFixture[str], stage: "Stage"
+) -> None:
+    """The bundle names the model, and a `--name` beside it must agree."""
+    contest = Contest(stage.artifacts, "demo")
+    model = contest.model(1)
+    assert leukoflow("shadow", model.uri, "--name", "blood_cells") == 2
+    assert "received a model of demo" in " ".join(capsys.readouterr().err.split())
+    assert leukoflow("shadow", model.uri) == 0
+    shadow = contest.registry.shadow()
+    assert shadow is not None
+    assert shadow.tag == model.manifest.tag
 
 
 @pytest.mark.parametrize(

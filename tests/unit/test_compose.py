@@ -1,6 +1,10 @@
 """The Compose file runs what the Procfile runs, and hands out no default password."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -8,13 +12,16 @@ from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import create_engine
 
 from pipeline.embedded.parts import commands
+from tests.integration.compose import Service, generate_passwords, read
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]
 _SECRET = re.compile(r"PASSWORD|SECRET|KEY|PASSPHRASE")
+_NOT_FOR_COMPOSE = "Not for Compose."
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +59,11 @@ def test_the_object_store_is_the_same_seaweedfs() -> None:
 
 
 def test_secrets_have_no_default() -> None:
-    """A variable that looks like a secret is demanded, never defaulted."""
+    """A variable that looks like a secret is demanded or empty, never given."""
     found = dict(re.findall(r"\$\{(\w+)([^}]*)\}", COMPOSE))
-    assert {rest for name, rest in found.items() if _SECRET.search(name)} == {":?"}
+    optional = {name for name, rest in found.items() if _SECRET.search(name) and rest != ":?"}
+    assert optional == {"SERVICE_API_KEY"}  # without API keys nothing is sent
+    assert found["SERVICE_API_KEY"] == ":-"
 
 
 def test_ports_are_published_on_loopback_only() -> None:
@@ -84,5 +93,68 @@ def test_missing_passwords_are_made_once(passwords: ModuleType, tmp_path: Path) 
     first = (tmp_path / ".env").read_text()
     passwords.main(tmp_path)
     assert (tmp_path / ".env").read_text() == first
-    assert re.fullmatch(r"ONE=kept\nTHREE=[0-9a-f]{48}\n", first)
+    assert re.fullmatch(r"ONE=kept\nTHREE=[0-9a-f]{64}\n", first)
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+
+
+def _example() -> dict[str, bool]:
+    """Variables of `.env.example`; True for those that are marked, they or their section."""
+    marked, variables = False, {}
+    text = (ROOT / ".env.example").read_text()
+    for section in re.split(r"^# --- (?=[A-Z])", text, flags=re.MULTILINE):
+        title, _, body = section.partition("---\n")
+        for comment, name in re.findall(r"((?:^# .*\n)*)^#([A-Z0-9_]+)=", body, re.MULTILINE):
+            marked = _NOT_FOR_COMPOSE in " ".join(comment.split("\n# "))
+            variables[name] = marked or _NOT_FOR_COMPOSE in title
+    return variables
+
+
+def _arrives(value: str, service: Service) -> bool:
+    """Whether a container, or the build of its image, gets a value."""
+    given = [*service.environment.values(), *service.build.values(), *service.command]
+    return any(value in text for text in given)
+
+
+def test_what_the_example_names_arrives_in_a_container_or_is_marked() -> None:
+    """With every variable set, exactly those that are not marked reach at least one service."""
+    example = _example()
+    assert len(example) > 50
+    services = read({name: f"<{name}>" for name in example}).values()
+    passed = {name for name in example if any(_arrives(f"<{name}>", one) for one in services)}
+    assert passed == {name for name, marked in example.items() if not marked}
+
+
+def test_every_database_url_has_a_driver_in_the_lock(tmp_path: Path) -> None:
+    """SQLAlchemy loads the driver as it makes the engine, as MLflow, Airflow and Celery do."""
+    services = read(generate_passwords(tmp_path))
+    given = {url for service in services.values() for url in service.environment.values()}
+    urls = sorted(url.removeprefix("db+") for url in given if re.match(r"(db\+)?postgres", url))
+    assert len(urls) == 3
+    for url in urls:
+        assert create_engine(url).driver == "psycopg2"
+
+
+def test_make_cluster_builds_images_that_know_their_commit(tmp_path: Path) -> None:
+    """Compose finds the commit in its environment, and passwords for all that it demands."""
+    for name in ("Makefile", "docker-compose.yml", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("docker/passwords.py", "pipeline/__init__.py", "pipeline/version.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / ".git_archival.txt").write_text("0123abcd\n")
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text('#!/bin/sh\necho "docker $* with $CODE_VERSION"\n')
+    docker.chmod(0o755)
+    done = subprocess.run(
+        ["make", "--silent", "--old-file=.venv/.installed", "PYTHON=python3", "cluster"],
+        cwd=tmp_path,
+        env={"PATH": f"{docker.parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "docker compose up --build with 0123abcd\n", done.stderr
+    assert "POSTGRES_PASSWORD=" in (tmp_path / ".env").read_text()

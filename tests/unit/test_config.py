@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import load_config
+from pipeline.config import RunConfig, load_config
 from pipeline.errors import InvalidInputError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -80,3 +80,12 @@ def test_a_config_does_not_change(path: Path) -> None:
     """It is what a run was started with, to its end."""
     with pytest.raises(ValueError, match="frozen"):
         load_config(path).train.epochs = 1  # type: ignore[misc]
+
+
+def test_a_share_that_is_not_asked_for_is_not_written_down() -> None:
+    """Digests and checkpoints of configs without a reserve are those of earlier versions."""
+    config = load_config(CONFIGS / "blood_cells.yaml")
+    assert "reserve_share" not in config.model_dump_json()
+    reserving = load_config(CONFIGS / "demo.yaml")
+    assert RunConfig.model_validate_json(reserving.model_dump_json()) == reserving
+    assert reserving.split.reserve_share > 0

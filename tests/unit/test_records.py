@@ -20,7 +20,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size
             archive=TEXT,
             hint=TEXT,
             group=TEXT,
-            part=st.sampled_from(["train", "val", "test", ""]),
+            part=st.sampled_from(["train", "val", "test", "reserve", ""]),
         )
     )
 )

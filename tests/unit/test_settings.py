@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from pipeline.embedded import credentials, parts, ports
+from pipeline.errors import InvalidInputError
 from pipeline.settings import STACK_ENV_FILE, Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,6 +98,68 @@ def test_the_environment_wins_over_the_generated_file(
     assert settings.service_url == "http://environment"
     assert settings.airflow_url == "http://file"
     assert settings.reports_url == Settings.model_fields["reports_url"].default
+
+
+STACK = """STORE_URI='s3://leukoflow'
+AWS_ENDPOINT_URL_S3='http://127.0.0.1:8333'
+AWS_ACCESS_KEY_ID='generated'
+AWS_SECRET_ACCESS_KEY='generated-secret'
+"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "endpoint", "uri", "key"),
+    [
+        ({}, "http://127.0.0.1:8333", "s3://leukoflow", "generated"),
+        (
+            {"STORE_URI": "s3://leukoflow/a"},
+            "http://127.0.0.1:8333", "s3://leukoflow/a", "generated",
+        ),
+        ({"STORE_URI": "store"}, "http://127.0.0.1:8333", "store", "generated"),
+        ({"STORE_URI": "s3://mine"}, "", "s3://mine", ""),
+        ({"STORE_URI": "s3://mine", "AWS_ACCESS_KEY_ID": "AKIA"}, "", "s3://mine", ""),
+        ({"AWS_ENDPOINT_URL_S3": "https://s3.eu"}, "https://s3.eu", "", ""),
+        (
+            {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:8333", "STORE_URI": "s3://mine"},
+            "http://127.0.0.1:8333", "s3://mine", "",
+        ),
+    ],
+)  # fmt: skip
+def test_generated_keys_go_to_the_embedded_store_only(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    environment: dict[str, str],
+    endpoint: str,
+    uri: str,
+    key: str,
+) -> None:
+    """A store that the environment names gets neither the stack's keys nor its endpoint."""
+    (tmp_path / STACK_ENV_FILE).write_text(STACK)
+    monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert (settings.aws_endpoint_url_s3, settings.store_uri) == (endpoint, uri)
+    assert settings.aws_access_key_id == key
+    assert bool(settings.aws_secret_access_key.get_secret_value()) == bool(key)
+
+
+def test_a_stack_of_an_earlier_version_keeps_its_store(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its file has no STORE_URI: it was the default."""
+    (tmp_path / STACK_ENV_FILE).write_text(STACK.partition("\n")[2])
+    monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path))
+    assert load_settings().store_uri == "s3://leukoflow"
+
+
+def test_without_a_stack_there_is_no_store() -> None:
+    """No bucket is a default: on AWS it could be anybody's."""
+    settings = load_settings()
+    assert settings.store_uri == ""
+    with pytest.raises(InvalidInputError, match="STORE_URI") as error:
+        settings.require_store()
+    assert error.value.exit_code == 2
 
 
 def test_without_a_stack_there_are_defaults() -> None:

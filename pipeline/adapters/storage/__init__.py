@@ -7,7 +7,8 @@ ETag: whoever compares must carry a sequence number.
 
 from pipeline.adapters.storage.local import LocalStore
 from pipeline.adapters.storage.protocol import ObjectInfo, ObjectStore
-from pipeline.adapters.storage.s3 import S3Store, split_s3
+from pipeline.adapters.storage.s3 import S3Store
+from pipeline.adapters.storage.s3_errors import split_s3
 from pipeline.adapters.storage.uri import UriStore
 
 __all__ = ["LocalStore", "ObjectInfo", "ObjectStore", "S3Store", "UriStore", "split_s3"]

@@ -21,6 +21,7 @@ class FakeAirflow(httpx.MockTransport):
     def __init__(self) -> None:
         super().__init__(self._answer)
         self.runs: dict[str, str] = {}
+        self.notes: dict[str, str] = {}
         self.token = 0
         self.broken: list[dict[str, str]] = []
         self.status = 0
@@ -53,6 +54,8 @@ class FakeAirflow(httpx.MockTransport):
             if run_id in self.runs:
                 return httpx.Response(409, json={"detail": "exists"})
             self.runs[run_id] = "queued"
+        if request.method == "PATCH":
+            self.notes[run_id] = json.loads(request.content)["note"]
         return httpx.Response(
             200, json={"dag_id": "known", "dag_run_id": run_id, "state": self.runs[run_id]}
         )
@@ -190,3 +193,11 @@ def test_a_run_is_finished_when_it_succeeded_or_failed() -> None:
     """Everything else may still change."""
     states = ("queued", "running", "success", "failed")
     assert [DagRun("d", "r", state, "").finished for state in states] == [False, False, True, True]
+
+
+def test_a_note_is_cut_to_what_airflow_takes(client: AirflowClient, airflow: FakeAirflow) -> None:
+    """Airflow refuses notes of more than 1,000 characters."""
+    client.trigger("known", {}, run_id="mine")
+    client.note("known", "mine", "unchanged: " + "x" * 2000)
+    assert airflow.notes["mine"].startswith("unchanged: x")
+    assert len(airflow.notes["mine"]) == 1000

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.adapters.registry import Pointer, Refusal, Registry
 from pipeline.adapters.storage import LocalStore
-from pipeline.errors import ConflictError
+from pipeline.errors import ConflictError, InvalidInputError
 
 
 def to(tag: str) -> Pointer:
@@ -143,7 +143,7 @@ def test_settling_writes_the_entry_that_a_crash_left_out(
 
 def test_every_refusal_is_kept_once(registry: Registry) -> None:
     """A retried task repeats itself; another person, or another time, is another entry."""
-    said = {"verdict": "v", "tag": "a", "reason": "blurred", "run_id": "run"}
+    said = {"verdict": "v", "tag": "cells:a", "reason": "blurred", "run_id": "run"}
     first, again, late = (
         Refusal(author=author, time=datetime(2026, 11, day, tzinfo=UTC), **said)
         for author, day in (("ada", 2), ("ada", 3), ("nobody in time", 1))
@@ -151,3 +151,18 @@ def test_every_refusal_is_kept_once(registry: Registry) -> None:
     assert registry.refuse(first) == registry.refuse(again) != registry.refuse(late)
     assert registry.refusals() == [late, first]
     assert registry.history() == []
+
+
+def test_another_models_pointer_shadow_or_refusal_is_not_taken(registry: Registry) -> None:
+    """Whoever mixes up two names gets an error with both, and nothing is written."""
+    demo = to("demo:1").model_copy(update={"name": "demo"})
+    other = r"expected a model of cells; received a model of demo"
+    with pytest.raises(InvalidInputError, match=other):
+        registry.move(demo, None)
+    with pytest.raises(InvalidInputError, match=other):
+        registry.set_shadow(demo)
+    when = datetime(2026, 11, 1, tzinfo=UTC)
+    refusal = Refusal(verdict="v", tag="demo:1", author="a", reason="r", run_id="x", time=when)
+    with pytest.raises(InvalidInputError, match=other):
+        registry.refuse(refusal)
+    assert (registry.read(), registry.shadow(), registry.refusals()) == (None, None, [])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bento_service import outbox
+from bento_service import metrics, outbox
 from bento_service.outbox import Outbox
 from pipeline.adapters.storage import LocalStore
 from pipeline.contract.image_stats import ImageStats
@@ -195,3 +195,25 @@ def test_a_dead_workers_segments_are_uploaded_without_the_torn_line(tmp_path: Pa
     alive.tend()
     assert uploaded(tmp_path) == ["r1"]
     assert [path.name for path in (tmp_path / "home").iterdir()] == [alive.worker]
+
+
+def test_a_long_outage_costs_the_oldest_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What waits on the disk is capped; the oldest segments go first, counted and logged."""
+    monkeypatch.setattr(outbox, "RETRY_SECONDS", 0.0)
+    store = FlakyStore()
+    log = make(tmp_path, store, seconds=0)
+    log.append(record(0))
+    log.tend()
+    (waiting,) = (tmp_path / "home").rglob("*.jsonl")
+    monkeypatch.setattr(outbox, "MAX_WAITING_BYTES", 3 * waiting.stat().st_size)
+    before = metrics.LOG_DROPPED._value.get()
+    for number in range(1, 6):
+        log.append(record(number))
+        log.tend()
+    assert metrics.LOG_DROPPED._value.get() == before + 3
+    assert "oldest files" in caplog.text
+    store.down = False
+    log.close()
+    assert uploaded(tmp_path) == ["r3", "r4", "r5"]

@@ -2,7 +2,14 @@
 
 import pytest
 
-from pipeline.demo.summary import Summary, drift_rows, retrain_rows
+from pipeline.demo.summary import (
+    Summary,
+    deployment_rows,
+    drift_rows,
+    no_drift_rows,
+    retrain_rows,
+)
+from pipeline.demo.traffic import shifted_title
 from pipeline.errors import InvalidInputError, UnreachableError
 
 
@@ -38,8 +45,25 @@ def test_a_retrain_that_was_not_started_says_why() -> None:
 
 
 def test_a_window_is_told_with_its_reasons() -> None:
-    """Verdict, sample and what moved."""
+    """Verdict, sample, what was sent and what moved."""
     verdict = {"verdict": "alarm", "n": 50, "reasons": ["blue moved", "red moved"]}
-    assert drift_rows("shifted window", verdict) == [
-        ("shifted window", "alarm (n = 50): blue moved; red moved")
+    assert drift_rows("shifted window", shifted_title(50, drawn=False), verdict) == [
+        (
+            "shifted window",
+            "alarm (n = 50, the same 50 images through another camera): blue moved; red moved",
+        )
     ]
+
+
+def test_no_deployment_says_why() -> None:
+    """A second demo on the same data trains the model that serves."""
+    assert deployment_rows([], unchanged=True) == [("deployment", "unchanged: nothing to deploy")]
+    assert deployment_rows([], unchanged=False) == [("deployment", "nothing new to ship")]
+    assert deployment_rows(["pushed x"], unchanged=False) == [("deployment", "pushed x")]
+
+
+def test_a_demo_without_unseen_cells_says_so() -> None:
+    """It shows no window of cells that the model knows."""
+    ((title, text),) = no_drift_rows("demo:1")
+    assert title == "drift"
+    assert text.startswith("not shown: every cell was fitted to, or scored on, by demo:1")

@@ -4,6 +4,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from pipeline.embedded import credentials
 from pipeline.settings import STACK_ENV_FILE, Settings
@@ -50,8 +51,23 @@ def test_settings_are_read_back_from_the_file(tmp_path: Path) -> None:
     assert found.airflow_url == "http://127.0.0.1:9999"
 
 
-def test_given_keys_win_and_are_not_copied(tmp_path: Path) -> None:
-    """Real AWS keys of the caller never land in the file."""
+def test_keys_of_a_cloud_account_open_nothing_here(tmp_path: Path) -> None:
+    """The caller's AWS keys neither open the embedded store nor land in its file."""
     settings = Settings(leukoflow_home=tmp_path, aws_access_key_id="AKIAREAL")
-    assert credentials.prepare(settings).aws_access_key_id == "AKIAREAL"
+    prepared = credentials.prepare(settings)
+    assert prepared.aws_access_key_id == credentials.read(tmp_path)["AWS_ACCESS_KEY_ID"]
     assert "AKIAREAL" not in (tmp_path / STACK_ENV_FILE).read_text()
+
+
+def test_a_given_password_wins_and_is_not_copied(tmp_path: Path) -> None:
+    """Airflow's password may come from the environment; the file keeps the generated one."""
+    settings = Settings(leukoflow_home=tmp_path, airflow_password=SecretStr("mine-for-now"))
+    assert credentials.prepare(settings).airflow_password.get_secret_value() == "mine-for-now"
+    assert "mine-for-now" not in (tmp_path / STACK_ENV_FILE).read_text()
+
+
+def test_the_embedded_store_has_a_uri(tmp_path: Path) -> None:
+    """`make up` sets it; another one is remembered for the commands that follow."""
+    assert credentials.prepare(Settings(leukoflow_home=tmp_path)).store_uri == "s3://leukoflow"
+    credentials.prepare(Settings(leukoflow_home=tmp_path, store_uri="s3://cells/a"))
+    assert credentials.prepare(Settings(leukoflow_home=tmp_path)).store_uri == "s3://cells/a"

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from pipeline.embedded import credentials, environment
+from pipeline.embedded import credentials, environment, object_store
 from pipeline.embedded.parts import commands
 from pipeline.settings import Settings
 from pipeline.telemetry import TELEMETRY_OFF
@@ -15,6 +15,23 @@ def test_every_variable_of_the_procfile_is_set(tmp_path: Path) -> None:
     for line in commands().values():
         for name in re.findall(r"\$(\w+)", line):
             assert variables[name], name
+
+
+def test_mlflow_gets_no_key_but_its_own(tmp_path: Path) -> None:
+    """It answers anybody, so the stack's key is not in its environment; the others keep it."""
+    settings = credentials.prepare(Settings(leukoflow_home=tmp_path))
+    variables = environment.of_stack(settings, {})
+    secret = settings.aws_secret_access_key.get_secret_value()
+    own = environment.of_part(variables, "mlflow")
+    (identity,) = [
+        one
+        for one in object_store.identities(settings)["identities"]
+        if one["credentials"][0]["accessKey"] == own["AWS_ACCESS_KEY_ID"]
+    ]
+    assert identity["credentials"][0]["secretKey"] == own["AWS_SECRET_ACCESS_KEY"]
+    assert {verb.partition(":")[2] for verb in identity["actions"]} == {"leukoflow/mlflow/*"}
+    assert secret not in own.values()
+    assert environment.of_part(variables, "service")["AWS_SECRET_ACCESS_KEY"] == secret
 
 
 def test_paths_are_absolute(tmp_path: Path) -> None:
@@ -45,5 +62,5 @@ def test_nothing_phones_home(tmp_path: Path) -> None:
 
 def test_bucket_is_that_of_the_store() -> None:
     """SeaweedFS makes the bucket that the pipeline writes to."""
-    assert environment.bucket(Settings(store_uri="s3://cells/prefix")) == "cells"
-    assert environment.bucket(Settings(store_uri="/tmp/store")) == "leukoflow"  # noqa: S108
+    assert object_store.bucket(Settings(store_uri="s3://cells/prefix")) == "cells"
+    assert object_store.bucket(Settings(store_uri="/tmp/store")) == "leukoflow"  # noqa: S108

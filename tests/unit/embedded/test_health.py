@@ -1,6 +1,6 @@
 """When an answer means that a part does its work."""
 
-from pipeline.embedded.health import beats, has_volumes
+from pipeline.embedded.health import beats
 
 _BEAT = "2026-11-22T19:45:00+00:00"
 _AT = 1795376700.0  # the same moment
@@ -25,9 +25,3 @@ def test_missing_or_late_heartbeat_is_unhealthy() -> None:
     assert not beats(_report(beat=None), "scheduler", 0.0)
     assert not beats(_report(status="unhealthy"), "scheduler", 0.0)
     assert not beats({}, "triggerer", 0.0)
-
-
-def test_store_without_its_volumes_is_not_healthy() -> None:
-    """SeaweedFS answers before it knows where its objects are."""
-    assert not has_volumes({"Topology": {"Max": 0, "DataCenters": None}})
-    assert has_volumes({"Topology": {"Max": 71, "DataCenters": [{"Id": "DefaultDataCenter"}]}})

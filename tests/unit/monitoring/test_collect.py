@@ -14,7 +14,7 @@ from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, WindowManifest
 from pipeline.contract.prediction_log import PredictionRecord
-from pipeline.errors import ArtifactError
+from pipeline.errors import ArtifactError, InvalidInputError
 from pipeline.run import RunContext
 from tests.unit.monitoring.world import START, TAG, World
 
@@ -49,7 +49,8 @@ class Log:
 
     def segment(self, name: str, records: Sequence[PredictionRecord], torn: bytes = b"") -> None:
         """Upload a closed segment."""
-        uri = f"{self.store.root}/logs/demo/{START.date()}/{name}.jsonl"
+        day = records[0].time.date() if records else START.date()
+        uri = f"{self.store.root}/logs/demo/{day}/{name}.jsonl"
         body = "".join(record.model_dump_json() + "\n" for record in records)
         self.store.objects.write(uri, body.encode() + torn)
 
@@ -63,7 +64,7 @@ class Log:
         """Run the step, each time as a new run unless named."""
         self._runs += 1
         run = RunContext(run_id=run_id or f"run{self._runs}", code_version="c", created_at=now)
-        return collect("demo", since, until, CONFIG, store=self.store, run=run)
+        return collect("demo", since, until or now, CONFIG, store=self.store, run=run)
 
     def count(self, window: Artifact[WindowManifest]) -> int:
         """Predictions in a window."""
@@ -105,10 +106,41 @@ def test_a_window_too_small_to_test_is_kept_open(log: Log) -> None:
 
 
 def test_a_repeated_run_gets_its_window_again(log: Log) -> None:
-    """A task that died after it moved the watermark loses nothing when it is tried again."""
+    """A run that is cleared after others is identified by the end of its data interval."""
     log.segment("w1-1", log.records(12, START))
-    first = log.collect(START + HOUR, run_id="airflow-1")
-    assert log.collect(START + 2 * HOUR, run_id="airflow-1") == first
+    first = log.collect(START + HOUR)
+    log.segment("w1-2", log.records(12, START + HOUR))
+    second = log.collect(START + 2 * HOUR)
+    log.segment("w1-3", log.records(12, START + 2 * HOUR))
+    assert log.collect(START + 90 * HOUR, until=START + HOUR) == first
+    assert log.collect(START + 90 * HOUR, until=START + 2 * HOUR) == second
+    assert log.count(log.collect(START + 3 * HOUR)) == 12
+
+
+def test_a_window_too_small_to_test_is_the_runs_window_too(log: Log) -> None:
+    """Cleared after a segment came late, the run gets the same window; the next one gets both."""
+    log.segment("w1-1", log.records(6, START))
+    small = log.collect(START + HOUR)
+    log.segment("w2-1", log.records(6, START))
+    assert log.collect(START + 5 * HOUR, until=START + HOUR) == small
+    assert log.count(log.collect(START + 2 * HOUR)) == 12
+
+
+def test_nothing_later_than_the_end_of_the_interval_is_read(log: Log) -> None:
+    """A run that executes hours after its interval leaves today's images to today's run."""
+    log.segment("w1-1", [*log.records(12, START), *log.records(11, START + 2 * HOUR)])
+    assert log.count(log.collect(START + 9 * HOUR, until=START + HOUR)) == 12
+    assert log.count(log.collect(START + 9 * HOUR, until=START + 3 * HOUR)) == 11
+
+
+def test_a_run_that_executes_after_later_ones_gets_what_they_left(log: Log) -> None:
+    """A failed run that is cleared takes late images of its interval, and none that was tested."""
+    log.segment("w1-1", [*log.records(12, START), *log.records(11, START + 1.5 * HOUR)])
+    later = log.collect(START + 2 * HOUR)
+    log.segment("w2-1", [*log.records(10, START), *log.records(10, START + 3 * HOUR)])
+    failed = log.collect(START + 5 * HOUR, until=START + HOUR)
+    assert (log.count(later), log.count(failed)) == (23, 10)
+    assert log.count(log.collect(START + 6 * HOUR)) == 10
 
 
 def test_a_named_period_moves_no_watermark(log: Log) -> None:
@@ -119,6 +151,18 @@ def test_a_named_period_moves_no_watermark(log: Log) -> None:
     again = log.collect(START + 6 * HOUR, since=START, until=START + HOUR)
     assert again.uri == window.uri
     assert log.count(log.collect(START + 7 * HOUR)) == 15
+
+
+def test_a_period_that_ends_before_it_begins_is_refused(log: Log) -> None:
+    """It would be an empty window without a word."""
+    with pytest.raises(InvalidInputError, match="a window ends before it begins; expected since"):
+        log.collect(START, since=START)
+
+
+def test_a_window_of_the_future_is_refused(log: Log) -> None:
+    """It would keep the images of the coming days from every later window."""
+    with pytest.raises(InvalidInputError, match="a window ends in the future; expected until at m"):
+        log.collect(START, until=START + HOUR)
 
 
 def test_a_torn_last_line_is_skipped_and_counted(log: Log) -> None:
@@ -141,7 +185,7 @@ def test_an_unreadable_line_in_the_middle_is_told(
     assert "w1-1.jsonl line 7" in caplog.text
 
 
-def test_a_request_counts_once(log: Log) -> None:
+def test_a_line_counts_once(log: Log) -> None:
     """A segment uploaded twice under two names adds nothing."""
     records = log.records(12, START)
     log.segment("w1-1", records)
@@ -149,6 +193,16 @@ def test_a_request_counts_once(log: Log) -> None:
     window = log.collect(START + HOUR)
     assert log.count(window) == 12
     assert window.manifest.counts["repeated"] == 12
+
+
+def test_predictions_under_one_request_id_all_count(log: Log) -> None:
+    """Callers choose ids: a constant `X-Request-ID` hides no image from the drift test."""
+    records = [r.model_copy(update={"request_id": "mine"}) for r in log.records(12, START)]
+    log.segment("w1-1", records[:6])
+    log.segment("w2-1", records[6:])
+    window = log.collect(START + HOUR)
+    assert {r.stats for r in read_window(log.store, window)} == {r.stats for r in records}
+    assert (window.manifest.counts["records"], window.manifest.counts["repeated"]) == (12, 0)
 
 
 def test_only_the_promoted_model_is_tested(log: Log) -> None:
@@ -164,7 +218,7 @@ def test_without_a_promoted_model_there_is_no_window(tmp_path: Path) -> None:
     store = ArtifactStore(LocalStore(), str(tmp_path))
     run = RunContext(run_id="r", code_version="c", created_at=START)
     with pytest.raises(ArtifactError, match="no model is promoted"):
-        collect("demo", None, None, CONFIG, store=store, run=run)
+        collect("demo", None, START, CONFIG, store=store, run=run)
 
 
 def test_an_empty_window_is_a_window(log: Log) -> None:

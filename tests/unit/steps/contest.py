@@ -1,6 +1,7 @@
 """Small models of one name that are judged in a moment, to be promoted for real."""
 
 import tempfile
+from datetime import datetime
 from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
@@ -8,7 +9,8 @@ from pipeline.adapters.registry import Pointer, Registry
 from pipeline.artifacts import Artifact, Parity, ServedManifest, VerdictManifest, canonical_json
 from pipeline.contract.spec import ModelContract
 from pipeline.run import RunContext
-from pipeline.steps.promote import Decision, contend, promote, rollback
+from pipeline.steps.promote import Decision, Promoted, contend, promote
+from pipeline.steps.rollback import rollback
 from pipeline.steps.verdict import Check, Verdict
 
 RUN = RunContext.now("test-run", "test")
@@ -63,10 +65,16 @@ class Contest:
         return self.judge(self.store.open(inputs["served"], ServedManifest))
 
     def promote(self, verdict: str, *, approved: bool = False) -> Pointer:
-        """Promote by a verdict."""
-        decision = Decision(author="somebody", reason="it is better", approved=approved)
+        """Promote by a verdict; what serves then."""
+        return self.attempt(verdict, approved_at=RUN.created_at if approved else None).pointer
+
+    def attempt(
+        self, verdict: str, *, approved_at: datetime | None = None, run: RunContext = RUN
+    ) -> Promoted:
+        """Promote by a verdict in a run; how that ended."""
+        decision = Decision(author="somebody", reason="it is better", approved_at=approved_at)
         artifact = self.store.open(verdict, VerdictManifest)
-        return promote(artifact, self.registry, decision, store=self.store, run=RUN)
+        return promote(artifact, self.registry, decision, store=self.store, run=run)
 
     def contend(self, verdict: str) -> Pointer:
         """Promote by a verdict, judged again as often as it takes."""

@@ -14,6 +14,7 @@ from pipeline.records import Record
 from pipeline.steps.assignment import Group, assign, groups_in
 
 SHARES = SplitConfig(test_share=0.2, val_share=0.15)
+RESERVING = SHARES.model_copy(update={"reserve_share": 0.12})
 
 sizes = st.lists(st.integers(1, 200), min_size=3, max_size=40)
 datasets = st.dictionaries(st.sampled_from("ABCD"), sizes, min_size=1).map(
@@ -63,6 +64,29 @@ def test_shares_are_kept(groups: int, images: int) -> None:
         ).values()
     )
     assert abs(parts.count("test") - SHARES.test_share * groups) <= 1
+    assert abs(parts.count("val") - SHARES.val_share * groups) <= 1
+
+
+@given(datasets, st.text(max_size=5))
+def test_a_reserve_takes_nothing_from_the_test_part(groups: list[Group], seed: str) -> None:
+    """Only spare groups are reserved: every class still has a group in each other part."""
+    without = assign(groups, SHARES, set(), seed=seed)
+    parts = assign(groups, RESERVING, set(), seed=seed)
+    for label in {group.label for group in groups}:
+        names = [group.id for group in groups if group.label == label]
+        assert {parts[name] for name in names} - {"reserve"} == {"train", "val", "test"}
+        assert all((parts[n] == "test") == (without[n] == "test") for n in names)
+        assert len(names) > 3 or "reserve" not in {parts[name] for name in names}
+
+
+@given(st.integers(20, 60), st.integers(1, 30))
+def test_a_reserve_has_its_share(groups: int, images: int) -> None:
+    """With many groups of a size, to within a group."""
+    dealt = assign(
+        [Group(str(n), {"A": images}) for n in range(groups)], RESERVING, set(), seed="x"
+    )
+    parts = list(dealt.values())
+    assert abs(parts.count("reserve") - RESERVING.reserve_share * groups) <= 1
     assert abs(parts.count("val") - SHARES.val_share * groups) <= 1
 
 

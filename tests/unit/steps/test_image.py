@@ -11,6 +11,8 @@ from pipeline.artifacts import Artifact, BentoManifest
 from pipeline.errors import InvalidInputError
 from pipeline.settings import Settings
 from pipeline.steps.image import (
+    DOCKERFILE,
+    WORKFLOW,
     ImageResult,
     build_command,
     choose,
@@ -20,6 +22,18 @@ from pipeline.steps.image import (
 )
 
 TAG = "blood_cells:0123456789ab"
+
+
+def _bento() -> Artifact[BentoManifest]:
+    """A Bento whose files are nowhere, so that a test fails that fetches them."""
+    manifest = BentoManifest(
+        name="blood_cells",
+        run_id="test",
+        code_version="test",
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        tag=TAG,
+    )
+    return Artifact("nowhere", manifest)
 
 
 @pytest.mark.parametrize(
@@ -80,18 +94,34 @@ def test_a_configured_registry_is_pushed_to_by_its_own_name() -> None:
 
 def test_without_a_registry_shipping_stops_and_says_what_it_would_do(tmp_path: Path) -> None:
     """Nothing is fetched or built; the line names the image and the push."""
-    manifest = BentoManifest(
-        name="blood_cells",
-        run_id="test",
-        code_version="test",
-        created_at=datetime(2026, 1, 1, tzinfo=UTC),
-        tag=TAG,
-    )
     nowhere = ArtifactStore(LocalStore(), str(tmp_path / "absent"))
     said = ship(
-        Artifact("nowhere", manifest),
+        _bento(),
         settings=Settings(image_registry="", image_name="cells"),
         store=nowhere,
     )
     assert "localhost/cells:blood_cells-0123456789ab" in said
     assert "push $IMAGE_REGISTRY/cells:blood_cells-0123456789ab" in said
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["no builder", "a builder that fails"])
+def test_a_worker_that_cannot_build_says_what_can(
+    broken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is fetched, built or pushed; the line names the image and what can build it."""
+    if broken:
+        docker = tmp_path / "docker"
+        docker.write_text("#!/bin/sh\nexit 1\n")
+        docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = ship(
+        _bento(),
+        settings=Settings(image_registry="registry.example", image_name="cells"),
+        store=ArtifactStore(LocalStore(), str(tmp_path / "absent")),
+    )
+    assert "no builder works here (tried docker, podman, buildah)" in result
+    assert f"{TAG} stops here" in result
+    assert "registry.example/cells:blood_cells-0123456789ab is not pushed" in result
+    assert ".github/workflows/image.yml" in result
+    assert (DOCKERFILE.parents[1] / WORKFLOW).is_file()
+    assert "a worker with buildah" in result

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,15 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, ServedManifest
-from pipeline.errors import ArtifactError, ConflictError, GateRefusedError, InvalidInputError
-from pipeline.steps.promote import TURNS, contend, standing_check
+from pipeline.errors import (
+    ArtifactError,
+    ConflictError,
+    GateRefusedError,
+    InvalidInputError,
+    StaleVerdictError,
+)
+from pipeline.run import RunContext
+from pipeline.steps.promote import TURNS, Promoted, contend, standing_check
 from tests.unit.steps.contest import RUN, Contest
 
 Model = Artifact[ServedManifest]
@@ -99,6 +106,80 @@ def test_a_repeated_promotion_takes_nothing_back(contest: Contest, models: list[
     newer = contest.serve(models[1])
     assert contest.contend(verdict) == newer
     assert contest.registry.read() == newer
+
+
+def run_of(run_id: str) -> RunContext:
+    """Another run, later than RUN."""
+    return RunContext.now(run_id, "test")
+
+
+def test_the_model_that_serves_is_unchanged(contest: Contest, models: list[Model]) -> None:
+    """Judged against itself, or promoted by another run while its verdict waited: nothing moves."""
+    early = contest.judge(models[0])
+    contest.serve(models[0])
+    late = contest.judge(models[0])
+    again = contest.attempt(late)
+    assert (again.outcome, again.pointer.sequence) == ("unchanged", 1)
+    other = contest.attempt(early, run=run_of("other"))
+    assert (other.outcome, other.pointer.sequence) == ("unchanged", 1)
+
+
+def test_a_retry_finds_its_own_promotion(contest: Contest, models: list[Model]) -> None:
+    """A task that died between its move and its answer has promoted, also once superseded."""
+    verdict, run = contest.judge(models[0]), run_of("monday")
+    for _ in range(2):
+        assert contest.attempt(verdict, run=run).outcome == "promoted"
+    newer = contest.serve(models[1])
+    assert contest.attempt(verdict, run=run) == Promoted("promoted", newer)
+    assert len(contest.registry.history()) == 2
+
+
+def test_a_retry_does_not_undo_a_rollback(contest: Contest, models: list[Model]) -> None:
+    """Neither of a gate's promotion nor of one that a person approved before the rollback."""
+    contest.serve(models[0])
+    verdict, run = contest.judge(models[1]), run_of("monday")
+    contest.attempt(verdict, approved_at=RUN.created_at - timedelta(hours=1), run=run)
+    back = contest.back()
+    for approved_at in (None, RUN.created_at - timedelta(hours=1)):
+        with pytest.raises(GateRefusedError, match="somebody rolled back from this model"):
+            contest.attempt(verdict, approved_at=approved_at, run=run)
+    assert contest.registry.read() == back
+
+
+def test_an_approval_after_a_rollback_moves_the_pointer_again(
+    contest: Contest, models: list[Model]
+) -> None:
+    """By the same verdict and in the same run: it compares with the model that serves."""
+    contest.serve(models[0])
+    verdict, run = contest.judge(models[1]), run_of("monday")
+    contest.attempt(verdict, run=run)
+    contest.back()
+    made = contest.attempt(verdict, approved_at=datetime.now(UTC), run=run)
+    assert (made.outcome, made.pointer.sequence) == ("promoted", 4)
+    assert contest.registry.read() == made.pointer
+    assert made.pointer.tag == models[1].manifest.tag
+
+
+def test_an_approval_of_a_stale_verdict_is_refused_for_good(
+    contest: Contest, models: list[Model]
+) -> None:
+    """Another model serves than the person saw: no ConflictError, which would be tried again."""
+    verdict, run = contest.judge(models[0]), run_of("monday")
+    contest.attempt(verdict, run=run)
+    newer = contest.serve(models[1])
+    with pytest.raises(StaleVerdictError, match=r"clear the task `gate`.*expected no champion"):
+        contest.attempt(verdict, approved_at=datetime.now(UTC), run=run)
+    assert not issubclass(StaleVerdictError, ConflictError)
+    assert contest.registry.read() == newer
+
+
+def test_a_verdict_of_mixed_names_is_refused(contest: Contest, store: ArtifactStore) -> None:
+    """What an earlier version judged by another model's config never reaches a pointer."""
+    mixed = Contest(store, "demo")
+    verdict = mixed.judge(contest.model(1))
+    with pytest.raises(InvalidInputError, match=r"of demo; received cells:.* of cells"):
+        mixed.promote(verdict)
+    assert mixed.registry.read() is None
 
 
 def test_rollback_returns_to_the_model_before(contest: Contest, models: list[Model]) -> None:

@@ -11,13 +11,18 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def answer(
-    request_id: str, image: str = "", label: str = "ROUND", tag: str = "cells:1", seed: float = 0
+    request_id: str,
+    image: str = "",
+    label: str = "ROUND",
+    tag: str = "cells:1",
+    seed: float = 0,
+    minutes: int = 0,
 ) -> PredictionRecord:
-    """An answer given at noon."""
+    """An answer given at noon, or so long after."""
     numbers = dict.fromkeys(ImageStats.model_fields, 0)
     return PredictionRecord(
-        request_id=request_id, time=NOON, tag=tag, route="/classify", label=label,
-        decision="accept", probabilities={label: 1.0}, cell_found=True,
+        request_id=request_id, time=NOON + timedelta(minutes=minutes), tag=tag, label=label,
+        route="/classify", decision="accept", probabilities={label: 1.0}, cell_found=True,
         stats=ImageStats.model_validate(numbers), embedding=(seed,), image=image,
     )  # fmt: skip
 
@@ -56,6 +61,29 @@ def test_a_request_id_that_two_images_share_is_not_used() -> None:
     assert (joined.labelled, joined.ambiguous) == ([], 2)
     twice = join(latest([said("a", "ROUND")]), [answer("a", "1" * 64), answer("a", "1" * 64)])
     assert len(twice.labelled) == 1
+
+
+def test_a_request_id_that_is_used_again_for_the_same_image_counts_once() -> None:
+    """Also when another model answered, or the image was kept the second time only."""
+    other_model = answer("b", seed=2, tag="cells:2", minutes=1)
+    pairs = [
+        [answer("a", "1" * 64), answer("a", "1" * 64, minutes=1)],
+        [answer("b", seed=1), other_model],
+        [answer("c", "3" * 64, seed=3), answer("c", seed=3, minutes=1)],
+    ]
+    given = [said(name, "ROUND", 2) for name in "abc"]
+    joined = join(latest(given), [one for pair in pairs for one in pair])
+    assert (len(joined.labelled), joined.unknown, joined.ambiguous) == (3, 0, 0)
+    assert agreement(joined.labelled)["cells:2"] == Agreement(labels=1, agreeing=1)
+    assert kept(joined.labelled) == {f"2026-11-22/{n * 64}.png": "ROUND" for n in "13"}
+
+
+def test_one_image_kept_and_another_not_are_two() -> None:
+    """The statistics of two photographs differ, kept or not."""
+    other = answer("a").model_copy(
+        update={"stats": answer("a").stats.model_copy(update={"red": 9.0})}
+    )
+    assert join(latest([said("a", "ROUND")]), [answer("a", "1" * 64), other]).ambiguous == 1
 
 
 def test_the_last_label_of_an_image_counts_also_across_requests() -> None:

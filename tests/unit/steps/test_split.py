@@ -9,13 +9,13 @@ import pytest
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, GroupingManifest
-from pipeline.config import RunConfig
+from pipeline.config import RunConfig, SplitConfig
 from pipeline.errors import ArtifactError, ConflictError, InvalidInputError
 from pipeline.records import Quarantined, Record, from_csv, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.group import LOCKED
 from pipeline.steps.lock import LockedImage, extend_lock, read_lock
-from pipeline.steps.split import split
+from pipeline.steps.split import split, without_reserve
 
 
 @pytest.fixture
@@ -51,6 +51,23 @@ def test_split_locks_its_test_images(
     assert tested
     assert {after[sha] for sha in tested} == {"test"}
     assert read_lock("cells", store).images == {s for s, p in after.items() if p == "test"}
+
+
+def test_a_class_without_a_reserve_is_named(
+    publish: Publish,
+    config: RunConfig,
+    store: ArtifactStore,
+    run: RunContext,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its three cells are needed elsewhere; the other class has its share, and it is counted."""
+    records = _records({f"ROUND{n}": ["ROUND"] * 2 for n in range(20)})
+    records += _records({f"LOBED{n}": ["LOBED"] * 2 for n in range(3)})
+    reserving = config.model_copy(update={"split": SplitConfig(reserve_share=0.12)})
+    artifact = split(publish(records), reserving, store=store, run=run)
+    assert artifact.manifest.counts["reserve_groups"] == 2
+    assert "too few cells for a reserve: LOBED" in caplog.text
+    assert without_reserve(store.records(artifact)) == ["LOBED"]
 
 
 def test_locked_image_takes_its_group_along(

@@ -113,3 +113,17 @@ def test_the_page_escapes_what_others_wrote() -> None:
 def test_a_verdict_without_evidence_is_still_shown() -> None:
     """Verdicts of before the evidence was counted can be read."""
     assert "images</b>" not in page(verdict().model_copy(update={"evidence": None}))
+
+
+def test_a_challenger_that_serves_already_is_unchanged() -> None:
+    """Page, form and log say that there is nothing to promote; a failed check still refuses."""
+    same = CHAMPION.model_copy(update={"tag": "cells:2"})
+    said = verdict(same, FLOOR)
+    sentence = "The challenger is the champion: same bundle, nothing to promote or deploy."
+    assert markdown(said).startswith(f"**Unchanged**: `cells:2` which already serves. {sentence}")
+    shown = page(said)
+    assert "<h1>Unchanged</h1>" in shown
+    assert 'class="badge plain">unchanged</span>' in shown
+    assert sentence in shown
+    assert plain(said)[0] == "Unchanged: cells:2 which already serves"
+    assert "<h1>Not promoted</h1>" in page(verdict(same))

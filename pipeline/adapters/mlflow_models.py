@@ -1,0 +1,192 @@
+"""Served bundles as MLflow models: logged with their run, registered, the alias `champion`.
+
+A bundle is logged as a pyfunc model without pickle: its own files, the few modules that answer it,
+and `pipeline.modeling.pyfunc` as loader. `mlflow.pyfunc.load_model("models:/<name>@champion")`
+answers like the service, also where Leukoflow is not installed.
+"""
+
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.adapters.tracking import Tracking, client, errors
+from pipeline.errors import UnreachableError
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import ModelSignature
+
+CHAMPION = "champion"
+LOADER = "pipeline.modeling.pyfunc"
+CODE = (
+    *("__init__.py", "artifacts.py", "errors.py", "records.py", "contract"),
+    *("modeling/__init__.py", "modeling/compiled.py", "modeling/engine.py", "modeling/pyfunc.py"),
+)
+"""What the loader imports of `pipeline`: it travels with the model."""
+REQUIREMENTS = ("mlflow", "numpy", "openvino", "pandas", "pillow", "pydantic", "scipy")
+_PACKAGE = Path(__file__).resolve().parents[1]
+_TAG = "tag"
+_LOGGED = "models:/"
+"""Begins the source of a version that is a logged model; what follows is the model's id."""
+
+
+class MlflowModels:
+    """The logged and registered models of one name on one MLflow server."""
+
+    def __init__(self, uri: str, name: str) -> None:
+        self._uri = uri
+        self._name = name
+        self._client = client(uri)
+
+    def log(self, run_id: str, tag: str, folder: Path) -> str:
+        """Log a served bundle as a model of a run; returns its id, that of an equal one if logged.
+
+        Args:
+            run_id: of MLflow. A run of the same model after the first shows it as an input.
+            tag: `<name>:<version>` of the bundle.
+            folder: the fetched bundle with its manifest.
+        """
+        from mlflow.entities import LoggedModelInput, LoggedModelOutput
+
+        with errors(self._uri):
+            if known := self._logged(tag):
+                self._client.log_inputs(run_id, models=[LoggedModelInput(known)])
+                return known
+            model = self._client.create_logged_model(
+                self._client.get_run(run_id).info.experiment_id,
+                name="served",
+                source_run_id=run_id,
+                tags={_TAG: tag},
+            )
+            with tempfile.TemporaryDirectory(prefix="mlflow-") as scratch:
+                _save(Path(scratch) / "model", folder, run_id, model.model_id)
+                self._client.log_model_artifacts(model.model_id, f"{scratch}/model")
+            self._client.finalize_logged_model(model.model_id, "READY")
+            self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+        return str(model.model_id)
+
+    def champion(self, run_id: str, tag: str, folder: Path) -> None:
+        """Point the alias at the version with this tag, registering it once.
+
+        A version that was registered before models could be loaded gets a successor that can.
+
+        Args:
+            run_id: the run that trained it; empty when MLflow was not reachable: it gets one now.
+            tag: `<name>:<version>` of the served bundle.
+            folder: the served bundle, uploaded where it is not logged.
+        """
+        with errors(self._uri):
+            self._ensure_registered()
+            known = self._client.search_model_versions(f"name='{self._name}'")
+            loadable = (v.version for v in known if v.tags.get(_TAG) == tag and _is_logged(v))
+            version = next(loadable, None) or self._register(run_id, tag, folder)
+            self._client.set_registered_model_alias(self._name, CHAMPION, version)
+
+    def champion_tag(self) -> str | None:
+        """The tag that the alias names now, or None."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with errors(self._uri):
+                found = self._client.get_model_version_by_alias(self._name, CHAMPION)
+        except UnreachableError as error:
+            cause = error.__cause__
+            if isinstance(cause, MlflowException) and cause.error_code in (
+                "RESOURCE_DOES_NOT_EXIST",
+                "INVALID_PARAMETER_VALUE",
+            ):
+                return None
+            raise
+        return str(found.tags.get(_TAG))
+
+    def _logged(self, tag: str) -> str:
+        """Id of the model with this tag whose upload was complete, or nothing."""
+        experiment = Tracking(self._uri, self._name).experiment_id()
+        if not experiment:
+            return ""
+        found = self._client.search_logged_models([experiment], f"tags.{_TAG} = '{tag}'")
+        return next((str(model.model_id) for model in found if model.status == "READY"), "")
+
+    def _ensure_registered(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.get_registered_model(self._name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            self._client.create_registered_model(self._name)
+
+    def _register(self, run_id: str, tag: str, folder: Path) -> str:
+        run_id = run_id or self._late_run(tag)
+        model = self.log(run_id, tag, folder)
+        made = self._client.create_model_version(
+            self._name, f"{_LOGGED}{model}", run_id, tags={_TAG: tag}, model_id=model
+        )
+        return str(made.version)
+
+    def _late_run(self, tag: str) -> str:
+        tracking = Tracking(self._uri, self._name)
+        run_id = tracking.start(f"served {tag}", {}, {_TAG: tag})
+        tracking.finish(run_id)
+        return run_id
+
+
+def _is_logged(version: "ModelVersion") -> bool:
+    """Whether a version is a logged model, which can be loaded, or a mere folder of a run."""
+    return str(version.source).startswith(_LOGGED)
+
+
+def requirements() -> list[str]:
+    """What a process needs to load a model, at the versions of this one."""
+    return [f"{name}=={version(name)}" for name in REQUIREMENTS]
+
+
+def _save(target: Path, folder: Path, run_id: str, model_id: str) -> None:
+    """Write an MLflow model folder around a served bundle."""
+    import mlflow.pyfunc
+    from mlflow.models import Model
+
+    with tempfile.TemporaryDirectory(prefix="mlflow-code-") as scratch:
+        mlflow.pyfunc.save_model(
+            target,
+            loader_module=LOADER,
+            data_path=str(folder),
+            code_paths=[str(_code(Path(scratch) / "pipeline"))],
+            pip_requirements=requirements(),
+            signature=_signature(),
+            mlflow_model=Model(run_id=run_id, model_id=model_id),
+        )
+
+
+def _code(package: Path) -> Path:
+    """A copy of the modules that the loader imports."""
+    for name in CODE:
+        source, copy = _PACKAGE / name, package / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, copy)
+    return package
+
+
+def _signature() -> "ModelSignature":
+    """Images in, answers out: what MLflow's page shows, and what its server reads from JSON."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Map
+
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.binary, "image")]),
+        outputs=Schema(
+            [
+                ColSpec(DataType.string, "label"),
+                ColSpec(DataType.string, "decision"),
+                ColSpec(DataType.double, "doubt"),
+                ColSpec(Map(DataType.double), "probabilities"),
+            ]
+        ),
+    )

@@ -1,0 +1,107 @@
+"""S3's and boto3's errors as ours: a missing object, a lost condition, a bucket out of reach."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from boto3.exceptions import Boto3Error, S3UploadFailedError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+
+from pipeline.errors import (
+    ArtifactError,
+    BucketError,
+    ConflictError,
+    MissingArtifactError,
+    PipelineError,
+    UnreachableError,
+)
+
+_MISSING = {"404", "NoSuchKey", "NotFound"}
+_DENIED = {"401", "403", "AccessDenied", "AllAccessDisabled", "AccountProblem"}
+_REJECTED = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken"}
+_LOST = {"412", "409", "PreconditionFailed", "ConditionalRequestConflict"}
+
+
+def split_s3(uri: str) -> tuple[str, str]:
+    """Bucket and key of an `s3://` URI."""
+    parts = urlsplit(uri)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise ArtifactError("not an S3 URI", expected="s3://bucket/key", received=uri)
+    return parts.netloc, uri[len(f"s3://{parts.netloc}/") :]
+
+
+def no_bucket(uri: str) -> BucketError:
+    """The error for a URI whose bucket does not exist."""
+    return BucketError(
+        f"bucket {split_s3(uri)[0]} does not exist",
+        expected="an existing bucket in STORE_URI (AWS_ENDPOINT_URL_S3: where)",
+        received=uri,
+    )
+
+
+def _bucket_error(uri: str, code: str) -> BucketError | None:
+    """What a status or code of S3 says about the bucket or the credentials, if it does."""
+    bucket = split_s3(uri)[0]
+    if code == "NoSuchBucket":
+        return no_bucket(uri)
+    if code in _DENIED:
+        return BucketError(
+            f"access to bucket {bucket} is denied (403)",
+            expected="credentials that may s3:ListBucket, s3:GetObject and s3:PutObject there "
+            "(without ListBucket, S3 answers so for a missing object)",
+            received=uri,
+        )
+    if code in _REJECTED:
+        return BucketError(
+            f"S3 rejects the credentials for bucket {bucket} ({code})",
+            expected="valid keys with their session token, a profile or a role",
+            received=uri,
+        )
+    return None
+
+
+def _of_code(uri: str, error: ClientError) -> PipelineError:
+    """S3's answer as our error, by its code; without a body the code is the status."""
+    code = error.response.get("Error", {}).get("Code", "")
+    if refused := _bucket_error(uri, code):
+        return refused
+    if code in _MISSING:
+        return MissingArtifactError("no such object", received=uri)
+    if code in _LOST:
+        return ConflictError(f"{uri} was changed by somebody else")
+    return UnreachableError(f"S3 refused {uri}: {error}")
+
+
+@contextmanager
+def translated(uri: str) -> Iterator[None]:
+    """Translate boto3's errors on `uri` into ours.
+
+    Raises:
+        MissingArtifactError: no such object; after a HEAD, whose 404 has no code, or no bucket.
+        ConflictError: a condition of a write failed.
+        BucketError: the bucket does not exist, or denies access to these credentials.
+        UnreachableError: anything else.
+    """
+    try:
+        yield
+    except ClientError as error:
+        raise _of_code(uri, error) from error
+    except S3UploadFailedError as error:  # hides S3's answer in its context
+        cause = error.__context__
+        if isinstance(cause, ClientError):
+            raise _of_code(uri, cause) from error
+        raise UnreachableError(f"S3 does not answer for {uri}: {error}") from error
+    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
+        raise BucketError(
+            f"no AWS credentials for bucket {split_s3(uri)[0]}: {error}",
+            expected="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a role",
+            received=uri,
+        ) from error
+    except (BotoCoreError, Boto3Error) as error:
+        raise UnreachableError(f"S3 does not answer for {uri}: {error}") from error

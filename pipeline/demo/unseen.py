@@ -1,0 +1,53 @@
+"""Cells for the demo's drift windows: nothing was fitted to them or scored on them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.artifacts import Artifact, BundleManifest, ServedManifest, SplitManifest
+from pipeline.records import Record, from_csv
+from pipeline.steps.evidence import weigh
+from pipeline.steps.split import without_reserve
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Images of the reserve, and the classes of which it has none."""
+
+    records: list[Record]
+    missing: list[str]
+
+    def __str__(self) -> str:
+        """What a window of them shows."""
+        cells = len({record.group for record in self.records})
+        shown = f"{len(self.records)} images of {cells} cells that nothing was fitted to"
+        return f"{shown} (none of {', '.join(self.missing)})" if self.missing else shown
+
+
+def unseen(split: Artifact[SplitManifest], served: str, most: int, store: ArtifactStore) -> Unseen:
+    """The reserve of a split, without the cells that the serving model was trained on.
+
+    That model need not be of this split: the gate may have refused the one that is.
+
+    Args:
+        split: whose reserve is wanted.
+        served: URI of the bundle that answers.
+        most: images, the first ones by hash, so that they spread over the cells.
+        store: where both are.
+    """
+    records = store.records(split)
+    reserve = [record for record in records if record.part == "reserve"]
+    _, fair = weigh(reserve, _trained_on(served, store), (), ())
+    return Unseen(first_by_hash(fair, most), without_reserve(records))
+
+
+def first_by_hash(records: Sequence[Record], most: int) -> list[Record]:
+    """Up to `most` records, spread over their cells."""
+    return sorted(records, key=lambda record: record.sha256)[:most]
+
+
+def _trained_on(served: str, store: ArtifactStore) -> list[Record]:
+    bundle = store.open(
+        store.open(served, ServedManifest).manifest.inputs["bundle"], BundleManifest
+    )
+    return from_csv(store.read(bundle, "training.csv").decode(), Record)

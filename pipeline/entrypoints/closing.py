@@ -1,0 +1,35 @@
+"""The end of a training run of Airflow: what its page says, and what MLflow says."""
+
+import logging
+from typing import TYPE_CHECKING
+
+from pipeline.adapters.airflow import AirflowClient
+from pipeline.entrypoints.tracked import end_training
+from pipeline.errors import InvalidInputError, UnreachableError
+from pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    from pipeline.steps.promote import Outcome
+
+log = logging.getLogger(__name__)
+
+
+def close_training(
+    config: str, dag_id: str, run_id: str, outcome: "Outcome", sentence: str
+) -> None:
+    """Note on a run's page how it ended; what failed is FAILED in MLflow too, also when killed.
+
+    Args:
+        config: of the run.
+        dag_id: of the run.
+        run_id: of the run.
+        outcome: how it ended; `failed` when there was no decision on a model.
+        sentence: the same for people.
+    """
+    if outcome == "failed":
+        end_training(config, run_id)
+    try:
+        AirflowClient(load_settings()).note(dag_id, run_id, f"{outcome}: {sentence}")
+    except (UnreachableError, InvalidInputError) as error:
+        # An Airflow that gives this task no login has the reason in the log of `promote` only.
+        log.warning("the run's page has no note: %s", error)

@@ -1,0 +1,183 @@
+"""A promoted model over a labelled archive: `leukoflow evaluate` and `leukoflow drift`."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.registry import Pointer
+from pipeline.artifacts import EvaluationManifest, ServedManifest
+from pipeline.config import EvaluateConfig, RunConfig, ValidateConfig
+from pipeline.contract.decoding import decode
+from pipeline.contract.prediction_log import ReferenceRecord
+from pipeline.entrypoints.archives import Grouped, grouped
+from pipeline.entrypoints.job import named_model, open_store, registry_of
+from pipeline.errors import InvalidInputError
+from pipeline.records import Quarantined, Record
+from pipeline.run import RunContext
+
+if TYPE_CHECKING:
+    from pipeline.steps.answers import Answers
+    from pipeline.steps.evaluation_report import EvaluationReport
+    from pipeline.steps.omissions import Omissions
+
+EVERYTHING = ValidateConfig(min_images_per_class=0, max_quarantined_share=1.0)
+"""An archive that is only scored may be small and may hold what the model does not know."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A model's answers to an archive: images of its own classes, and of others."""
+
+    pointer: Pointer
+    known: "Answers"
+    unknown: "Answers"
+    """Of folders whose name is no class of the model: only their review decision counts."""
+    skipped: list[Quarantined]
+    """Not answered, and why."""
+    omissions: "Omissions"
+
+
+def find_model(name: str, model: str) -> Pointer:
+    """The pointer entry of `champion` or of a tag.
+
+    Args:
+        name: of the model; empty takes the tag's, else MODEL_NAME.
+        model: `champion`, or `<name>:<version>`, which names the model.
+
+    Raises:
+        InvalidInputError: when the history knows no such model, or the name is not the tag's.
+    """
+    registry = registry_of(named_model(name, model), open_store())
+    current = registry.read()
+    if model == "champion" and current is not None:
+        return current
+    history = registry.history()
+    wanted = [entry for entry in history if entry.tag == model]
+    if not wanted:
+        raise InvalidInputError(
+            f"{registry.name} has no such model",
+            expected=", ".join(sorted({entry.tag for entry in history})) or "a promoted model",
+            received=model,
+        )
+    return wanted[-1]
+
+
+def evaluate_archive(
+    archive: str, name: str, model: str
+) -> "tuple[dict[str, object], str, Omissions]":
+    """Score a model on any labelled archive: report, predictions as CSV, what is not scored.
+
+    The report tells how far the archive stands out from the model's own held-out images: that is
+    near 0.5 for the same laboratory, near 1 for another, and in between for classes that the model
+    does not know. It and the CSV also tell which images are scored as no class of the model, or not
+    at all.
+    """
+    from pipeline.steps.novelty import crowd, novelty
+    from pipeline.steps.omissions import archive_csv
+    from pipeline.steps.scoring import scores
+
+    scored, store = _score(archive, name, model), open_store()
+    known, unknown = scored.known, scored.unknown
+    contract = store.open(scored.pointer.served, ServedManifest).manifest.contract
+    own, reference = _own_evaluation(scored.pointer, store)
+    config = EvaluateConfig(prevalence=own.scores.prevalence)
+    home, same, other = (
+        crowd([line.record for line in lines], [line.group for line in lines], contract, own.rule)
+        for lines in (reference, _as_reference(known), _as_reference(unknown))
+    )
+    figures = (
+        scores(
+            known.records, known.probabilities, known.doubts, contract.classes, config
+        ).model_dump(mode="json")
+        if known.records
+        else {"images": 0}
+    )
+    report = {
+        "tag": scored.pointer.tag,
+        **figures,
+        **scored.omissions.model_dump(),
+        "known": novelty(same, home, draws=config.draws).model_dump(mode="json"),
+        "unknown": novelty(other, home, draws=config.draws).model_dump(mode="json"),
+        "unknown_against_known": novelty(other, same, draws=config.draws).model_dump(mode="json"),
+    }
+    return report, archive_csv(known, unknown, scored.skipped), scored.omissions
+
+
+def drift_records(
+    archive: str, name: str
+) -> "tuple[list[ReferenceRecord], list[ReferenceRecord], Omissions]":
+    """An archive as the champion would log it, the champion's drift reference, what is left out."""
+    scored = _score(archive, name, "champion")
+    answers = [*_as_reference(scored.known), *_as_reference(scored.unknown)]
+    return answers, _own_evaluation(scored.pointer, open_store())[1], scored.omissions
+
+
+def _own_evaluation(
+    pointer: Pointer, store: ArtifactStore
+) -> "tuple[EvaluationReport, list[ReferenceRecord]]":
+    """What a promoted model scored on its locked part, and its answers there."""
+    from pipeline.steps.evaluation_report import EvaluationReport
+
+    evaluation = store.open(pointer.evaluation, EvaluationManifest)
+    report = EvaluationReport.model_validate_json(store.read(evaluation, "report.json"))
+    lines = store.read(evaluation, "reference.jsonl").decode().splitlines()
+    return report, [ReferenceRecord.model_validate_json(line) for line in lines]
+
+
+def _as_reference(answers: "Answers") -> list[ReferenceRecord]:
+    return [
+        ReferenceRecord(group=record.group, truth=record.label, record=said)
+        for record, said in zip(answers.records, answers.predictions, strict=True)
+    ]
+
+
+def _score(archive: str, name: str, model: str) -> Scored:
+    from pipeline.steps.answers import answer
+    from pipeline.steps.images import read_images
+    from pipeline.steps.omissions import is_unknown, omissions
+
+    store = open_store()
+    pointer = find_model(name, model)
+    served = store.open(pointer.served, ServedManifest)
+    config = RunConfig(contract=served.manifest.contract, validation=EVERYTHING)
+    when = RunContext.now("archive", "").created_at
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        grouped(archive, config) as found,
+    ):
+        files = store.fetch(served, Path(folder))
+        aside = _without_unreadable(found)
+        others = [_alone(image) for image in aside if is_unknown(image)]
+        known, unknown = (
+            answer(read_images(found.store, records), served, files, when)
+            for records in (found.records, others)
+        )
+    skipped = [image for image in aside if not is_unknown(image)]
+    left_out = omissions(aside, config.contract.classes, found.duplicates)
+    return Scored(pointer, known, unknown, skipped, left_out)
+
+
+def _without_unreadable(found: Grouped) -> list[Quarantined]:
+    """What was set aside; of no class is only what can be read, for no validation looked at it."""
+    from pipeline.steps.images import read_images
+    from pipeline.steps.omissions import is_unknown
+
+    reasons = {}
+    foreign = [_alone(image) for image in found.quarantined if is_unknown(image)]
+    for record, data in read_images(found.store, foreign):
+        try:
+            decode(data)
+        except InvalidInputError as error:
+            reasons[record.sha256] = error.message
+    return [
+        image.model_copy(update={"reason": reasons.get(image.sha256, image.reason)})
+        for image in found.quarantined
+    ]
+
+
+def _alone(image: Quarantined) -> Record:
+    """The record of an image of no class, a group of its own."""
+    said = image.model_dump(exclude={"reason"})
+    return Record(**said, group=image.sha256, cell=image.sha256)

@@ -1,0 +1,107 @@
+"""The demo shows cells that the serving model has never seen, whichever model that is."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.storage import LocalStore
+from pipeline.artifacts import Artifact, BundleManifest, Parity, ServedManifest, SplitManifest
+from pipeline.contract.spec import ModelContract
+from pipeline.demo.unseen import unseen
+from pipeline.records import Part, Record, to_csv
+from pipeline.run import RunContext
+
+MADE: dict[str, Any] = {"name": "demo", **RunContext.now("test", "test").model_dump()}
+PARTS: tuple[Part, ...] = ("train", "val", "test", "reserve")
+
+
+def images(part: Part, label: str, cells: int = 2) -> list[Record]:
+    """Three images of each cell of a part."""
+    return [
+        Record(
+            sha256=f"{n}{cell}-{part}-{label}", label=label, file=f"{label}/{cell}", archive="a",
+            group=f"{part}-{label}-{cell}", part=part,
+        )
+        for cell in range(cells)
+        for n in range(3)
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    """An empty local store."""
+    return ArtifactStore(LocalStore(), str(tmp_path / "store"))
+
+
+@pytest.fixture
+def serve(store: ArtifactStore, tmp_path: Path) -> Callable[[Sequence[Record]], str]:
+    """URI of a served bundle that was trained on these records."""
+
+    def served(records: Sequence[Record]) -> str:
+        folder = tmp_path / "bundle"
+        folder.mkdir()
+        (folder / "training.csv").write_text(to_csv(records, Record))
+        bundle = store.publish(folder, BundleManifest(**MADE))
+        contract = ModelContract(name="demo", classes=("ROUND", "LOBED"))
+        parity = Parity(
+            images=1, top1_agreement=1.0, max_probability_difference=0.0, precision="f32"
+        )
+        manifest = ServedManifest(
+            **MADE, tag="demo:1", contract=contract, parity=parity, inputs={"bundle": bundle.uri}
+        )
+        return store.publish(tmp_path / "nothing", manifest).uri
+
+    return served
+
+
+@pytest.fixture
+def split(store: ArtifactStore, tmp_path: Path) -> Artifact[SplitManifest]:
+    """Two classes in three parts; only one of them has cells to spare."""
+    records = [r for part in PARTS for r in images(part, "ROUND")]
+    records += [r for part in PARTS[:3] for r in images(part, "LOBED")]
+    folder = tmp_path / "split"
+    folder.mkdir()
+    (folder / "records.csv").write_text(to_csv(records, Record))
+    return store.publish(folder, SplitManifest(**MADE))
+
+
+Serve = Callable[[Sequence[Record]], str]
+
+
+def test_the_reserve_is_shown_and_a_class_without_one_is_named(
+    store: ArtifactStore, serve: Serve, split: Artifact[SplitManifest]
+) -> None:
+    """The model of this split has learned from its training and validation part."""
+    shown = unseen(split, serve([*images("train", "ROUND"), *images("val", "ROUND")]), 64, store)
+    assert {record.part for record in shown.records} == {"reserve"}
+    assert str(shown) == "6 images of 2 cells that nothing was fitted to (none of LOBED)"
+
+
+def test_a_window_spreads_over_the_cells(
+    store: ArtifactStore, serve: Serve, split: Artifact[SplitManifest]
+) -> None:
+    """It takes the first images by hash, not the first cells."""
+    shown = unseen(split, serve([]), 4, store)
+    assert len(shown.records) == 4
+    assert len({record.group for record in shown.records}) == 2
+
+
+@pytest.mark.parametrize("known_by", ["sha256", "group"])
+def test_cells_that_the_serving_model_knows_are_not_shown(
+    store: ArtifactStore, serve: Serve, split: Artifact[SplitManifest], known_by: str
+) -> None:
+    """One image, or the name, of a cell is enough: an older champion may have learned from it."""
+    first = images("reserve", "ROUND")[0]
+    other = {"sha256": {"group": "renamed"}, "group": {"sha256": "another"}}[known_by]
+    shown = unseen(split, serve([first.model_copy(update=other)]), 64, store)
+    assert {record.group for record in shown.records} == {"reserve-ROUND-1"}
+
+
+def test_nothing_is_shown_where_every_cell_is_known(
+    store: ArtifactStore, serve: Serve, split: Artifact[SplitManifest]
+) -> None:
+    """Then the demo says so in its table."""
+    assert unseen(split, serve(images("reserve", "ROUND")), 64, store).records == []

@@ -1,0 +1,191 @@
+"""A promoted model over archives that hold more than its classes: what is said of the rest."""
+
+import csv
+import json
+import sys
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline import entrypoints
+from pipeline.artifacts import EngineParity, EvaluationManifest
+from pipeline.cli import main
+from pipeline.config import EvaluateConfig
+from pipeline.contract.decision import read_review
+from pipeline.contract.prediction_log import ReferenceRecord
+from pipeline.errors import InvalidInputError
+from pipeline.records import Record
+from pipeline.run import RunContext
+from pipeline.steps.answers import answer
+from pipeline.steps.evaluation_report import EvaluationReport
+from pipeline.steps.scoring import scores
+
+if TYPE_CHECKING:
+    from tests.conftest import Stage
+
+Members = dict[str, bytes]
+
+
+@pytest.fixture
+def champion(
+    stage: "Stage",
+    cell_image: Callable[..., bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
+    """The tag of a small real model that serves as `blood_cells`, while `demo` is served here."""
+    monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("STORE_URI", str(stage.root))
+    monkeypatch.setenv("MODEL_NAME", "demo")
+    served = stage.publish(tmp_path / "bundle")
+    images = [
+        (Record(sha256=f"{n:064x}", label=label, file=label, archive="", group=str(n)), data)
+        for n, (label, data) in enumerate(
+            (label, cell_image(kind, shift=shift))
+            for shift in (0, 8)
+            for kind, label in enumerate(stage.contract.classes)
+        )
+    ]
+    said = answer(images, served, tmp_path / "bundle", datetime.now(UTC))
+    classes, config = stage.contract.classes, EvaluateConfig(draws=100)
+    report = EvaluationReport(
+        tag=served.manifest.tag,
+        scores=scores(said.records, said.probabilities, said.doubts, classes, config),
+        parity=EngineParity(images=8, top1_agreement=1.0, max_probability_difference=0.0),
+        rule=read_review(tmp_path / "bundle", stage.contract),
+        mistakes=(),
+    )
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    (folder / "report.json").write_text(report.model_dump_json())
+    lines = [
+        ReferenceRecord(group=record.group, truth=record.label, record=one).model_dump_json()
+        for record, one in zip(said.records, said.predictions, strict=True)
+    ]
+    (folder / "reference.jsonl").write_text("\n".join(lines) + "\n")
+    run = RunContext.now("test", "test").model_dump()
+    evaluation = stage.artifacts.publish(
+        folder, EvaluationManifest(name="blood_cells", tag=served.manifest.tag, **run)
+    )
+    first = stage.point_to(served)
+    stage.registry.move(first.model_copy(update={"evaluation": evaluation.uri}), first)
+    return served.manifest.tag
+
+
+@pytest.fixture
+def archive(cell_image: Callable[..., bytes], tmp_path: Path) -> str:
+    """48 cells, 12 of them under a misspelt class, and files that are no images."""
+    folders = ("EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE", "Neutrophils")
+    path = tmp_path / "cells.zip"
+    with zipfile.ZipFile(path, "w") as opened:
+        for kind, folder in enumerate(folders):
+            for number in range(12):
+                opened.writestr(f"{folder}/{number}.jpeg", cell_image(kind, shift=4 * number))
+        opened.writestr("Neutrophils/readme.txt", "not an image")
+        opened.writestr("MONOCYTE/broken.png", b"not an image either")
+    return str(path)
+
+
+@pytest.fixture
+def leukoflow(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run a command; returns the exit code."""
+
+    def run(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["leukoflow", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code if isinstance(ended.value.code, int) else 0
+
+    return run
+
+
+def test_a_tag_names_the_model(champion: str) -> None:
+    """Without `--name`, whatever is served here; another name beside it is refused with both."""
+    assert entrypoints.find_model("", champion).tag == champion
+    assert entrypoints.find_model("blood_cells", champion).tag == champion
+    with pytest.raises(InvalidInputError, match="expected --name blood_cells, or none; received d"):
+        entrypoints.find_model("demo", champion)
+    with pytest.raises(InvalidInputError, match="blood_cells has no such model; expected blood_c"):
+        entrypoints.find_model("", "blood_cells:0123456789ab")
+
+
+def test_what_is_not_scored_as_a_class_is_said_everywhere(
+    champion: str,
+    archive: str,
+    leukoflow: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """On stderr with the class that was meant, on the last line, in the report and in the CSV."""
+    out, table = tmp_path / "report.json", tmp_path / "predictions.csv"
+    words = ("--archive", archive, "--out", str(out), "--predictions", str(table))
+    assert leukoflow("evaluate", *words, "--model", champion) == 0
+    said = capsys.readouterr()
+    assert (
+        "warning: 12 images in 'Neutrophils' are of no class of the model: "
+        "rename the folder if it means NEUTROPHIL\n"
+    ) in said.err
+    assert "warning: 2 images are skipped: " in said.err
+    line, report = json.loads(said.out), json.loads(out.read_text())
+    for told in (line, report):
+        assert told["images"] == 36
+        assert told["unknown_labels"] == {"Neutrophils": 12}
+        assert sum(told["skipped"].values()) == 2
+    assert report["nearest_classes"] == {"Neutrophils": "NEUTROPHIL"}
+    assert report["unknown"]["images"] == 12
+    with table.open() as opened:
+        rows = list(csv.DictReader(opened))
+    assert Counter(row["scored_as"] for row in rows) == {
+        "class": 36,
+        "unknown class": 12,
+        **report["skipped"],
+    }
+    assert sorted(row["file"] for row in rows if not row["predicted"]) == [
+        "MONOCYTE/broken.png",
+        "Neutrophils/readme.txt",
+    ]
+
+
+def test_drift_says_what_it_did_not_look_at(
+    champion: str,
+    archive: str,
+    leukoflow: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """A label does not matter to drift, so that 48 images count; what cannot be read does not."""
+    out = tmp_path / "drift.json"
+    words = ("--archive", archive, "--out", str(out), "--window", "30", "--draws", "1")
+    assert leukoflow("drift", *words, "--name", "blood_cells") == 0
+    assert "warning: 2 images are skipped: " in capsys.readouterr().err
+    told = json.loads(out.read_text())
+    assert (told["images"], told["unknown_labels"]) == (48, {"Neutrophils": 12})
+    assert sum(told["skipped"].values()) == 2
+
+
+def test_grouping_says_which_images_are_not_listed(
+    archive: str,
+    leukoflow: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A table of 36 rows from 48 images is not left without a word."""
+    monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path / "home"))
+    config = tmp_path / "cells.yaml"
+    config.write_text(
+        "contract: {name: cells, classes: [EOSINOPHIL, LYMPHOCYTE, MONOCYTE, NEUTROPHIL]}\n"
+        "validation: {min_images_per_class: 0, max_quarantined_share: 1.0}\n"
+    )
+    out = tmp_path / "groups.csv"
+    assert leukoflow("group", "--archive", archive, "--out", str(out), "--config", str(config)) == 0
+    assert len(out.read_text().splitlines()) - 1 == 36
+    said = capsys.readouterr().err
+    assert "warning: 13 images in 'Neutrophils' are of no class" in said
+    assert "rename the folder if it means NEUTROPHIL" in said
+    assert "warning: 1 images are skipped: " in said
