@@ -105,7 +105,7 @@ def compare(
 ) -> Differences:
     """Two models on one locked part; arguments as of `answer`."""
     drawn = answer(part, change, more, rng)
-    return paired_differences(*drawn, draws=500, seed=int(rng.integers(2**31)))
+    return paired_differences(*drawn, drawn.codes, draws=500, seed=int(rng.integers(2**31)))
 
 
 def passes(found: Differences, margin: float, class_margin: float) -> bool:

@@ -36,18 +36,20 @@ def paired_differences(
     truth: Ints,
     challenger: Ints,
     champion: Ints,
-    codes: Ints,
+    groups: Ints,
+    cells: Ints,
     *,
     draws: int,
     seed: int = 0,
 ) -> Differences:
-    """Differences of per-image sensitivity, with intervals over cells.
+    """Differences of per-image sensitivity, with intervals over groups.
 
     Args:
         truth: class of each image (n,).
         challenger: class that the challenger named (n,).
         champion: class that the champion named (n,).
-        codes: cell of each image (n,), 0..k-1.
+        groups: group of each image (n,), 0..k-1, which is resampled whole.
+        cells: cell of each image (n,), which is counted.
         draws: number of resamples.
         seed: of the resampling.
 
@@ -59,7 +61,7 @@ def paired_differences(
     present = np.flatnonzero(np.bincount(truth))
     of_class = (truth[:, None] == present) * 1.0
     gained = (challenger == truth) * 1.0 - (champion == truth)
-    resamples = Resamples(codes, truth, draws=draws, seed=seed)
+    resamples = Resamples(groups, truth, draws=draws, seed=seed)
     with np.errstate(invalid="ignore"):  # a class of few patients may be missing from a resample
         drawn = resamples.sums(of_class * gained[:, None]) / resamples.sums(of_class)
     intervals = _intervals(gained, of_class, resamples)
@@ -69,8 +71,8 @@ def paired_differences(
         Difference(
             **one.model_dump(),
             resampled_low=percentile_interval(one.value, sample).low,
-            cells=len(np.unique(codes[rows])),
-            differing=len(np.unique(codes[rows & (gained != 0)])),
+            cells=len(np.unique(cells[rows])),
+            differing=len(np.unique(cells[rows & (gained != 0)])),
         )
         for one, sample, rows in zip(intervals, samples, seen, strict=True)
     ]

@@ -80,7 +80,8 @@ def champion_checks(
         np.array([names.index(label) for label in labels], np.int64)
         for labels in (truth, challenger, champion)
     )
-    found = paired_differences(want, new, old, group_codes(groups), draws=config.draws)
+    codes = group_codes(groups)
+    found = paired_differences(want, new, old, codes, codes, draws=config.draws)
     return [
         _no_loss("balanced accuracy", found.overall, config.max_loss),
         *(

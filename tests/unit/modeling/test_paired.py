@@ -18,7 +18,7 @@ def missing(cells: Ints) -> Ints:
 
 def compared(new: Ints, old: Ints, copies: int = 1) -> Differences:
     truth, new, old, codes = (np.repeat(x, copies) for x in (TRUTH, new, old, CELLS))
-    return paired_differences(truth, new, old, codes, draws=DRAWS)
+    return paired_differences(truth, new, old, codes, codes, draws=DRAWS)
 
 
 def test_equal_answers_leave_what_so_few_cells_cannot_rule_out() -> None:
@@ -56,10 +56,15 @@ def test_a_patient_with_several_classes_is_one_group() -> None:
     """Cells of one patient go together, also into the classes that a resample may lack."""
     truth = np.array([0, 1, 0, 1, 0, 2])
     found = paired_differences(
-        truth, truth, np.zeros(6, np.int64), np.array([0, 0, 1, 1, 2, 2]), draws=DRAWS
+        truth,
+        truth,
+        np.zeros(6, np.int64),
+        np.array([0, 0, 1, 1, 2, 2]),
+        np.arange(6),
+        draws=DRAWS,
     )
     assert found.by_class[1].value == 1
-    assert found.overall.cells == 3
+    assert (found.overall.cells, found.overall.differing) == (6, 3)
     assert all(-1 <= one.low < one.high <= 1 for one in (found.overall, *found.by_class.values()))
 
 
@@ -73,7 +78,12 @@ def test_copies_of_a_cell_prove_nothing() -> None:
 def test_the_interval_of_three_cells_reaches_the_worst_and_the_best() -> None:
     """One fewer is drawn than there are, so that a resample of one cell alone is no rarity."""
     found = paired_differences(
-        np.zeros(3, np.int64), np.array([0, 0, 1]), np.array([0, 1, 0]), np.arange(3), draws=DRAWS
+        np.zeros(3, np.int64),
+        np.array([0, 0, 1]),
+        np.array([0, 1, 0]),
+        np.arange(3),
+        np.arange(3),
+        draws=DRAWS,
     )
     assert (found.by_class[0].low, found.by_class[0].high) == (-1, 1)
 
@@ -81,7 +91,7 @@ def test_the_interval_of_three_cells_reaches_the_worst_and_the_best() -> None:
 def test_a_class_nobody_has_is_left_out() -> None:
     """An absent class has no sensitivity to lose."""
     truth = np.array([0, 0, 2, 2])
-    found = paired_differences(truth, truth, truth, np.arange(4), draws=DRAWS)
+    found = paired_differences(truth, truth, truth, np.arange(4), np.arange(4), draws=DRAWS)
     assert found.by_class.keys() == {0, 2}
 
 
@@ -89,4 +99,4 @@ def test_no_images_are_no_comparison() -> None:
     """Nothing is judged on nothing."""
     none = np.zeros(0, np.int64)
     with pytest.raises(ValueError, match="no images"):
-        paired_differences(none, none, none, none, draws=DRAWS)
+        paired_differences(none, none, none, none, none, draws=DRAWS)
