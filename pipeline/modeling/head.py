@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.errors import InvalidInputError
 from pipeline.modeling.metrics import Floats, Ints
-from pipeline.modeling.strata import balanced_folds
+from pipeline.modeling.folds import balanced_folds
 
 _MOST_ROUNDS = 2000
 
