@@ -72,7 +72,7 @@ def _demo(settings: Settings, *arguments: str) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    print(f"demo {' '.join(arguments)}: {time.monotonic() - start:.0f} s")
+    Console().print(f"demo {' '.join(arguments)}: {time.monotonic() - start:.0f} s")
     return done.stdout
 
 
@@ -149,7 +149,7 @@ def _train_on_all(settings: Settings) -> dict[str, str]:
     client, start = AirflowClient(settings), time.monotonic()
     conf = {"config": "configs/demo.yaml", "limit": LIMIT, "reason": "a test"}
     done = follow(client, client.trigger(TRAINING, conf), Console(), timeout=900)
-    print(f"training on all archives: {time.monotonic() - start:.0f} s")
+    Console().print(f"training on all archives: {time.monotonic() - start:.0f} s")
     return _parts(settings, done)
 
 
