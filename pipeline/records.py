@@ -55,7 +55,8 @@ class Record(Frozen):
     @classmethod
     def _cell_is_the_group(cls, row: Any) -> Any:
         """Earlier versions wrote no cell: their group was the cell."""
-        return row if row.get("cell") else {**row, "cell": row.get("group", "")}
+        known = not isinstance(row, dict) or row.get("cell")
+        return row if known else {**row, "cell": row.get("group", "")}
 
     @property
     def named_group(self) -> str:

@@ -51,4 +51,5 @@ class ReferenceRecord(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _cell_is_the_group(cls, line: Any) -> Any:
-        return line if line.get("cell") else {**line, "cell": line.get("group", "")}
+        known = not isinstance(line, dict) or line.get("cell")
+        return line if known else {**line, "cell": line.get("group", "")}

@@ -53,7 +53,7 @@ def test_images_travel_unchanged(
 ) -> None:
     """The bytes that come out of the packs are those of the upload, and groups are the cells."""
     records = from_csv(store.read(grouping, "records.csv").decode(), Record)
-    assert grouping.manifest.counts == {"images": 48, "groups": 16, "hinted": 0}
+    assert grouping.manifest.counts == {"images": 48, "groups": 16, "cells": 16, "hinted": 0}
     assert sum(bool(data) for _, data in read_images(store, records)) == 48
 
 

@@ -4,14 +4,19 @@ import json
 import os
 import subprocess
 import sys
+import time
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import httpx
 import pytest
+from rich.console import Console
 
 from monitoring.drift import read_reference, read_window
 from monitoring.requests import RetrainRequests
-from pipeline.adapters.airflow import AirflowClient
+from pipeline.adapters.airflow import AirflowClient, DagRun
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import UriStore
@@ -27,38 +32,152 @@ from pipeline.artifacts import (
 from pipeline.contract.golden import GOLDEN
 from pipeline.contract.image_stats import image_stats
 from pipeline.contract.preprocessing import prepare
+from pipeline.demo.progress import follow
 from pipeline.embedded import stack
 from pipeline.embedded.foreground import on_free_ports
 from pipeline.records import Record, from_csv
+from pipeline.sample.cells import CLASSES
 from pipeline.settings import Settings
 from pipeline.steps.images import read_images
+from pipeline.steps.lock import read_lock
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(3600)]
+
+TRAINING = "blood_cell_training"
+LIMIT = 16
+"""Images of a class that a training takes: as few as make a split."""
 
 
-def test_from_an_archive_to_a_retrain_request(tmp_path: Path) -> None:
-    """One command trains, promotes, serves, keeps quiet, alarms, and asks for a retrain."""
-    settings = on_free_ports(tmp_path / "home")
-    environment = os.environ | {"LEUKOFLOW_HOME": str(tmp_path / "home"), "COLUMNS": "200"}
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A stack of its own that `leukoflow demo` starts; no password is in its logs."""
+    home = tmp_path_factory.mktemp("loop") / "home"
+    own = on_free_ports(home)
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pipeline", "demo"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=1700,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "make demo" in done.stdout
-        assert "images of 12 cells that nothing was fitted to" in done.stdout
-        _check(settings)
-        _ask_for_a_retrain(settings)
-        states = stack.status(settings)
-        assert {one.state for one in states} == {"healthy"}
+        yield own
     finally:
-        stack.down(settings)
-    assert _passwords(settings).isdisjoint(_words(tmp_path / "home" / "logs"))
+        stack.down(own)
+    assert _passwords(own).isdisjoint(_words(home / "logs"))
+
+
+def _demo(settings: Settings, *arguments: str) -> str:
+    """What `leukoflow demo` printed; it ends well."""
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "demo", *arguments],
+        env=os.environ | {"LEUKOFLOW_HOME": str(settings.leukoflow_home), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=1700,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    Console().print(f"demo {' '.join(arguments)}: {time.monotonic() - start:.0f} s")
+    return done.stdout
+
+
+def test_from_an_archive_to_a_retrain_request(settings: Settings) -> None:
+    """One command trains, promotes, serves, keeps quiet, alarms, and asks for a retrain."""
+    shown = _demo(settings)
+    assert "make demo" in shown
+    assert "images of 12 cells that nothing was fitted to" in shown
+    _check(settings)
+    _ask_for_a_retrain(settings)
+    states = stack.status(settings)
+    assert {one.state for one in states} == {"healthy"}
+
+
+def test_archives_are_replaced_and_removed(
+    settings: Settings, test_data: Path, tmp_path: Path
+) -> None:
+    """The README's commands in a new user's order, on the stack of the first demo.
+
+    A demo with an archive of photographs; the same with the archive replaced by a smaller one; two
+    archives at once, of which one is removed; and the drawn cells again. What was locked stays so.
+    """
+    source, archive, second = (
+        tmp_path / name for name in ("blood_cells.zip", "cells.zip", "second.zip")
+    )
+    source.symlink_to(test_data / "blood_cells.zip")
+    demo = ("--data", str(archive), "--limit", str(LIMIT))
+    _take(source, archive, slice(0, 24))
+    locked = _locked(settings)
+    assert "held-out images" in _demo(settings, *demo)
+    locked = _grown(settings, locked)
+    _take(source, archive, slice(0, 14))
+    _demo(settings, *demo)
+    locked = _grown(settings, locked)
+    _take(source, second, slice(24, 36))
+    store = UriStore(settings)
+    uri = f"{settings.store_uri}/archives/demo/second.zip"
+    store.upload(second, uri)
+    both = _train_on_all(settings)
+    _remove(settings, uri)
+    one = _train_on_all(settings)
+    assert both.keys() > one.keys()
+    locked = _grown(settings, locked)
+    assert {sha256 for sha256, part in both.items() if part == "test"} <= locked
+    _demo(settings)
+    assert _grown(settings, locked) == locked
+    runs = _demos(settings)
+    assert len(runs) == 4
+    assert _parts(settings, runs[-1]) == _parts(settings, runs[0])
+
+
+def _take(source: Path, path: Path, which: slice) -> None:
+    """Write some images of each class, in order of name, to a zip."""
+    with zipfile.ZipFile(source) as whole, zipfile.ZipFile(path, "w") as part:
+        names = sorted(name for name in whole.namelist() if name.endswith(".jpeg"))
+        for label in CLASSES:
+            for name in [name for name in names if f"/{label}/" in name][which]:
+                part.writestr(name, whole.read(name))
+
+
+def _locked(settings: Settings) -> frozenset[str]:
+    return read_lock("demo", ArtifactStore(UriStore(settings), settings.store_uri)).images
+
+
+def _grown(settings: Settings, before: frozenset[str]) -> frozenset[str]:
+    """What is locked now: all that was, and perhaps more."""
+    now = _locked(settings)
+    assert before <= now
+    return now
+
+
+def _train_on_all(settings: Settings) -> dict[str, str]:
+    """Train on all archives of the bucket: each image's part."""
+    client, start = AirflowClient(settings), time.monotonic()
+    conf = {"config": "configs/demo.yaml", "limit": LIMIT, "reason": "a test"}
+    done = follow(client, client.trigger(TRAINING, conf), Console(), timeout=900)
+    Console().print(f"training on all archives: {time.monotonic() - start:.0f} s")
+    return _parts(settings, done)
+
+
+def _parts(settings: Settings, run: DagRun) -> dict[str, str]:
+    """Each image's part in a training run."""
+    store = ArtifactStore(UriStore(settings), settings.store_uri)
+    uri = str(AirflowClient(settings).returned(TRAINING, run.run_id, "split"))
+    return {r.sha256: r.part for r in store.records(store.open(uri, SplitManifest))}
+
+
+def _demos(settings: Settings) -> list[DagRun]:
+    """The training runs of `leukoflow demo`, the first one first."""
+    runs = [run for run in AirflowClient(settings).runs(TRAINING) if run.state == "success"]
+    return sorted(
+        (run for run in runs if run.conf.get("reason") == "make demo"), key=lambda run: run.run_id
+    )
+
+
+def _remove(settings: Settings, uri: str) -> None:
+    """Delete an object, as a person does with a client of S3."""
+    bucket, key = uri.removeprefix("s3://").split("/", 1)
+    boto3.client(
+        "s3",
+        endpoint_url=settings.aws_endpoint_url_s3,
+        aws_access_key_id=settings.aws_access_key_id,
+        aws_secret_access_key=settings.aws_secret_access_key.get_secret_value(),
+        region_name="us-east-1",
+    ).delete_object(Bucket=bucket, Key=key)
 
 
 def _check(settings: Settings) -> None:

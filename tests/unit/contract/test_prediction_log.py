@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from pipeline.contract.prediction_log import PredictionRecord, kept_path
+from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord, kept_path
 from tests.unit.monitoring.world import World
 
 
@@ -19,3 +19,12 @@ def test_a_line_without_an_image_is_as_it_always_was() -> None:
 def test_a_kept_image_stands_under_the_day_of_its_answer() -> None:
     """Where service and gathering meet."""
     assert kept_path(datetime(2026, 11, 22, 23, 59, tzinfo=UTC), "ab") == "2026-11-22/ab.png"
+
+
+def test_a_reference_of_an_earlier_version_has_a_cell() -> None:
+    """Version 0.1 wrote none, for its groups were cells; what has one keeps it."""
+    (line,) = World(seed=1).images(1, 1)
+    old = line.model_dump(mode="json", exclude={"cell"})
+    assert ReferenceRecord.model_validate(old).cell == line.group
+    new = line.model_copy(update={"cell": "c1"})
+    assert ReferenceRecord.model_validate_json(new.model_dump_json()) == new

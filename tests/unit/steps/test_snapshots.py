@@ -5,7 +5,6 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -16,7 +15,6 @@ from pipeline.adapters.artifact_store import ArtifactStore, sha256_bytes
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, GroupingManifest, SplitManifest
 from pipeline.config import DataGateConfig, RunConfig, ValidateConfig
-from pipeline.contract.decoding import Pixels
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
 from pipeline.records import Link, Record, from_csv
@@ -27,75 +25,25 @@ from pipeline.steps.data_gate import data_gate
 from pipeline.steps.group import LINKS, LOCKED, group
 from pipeline.steps.ingest import ingest
 from pipeline.steps.lock import LockedImages, read_lock
-from pipeline.steps.near_duplicates import Tie
 from pipeline.steps.split import split
 from pipeline.steps.validate import validate
+from tests.unit.steps.smears import (
+    CELLS,
+    CLASSES,
+    WORLD,
+    Rows,
+    archive_of,
+    cell_of,
+    same_cell,
+    write,
+)
 
-CLASSES = ("ROUND", "LOBED")
 CONFIG = RunConfig(
     contract=ModelContract(name="cells", classes=CLASSES),
     validation=ValidateConfig(min_images_per_class=1, max_quarantined_share=0.6),
     data_gate=DataGateConfig(max_quarantined_share=0.6),
 )
 RUN = RunContext.now("test", "test")
-CELLS = 24
-"""Of the world. The class of a cell is its parity; four cells in a row are one patient's."""
-
-
-def photograph(cell: int, number: int) -> bytes:
-    """A PNG whose first pixel says which cell it shows, so that a fake search can know."""
-    pixels = np.full((32, 32, 3), 200, np.uint8)
-    pixels[0, 0] = (cell, number, 0)
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "PNG")
-    return out.getvalue()
-
-
-WORLD = {
-    sha256_bytes(photograph(cell, number)): cell for cell in range(CELLS) for number in range(5)
-}
-"""Hash of every photograph there can be to the cell it shows."""
-Rows = dict[str, tuple[bytes, str, str, str]]
-"""File to its bytes and what `manifest.csv` says: label, group, cell."""
-
-
-def cell_of(pixels: Pixels) -> int:
-    """In place of `view`."""
-    return int(pixels[0, 0, 0])
-
-
-def same_cell(images: list[int], min_inliers: int) -> list[Tie]:
-    """In place of `find_ties`: each image is tied to the one before it of the same cell."""
-    last: dict[int, int] = {}
-    ties = []
-    for place, cell in enumerate(images):
-        if cell in last:
-            ties.append(Tie(last[cell], place, min_inliers))
-        last[cell] = place
-    return ties
-
-
-def write(path: Path, rows: Rows) -> None:
-    """A zip of these files with a `manifest.csv`."""
-    table = [f"{file},{label},{patient},{cell}" for file, (_, label, patient, cell) in rows.items()]
-    with zipfile.ZipFile(path, "w") as archive:
-        for file, (data, *_) in rows.items():
-            archive.writestr(file, data)
-        archive.writestr("manifest.csv", "\n".join(["file,label,group,cell", *table]))
-
-
-def archive_of(cells: set[int], numbers: tuple[int, ...], naming: str, wrong: bool) -> Rows:
-    """Photographs of some cells: nothing named, patients named, or patients and their cells."""
-    rows: Rows = {}
-    for cell in sorted(cells):
-        label = CLASSES[(cell + wrong) % 2]
-        patient = "" if naming == "nothing" else f"patient {cell // 4}"
-        name = str(cell) if naming == "cells" else ""
-        for number in numbers:
-            rows[f"a/{cell}-{number}.png"] = (photograph(cell, number), label, patient, name)
-    return rows
-
-
 cells = st.one_of(
     st.sets(st.integers(0, CELLS - 1), min_size=1, max_size=4),
     st.sets(st.integers(0, CELLS - 1), min_size=14),

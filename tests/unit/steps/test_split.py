@@ -10,7 +10,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, GroupingManifest
 from pipeline.config import RunConfig, SplitConfig
-from pipeline.errors import ArtifactError, ConflictError, InvalidInputError
+from pipeline.errors import ConflictError, InvalidInputError
 from pipeline.records import Quarantined, Record, from_csv, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.group import LOCKED
@@ -140,21 +140,6 @@ def test_endless_race_gives_up(
         split(grouping, config, store=ArtifactStore(contended, store.root), run=run)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"test": 5}'])
-def test_damaged_lock_is_never_taken_for_an_empty_one(body: bytes, store: ArtifactStore) -> None:
-    """A lock that cannot be read stops the run: forgetting it would leak the test part."""
-    store.objects.write(f"{store.root}/locks/cells.json", body)
-    with pytest.raises(ArtifactError, match="is damaged"):
-        read_lock("cells", store)
-
-
-@pytest.mark.parametrize("body", [b'{"test": ["a", "b"]}', b'{"test": {"a": "uri", "b": ""}}'])
-def test_locks_of_earlier_versions_are_read(body: bytes, store: ArtifactStore) -> None:
-    """Hashes that were locked before archives, then labels, were noted are still locked."""
-    store.objects.write(f"{store.root}/locks/cells.json", body)
-    assert read_lock("cells", store).images == {"a", "b"}
-
-
 def test_the_lock_says_where_a_label_came_from(
     publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
@@ -169,17 +154,6 @@ def test_the_lock_says_where_a_label_came_from(
     assert body["ROUND3-0"] == {
         "archive": "a", "label": "ROUND", "source": "archive", "group": "ROUND3",
     }  # fmt: skip
-
-
-def test_an_archives_label_takes_the_place_of_a_returned_one(store: ArtifactStore) -> None:
-    """The lock keeps an archive's label whatever is returned later, and only grows."""
-    made = LockedImage(archive="a", label="ROUND", source="archive")
-    returned = LockedImage(archive="r", label="LOBED", source="returned")
-    for entry, kept in ((returned, returned), (made, made), (returned, made)):
-        extend_lock("cells", read_lock("cells", store), {"x": entry}, store)
-        assert read_lock("cells", store).by_hash == {"x": kept}
-    extend_lock("cells", read_lock("cells", store), {}, store)
-    assert read_lock("cells", store).images == {"x"}
 
 
 def test_the_name_of_a_locked_group_is_locked(
