@@ -87,46 +87,54 @@ def test_from_an_archive_to_a_retrain_request(settings: Settings) -> None:
     assert {one.state for one in states} == {"healthy"}
 
 
-def test_archives_are_replaced_and_removed(
-    settings: Settings, test_data: Path, tmp_path: Path
-) -> None:
-    """The README's commands in a new user's order, on the stack of the first demo.
+@pytest.fixture(scope="module")
+def photographs(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the archives of the tests below are written; a link to the real images is there."""
+    folder = tmp_path_factory.mktemp("photographs")
+    (folder / "blood_cells.zip").symlink_to(test_data / "blood_cells.zip")
+    return folder
 
-    A demo with an archive of photographs; the same with the archive replaced by a smaller one; two
-    archives at once, of which one is removed; and the drawn cells again. What was locked stays so.
-    """
-    source, archive, second = (
-        tmp_path / name for name in ("blood_cells.zip", "cells.zip", "second.zip")
-    )
-    source.symlink_to(test_data / "blood_cells.zip")
-    demo = ("--data", str(archive), "--limit", str(LIMIT))
-    _take(source, archive, slice(0, 24))
-    locked = _locked(settings)
-    assert "held-out images" in _demo(settings, *demo)
-    locked = _grown(settings, locked)
-    _take(source, archive, slice(0, 14))
-    _demo(settings, *demo)
-    locked = _grown(settings, locked)
-    _take(source, second, slice(24, 36))
-    store = UriStore(settings)
+
+# The README's commands in a new user's order, on the stack of the first demo; what was locked stays
+# locked. Tests of their own, since each takes minutes.
+@pytest.mark.parametrize("images", [24, 14], ids=["an archive", "a smaller one of its name"])
+def test_a_demo_with_an_archive(settings: Settings, photographs: Path, images: int) -> None:
+    """After the drawn cells, and once more when the archive was replaced."""
+    before = _locked(settings)
+    _take(photographs, "cells.zip", slice(0, images))
+    shown = _demo(settings, "--data", str(photographs / "cells.zip"), "--limit", str(LIMIT))
+    assert "held-out images" in shown
+    _grown(settings, before)
+
+
+def test_an_archive_is_removed(settings: Settings, photographs: Path) -> None:
+    """Trainings on all archives of the bucket, before and after; its locked images stay locked."""
+    before = _locked(settings)
+    _take(photographs, "second.zip", slice(24, 36))
     uri = f"{settings.store_uri}/archives/demo/second.zip"
-    store.upload(second, uri)
+    UriStore(settings).upload(photographs / "second.zip", uri)
     both = _train_on_all(settings)
     _remove(settings, uri)
     one = _train_on_all(settings)
     assert both.keys() > one.keys()
-    locked = _grown(settings, locked)
-    assert {sha256 for sha256, part in both.items() if part == "test"} <= locked
+    tested = {sha256 for sha256, part in both.items() if part == "test"}
+    assert tested <= _grown(settings, before)
+
+
+def test_back_to_the_first_archive(settings: Settings, photographs: Path) -> None:
+    """The drawn cells again: every image has the part of the first demo, nothing new is locked."""
+    before = _locked(settings)
     _demo(settings)
-    assert _grown(settings, locked) == locked
+    assert _locked(settings) == before
     runs = _demos(settings)
     assert len(runs) == 4
     assert _parts(settings, runs[-1]) == _parts(settings, runs[0])
 
 
-def _take(source: Path, path: Path, which: slice) -> None:
-    """Write some images of each class, in order of name, to a zip."""
-    with zipfile.ZipFile(source) as whole, zipfile.ZipFile(path, "w") as part:
+def _take(folder: Path, name: str, which: slice) -> None:
+    """Write some of the real images of each class, in order of name, to a zip."""
+    source = folder / "blood_cells.zip"
+    with zipfile.ZipFile(source) as whole, zipfile.ZipFile(folder / name, "w") as part:
         names = sorted(name for name in whole.namelist() if name.endswith(".jpeg"))
         for label in CLASSES:
             for name in [name for name in names if f"/{label}/" in name][which]:
