@@ -28,8 +28,14 @@ PATH = "/usr/local/bin:/usr/bin:/bin"
 NETWORK = ("PIP_", "UV_", "NPM_", "NODE_", "SSL_", "HTTP", "http", "https", "NO_PROXY", "no_proxy")
 """How this machine reaches package registries: all that a clean checkout gets of it."""
 NOT_OURS = (".git", ".venv", ".leukoflow", "node_modules", "__pycache__", "artifacts", "*.egg-info")
-NARROW = "-m 'not integration and not slow and not image and not chromium' -q"
-"""`make test` collects everything and runs the unit tests; the rest would double .ci/run."""
+COLLECT = "--collect-only -q"
+NARROW = (
+    "-q -m 'not integration and not slow' tests/unit/adapters tests/unit/bento_service "
+    "tests/unit/contract tests/unit/embedded tests/unit/test_compose.py tests/unit/test_version.py "
+    "tests/unit/steps/test_image.py tests/architecture/test_docs.py"
+)
+"""`make test` collects everything, and runs what could need a right, a part or real images; the
+rest would double .ci/run."""
 
 pytestmark = [
     pytest.mark.integration,
@@ -115,8 +121,9 @@ def test_test(checkout: Checkout, version: str) -> None:
     if not (venv / f"bin/python{version}").exists():
         shutil.rmtree(venv, ignore_errors=True)
     for script in commands("test"):
-        done = checkout.run(script, PYTHON=f"python{version}", PYTEST_ADDOPTS=NARROW)
-        assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+        for options in (COLLECT, NARROW):
+            done = checkout.run(script, PYTHON=f"python{version}", PYTEST_ADDOPTS=options)
+            assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
         assert "SKIPPED" in done.stdout
         assert "TEST_DATA" in done.stdout
 
