@@ -14,6 +14,7 @@ import secrets
 import shutil
 import threading
 import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -154,8 +155,16 @@ def _closed(folder: Path) -> list[Path]:
 
 
 def _drop_oldest(folder: Path, max_bytes: int) -> None:
-    """Delete the oldest closed files until the rest fits into `max_bytes`."""
-    waiting = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in _closed(folder))
+    """Delete the oldest closed files until the rest fits into `max_bytes`.
+
+    A file that another worker uploads meanwhile is gone, and counts no more.
+    """
+    waiting = []
+    for path in _closed(folder):
+        with suppress(FileNotFoundError):
+            found = path.stat()
+            waiting.append((found.st_mtime, found.st_size, path))
+    waiting.sort()
     excess = sum(size for _, size, _ in waiting) - max_bytes
     dropped = 0
     for _, size, path in waiting:

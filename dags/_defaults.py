@@ -36,6 +36,8 @@ DEFAULT_ARGS: dict[str, Any] = {
     # library's own error may be a failed connection.
     "retry_policy": ExceptionRetryPolicy(
         [
+            # A kind of UnreachableError, but a bucket's name or a key that somebody must mend.
+            RetryRule("pipeline.errors.BucketError", RetryAction.FAIL, reason="no retry helps"),
             RetryRule(_TRANSIENT, RetryAction.RETRY),
             RetryRule(_PERMANENT, RetryAction.FAIL, reason="no retry helps"),
         ]

@@ -226,11 +226,11 @@ def close_request(**context: Any) -> None:
         ended = ti.xcom_pull(task_ids="promote", key="promotion")
     ended = ended or {"outcome": "failed", "sentence": "a task failed or the run was cancelled"}
     outcome, sentence = ended["outcome"], ended["sentence"]
-    entrypoints.close_training(config, dag_id, run_id, outcome, sentence)
     # No field of the form: only `blood_cell_monitoring` names the decision that it acts on.
     request = (context["dag_run"].conf or {}).get("request")
     if request:
         monitoring.close_request(run_id, request, outcome)
+    entrypoints.close_training(config, dag_id, run_id, outcome, sentence)
     if outcome == "failed":
         raise AirflowFailException(sentence)
 

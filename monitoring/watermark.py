@@ -29,6 +29,8 @@ class CollectedWindow(Frozen):
     run_id: str
     tested: bool
     """Whether it had enough images; the records of a smaller one come again in the next."""
+    of_version_0_1: bool = Field(default=False, exclude_if=lambda old: not old)
+    """Whether it ended when the task ran and not with the run's data interval."""
 
 
 class LogWatermark(Frozen):
@@ -50,7 +52,11 @@ class LogWatermark(Frozen):
         if not isinstance(data, dict) or "run_id" not in data:
             return data
         end = data["end"]
-        last = {"end": end, "window": data["window"], "run_id": data["run_id"], "tested": True}
+        last = {
+            **{name: data[name] for name in ("end", "window", "run_id")},
+            "tested": True,
+            "of_version_0_1": True,
+        }
         return {
             "sequence": data["sequence"],
             "end": end,
@@ -110,7 +116,7 @@ class LogWatermarks:
         Version 0.1 ended a window when the task ran: its last run is found by its id.
         """
         for one in mark.windows:
-            if one.end == end or one.run_id == run_id:
+            if one.end == end or (one.of_version_0_1 and one.run_id == run_id):
                 return one
         found = self._objects.read_tagged(self._file(end))
         return CollectedWindow.model_validate_json(found[0]) if found else None

@@ -66,7 +66,8 @@ class Record(Frozen):
     @property
     def returned(self) -> bool:
         """Whether a caller of the service gave the label, and not who made the archive."""
-        return self.file.startswith(RETURNED)
+        folder, slash, name = self.file.partition("/")
+        return f"{folder}{slash}" == RETURNED and "/" not in name
 
 
 class Quarantined(Frozen):

@@ -121,10 +121,11 @@ def _store(environment: Settings, stack: Mapping[str, str]) -> dict[str, object]
 
     Args:
         environment: what the environment says, without the stack's file.
-        stack: variables of `stack.env`; one of an earlier version has no STORE_URI.
+        stack: variables of `stack.env`; one of an earlier version has no STORE_URI, and its store
+            has the bucket that the environment names.
     """
     endpoint = stack.get("AWS_ENDPOINT_URL_S3", "")
-    uri = stack.get("STORE_URI", EMBEDDED_STORE_URI)
+    uri = stack.get("STORE_URI") or environment.store_uri or EMBEDDED_STORE_URI
     same_endpoint = environment.aws_endpoint_url_s3 in ("", endpoint)
     same_bucket = bucket_of(environment.store_uri) in ("", bucket_of(uri))
     if endpoint and same_endpoint and same_bucket:

@@ -92,7 +92,7 @@ def group(
 
 @app.command()
 def split(grouping: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
-    """Deal a grouping into train, val and the locked test part."""
+    """Assign a grouping's groups to train, val and the locked test part."""
     print(entrypoints.split(config, name_run(run_id), grouping))
 
 

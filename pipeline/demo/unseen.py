@@ -7,19 +7,18 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, BundleManifest, ServedManifest, SplitManifest
 from pipeline.records import Record, from_csv
 from pipeline.steps.evidence import weigh
-from pipeline.steps.split import without_reserve
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """Images of the reserve, and the classes of which it has none."""
+    """Images of the reserve that the serving model has not seen, and the classes that lack any."""
 
     records: list[Record]
     missing: list[str]
 
     def __str__(self) -> str:
         """What a window of them shows."""
-        cells = len({record.group for record in self.records})
+        cells = len({record.cell for record in self.records})
         shown = f"{len(self.records)} images of {cells} cells that nothing was fitted to"
         return f"{shown} (none of {', '.join(self.missing)})" if self.missing else shown
 
@@ -38,7 +37,8 @@ def unseen(split: Artifact[SplitManifest], served: str, most: int, store: Artifa
     records = store.records(split)
     reserve = [record for record in records if record.part == "reserve"]
     _, fair = weigh(reserve, _trained_on(served, store), (), ())
-    return Unseen(first_by_hash(fair, most), without_reserve(records))
+    missing = sorted({record.label for record in records} - {record.label for record in fair})
+    return Unseen(first_by_hash(fair, most), missing)
 
 
 def first_by_hash(records: Sequence[Record], most: int) -> list[Record]:

@@ -15,19 +15,22 @@ log = logging.getLogger(__name__)
 
 
 def close_training(
-    config: str, dag_id: str, run_id: str, outcome: "Outcome", sentence: str
+    config: str | None, dag_id: str, run_id: str, outcome: "Outcome", sentence: str
 ) -> None:
     """Note on a run's page how it ended; what failed is FAILED in MLflow too, also when killed.
 
     Args:
-        config: of the run.
+        config: of the run; None when it ended before it had read one.
         dag_id: of the run.
         run_id: of the run.
         outcome: how it ended; `failed` when there was no decision on a model.
         sentence: the same for people.
     """
-    if outcome == "failed":
-        end_training(config, run_id)
+    if outcome == "failed" and config:
+        try:
+            end_training(config, run_id)
+        except InvalidInputError as error:
+            log.warning("MLflow is not told of the failure: %s", error)
     try:
         AirflowClient(load_settings()).note(dag_id, run_id, f"{outcome}: {sentence}")
     except (UnreachableError, InvalidInputError) as error:

@@ -30,7 +30,7 @@ from pipeline.run import RunContext
 from pipeline.steps.images import read_images
 from pipeline.steps.lock import LockedImages, read_lock
 from pipeline.steps.naming import name_groups, to_compare
-from pipeline.steps.near_duplicates import Tie, find_ties
+from pipeline.steps.near_duplicates import Tie, find_ties, unite
 from pipeline.steps.view import View, view
 
 LINKS, LOCKED = "links.csv", "locked.csv"
@@ -162,7 +162,7 @@ def _views(records: Sequence[Record], store: ArtifactStore) -> list[View]:
 
 def _publish(
     named: Sequence[Record],
-    ties: Iterable[Tie],
+    ties: Sequence[Tie],
     dataset: Artifact[DatasetManifest],
     config: RunConfig,
     method: str,
@@ -173,7 +173,13 @@ def _publish(
     # What was fetched from the lock's archives was labelled elsewhere.
     records = [record for record in named if record.label]
     groups = {record.group for record in records}
-    locked = [record for record in named if not record.label and record.group in groups]
+    roots = unite(len(named), ties)
+    tied = {root for record, root in zip(named, roots, strict=True) if record.label}
+    locked = [
+        record
+        for record, root in zip(named, roots, strict=True)
+        if not record.label and (record.group in groups or root in tied)
+    ]
     listed = {record.sha256 for record in (*records, *locked)}
     links = [Link(one=named[i].sha256, other=named[j].sha256, inliers=n) for i, j, n in ties]
     manifest = GroupingManifest(

@@ -142,14 +142,18 @@ def settled(
 
     Returns:
         `promoted` when this run moved the pointer to the model and nobody rolled back from it
-            since, also when a newer model serves by now: a retry takes nothing back. `unchanged`
-            when the model serves by another run's move.
+            since, also when a newer model serves by now: a retry takes nothing back, and one that
+            judged again after the move finds it, too. `unchanged` when the model serves by another
+            run's move, or did so when it was judged: nobody compared it with a newer one, and
+            nobody was asked to approve it.
     """
     own = [m for m in history if (m.kind, m.tag, m.run_id) == ("promotion", verdict.tag, run_id)]
     if history and history[-1].tag == verdict.tag:
-        return "promoted" if history[-1] in own and not verdict.unchanged else "unchanged"
+        return "promoted" if history[-1] in own else "unchanged"
     retried = any(approved_at is None or move.time >= approved_at for move in own)
-    return "promoted" if retried and _rolled_back(history, verdict.tag) is None else None
+    if retried and _rolled_back(history, verdict.tag) is None:
+        return "promoted"
+    return "unchanged" if verdict.unchanged and approved_at is None else None
 
 
 def _require_one_model(verdict: Verdict, served: Artifact[ServedManifest]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import (
+    BucketError,
     ConflictError,
     InvalidInputError,
     MissingArtifactError,
@@ -86,6 +87,7 @@ def test_every_task_has_a_timeout_and_retries_with_backoff(dags: dict[str, Any])
         (ModuleNotFoundError(), "fail"),
         (InvalidInputError("a bad archive"), "fail"),
         (MissingArtifactError("no such artefact"), "fail"),
+        (BucketError("bucket x does not exist"), "fail"),
         (UnreachableError("S3 does not answer"), "retry"),
         (ConflictError("another run was faster"), "retry"),
         (ConnectionResetError(), "retry"),

@@ -42,3 +42,10 @@ def test_a_table_of_an_earlier_version_is_read() -> None:
     old = "sha256,label,file,archive,hint,group,part\na,ROUND,a.png,zip,,g1,test\n"
     (record,) = from_csv(old, Record)
     assert (record.group, record.cell, record.part) == ("g1", "g1", "test")
+
+
+def test_a_makers_folder_of_that_name_holds_no_returned_labels() -> None:
+    """Gather writes `returned/<file>`; folders of classes below it are an archive's own."""
+    files = {"returned/a.png": True, "returned/ROUND/a.png": False, "x/returned/a.png": False}
+    for file, returned in files.items():
+        assert Record(sha256="a", label="ROUND", file=file, archive="zip").returned == returned

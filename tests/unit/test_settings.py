@@ -147,10 +147,15 @@ def test_generated_keys_go_to_the_embedded_store_only(
 def test_a_stack_of_an_earlier_version_keeps_its_store(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Its file has no STORE_URI: it was the default."""
+    """Its file has no STORE_URI: the store has the default bucket, or the environment's."""
     (tmp_path / STACK_ENV_FILE).write_text(STACK.partition("\n")[2])
     monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path))
+    endpoint = load_settings().aws_endpoint_url_s3
     assert load_settings().store_uri == "s3://leukoflow"
+    monkeypatch.setenv("STORE_URI", "s3://cells/x")
+    settings = load_settings()
+    assert (settings.store_uri, settings.aws_endpoint_url_s3) == ("s3://cells/x", endpoint)
+    assert settings.aws_access_key_id
 
 
 def test_without_a_stack_there_is_no_store() -> None:

@@ -217,3 +217,28 @@ def test_a_long_outage_costs_the_oldest_lines(
     store.down = False
     log.close()
     assert uploaded(tmp_path) == ["r3", "r4", "r5"]
+
+
+def test_a_file_that_another_worker_uploads_meanwhile_counts_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its listing and its size it may go; the lines of this worker are not lost by it."""
+    store = FlakyStore()
+    log = make(tmp_path, store, seconds=0)
+    log.append(record(0))
+    listed = outbox._closed
+
+    def closed(folder: Path) -> list[Path]:
+        return [*listed(folder), folder / "uploaded" / "elsewhere.jsonl"]
+
+    monkeypatch.setattr(outbox, "RETRY_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            outbox,
+            "_closed",
+            lambda folder: closed(folder) if folder.name == "home" else listed(folder),
+        )
+        log.tend()
+    store.down = False
+    log.close()
+    assert uploaded(tmp_path) == ["r0"]

@@ -100,6 +100,24 @@ def test_cells_that_the_serving_model_knows_are_not_shown(
     assert {record.group for record in shown.records} == {"reserve-ROUND-1"}
 
 
+def test_a_patients_cells_are_counted_and_a_class_that_is_known_is_named(
+    store: ArtifactStore, serve: Serve, tmp_path: Path
+) -> None:
+    """Two cells of one patient are two; of a class whose reserve the model knows there is none."""
+    both = [*images("reserve", "ROUND"), *images("reserve", "LOBED")]
+    records = [
+        record.model_copy(update={"cell": record.group, "group": f"patient {record.label}"})
+        for record in both
+    ]
+    folder = tmp_path / "patients"
+    folder.mkdir()
+    (folder / "records.csv").write_text(to_csv(records, Record))
+    split = store.publish(folder, SplitManifest(**MADE))
+    known = [record for record in records if record.label == "LOBED"]
+    shown = unseen(split, serve(known), 64, store)
+    assert str(shown) == "6 images of 2 cells that nothing was fitted to (none of LOBED)"
+
+
 def test_nothing_is_shown_where_every_cell_is_known(
     store: ArtifactStore, serve: Serve, split: Artifact[SplitManifest]
 ) -> None:

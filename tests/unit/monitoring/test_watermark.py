@@ -178,3 +178,14 @@ def test_only_segments_that_can_be_listed_are_named() -> None:
     mark = LogWatermark().add(one, uris, late_days=2)
     assert list(mark.segments) == uris[1:]
     assert mark.first_day(START, 2) == (START - timedelta(days=2)).date()
+
+
+def test_an_id_that_is_used_again_is_another_run(hours: Hours) -> None:
+    """A window is found by the end of its data interval: ids are no key."""
+    hours.answer(0.5, 12)
+    hours.run(1)
+    marks = LogWatermarks(hours.store.objects, hours.store.root, "demo")
+    mark, _ = marks.read()
+    (known,) = mark.windows
+    assert marks.collected(mark, known.end, "another") == known
+    assert marks.collected(mark, known.end + HOUR, known.run_id) is None

@@ -118,10 +118,32 @@ def test_the_model_that_serves_is_unchanged(contest: Contest, models: list[Model
     early = contest.judge(models[0])
     contest.serve(models[0])
     late = contest.judge(models[0])
-    again = contest.attempt(late)
+    again = contest.attempt(late, run=run_of("tuesday"))
     assert (again.outcome, again.pointer.sequence) == ("unchanged", 1)
     other = contest.attempt(early, run=run_of("other"))
     assert (other.outcome, other.pointer.sequence) == ("unchanged", 1)
+
+
+def test_an_unchanged_run_that_is_cleared_takes_nothing_back(
+    contest: Contest, models: list[Model]
+) -> None:
+    """Nobody compared its model with the one that was promoted since, nor was asked to approve."""
+    contest.serve(models[0])
+    verdict, run = contest.judge(models[0]), run_of("monday")
+    assert contest.attempt(verdict, run=run).outcome == "unchanged"
+    newer = contest.serve(models[1])
+    assert contest.attempt(verdict, run=run) == Promoted("unchanged", newer)
+    assert contest.registry.read() == newer
+
+
+def test_a_run_that_is_judged_again_after_its_move_has_promoted(
+    contest: Contest, models: list[Model]
+) -> None:
+    """It died before its event: cleared from the gate on, it must still start a deployment."""
+    run = run_of("monday")
+    contest.attempt(contest.judge(models[0]), run=run)
+    again = contest.attempt(contest.judge(models[0]), run=run)
+    assert (again.outcome, again.pointer.sequence) == ("promoted", 1)
 
 
 def test_a_retry_finds_its_own_promotion(contest: Contest, models: list[Model]) -> None:

@@ -1,0 +1,24 @@
+"""The end of a training run of Airflow, whatever it ended before."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from pipeline import entrypoints
+
+
+@pytest.mark.enable_socket
+@pytest.mark.parametrize("config", [None, "configs/no_such.yaml"])
+def test_a_run_without_a_config_is_closed(
+    config: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It was cancelled before it read one, or its file is gone: the note is tried all the same."""
+    monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW_URL", "http://127.0.0.1:9")
+    with caplog.at_level(logging.WARNING):
+        entrypoints.close_training(config, "blood_cell_training", "r", "failed", "cancelled")
+    assert "the run's page has no note" in caplog.text
