@@ -40,8 +40,9 @@ from pipeline.sample.cells import CLASSES
 from pipeline.settings import Settings
 from pipeline.steps.images import read_images
 from pipeline.steps.lock import read_lock
+from pipeline.steps.watch import hold, mark_seen, uploaded
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 TRAINING = "blood_cell_training"
 LIMIT = 16
@@ -87,35 +88,41 @@ def test_from_an_archive_to_a_retrain_request(settings: Settings) -> None:
     assert {one.state for one in states} == {"healthy"}
 
 
-def test_archives_are_replaced_and_removed(
-    settings: Settings, test_data: Path, tmp_path: Path
-) -> None:
-    """The README's commands in a new user's order, on the stack of the first demo.
+@pytest.fixture(scope="module")
+def photographs(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for `cells.zip`, beside the archive whose images it takes."""
+    folder = tmp_path_factory.mktemp("photographs")
+    (folder / "blood_cells.zip").symlink_to(test_data / "blood_cells.zip")
+    return folder
 
-    A demo with an archive of photographs; the same with the archive replaced by a smaller one; two
-    archives at once, of which one is removed; and the drawn cells again. What was locked stays so.
-    """
-    source, archive, second = (
-        tmp_path / name for name in ("blood_cells.zip", "cells.zip", "second.zip")
-    )
-    source.symlink_to(test_data / "blood_cells.zip")
-    demo = ("--data", str(archive), "--limit", str(LIMIT))
-    _take(source, archive, slice(0, 24))
+
+def test_an_archive_of_photographs_and_a_smaller_one_of_its_name(
+    settings: Settings, photographs: Path
+) -> None:
+    """`make demo DATA=cells.zip LIMIT=16` after `make demo`, and again with the file replaced."""
     locked = _locked(settings)
-    assert "held-out images" in _demo(settings, *demo)
-    locked = _grown(settings, locked)
-    _take(source, archive, slice(0, 14))
-    _demo(settings, *demo)
-    locked = _grown(settings, locked)
-    _take(source, second, slice(24, 36))
-    store = UriStore(settings)
-    uri = f"{settings.store_uri}/archives/demo/second.zip"
-    store.upload(second, uri)
+    assert locked
+    for images in (slice(0, 24), slice(0, 14)):
+        archive = _take(photographs, "cells.zip", images)
+        assert "held-out images" in _demo(settings, "--data", str(archive), "--limit", str(LIMIT))
+        locked = _grown(settings, locked)
+
+
+def test_an_archive_is_removed_and_the_first_is_back(settings: Settings, photographs: Path) -> None:
+    """Two archives are trained on, one is deleted, and `make demo` shows the drawn cells again."""
+    archive = _take(photographs, "second.zip", slice(24, 36))
+    store = ArtifactStore(UriStore(settings), settings.store_uri)
+    uri = f"{store.root}/archives/demo/second.zip"
+    # The watcher would train on it by itself.
+    hold("demo", uri, store=store)
+    store.objects.upload(archive, uri)
+    etag = uploaded("demo", store=store)[uri]
+    mark_seen("demo", [{"uri": uri, "etag": etag}], store=store)
     both = _train_on_all(settings)
     _remove(settings, uri)
     one = _train_on_all(settings)
-    assert both.keys() > one.keys()
-    locked = _grown(settings, locked)
+    assert len(both) > len(one)
+    locked = _locked(settings)
     assert {sha256 for sha256, part in both.items() if part == "test"} <= locked
     _demo(settings)
     assert _grown(settings, locked) == locked
@@ -124,13 +131,15 @@ def test_archives_are_replaced_and_removed(
     assert _parts(settings, runs[-1]) == _parts(settings, runs[0])
 
 
-def _take(source: Path, path: Path, which: slice) -> None:
-    """Write some images of each class, in order of name, to a zip."""
-    with zipfile.ZipFile(source) as whole, zipfile.ZipFile(path, "w") as part:
+def _take(folder: Path, name: str, images: slice) -> Path:
+    """A zip of some images of each class, in order of their names."""
+    path = folder / name
+    with zipfile.ZipFile(folder / "blood_cells.zip") as whole, zipfile.ZipFile(path, "w") as part:
         names = sorted(name for name in whole.namelist() if name.endswith(".jpeg"))
         for label in CLASSES:
-            for name in [name for name in names if f"/{label}/" in name][which]:
-                part.writestr(name, whole.read(name))
+            for member in [name for name in names if f"/{label}/" in name][images]:
+                part.writestr(member, whole.read(member))
+    return path
 
 
 def _locked(settings: Settings) -> frozenset[str]:
