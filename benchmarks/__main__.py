@@ -25,6 +25,7 @@ PARTS = (
     "overload",
     "environment",
     "archive",
+    "coverage",
 )
 
 
@@ -43,10 +44,11 @@ def main(arguments: list[str]) -> None:
 
 
 def _table(rows: list[Row]) -> Table:
-    shown = Table("name", "value", "95 % interval", "unit", "baseline")
+    shown = Table("name", "value", "low to high", "unit", "baseline")
     for row in rows:
-        interval = f"{row.low:.2f} to {row.high:.2f}"
-        shown.add_row(row.name, f"{row.value:.2f}", interval, row.unit, row.baseline)
+        # What was measured once has no interval.
+        ends = f"{row.low:.2f} to {row.high:.2f}" if row.low < row.high else ""
+        shown.add_row(row.name, f"{row.value:.2f}", ends, row.unit, row.baseline)
     return shown
 
 

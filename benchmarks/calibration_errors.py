@@ -13,8 +13,9 @@ from rich.table import Table
 
 from benchmarks.gate_errors import CONFIG, LOCKED
 from pipeline.config import load_config
-from pipeline.modeling.calibration import calibration_error, calibration_errors, gaps
-from pipeline.modeling.metrics import Floats, Interval, Ints, Resamples, interval
+from pipeline.modeling.calibration import calibration_error, calibration_interval
+from pipeline.modeling.intervals import Resamples
+from pipeline.modeling.metrics import Floats, Interval, Ints
 
 POWERS = (1.0, 1.3, 1.6, 2.0, 3.0)
 SURE, SPREAD, JITTER, TRUST = 2.5, 1.3, 0.7, 2.0
@@ -42,9 +43,9 @@ def answers(power: float, more: int, rng: np.random.Generator) -> tuple[Floats, 
 def measured(power: float, rng: np.random.Generator) -> Interval:
     """The calibration error of one locked part whose cells count alike, as the gate judges it."""
     confidence, right, codes, strata = answers(power, 1, rng)
-    sums = gaps(confidence, right.astype(bool), 1 / np.bincount(codes)[codes])
-    drawn = Resamples(codes, strata, draws=500, seed=int(rng.integers(2**31))).sums(sums)
-    return interval(float(calibration_errors(sums.sum(axis=0)[None])[0]), calibration_errors(drawn))
+    resamples = Resamples(codes, strata, draws=500, seed=int(rng.integers(2**31)))
+    weights = 1 / np.bincount(codes)[codes]
+    return calibration_interval(confidence, right.astype(bool), weights, resamples)
 
 
 def table(runs: int, bound: float) -> Table:

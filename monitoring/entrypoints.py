@@ -48,9 +48,9 @@ def collect(config: str, run_id: str, name: str, until: str, since: str | None =
     """
     from monitoring.collect import collect as step
 
+    begin, end = _time(since) if since else None, _time(until)
     job = _job(config, run_id)
-    begin = _time(since) if since else None
-    return step(name, begin, _time(until), job.config, store=job.store, run=job.run).uri
+    return step(name, begin, end, job.config, store=job.store, run=job.run).uri
 
 
 def gather(config: str, run_id: str, name: str) -> str:

@@ -123,7 +123,7 @@ class GateConfig(Frozen):
     first_min_low: float = Field(default=0.5, ge=0, le=1)
     """What a first model, compared with nobody, must reach with the low end of its interval."""
     max_loss: float = Field(default=0.05, ge=0, le=1)
-    """Largest loss of balanced accuracy against the champion that the interval may admit."""
+    """Largest loss of balanced accuracy against the champion that resampled cells may show."""
     max_class_loss: float = Field(default=0.25, ge=0, le=1)
     """The same for the sensitivity to each class; few cells make wide intervals."""
     min_class_cells: int = Field(default=3, ge=2)

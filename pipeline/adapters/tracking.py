@@ -24,6 +24,8 @@ _PATIENCE = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+    # The standard output of a command is for its result.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 PIPELINE_RUN = "pipeline_run"
 """Tag of an MLflow run: the Airflow run, or the command's, that it belongs to."""
@@ -58,14 +60,14 @@ class Tracking:
             params: shown as parameters.
             tags: shown as tags.
         """
-        for killed in self._runs(f'tags.{PIPELINE_RUN} = "{_quoted(run_name)}" and {_RUNNING}'):
+        for killed in self._runs(f'tags.{PIPELINE_RUN} = "{_named(run_name)}" and {_RUNNING}'):
             self.finish(killed, "FAILED")
         with errors(self.uri):
             run_id = str(
                 self._client.create_run(
                     self.experiment_id(create=True),
                     run_name=run_name,
-                    tags={**tags, PIPELINE_RUN: run_name},
+                    tags={**tags, PIPELINE_RUN: _named(run_name)},
                 ).info.run_id
             )
             for name, value in params.items():
@@ -74,7 +76,7 @@ class Tracking:
 
     def find(self, pipeline_run: str) -> str:
         """The newest run that belongs to a run of the pipeline, or nothing."""
-        found = self._runs(f'tags.{PIPELINE_RUN} = "{_quoted(pipeline_run)}"')
+        found = self._runs(f'tags.{PIPELINE_RUN} = "{_named(pipeline_run)}"')
         return found[0] if found else ""
 
     def end_abandoned(self) -> list[str]:
@@ -180,9 +182,9 @@ def client(uri: str) -> "MlflowClient":
     return mlflow.MlflowClient(tracking_uri=uri)
 
 
-def _quoted(value: str) -> str:
-    """A value inside the double quotes of an MLflow filter, which knows no escape."""
-    return value.replace('"', "")
+def _named(pipeline_run: str) -> str:
+    """A run's name as its tag has it: MLflow's filters quote with `"` and know no escape."""
+    return pipeline_run.replace('"', "'")
 
 
 @contextmanager

@@ -45,3 +45,14 @@ def warn(lines: Iterable[str]) -> None:
     """Print warnings on stderr, where they spoil no output that a script reads."""
     for line in lines:
         typer.echo(f"warning: {line}", err=True)
+
+
+def require_one(**given: object) -> None:
+    """Refuse a command that names none, or more than one, of its alternatives.
+
+    Raises:
+        BadParameter: naming them, options in small letters.
+    """
+    if sum(bool(value) for value in given.values()) != 1:
+        names = (name if name.isupper() else f"--{name}" for name in given)
+        raise typer.BadParameter(f"give exactly one of {' and '.join(names)}")

@@ -16,6 +16,7 @@ from pipeline.cli.options import (
     Untracked,
     name_run,
     report_promotion,
+    require_one,
     warn,
 )
 from pipeline.config import CrossvalConfig
@@ -63,17 +64,25 @@ def validate(snapshot: str, config: Config = BLOOD_CELLS, run_id: RunId = "") ->
 
 @app.command()
 def group(
-    archive: Annotated[str, typer.Option(help="Path or s3:// URI of an archive.")],
-    out: Annotated[Path, typer.Option(help="CSV with file, label, group and cell.")],
+    dataset: Annotated[str, typer.Argument(help="URI of a validated dataset: the step.")] = "",
+    archive: Annotated[str, typer.Option(help="Or the path or s3:// URI of an archive.")] = "",
+    out: Annotated[
+        Path, typer.Option(help="CSV with file, label, group and cell, of --archive.")
+    ] = Path("groups.csv"),
     config: Config = BLOOD_CELLS,
+    run_id: RunId = "",
 ) -> None:
-    """Find which images of an archive show one cell; needs no running stack.
+    """Find which images show one cell, of a dataset or of an archive.
 
-    Images that are not listed, such as those of a folder that is no class of the config, are told
-    on stderr.
+    With --archive it needs no running stack. Images that are not listed, such as those of a folder
+    that is no class of the config, are told on stderr.
     """
     from pipeline.steps.group import write_groups_csv
 
+    require_one(DATASET=dataset, archive=archive)
+    if dataset:
+        print(entrypoints.group(config, name_run(run_id), dataset))
+        return
     records, left_out = entrypoints.group_archive(archive, config)
     out.write_text(write_groups_csv(records))
     warn(left_out.warnings())
@@ -109,19 +118,32 @@ def export(bundle: str, parts: str, config: Config = BLOOD_CELLS, run_id: RunId 
 
 @app.command()
 def evaluate(
-    archive: Annotated[str, typer.Option(help="A labelled archive.")],
-    out: Annotated[Path, typer.Option(help="Report as JSON.")],
-    predictions: Annotated[Path, typer.Option(help="Predictions as CSV.")],
+    artefacts: Annotated[
+        list[str] | None, typer.Argument(help="URIs of served bundle, bundle and split: the step.")
+    ] = None,
+    archive: Annotated[str, typer.Option(help="Or a labelled archive.")] = "",
+    out: Annotated[Path, typer.Option(help="Report as JSON, of --archive.")] = Path("report.json"),
+    predictions: Annotated[Path, typer.Option(help="Predictions as CSV, of --archive.")] = Path(
+        "predictions.csv"
+    ),
     model: Annotated[str, typer.Option(help="champion, or a tag, which names the model.")] = (
         "champion"
     ),
     name: Annotated[str, typer.Option(help="Model name; default the tag's, else MODEL_NAME.")] = "",
+    config: Config = BLOOD_CELLS,
+    run_id: RunId = "",
 ) -> None:
-    """Score a model on any labelled archive.
+    """Score a trained model on the locked test part, or a promoted one on any labelled archive.
 
-    What is scored as no class of the model, or not at all, is told on stderr, in the report and in
-    the column `scored_as` of the predictions.
+    What of an archive is scored as no class of the model, or not at all, is told on stderr, in the
+    report and in the column `scored_as` of the predictions.
     """
+    require_one(ARTEFACTS=artefacts, archive=archive)
+    if artefacts:
+        if len(artefacts) != 3:
+            raise typer.BadParameter("three URIs are expected: served bundle, bundle and split")
+        print(entrypoints.evaluate(config, name_run(run_id), *artefacts))
+        return
     report, table, left_out = entrypoints.evaluate_archive(archive, name, model)
     out.write_text(json.dumps(report, indent=2) + "\n")
     predictions.write_text(table)

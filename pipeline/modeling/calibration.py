@@ -6,7 +6,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from pipeline.errors import InvalidInputError
-from pipeline.modeling.metrics import Bools, Floats, Ints
+from pipeline.modeling.intervals import Resamples, percentile_interval
+from pipeline.modeling.metrics import Bools, Floats, Interval, Ints
 
 BINS = 10
 LOWEST, HIGHEST = 0.25, 10.0
@@ -105,6 +106,29 @@ def gaps(confidence: Floats, correct: Bools, weights: Floats) -> Floats:
 def calibration_errors(sums: Floats) -> Floats:
     """Calibration error of each row of summed `gaps` (draws, 2 * bins): (draws,)."""
     return np.asarray(np.abs(sums[:, :BINS]).sum(axis=1) / sums[:, BINS:].sum(axis=1))
+
+
+def calibration_interval(
+    confidence: Floats, correct: Bools, weights: Floats, resamples: Resamples
+) -> Interval:
+    """Expected calibration error with its interval over cells.
+
+    The high end admits an unseen cell that is as wrong as it is sure. The low end is the
+    bootstrap's percentile: absolute gaps only add up, so that a calibrated model measures more than
+    its true error and the low end is a rule for refusals, not a bound (docs/decisions/0017).
+
+    Args:
+        confidence: probability of the first class (n,).
+        correct: whether that class is right (n,).
+        weights: of the images (n,).
+        resamples: of the same images.
+    """
+    sums = gaps(confidence, correct, weights)
+    (value,) = calibration_errors(sums.sum(axis=0)[None])
+    drawn = calibration_errors(resamples.sums(sums))
+    cells = resamples.effective(weights[:, None])
+    _, (high,) = resamples.ends(np.array([value]), drawn[:, None], cells)
+    return Interval(value=float(value), low=percentile_interval(value, drawn).low, high=float(high))
 
 
 def _bins(confidence: Floats) -> Ints:

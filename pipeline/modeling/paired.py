@@ -4,19 +4,31 @@ Both models are resampled with the same cells, so what makes a cell hard for bot
 """
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from pipeline.modeling.metrics import Floats, Interval, Ints, Resamples, interval
+from pipeline.modeling.intervals import Resamples, percentile_interval
+from pipeline.modeling.metrics import Floats, Interval, Ints
+from pipeline.records import Frozen
 
 
-class Differences(BaseModel):
-    """Challenger minus champion in sensitivity, -1 to 1, each with its 95 % interval."""
+class Difference(Interval):
+    """Challenger minus champion, -1 to 1, with a 95 % interval that has width in any case."""
 
-    model_config = ConfigDict(frozen=True)
+    resampled_low: float
+    """Low end over resampled cells alone. It says nothing of a cell that both models answer alike
+    for want of a hard one, so it is no confidence bound: the gate's rule rests on it, whose errors
+    were simulated (docs/decisions/0005)."""
+    cells: int
+    """Cells that were compared."""
+    differing: int
+    """Cells of which one model names an image rightly that the other does not."""
 
-    overall: Interval
+
+class Differences(Frozen):
+    """Of balanced accuracy, and of the sensitivity to each class."""
+
+    overall: Difference
     """Of balanced accuracy: the mean over the classes that are present."""
-    by_class: dict[int, Interval]
+    by_class: dict[int, Difference]
     """Of the sensitivity to each class that is present, by its index."""
 
 
@@ -24,18 +36,20 @@ def paired_differences(
     truth: Ints,
     challenger: Ints,
     champion: Ints,
-    codes: Ints,
+    groups: Ints,
+    cells: Ints,
     *,
     draws: int,
     seed: int = 0,
 ) -> Differences:
-    """Differences of per-image sensitivity, with intervals over cells.
+    """Differences of per-image sensitivity, with intervals over groups.
 
     Args:
         truth: class of each image (n,).
         challenger: class that the challenger named (n,).
         champion: class that the champion named (n,).
-        codes: cell of each image (n,), 0..k-1.
+        groups: group of each image (n,), 0..k-1, which is resampled whole.
+        cells: cell of each image (n,), which is counted.
         draws: number of resamples.
         seed: of the resampling.
 
@@ -44,19 +58,36 @@ def paired_differences(
     """
     if not len(truth):
         raise ValueError("no images to compare on")
-    of_class = np.eye(int(truth.max()) + 1)[truth]
+    present = np.flatnonzero(np.bincount(truth))
+    of_class = (truth[:, None] == present) * 1.0
     gained = (challenger == truth) * 1.0 - (champion == truth)
-    resamples = Resamples(codes, truth, draws=draws, seed=seed)
-    drawn = _ratio(resamples.sums(of_class * gained[:, None]), resamples.sums(of_class))
-    found = _ratio(gained @ of_class, of_class.sum(axis=0))
-    present = np.flatnonzero(~np.isnan(found))
-    return Differences(
-        overall=interval(float(found[present].mean()), np.nanmean(drawn[:, present], axis=1)),
-        by_class={int(k): interval(float(found[k]), drawn[:, k]) for k in present},
-    )
+    resamples = Resamples(groups, truth, draws=draws, seed=seed)
+    with np.errstate(invalid="ignore"):  # a class of few patients may be missing from a resample
+        drawn = resamples.sums(of_class * gained[:, None]) / resamples.sums(of_class)
+    intervals = _intervals(gained, of_class, resamples)
+    samples = [np.nanmean(drawn, axis=1), *drawn.T]
+    seen = [np.ones(len(truth), bool), *of_class.T.astype(bool)]
+    found = [
+        Difference(
+            **one.model_dump(),
+            resampled_low=percentile_interval(one.value, sample).low,
+            cells=len(np.unique(cells[rows])),
+            differing=len(np.unique(cells[rows & (gained != 0)])),
+        )
+        for one, sample, rows in zip(intervals, samples, seen, strict=True)
+    ]
+    named = dict(zip(present.tolist(), found[1:], strict=True))
+    return Differences(overall=found[0], by_class=named)
 
 
-def _ratio(gained: Floats, images: Floats) -> Floats:
-    """Difference in sensitivity (..., classes); NaN where there is no image of a class."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(gained / images)
+def _intervals(gained: Floats, of_class: Floats, resamples: Resamples) -> list[Interval]:
+    """Of balanced accuracy, then of each class: a difference is twice a share of wins, less one."""
+    count = of_class.sum(axis=0)
+    by_class = gained @ of_class / count
+    weights = np.column_stack([of_class @ (1 / count), of_class])
+    shares = resamples.shares(weights * (1 + gained[:, None]) / 2, weights)
+    return [
+        Interval(value=value, low=min(2 * one.low - 1, value), high=max(2 * one.high - 1, value))
+        for value, one in zip([by_class.mean(), *by_class], shares, strict=True)
+        if one is not None
+    ]

@@ -56,28 +56,21 @@ def quantile(values: Floats, share: float, weights: Floats) -> float:
     return float(values[order][min(int(place), len(values) - 1)])
 
 
-class CoverageCurve:
-    """Accuracy of what is accepted when images are accepted from the least doubtful on."""
+def least_doubted(doubts: Floats, correct: Bools, weights: Floats, coverages: Floats) -> Bools:
+    """Which images (n, m) are accepted when a share of the weight is, from the least doubtful on.
 
-    def __init__(self, doubts: Floats, correct: Bools, coverages: Floats) -> None:
-        """Order images (n,) by doubt; of equal ones the wrong come first, so luck has no say.
-
-        Args:
-            doubts: as `decide` gives them (n,).
-            correct: whether the first class is right (n,).
-            coverages: shares of the weight at which accuracy is asked for (m,), above 0.
-        """
-        self._order = np.lexsort((correct, doubts))
-        self._correct = correct[self._order]
-        self._coverages = coverages
-
-    def __call__(self, weights: Floats) -> Floats:
-        """Accuracy (m,) where images weigh `weights` (n,)."""
-        ordered = weights[self._order]
-        taken = np.cumsum(ordered)
-        right = np.cumsum(ordered * self._correct)
-        place = np.searchsorted(taken, self._coverages * taken[-1] * (1 - 1e-12))
-        return np.asarray(right[place] / taken[place])
+    Args:
+        doubts: as `decide` gives them (n,); of equal ones the wrong come first, so luck has no say.
+        correct: whether the first class is right (n,).
+        weights: of the images (n,).
+        coverages: shares of the weight (m,), above 0.
+    """
+    order = np.lexsort((correct, doubts))
+    taken = np.cumsum(weights[order], dtype=np.float64)
+    last = np.searchsorted(taken, coverages * taken[-1] * (1 - 1e-12))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return np.asarray(rank[:, None] <= last)
 
 
 def auroc(above: Floats, below: Floats, above_weights: Floats, below_weights: Floats) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.artifacts import Parity
 from pipeline.config import GateConfig
 from pipeline.modeling.metrics import Interval, group_codes
-from pipeline.modeling.paired import paired_differences
+from pipeline.modeling.paired import Difference, paired_differences
 from pipeline.steps.evidence import Evidence
 from pipeline.steps.scoring import Scores
 from pipeline.steps.serve_check import ServeCheck
@@ -67,7 +67,7 @@ def champion_checks(
     champion: Sequence[str],
     config: GateConfig,
 ) -> list[Check]:
-    """Non-inferiority, overall and per class: the interval may not reach below the margin.
+    """Non-inferiority, overall and per class: resampled, the loss may not exceed the margin.
 
     Args:
         truth: label of each image.
@@ -82,14 +82,16 @@ def champion_checks(
         np.array([names.index(label) for label in labels], np.int64)
         for labels in (truth, challenger, champion)
     )
-    found = paired_differences(want, new, old, group_codes(groups), draws=config.draws)
-    checks = [_no_loss("balanced accuracy", found.overall, len(set(cells)), config.max_loss)]
-    for index, difference in found.by_class.items():
-        count = len({c for c, label in zip(cells, truth, strict=True) if label == names[index]})
-        checks.append(
-            _no_loss(f"sensitivity {names[index]}", difference, count, config.max_class_loss)
-        )
-    return checks
+    found = paired_differences(
+        want, new, old, group_codes(groups), group_codes(cells), draws=config.draws
+    )
+    return [
+        _no_loss("balanced accuracy", found.overall, config.max_loss),
+        *(
+            _no_loss(f"sensitivity {names[index]}", difference, config.max_class_loss)
+            for index, difference in found.by_class.items()
+        ),
+    ]
 
 
 def calibration_check(error: Interval, config: GateConfig) -> Check:
@@ -148,19 +150,38 @@ def serving_checks(serving: ServeCheck, config: GateConfig) -> list[Check]:
     return [checks[0], *(check.model_copy(update=unknown) for check in checks[1:])]
 
 
-def _no_loss(name: str, found: Interval, cells: int, margin: float) -> Check:
+def _no_loss(name: str, found: Difference, margin: float) -> Check:
+    limit = at_least(-margin, "resampled low")
+    return judge(
+        "champion",
+        f"{name} against the champion",
+        found,
+        limit,
+        _loss_sentence(found, margin),
+        "difference",
+        resampled_low=found.resampled_low,
+    )
+
+
+def _loss_sentence(found: Difference, margin: float) -> str:
+    """What changed, what the rule rests on, and what so few cells cannot rule out."""
     change = "is level with the champion"
     if found.value:
         change = f"{'gains' if found.value > 0 else 'loses'} {_points(found.value)} points"
-    worst = (
-        f"at worst it loses {_points(found.low)}" if found.low < 0 else "it surely loses nothing"
+    differing = "no cell is answered differently"
+    if found.differing:
+        differing = f"{found.differing} of them differ"
+    worst = "resampling these cells shows no loss"
+    if found.resampled_low < 0:
+        worst = f"resampling these cells shows a loss of up to {_points(found.resampled_low)}"
+    sure = "a loss is ruled out"
+    if found.low < 0:
+        sure = f"so many cells cannot rule out a loss of {_points(found.low)} points"
+    return (
+        f"On {found.cells} cells that neither model was trained on the challenger {change}; "
+        f"{differing}. {worst.capitalize()}, and {_points(margin)} points may be lost. "
+        f"At 95 % {sure}."
     )
-    sentence = (
-        f"On {cells} cells that neither model was trained on the challenger {change}; {worst}, "
-        f"and {_points(margin)} points may be lost."
-    )
-    name = f"{name} against the champion"
-    return judge("champion", name, found, at_least(-margin, "low"), sentence, "difference")
 
 
 def _points(share: float) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pipeline.errors import InvalidInputError
-from pipeline.modeling.strata import balanced_folds
+from pipeline.modeling.folds import balanced_folds
 from pipeline.records import Record
 
 

@@ -71,26 +71,37 @@ def group(
 def _ties(
     looked_at: Sequence[Record], sets: list[list[int]], config: RunConfig, store: ArtifactStore
 ) -> list[Tie]:
-    """What comparing the images of each set found, now or when the same ones were compared."""
-    hashes = [[looked_at[place].sha256 for place in places] for places in sets]
-    inputs = canonical_json([_SEARCH, cv2.__version__, config.group.min_inliers, hashes])
+    """What comparing the images of each set found, now or when the same ones were compared.
+
+    It is kept by the place of an image among the compared ones, since others may stand between them
+    the next time.
+    """
+    places = [place for together in sets for place in together]
+    compared, sizes = [looked_at[place] for place in places], [len(one) for one in sets]
+    inputs = canonical_json(
+        [_SEARCH, cv2.__version__, config.group.min_inliers, sizes, [r.sha256 for r in compared]]
+    )
     key = hashlib.sha256(inputs.encode()).hexdigest()[:24]
     uri = f"{store.root}/ties/{config.name}/{key}.json"
     cached = store.objects.read_tagged(uri)
-    compared = [place for places in sets for place in places]
-    if cached is not None:
+    if cached is None:
+        found = _compare(compared, sizes, config, store)
+        store.objects.write(uri, json.dumps(found).encode())
+    else:
         _log.info("group: these %d images were compared before", len(compared))
-        return [Tie(*numbers) for numbers in json.loads(cached[0])]
-    images = _views([looked_at[place] for place in compared], store)
-    views = dict(zip(compared, images, strict=True))
-    ties = [
-        Tie(places[one], places[other], inliers)
-        for places in sets
-        for one, other, inliers in find_ties(
-            [views[place] for place in places], config.group.min_inliers
-        )
-    ]
-    store.objects.write(uri, json.dumps(ties).encode())
+        found = [Tie(*numbers) for numbers in json.loads(cached[0])]
+    return [Tie(places[one], places[other], inliers) for one, other, inliers in found]
+
+
+def _compare(
+    records: Sequence[Record], sizes: Iterable[int], config: RunConfig, store: ArtifactStore
+) -> list[Tie]:
+    """Ties within each run of so many records, by their place among all of them."""
+    views, ties, start = _views(records, store), list[Tie](), 0
+    for size in sizes:
+        found = find_ties(views[start : start + size], config.group.min_inliers)
+        ties += [Tie(start + one, start + other, inliers) for one, other, inliers in found]
+        start += size
     return ties
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from pipeline.contract.decision import ReviewRule, decide
 from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.contract.spec import ModelContract
-from pipeline.modeling.metrics import Floats, Interval, Resamples, group_codes, interval
+from pipeline.modeling.intervals import Resamples
+from pipeline.modeling.metrics import Floats, Interval, group_codes
 from pipeline.modeling.review import auroc
 from pipeline.records import Frozen
 
@@ -70,6 +71,11 @@ def novelty(strangers: Crowd, home: Crowd, *, draws: int) -> Novelty:
 
 
 def _auroc(strangers: Crowd, home: Crowd, by: str, draws: int) -> Interval:
+    """Chance that an image of one crowd exceeds one of the other.
+
+    The pseudo-observation of `Resamples.ends` is one more group of the smaller crowd, which loses
+    or wins every pair: with all pairs in order, the low end is that of so many right cells.
+    """
     above, below = getattr(strangers, by), getattr(home, by)
     drawn = [
         Resamples(codes, np.zeros_like(codes), draws=draws, seed=seed)
@@ -80,4 +86,6 @@ def _auroc(strangers: Crowd, home: Crowd, by: str, draws: int) -> Interval:
         for ours, theirs in zip(drawn[0].times, drawn[1].times, strict=True)
     ]
     value = auroc(above, below, np.ones(len(above)), np.ones(len(below)))
-    return interval(value, np.array(samples))
+    cells = np.minimum(*(one.effective(np.ones((len(one.codes), 1))) for one in drawn))
+    (low,), (high,) = drawn[0].ends(np.array([value]), np.array(samples)[:, None], cells)
+    return Interval(value=value, low=float(low), high=float(high))

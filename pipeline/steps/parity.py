@@ -14,7 +14,7 @@ from pipeline.contract.golden import replay
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import ArtifactError
 from pipeline.modeling.engine import Engine
-from pipeline.modeling.metrics import Floats, Ints, confusion, rates
+from pipeline.modeling.metrics import Floats, Ints, confusion, sensitivities
 
 log = logging.getLogger(__name__)
 
@@ -96,9 +96,8 @@ def compare(candidate: Candidate, given: Floats, held: Held) -> Parity:
 
 
 def _balanced(held: Held, named: Ints) -> float:
-    classes = held.answers.shape[1]
-    counts = confusion(held.truth, named, classes)
-    return float(np.nanmean(rates(counts, np.full(classes, 1 / classes)).sensitivity))
+    counts = confusion(held.truth, named, held.answers.shape[1])
+    return float(np.nanmean(sensitivities(counts)))
 
 
 def _repeats_golden(folder: Path, contract: ModelContract, engine: Engine, parity: Parity) -> bool:

@@ -7,27 +7,18 @@ import numpy as np
 
 from pipeline.config import EvaluateConfig
 from pipeline.errors import InvalidInputError
-from pipeline.modeling.calibration import (
-    Bin,
-    calibration_error,
-    calibration_errors,
-    gaps,
-    reliability,
-)
+from pipeline.modeling.calibration import Bin, calibration_interval, reliability
+from pipeline.modeling.intervals import Resamples, predictive_value
 from pipeline.modeling.metrics import (
     Bools,
     Floats,
     Interval,
     Ints,
-    Resamples,
     confusion,
     group_codes,
-    interval,
-    rates,
     vote,
 )
-from pipeline.modeling.review import CoverageCurve, auroc
-from pipeline.modeling.strata import strata_of
+from pipeline.modeling.review import auroc, least_doubted
 from pipeline.records import Frozen, Record
 
 COVERAGES = np.round(np.arange(0.05, 1.001, 0.05), 2)
@@ -113,29 +104,27 @@ def scores(
     truth = np.array([classes.index(record.label) for record in records], np.int64)
     predicted = probabilities.argmax(axis=1)
     groups = group_codes([record.group for record in records])
-    strata = strata_of(groups, truth)
-    resamples = Resamples(groups, strata, draws=config.draws)
     # Without a data gate, as in an archive that is only scored, a cell may have two labels: then it
     # is a cell of each.
-    codes = group_codes([f"{record.cell}\n{record.label}" for record in records])
-    first = np.unique(codes, return_index=True)[1]
-    of_cells = Resamples(groups[first], strata[first], draws=config.draws)
+    cells = group_codes([f"{record.cell}\n{record.label}" for record in records])
+    first = np.unique(cells, return_index=True)[1]
+    resamples = Resamples(groups, truth, draws=config.draws)
+    of_cells = resamples.of(groups[first])
     total = sum(config.prevalence.values())
     prevalence = {name: config.prevalence[name] / total for name in config.prevalence}
-    voted = vote(probabilities, codes).argmax(axis=1)
-    cells = truth[first]
+    voted = vote(probabilities, cells).argmax(axis=1)
     answers = (probabilities.max(axis=1), predicted == truth, doubts)
     return Scores(
         images=len(records),
-        cells=len(cells),
+        cells=len(first),
         groups=int(groups.max()) + 1,
         classes=classes,
         prevalence=prevalence,
         **_named(truth, predicted, resamples, classes, prevalence),
         **_sure(*answers, np.ones(len(records)), resamples),
         by_cell=UnitScores(
-            **_named(cells, voted, of_cells, classes, prevalence),
-            **_sure(*answers, 1 / np.bincount(codes)[codes], resamples),
+            **_named(truth[first], voted, of_cells, classes, prevalence),
+            **_sure(*answers, 1 / np.bincount(cells)[cells], resamples),
         ),
     )
 
@@ -148,73 +137,97 @@ def _named(
     prevalence: dict[str, float],
 ) -> dict[str, Any]:
     """Fields of `UnitScores` that follow from which class is named."""
-    counts = confusion(truth, predicted, len(classes))
-    drawn = resamples.confusions(truth, predicted, len(classes))
-    equal = np.full(len(classes), 1 / len(classes))
-    once, often = rates(counts, equal), rates(drawn, equal)
-    typical = np.array([prevalence.get(name, np.nan) for name in classes])
+    of_class = np.eye(len(classes))[truth]
+    count = of_class.sum(axis=0)
+    balanced = of_class @ (1 / np.maximum(count, 1))
+    right = (predicted == truth) * 1.0
+    weights = np.column_stack([np.ones(len(truth)), balanced, of_class])
+    accuracy, overall, *found = resamples.shares(weights * right[:, None], weights)
+    sensitivity = _present(classes, found)
+    typical = {name: prevalence[name] for name in classes} if prevalence else {}
+    specificity, precision = _at_prevalence(
+        truth, predicted, resamples, sensitivity, dict.fromkeys(classes, 1.0)
+    )
     return {
-        "accuracy": interval(_accuracy(counts), _accuracy(drawn)),
-        "balanced_accuracy": interval(
-            float(np.nanmean(once.sensitivity)), np.nanmean(often.sensitivity, axis=-1)
+        "accuracy": accuracy,
+        "balanced_accuracy": overall,
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "precision": precision,
+        "typical_precision": (
+            _at_prevalence(truth, predicted, resamples, sensitivity, typical)[1] if typical else {}
         ),
-        "sensitivity": _by_class(once.sensitivity, often.sensitivity, classes),
-        "specificity": _by_class(once.specificity, often.specificity, classes),
-        "precision": _by_class(once.precision, often.precision, classes),
-        "typical_precision": _by_class(
-            rates(counts, typical).precision, rates(drawn, typical).precision, classes
+        "confusion": tuple(
+            tuple(int(n) for n in row) for row in confusion(truth, predicted, len(classes))
         ),
-        "confusion": tuple(tuple(int(n) for n in row) for row in counts),
     }
 
 
-def _accuracy(counts: Floats | Ints) -> Any:
-    return np.trace(counts, axis1=-2, axis2=-1) / counts.sum(axis=(-2, -1))
+def _at_prevalence(
+    truth: Ints,
+    predicted: Ints,
+    resamples: Resamples,
+    sensitivity: dict[str, Interval],
+    prevalence: dict[str, float],
+) -> tuple[dict[str, Interval], dict[str, Interval]]:
+    """Specificity and precision where the classes, in their order, occur at a prevalence.
+
+    The mix of an archive says nothing about the mix in blood, so what depends on it is worked out
+    from how each class is answered. A class that is absent is left out of the mix.
+    """
+    classes = list(prevalence)
+    share = np.array([prevalence[name] if name in sensitivity else 0.0 for name in classes])
+    count = np.bincount(truth, minlength=len(classes))
+    others = 1 - np.eye(len(classes))[truth]
+    weights = others * (share / np.maximum(count, 1))[truth][:, None]
+    spared = predicted[:, None] != np.arange(len(classes))
+    specificity = _present(classes, resamples.shares(weights * spared, weights))
+    precision = [
+        predictive_value(sensitivity[name], specificity[name], own, share.sum() - own)
+        if name in sensitivity and name in specificity
+        else None
+        for name, own in zip(classes, share, strict=True)
+    ]
+    return specificity, _present(classes, precision)
 
 
-def _by_class(value: Floats, drawn: Floats, classes: Sequence[str]) -> dict[str, Interval]:
-    """Classes whose figure (classes,) has a value, with its resampled values (draws, classes)."""
-    return {
-        name: interval(value[index], drawn[:, index])
-        for index, name in enumerate(classes)
-        if not np.isnan(value[index])
-    }
+def _present(classes: Sequence[str], found: Sequence[Interval | None]) -> dict[str, Interval]:
+    """The figures of those classes that have one."""
+    return {name: one for name, one in zip(classes, found, strict=True) if one is not None}
 
 
 def _sure(
     confidence: Floats, correct: Bools, doubts: Floats, weights: Floats, resamples: Resamples
 ) -> dict[str, Any]:
     """Fields of `UnitScores` that follow from how sure each answer (n,) is."""
-    error = calibration_error(confidence, correct, weights)
-    drawn = calibration_errors(resamples.sums(gaps(confidence, correct, weights)))
     return {
-        "calibration_error": interval(error, drawn),
+        "calibration_error": calibration_interval(confidence, correct, weights, resamples),
         "reliability": reliability(confidence, correct, weights),
         "review": _review(correct, doubts, weights, resamples),
     }
 
 
 def _review(correct: Bools, doubts: Floats, weights: Floats, resamples: Resamples) -> ReviewScores:
-    curve = CoverageCurve(doubts, correct, COVERAGES)
-    drawn = resamples.each(lambda times: curve(times * weights))
-    accuracy = [interval(*pair) for pair in zip(curve(weights), drawn.T, strict=True)]
-    taken = weights * (doubts <= 1)
-    # Columns: weight, accepted weight, accepted and right.
-    kept = np.stack([weights, taken, taken * correct], axis=1)
-    (all_, accepted, right), often = kept.sum(axis=0), resamples.sums(kept)
-    with np.errstate(invalid="ignore"):
-        accuracies = often[:, 2] / often[:, 1]
+    surest = least_doubted(doubts, correct, weights, COVERAGES)
+    asked = np.column_stack([doubts <= 1, surest]) * weights[:, None]
+    accepted, accepted_accuracy, *accuracy = resamples.shares(
+        np.column_stack([asked[:, 0], asked * correct[:, None]]),
+        np.column_stack([weights, asked]),
+    )
+    assert accepted is not None  # every image has weight
+    curve = tuple(
+        CoveragePoint(coverage=float(c), accuracy=a)
+        for c, a in zip(COVERAGES, accuracy, strict=True)
+        if a is not None
+    )
     return ReviewScores(
-        accepted=interval(accepted / all_, often[:, 1] / often[:, 0]),
-        accepted_accuracy=interval(right / accepted, accuracies) if accepted else None,
-        accuracy_at_80=accuracy[_ASKED],
+        accepted=accepted,
+        accepted_accuracy=accepted_accuracy,
+        accuracy_at_80=curve[_ASKED].accuracy,
         mistake_auroc=(
             auroc(doubts[~correct], doubts[correct], weights[~correct], weights[correct])
             if 0 < correct.sum() < len(correct)
             else None
         ),
-        curve=tuple(
-            CoveragePoint(coverage=float(c), accuracy=a)
-            for c, a in zip(COVERAGES, accuracy, strict=True)
-        ),
+        curve=curve,
     )

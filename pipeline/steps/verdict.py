@@ -11,7 +11,7 @@ from pipeline.steps.evidence import Evidence
 
 Topic = Literal["evidence", "champion", "floors", "calibration", "serving"]
 Unit = Literal["", "difference", "cells", "yes", "ms", "MB"]
-Figure = Literal["value", "low"]
+Figure = Literal["value", "low", "resampled low"]
 
 
 class Limit(NamedTuple):
@@ -23,12 +23,12 @@ class Limit(NamedTuple):
 
 
 def at_least(threshold: float, figure: Figure = "value") -> Limit:
-    """The value, or the low end of its interval, may not be below."""
+    """The value, or a low end, may not be below."""
     return Limit(threshold, "at least", figure)
 
 
 def at_most(threshold: float, figure: Figure = "value") -> Limit:
-    """The value, or the low end of its interval, may not be above."""
+    """The value, or a low end, may not be above."""
     return Limit(threshold, "at most", figure)
 
 
@@ -41,6 +41,8 @@ class Check(Frozen):
     low: float | None = None
     high: float | None = None
     """95 % interval over cells, where there is one."""
+    resampled_low: float | None = None
+    """Low end over resampled cells alone, on which the comparison with the champion is decided."""
     threshold: float
     side: Literal["at least", "at most"] = "at least"
     figure: Figure = "value"
@@ -85,11 +87,15 @@ def judge(
     limit: Limit,
     sentence: str,
     unit: Unit = "",
+    *,
+    resampled_low: float | None = None,
 ) -> Check:
     """A check with its outcome; a NaN keeps no limit."""
     sure = found if isinstance(found, Interval) else None
     value = found.value if isinstance(found, Interval) else float(found)
-    figure = sure.low if sure and limit.figure == "low" else value
+    figures = {"low": sure.low if sure else None, "resampled low": resampled_low}
+    figure = figures.get(limit.figure)
+    figure = value if figure is None else figure
     kept = figure >= limit.threshold if limit.side == "at least" else figure <= limit.threshold
     return Check(
         name=name,
@@ -97,6 +103,7 @@ def judge(
         value=value,
         low=sure.low if sure else None,
         high=sure.high if sure else None,
+        resampled_low=resampled_low,
         **limit._asdict(),
         unit=unit,
         passed=kept,

@@ -127,8 +127,12 @@ def limit(check: Check) -> str:
     """The rule, such as `low end ≥ -0.050`."""
     if check.unit == "yes":
         return "yes"
-    end = "low end " if check.figure == "low" else ""
-    return f"{end}{_SIGNS[check.side]} {figure(check, check.threshold)}"
+    ends = {
+        "value": "",
+        "low": "low end ",
+        "resampled low": f"resampled low end {figure(check, check.resampled_low)} ",
+    }
+    return f"{ends[check.figure]}{_SIGNS[check.side]} {figure(check, check.threshold)}"
 
 
 def _title(topic: Topic, verdict: Verdict) -> str:

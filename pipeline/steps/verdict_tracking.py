@@ -56,4 +56,6 @@ def _metrics(verdict: Verdict) -> dict[str, float]:
         figures[name] = check.value
         if check.low is not None and check.high is not None:
             figures |= {f"{name} low": check.low, f"{name} high": check.high}
+        if check.resampled_low is not None:
+            figures[f"{name} resampled low"] = check.resampled_low
     return figures

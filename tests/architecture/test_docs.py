@@ -52,6 +52,14 @@ def test_the_makefile_keeps_its_promises() -> None:
     assert set(re.findall(r"^([a-z]+):.*## ", text, re.M)) == PROMISED
 
 
+def test_the_makefile_installs_the_uv_of_the_lock() -> None:
+    """Else each `make env` would bring one uv and replace it by another."""
+    lock = (ROOT / "requirements.txt").read_text()
+    made = re.search(r"^UV_VERSION := (\S+)$", (ROOT / "Makefile").read_text(), re.M)
+    assert made
+    assert f"\nuv=={made[1]} " in lock
+
+
 def test_the_changelog_has_what_is_not_released_yet() -> None:
     """In the form of Keep a Changelog."""
     text = (ROOT / "CHANGELOG.md").read_text()

@@ -173,15 +173,15 @@ def test_a_mirror_that_cannot_be_written_does_not_undo_a_promotion(
 ) -> None:
     """A file where the BentoML store should be: promotion and rollback succeed with a warning."""
     (tmp_path / "bentoml").write_text("no folder")
-    settings = Settings(
-        leukoflow_home=tmp_path / "home",
-        store_uri=str(tmp_path / "store"),
-        bentoml_home=tmp_path / "bentoml",
-        mlflow_tracking_uri="http://127.0.0.1:9",
-    )
-    contest = Contest(ArtifactStore(LocalStore(), settings.store_uri), "odd")
+    settings = {
+        "LEUKOFLOW_HOME": str(tmp_path / "home"),
+        "STORE_URI": str(tmp_path / "store"),
+        "BENTOML_HOME": str(tmp_path / "bentoml"),
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+    }
+    contest = Contest(ArtifactStore(LocalStore(), settings["STORE_URI"]), "odd")
     first, second = contest.model(1), contest.model(2)
-    with variables(environment.of_stack(settings, os.environ)):
+    with variables(settings):
         for model in (first, second):
             ended = entrypoints.promote(
                 "", "odd-run", contest.judge(model), "ada", "a test", untracked=True

@@ -1,4 +1,4 @@
-"""The commands of ci.yml, run as a normal user in a clean checkout without a trace of our venv."""
+"""ci.yml, the hooks and the Makefile, run as a normal user in a clean checkout without our venv."""
 
 import os
 import shutil
@@ -12,15 +12,30 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.embedded.foreground import on_free_ports
+
 ROOT = Path(__file__).resolve().parents[2]
+ADDRESSES = (
+    "aws_endpoint_url_s3",
+    "mlflow_tracking_uri",
+    "airflow_url",
+    "service_url",
+    "reports_url",
+)
 NOBODY = 65534
 JOBS: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
 PATH = "/usr/local/bin:/usr/bin:/bin"
 NETWORK = ("PIP_", "UV_", "NPM_", "NODE_", "SSL_", "HTTP", "http", "https", "NO_PROXY", "no_proxy")
 """How this machine reaches package registries: all that a clean checkout gets of it."""
 NOT_OURS = (".git", ".venv", ".leukoflow", "node_modules", "__pycache__", "artifacts", "*.egg-info")
-NARROW = "-m 'not integration and not slow and not image and not chromium' -q"
-"""`make test` collects everything and runs the unit tests; the rest would double .ci/run."""
+COLLECT = "--collect-only -q"
+NARROW = (
+    "-q -m 'not integration and not slow' tests/unit/adapters tests/unit/bento_service "
+    "tests/unit/contract tests/unit/embedded tests/unit/test_compose.py tests/unit/test_version.py "
+    "tests/unit/steps/test_image.py tests/architecture/test_docs.py"
+)
+"""`make test` collects everything, and runs what could need a right, a part or real images; the
+rest would double .ci/run."""
 
 pytestmark = [
     pytest.mark.integration,
@@ -106,8 +121,9 @@ def test_test(checkout: Checkout, version: str) -> None:
     if not (venv / f"bin/python{version}").exists():
         shutil.rmtree(venv, ignore_errors=True)
     for script in commands("test"):
-        done = checkout.run(script, PYTHON=f"python{version}", PYTEST_ADDOPTS=NARROW)
-        assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+        for options in (COLLECT, NARROW):
+            done = checkout.run(script, PYTHON=f"python{version}", PYTEST_ADDOPTS=options)
+            assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
         assert "SKIPPED" in done.stdout
         assert "TEST_DATA" in done.stdout
 
@@ -129,3 +145,44 @@ def test_required(checkout: Checkout, results: str, code: int) -> None:
     """The one required check is green only when every job was."""
     (script,) = commands("required")
     assert checkout.run(script, RESULTS=results).returncode == code
+
+
+def test_hooks(checkout: Checkout) -> None:
+    """The hooks of CONTRIBUTING can be installed, and a clean checkout passes all of them."""
+    done = checkout.run(".venv/bin/pre-commit install && .venv/bin/pre-commit run --all-files")
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    assert done.stdout.count("Passed") == 4
+
+
+def test_up_status_down(checkout: Checkout) -> None:
+    """The stack starts without root, is told healthy, and ends; its data and passwords stay."""
+    settings = on_free_ports(checkout.folder / ".leukoflow")
+    ports = {name.upper(): getattr(settings, name) for name in ADDRESSES}
+    try:
+        up = checkout.run("make up", **ports)
+        assert up.returncode == 0, (up.stdout + up.stderr)[-6000:]
+        status = checkout.run("make status")
+        assert status.returncode == 0, status.stdout
+        assert status.stdout.count("healthy") == 8
+    finally:
+        down = checkout.run("make down")
+    assert down.returncode == 0, down.stderr
+    assert checkout.run("make status").returncode != 0
+    assert (checkout.folder / ".leukoflow" / "stack.env").stat().st_mode & 0o077 == 0
+
+
+def test_help_and_scoreboard(checkout: Checkout) -> None:
+    """`make help` lists the targets; a scoreboard without results says what writes them."""
+    assert "make demo" in checkout.run("make help").stdout
+    done = checkout.run("make scoreboard")
+    assert done.returncode != 0
+    assert "which `make bench` writes" in done.stderr
+
+
+def test_clean(checkout: Checkout) -> None:
+    """What make can make again is gone; the stack's data and passwords stay."""
+    done = checkout.run("make clean")
+    assert done.returncode == 0, done.stderr
+    assert not (checkout.folder / ".venv").exists()
+    assert not list(checkout.folder.rglob("__pycache__"))
+    assert (checkout.folder / ".leukoflow" / "stack.env").is_file()

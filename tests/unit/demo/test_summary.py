@@ -1,16 +1,21 @@
 """The closing table, also of a demo in which something failed."""
 
+import numpy as np
 import pytest
 
+from pipeline.config import EvaluateConfig
 from pipeline.demo.summary import (
     Summary,
     deployment_rows,
     drift_rows,
     no_drift_rows,
     retrain_rows,
+    score_rows,
 )
 from pipeline.demo.traffic import shifted_title
 from pipeline.errors import InvalidInputError, UnreachableError
+from pipeline.records import Record
+from pipeline.steps.scoring import scores
 
 
 def test_a_part_that_fails_becomes_a_row() -> None:
@@ -42,6 +47,23 @@ def test_a_retrain_that_was_not_started_says_why() -> None:
     why = "cool-down until 2026-11-23 12:00 UTC: the last request was at 2026-11-22 12:00 UTC"
     assert retrain_rows([], why) == [("retrain", f"none was started; {why}")]
     assert retrain_rows([], "") == [("retrain", "none was started")]
+
+
+def test_a_flawless_score_of_sixteen_cells_is_no_certainty() -> None:
+    """What the README shows of the demo: four cells of each of four classes, all right."""
+    classes = ("A", "B", "C", "D")
+    records = [
+        Record(sha256="", label=classes[n // 16], file="", archive="", group=f"{n // 4}")
+        for n in range(64)
+    ]
+    right = np.eye(4)[np.arange(64) // 16]
+    found = scores(records, right, np.zeros(64), classes, EvaluateConfig())
+    ((title, row),) = score_rows({"scores": found.model_dump(mode="json")})
+    assert title == "held-out score"
+    assert row == (
+        "balanced accuracy 1.000 (95 % 0.699 to 1.000) on 64 images of 16 cells; "
+        "per cell 1.000 (95 % 0.699 to 1.000)"
+    )
 
 
 def test_a_window_is_told_with_its_reasons() -> None:

@@ -10,10 +10,12 @@ from pipeline.errors import InvalidInputError
 from pipeline.modeling.calibration import (
     calibration_error,
     calibration_errors,
+    calibration_interval,
     fit_temperature,
     gaps,
     reliability,
 )
+from pipeline.modeling.intervals import Resamples
 
 
 def drawn(count: int, *, sharpness: float) -> tuple[np.ndarray, np.ndarray]:
@@ -98,3 +100,12 @@ def test_resampled_errors_are_those_of_weighted_images() -> None:
     assert calibration_errors(sums[None])[0] == pytest.approx(
         calibration_error(confidence, correct, times)
     )
+
+
+def test_a_faultless_model_may_be_as_wrong_as_so_few_cells_allow() -> None:
+    """Sixteen sure and right cells: the next may be wrong, in up to 0.206 of all cells."""
+    codes = np.arange(64) // 4
+    resamples = Resamples(codes, codes % 4, draws=400)
+    found = calibration_interval(np.ones(64), np.ones(64, bool), np.ones(64), resamples)
+    assert (found.value, found.low) == (0, 0)
+    assert found.high == pytest.approx(0.206, abs=1e-3)

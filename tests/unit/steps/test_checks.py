@@ -196,12 +196,13 @@ def test_the_sentence_counts_cells_and_not_groups() -> None:
 
 
 def test_an_equal_challenger_is_not_inferior() -> None:
-    """Overall and in each class, with no uncertainty."""
+    """Overall and in each class, and no interval is without width."""
     checks = against(wrong(0.3), wrong(0.3))
     assert [check.name.removesuffix(" against the champion") for check in checks] == [
         *("balanced accuracy", "sensitivity A", "sensitivity B")
     ]
-    assert all((c.value, c.low, c.high, c.passed) == (0, 0, 0, True) for c in checks)
+    assert all((c.value, c.resampled_low, c.passed) == (0, 0, True) for c in checks)
+    assert all(c.low is not None and c.low < -0.01 for c in checks)
 
 
 def test_a_worse_challenger_is_refused_and_a_better_one_is_not() -> None:
@@ -216,7 +217,7 @@ def test_no_class_is_paid_for_by_another() -> None:
     assert failed(checks) == ["sensitivity B against the champion"]
 
 
-def test_the_interval_decides_and_not_the_value() -> None:
+def test_the_resampled_low_end_decides_and_not_the_value() -> None:
     """Slightly worse on few cells is no proof of being no worse."""
     slightly = ["B", *TRUTH[1:]]
     few, many = (against(slightly, TRUTH, cells, max_loss=0.1)[0] for cells in (12, 200))
@@ -231,4 +232,15 @@ def test_the_sentence_says_what_is_lost_at_worst() -> None:
     assert "On 200 cells" in worse.sentence
     assert "20.0 points" in worse.sentence
     assert "and 5.0 points may be lost" in worse.sentence
-    assert "is level with the champion; it surely loses nothing" in equal.sentence
+    assert "is level with the champion; no cell is answered differently" in equal.sentence
+    assert "resampling these cells shows no loss" in equal.sentence.lower()
+    # A class of 100 leaves 3.6 points, two of them 3.6 / sqrt(2).
+    assert "At 95 % so many cells cannot rule out a loss of 2.6 points" in equal.sentence
+
+
+def test_a_loss_may_be_ruled_out() -> None:
+    """Where the whole interval is a gain, the sentence says so."""
+    better = against(wrong(0.0), wrong(0.5))[0]
+    assert better.low is not None
+    assert better.low > 0
+    assert better.sentence.endswith("At 95 % a loss is ruled out.")

@@ -146,7 +146,7 @@ def test_the_page_stands_alone_and_shows_every_figure(judged: Judged) -> None:
 
 
 def test_a_faultless_model_has_a_page(judged: Judged) -> None:
-    """No mistakes, no figure that needs one, and no prevalence: told, not broken."""
+    """No mistakes, no figure that needs one, no prevalence, and no interval without width."""
     told = judged.answers
     right = [
         record.model_copy(update={"label": said.label})
@@ -159,6 +159,14 @@ def test_a_faultless_model_has_a_page(judged: Judged) -> None:
     html = evaluation_page.render(report, [], judged.served.manifest)
     assert "No held-out image was named wrongly." in html
     assert "typical" not in html
+    card = model_card(report, judged.served.manifest, right, (), judged.config)
+    shown = [
+        *re.findall(r"([\d.]+) to ([\d.]+) %", html),
+        *re.findall(r"([\d.]+)\u2013([\d.]+)", html),
+    ]
+    shown += re.findall(r"\(([\d.]+) to ([\d.]+)\)", card)
+    assert len(shown) > 30
+    assert all(float(low) < float(high) for low, high in shown)
 
 
 def test_the_card_says_what_the_model_is_not_for(judged: Judged) -> None:

@@ -143,3 +143,22 @@ def _half_turn(data: bytes) -> bytes:
     out = io.BytesIO()
     Image.open(io.BytesIO(data)).transpose(Image.Transpose.ROTATE_180).save(out, "PNG")
     return out.getvalue()
+
+
+def test_images_that_are_not_compared_may_come_between(
+    write_zip: WriteZip, draw: Draw, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """What a comparison found is kept for its own images, whichever others a snapshot has."""
+    ((_, cell),) = draw_images(4, 1, HOME)
+    out = io.BytesIO()
+    Image.open(io.BytesIO(cell)).save(out, "PNG")
+    one_cell = {"ROUND/a.jpeg": cell, "ROUND/b.png": out.getvalue()}
+    for count in (1, 8):
+        named = {f"LOBED/{n}.png": draw(n) for n in range(count)}
+        rows = [f"{file},ROUND,p1," for file in one_cell]
+        rows += [f"{file},LOBED,p2,{number}" for number, file in enumerate(named)]
+        manifest = "\n".join(["file,label,group,cell", *rows]).encode()
+        archive = write_zip(f"{count}.zip", one_cell | named | {"manifest.csv": manifest})
+        _, records = _grouped(archive, config, store, run)
+        assert len({record.cell for record in records if record.file in one_cell}) == 1
+        assert len({record.cell for record in records}) == 1 + count

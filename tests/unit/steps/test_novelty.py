@@ -43,6 +43,14 @@ def test_the_interval_is_over_groups() -> None:
     assert once.auroc.low < once.auroc.value < once.auroc.high
 
 
+def test_sixteen_groups_in_order_are_no_certainty() -> None:
+    """All pairs in order leave the exact bound of the smaller crowd, however many the other."""
+    found = novelty(people([3.0] * 16, 5), people([1.0] * 50), draws=400)
+    assert found.auroc is not None
+    assert (found.auroc.value, found.auroc.high) == (1, 1)
+    assert found.auroc.low == pytest.approx(0.794, abs=1e-3)
+
+
 def test_nobody_does_not_stand_out() -> None:
     """An archive without unknown classes has no figure for them."""
     found = novelty(people([]), people([0.1]), draws=100)

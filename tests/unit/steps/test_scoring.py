@@ -5,8 +5,9 @@ import pytest
 
 from pipeline.config import EvaluateConfig
 from pipeline.errors import InvalidInputError
+from pipeline.modeling.metrics import Interval
 from pipeline.records import Record
-from pipeline.steps.scoring import scores
+from pipeline.steps.scoring import Scores, UnitScores, scores
 
 CLASSES = ("A", "B", "C")
 
@@ -88,9 +89,94 @@ def test_precision_is_told_at_the_prevalence_of_the_config() -> None:
 
 
 def test_the_interval_is_over_cells() -> None:
-    """A has two cells, one half right and one wrong: resampled, 0, 1/3 or 1/2."""
-    found = scores(RECORDS, PROBABILITIES, DOUBTS, CLASSES, config(400)).sensitivity["A"]
-    assert (found.low, found.high) == (0, 0.5)
+    """A has two cells, one half right and one wrong: little is known, copies or not."""
+    once = scores(RECORDS, PROBABILITIES, DOUBTS, CLASSES, config(400)).sensitivity["A"]
+    often = scores(
+        RECORDS * 20, np.tile(PROBABILITIES, (20, 1)), np.tile(DOUBTS, 20), CLASSES, config(400)
+    ).sensitivity["A"]
+    assert (often.low, often.high) == pytest.approx((once.low, once.high))
+    assert once.low == 0
+    assert once.high == pytest.approx(0.92, abs=0.01)
+
+
+def right_cells(cells: int, copies: int = 4) -> Scores:
+    """So many cells in turn of the three classes, all answered rightly and alike."""
+    labels = [CLASSES[cell % 3] for cell in range(cells) for _ in range(copies)]
+    records = [image(label, str(n // copies)) for n, label in enumerate(labels)]
+    probabilities = np.array(
+        [[0.98 if label == name else 0.01 for name in CLASSES] for label in labels]
+    )
+    return scores(
+        records, probabilities, np.zeros(len(records)), CLASSES, config(1000, A=1, B=2, C=7)
+    )
+
+
+def every_interval(unit: UnitScores) -> dict[str, Interval]:
+    """All that an evaluation prints with two ends."""
+    review = unit.review
+    named = {
+        "accuracy": unit.accuracy,
+        "balanced accuracy": unit.balanced_accuracy,
+        "calibration error": unit.calibration_error,
+        "accepted": review.accepted,
+        "accuracy at 80 %": review.accuracy_at_80,
+        **{f"curve {point.coverage}": point.accuracy for point in review.curve},
+    }
+    if review.accepted_accuracy:
+        named["accepted accuracy"] = review.accepted_accuracy
+    for field in ("sensitivity", "specificity", "precision", "typical_precision"):
+        named |= {f"{field} {name}": one for name, one in getattr(unit, field).items()}
+    return named
+
+
+@pytest.mark.parametrize("cells", [3, 12])
+def test_nothing_wrong_is_not_certainty(cells: int) -> None:
+    """No interval that is shown lacks width, per image or per cell, also with one cell a class."""
+    found = right_cells(cells)
+    for unit in (found, found.by_cell):
+        for name, one in every_interval(unit).items():
+            assert one.low <= one.value <= one.high, name
+            assert one.high - one.low > 0.15, name
+        assert len(every_interval(unit)) == 6 + 20 + 4 * 3
+
+
+def test_four_right_cells_a_class_leave_the_exact_bound_of_each_class() -> None:
+    """0.398 for a class, and 1 - 0.602 / sqrt(3) for three, the same per image and per cell."""
+    found = right_cells(12)
+    for unit in (found, found.by_cell):
+        assert unit.sensitivity["A"].low == pytest.approx(0.398, abs=1e-3)
+        assert unit.balanced_accuracy.low == pytest.approx(1 - 0.602 / np.sqrt(3), abs=1e-3)
+
+
+def test_precision_of_a_rare_class_admits_an_unseen_mistake() -> None:
+    """Four cells of nobody misnamed: at 1 to 9 one in ten of the others would halve it."""
+    found = right_cells(12)
+    assert found.typical_precision["A"].value == 1
+    assert found.typical_precision["A"].low < 0.2 < found.precision["A"].low
+
+
+def test_groups_may_hold_several_classes() -> None:
+    """A patient's cells of all classes: his images are resampled together."""
+    found = right_cells(12)
+    records = [image(CLASSES[n % 3], str(n // 12)) for n in range(48)]
+    probabilities = np.array([np.eye(3)[n % 3] for n in range(48)])
+    patients = scores(records, probabilities, np.zeros(48), CLASSES, config(1000))
+    # Four patients, and not four cells of each class: 0.398, where cells have 0.65.
+    assert patients.balanced_accuracy.low == pytest.approx(0.398, abs=1e-3)
+    assert patients.balanced_accuracy.low < found.balanced_accuracy.low
+
+
+def test_the_same_answers_have_the_same_figures() -> None:
+    """To the bit, so that a retried evaluation is the same artefact."""
+    assert right_cells(12) == right_cells(12)
+
+
+def test_an_evaluation_of_an_earlier_version_can_be_read() -> None:
+    """The fields are the same: only what is written into them is another interval."""
+    old = right_cells(3).model_dump(mode="json")
+    for field in ("accuracy", "balanced_accuracy"):
+        old[field] = {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert Scores.model_validate(old).balanced_accuracy.low == 1
 
 
 def test_the_order_of_images_does_not_matter() -> None:
@@ -155,7 +241,7 @@ def test_intervals_resample_patients() -> None:
         ).by_cell.balanced_accuracy
         for by in ("group", "cell")
     )
-    assert whole.value == alone.value
+    assert whole.value == pytest.approx(alone.value)
     assert whole.high - whole.low > 1.5 * (alone.high - alone.low)
 
 

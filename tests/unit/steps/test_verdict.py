@@ -25,6 +25,16 @@ def test_the_figure_named_is_held_against_the_limit(limit: Limit, passed: bool) 
     assert judge("floors", "x", SURE, limit, "").passed is passed
 
 
+@pytest.mark.parametrize(("resampled_low", "passed"), [(-0.04, True), (-0.06, False)])
+def test_a_comparison_is_decided_on_resampled_cells(resampled_low: float, passed: bool) -> None:
+    """The interval is wider, and shown; the rule has its own figure."""
+    wide = Interval(value=0.0, low=-0.3, high=0.3)
+    limit = at_least(-0.05, "resampled low")
+    check = judge("champion", "x", wide, limit, "", "difference", resampled_low=resampled_low)
+    assert check.passed is passed
+    assert (check.low, check.resampled_low) == (-0.3, resampled_low)
+
+
 @pytest.mark.parametrize("limit", [at_least(0), at_most(1)])
 def test_what_is_no_number_keeps_no_limit(limit: Limit) -> None:
     """A NaN is a failure, whichever side the limit is on."""

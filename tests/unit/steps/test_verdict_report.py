@@ -25,10 +25,11 @@ FLOOR = judge(
 LOSS = judge(
     "champion",
     "sensitivity A",
-    Interval(value=0.01, low=-0.3, high=0.1),
-    at_least(-0.25, "low"),
+    Interval(value=0.01, low=-0.5, high=0.1),
+    at_least(-0.25, "resampled low"),
     "Loses too much.",
     "difference",
+    resampled_low=-0.3,
 )
 LATENCY = judge("serving", "latency", 23.44, at_most(500), "Fast.", "ms")
 
@@ -55,8 +56,19 @@ def test_the_form_shows_every_check_in_a_table() -> None:
 
 
 def test_the_rule_names_the_figure_it_judges() -> None:
-    """The low end of an interval is held against a margin, with its sign."""
-    assert "| +0.010 | -0.300 to +0.100 | low end ≥ -0.250 | **FAIL** |" in markdown(verdict())
+    """The low end over resampled cells is held against a margin, and stands beside it."""
+    rule = "resampled low end -0.300 ≥ -0.250"
+    assert f"| +0.010 | -0.500 to +0.100 | {rule} | **FAIL** |" in markdown(verdict())
+    assert rule in page(verdict())
+    assert rule in "\n".join(plain(verdict()))
+
+
+def test_a_verdict_of_an_earlier_version_is_still_shown() -> None:
+    """It was decided on the low end of the interval, and says so."""
+    old = LOSS.model_dump() | {"figure": "low", "low": -0.3}
+    del old["resampled_low"]
+    shown = markdown(verdict(None, Check.model_validate(old)))
+    assert "| +0.010 | -0.300 to +0.100 | low end ≥ -0.250 | **FAIL** |" in shown
 
 
 def test_an_error_text_cannot_break_the_table() -> None:
