@@ -42,7 +42,8 @@ def faults():
 tested = faults()
 if __name__ == "__main__":
     run = tested.test()
-    print(*sorted((one.task_id, one.try_number, str(one.state)) for one in run.task_instances))
+    tasks = run.get_task_instances()
+    print(*sorted((one.task_id, one.try_number, str(one.state)) for one in tasks))
 """
 
 
