@@ -154,9 +154,9 @@ def test_hooks(checkout: Checkout) -> None:
     assert done.stdout.count("Passed") == 4
 
 
-def test_up_status_down(checkout: Checkout) -> None:
+def test_up_status_down(checkout: Checkout, tmp_path: Path) -> None:
     """The stack starts without root, is told healthy, and ends; its data and passwords stay."""
-    settings = on_free_ports(checkout.folder / ".leukoflow")
+    settings = on_free_ports(tmp_path / "ports")
     ports = {name.upper(): getattr(settings, name) for name in ADDRESSES}
     try:
         up = checkout.run("make up", **ports)

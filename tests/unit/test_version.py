@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -63,8 +62,9 @@ def test_a_checkout_says_its_commit(repository: Path, tmp_path: Path) -> None:
 def test_a_tarball_says_the_commit_it_was_made_of(repository: Path, tmp_path: Path) -> None:
     """`git archive` writes it down, so that neither git nor a repository is needed."""
     _git(repository, "archive", "--output", str(tmp_path / "code.tar"), "HEAD")
-    with tarfile.open(tmp_path / "code.tar") as tarball:
-        tarball.extractall(tmp_path / "code", filter="data")
+    (tmp_path / "code").mkdir()
+    # Python 3.11 before .4 has no filters for what its own tarfile unpacks.
+    subprocess.run(["tar", "-xf", tmp_path / "code.tar", "-C", tmp_path / "code"], check=True)
     assert _ask(tmp_path / "code", tmp_path) == _git(repository, "rev-parse", "HEAD")
 
 
