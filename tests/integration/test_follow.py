@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.adapters.registry import Pointer
 from pipeline.artifacts import Artifact, ServedManifest
+from pipeline.run import RunContext
 from tests.integration.asking import wait_for, worker_of
 from tests.integration.clients import Clients, asking, counted
 from tests.integration.mutants import MUTANTS, Mutant
@@ -91,8 +92,9 @@ def test_twenty_promotions_and_five_rollbacks_fail_no_request(scene: Scene, tmp_
 
 
 def forward(contest: Contest, served: Artifact[ServedManifest]) -> Pointer:
-    """Judge a model against what serves and promote it on a person's word."""
-    return contest.promote(contest.judge(served), approved=True)
+    """Judge a model against what serves and promote it on a person's word, in a run of its own."""
+    run = RunContext.now(f"move-{len(contest.registry.history())}", "test")
+    return contest.attempt(contest.judge(served), approved_at=run.created_at, run=run).pointer
 
 
 def back(contest: Contest) -> Pointer:
