@@ -73,15 +73,24 @@ def score_rows(report: Mapping[str, Any]) -> Rows:
 
 
 def verdict_rows(store: ArtifactStore, uri: str, pointer: Pointer | None) -> Rows:
-    """What the gate said, and what is served."""
+    """What the gate said, and what is served: where it refused, the model of an earlier run."""
     artifact = store.open(uri, VerdictManifest)
     checks = json.loads(store.read(artifact, "verdict.json"))["checks"]
     passed = sum(check["passed"] for check in checks)
     word = "passed" if artifact.manifest.passed else "refused"
     return [
         ("gate", f"{word}: {passed} of {len(checks)} checks"),
-        ("served", f"{pointer.tag}, move {pointer.sequence}" if pointer else "no model"),
+        ("served", _served(pointer, artifact.manifest.tag)),
     ]
+
+
+def _served(pointer: Pointer | None, trained: str) -> str:
+    if pointer is None:
+        return "no model"
+    served = f"{pointer.tag}, move {pointer.sequence}"
+    if pointer.tag == trained:
+        return served
+    return f"{served}: an earlier model, which gives the answers below; to it this data may be new"
 
 
 def served_rows(answered: Sent) -> Rows:

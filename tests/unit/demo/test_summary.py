@@ -1,8 +1,14 @@
 """The closing table, also of a demo in which something failed."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.registry import Pointer
+from pipeline.adapters.storage import LocalStore
+from pipeline.artifacts import VerdictManifest
 from pipeline.config import EvaluateConfig
 from pipeline.demo.summary import (
     Summary,
@@ -11,10 +17,12 @@ from pipeline.demo.summary import (
     no_drift_rows,
     retrain_rows,
     score_rows,
+    verdict_rows,
 )
 from pipeline.demo.traffic import shifted_title
 from pipeline.errors import InvalidInputError, UnreachableError
 from pipeline.records import Record
+from pipeline.run import RunContext
 from pipeline.steps.scoring import scores
 
 
@@ -89,3 +97,23 @@ def test_a_demo_without_unseen_cells_says_so() -> None:
     ((title, text),) = no_drift_rows("demo:1")
     assert title == "drift"
     assert text.startswith("not shown: every cell was fitted to, or scored on, by demo:1")
+
+
+@pytest.mark.parametrize(("trained", "earlier"), [("demo:1", False), ("demo:2", True)])
+def test_a_refused_run_says_that_an_earlier_model_answers(
+    tmp_path: Path, trained: str, earlier: bool
+) -> None:
+    """Its windows alarm on photographs when the model that serves has learned from drawings."""
+    store, made = ArtifactStore(LocalStore(), str(tmp_path / "store")), RunContext.now("r", "c")
+    (tmp_path / "verdict").mkdir()
+    (tmp_path / "verdict" / "verdict.json").write_text('{"checks": [{"passed": false}]}')
+    manifest = VerdictManifest(name="demo", tag=trained, passed=False, **made.model_dump())
+    uri = store.publish(tmp_path / "verdict", manifest).uri
+    pointer = Pointer(
+        sequence=1, name="demo", tag="demo:1", served="", evaluation="", verdict="",
+        author="gate", reason="", time=made.created_at,
+    )  # fmt: skip
+    rows = dict(verdict_rows(store, uri, pointer))
+    assert rows["gate"] == "refused: 0 of 1 checks"
+    assert rows["served"].startswith("demo:1, move 1")
+    assert ("an earlier model, which gives the answers below" in rows["served"]) == earlier
