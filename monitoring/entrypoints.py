@@ -13,10 +13,11 @@ from monitoring.config import MonitoringConfig, load_monitoring_config
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import DriftManifest, WindowManifest
 from pipeline.contract.prediction_log import ReferenceRecord
-from pipeline.entrypoints.job import code_version, config_path, open_store
+from pipeline.entrypoints.job import config_path, open_store
 from pipeline.errors import InvalidInputError
 from pipeline.records import utc
 from pipeline.run import RunContext
+from pipeline.version import code_version
 
 
 @dataclass(frozen=True)

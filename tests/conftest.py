@@ -152,6 +152,20 @@ def _write_model(folder: Path, contract: ModelContract, seed: int) -> None:
     ov.save_model(model, folder / "model.xml", compress_to_fp16=False)
 
 
+@pytest.fixture
+def run_command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run a command of `leukoflow` in this process; returns the exit code."""
+    from pipeline.cli import main
+
+    def run(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["leukoflow", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code if isinstance(ended.value.code, int) else 0
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def cell_image() -> Callable[..., bytes]:
     """`draw_cell`: a JPEG of a drawn cell of the class with this number."""

@@ -10,11 +10,12 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import Artifact, SnapshotManifest
 from pipeline.config import RunConfig, load_config
-from pipeline.entrypoints.job import code_version, config_path, kept_here, open_job
+from pipeline.entrypoints.job import config_path, kept_here, open_job
 from pipeline.entrypoints.pages import publish_refusal
 from pipeline.records import Quarantined, Record, from_csv
 from pipeline.run import RunContext
 from pipeline.settings import load_settings
+from pipeline.version import code_version
 
 if TYPE_CHECKING:
     from pipeline.steps.omissions import Omissions

@@ -15,7 +15,7 @@ from pipeline.config import RunConfig, load_config
 from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext
 from pipeline.settings import Settings, load_settings
-from pipeline.version import code_version as code_version
+from pipeline.version import code_version
 
 if TYPE_CHECKING:
     from pipeline.adapters.tracking import Tracking

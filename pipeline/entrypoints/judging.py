@@ -12,12 +12,13 @@ from pipeline.artifacts import (
     VerdictManifest,
 )
 from pipeline.config import RunConfig
-from pipeline.entrypoints.job import Job, code_version, open_job, open_store, registry_of
+from pipeline.entrypoints.job import Job, open_job, open_store, registry_of
 from pipeline.entrypoints.pages import address, publish
 from pipeline.entrypoints.tracked import tell, tracked_run, until_it_fails
 from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext
 from pipeline.settings import load_settings
+from pipeline.version import code_version
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,6 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer, Refusal, Registry
 from pipeline.artifacts import Artifact, VerdictManifest
 from pipeline.entrypoints.job import (
-    code_version,
     named_model,
     open_job,
     open_store,
@@ -18,6 +17,7 @@ from pipeline.entrypoints.mirrors import repair_if_possible
 from pipeline.errors import GateRefusedError, UnreachableError
 from pipeline.run import RunContext
 from pipeline.settings import load_settings
+from pipeline.version import code_version
 
 if TYPE_CHECKING:
     from pipeline.steps.history import Reign

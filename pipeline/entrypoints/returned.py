@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING
 
 from pipeline.config import GatherConfig
-from pipeline.entrypoints.job import code_version, open_store
+from pipeline.entrypoints.job import open_store
 from pipeline.run import RunContext
+from pipeline.version import code_version
 
 if TYPE_CHECKING:
     from pipeline.steps.gather import Returned

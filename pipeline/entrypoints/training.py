@@ -15,12 +15,13 @@ from pipeline.artifacts import (
     SplitManifest,
 )
 from pipeline.config import load_config
-from pipeline.entrypoints.job import Job, code_version, config_path, kept_here, open_job
+from pipeline.entrypoints.job import Job, config_path, kept_here, open_job
 from pipeline.entrypoints.pages import publish, publish_refusal
 from pipeline.entrypoints.tracked import tell, tracked_run, until_it_fails
 from pipeline.errors import UnreachableError
 from pipeline.run import RunContext
 from pipeline.settings import load_settings
+from pipeline.version import code_version
 
 if TYPE_CHECKING:
     from pipeline.modeling.fit import Epoch

@@ -1,12 +1,10 @@
 """The steps one after the other on the command line, each given what the one before printed."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipeline.cli import main
 from pipeline.sample.archive import write_archive
 from tests.integration.trained import write_config, write_weights
 
@@ -15,7 +13,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 @pytest.fixture
 def step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run_command: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> Callable[..., str]:
     """Run a command with a config of 32 pixels on a local store; its last line is a URI."""
     monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path / "home"))
@@ -25,12 +26,9 @@ def step(
     write_config(tmp_path / "tiny.yaml")
 
     def run(*words: str) -> str:
-        line = ["leukoflow", *words, "--config", str(tmp_path / "tiny.yaml")]
-        monkeypatch.setattr(sys, "argv", line)
-        with pytest.raises(SystemExit) as ended:
-            main()
+        code = run_command(*words, "--config", str(tmp_path / "tiny.yaml"))
         printed = capsys.readouterr()
-        assert not ended.value.code, printed.err
+        assert code == 0, printed.err
         return next(word for word in printed.out.splitlines() if "://" in word or "/" in word)
 
     return run
@@ -51,12 +49,9 @@ def test_every_step_takes_what_the_one_before_printed(
 
 
 def test_a_step_and_an_archive_at_once_are_refused(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`group` and `evaluate` do either; the line says which alternatives there are."""
     for words in (("group",), ("group", "uri", "--archive", "x.zip"), ("evaluate", "one", "two")):
-        monkeypatch.setattr(sys, "argv", ["leukoflow", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert ended.value.code == 2
+        assert run_command(*words) == 2
         assert "give exactly one" in (told := capsys.readouterr().err) or "three URIs" in told

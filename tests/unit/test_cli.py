@@ -12,7 +12,6 @@ import pytest
 
 from pipeline.adapters.registry import Registry
 from pipeline.artifacts import Artifact, VerdictManifest, canonical_json
-from pipeline.cli import main
 from pipeline.run import RunContext
 from pipeline.steps.verdict import Check, Verdict
 from tests.unit.steps.contest import Contest
@@ -30,7 +29,10 @@ COMMANDS = (
 
 @pytest.fixture
 def leukoflow(
-    monkeypatch: pytest.MonkeyPatch, stage: "Stage", tmp_path: Path
+    run_command: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    stage: "Stage",
+    tmp_path: Path,
 ) -> Callable[..., int]:
     """Run a command in an empty home with a local store; returns the exit code."""
     monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path / "home"))
@@ -38,13 +40,7 @@ def leukoflow(
     monkeypatch.setenv("SERVICE_URL", "http://service.test")
     monkeypatch.delenv("MODEL_NAME", raising=False)
 
-    def run(*words: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["leukoflow", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code if isinstance(ended.value.code, int) else 0
-
-    return run
+    return run_command
 
 
 def test_help_lists_the_commands_and_loads_no_heavy_library(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +13,6 @@ import pytest
 
 from pipeline import entrypoints
 from pipeline.artifacts import EngineParity, EvaluationManifest
-from pipeline.cli import main
 from pipeline.config import EvaluateConfig
 from pipeline.contract.decision import read_review
 from pipeline.contract.prediction_log import ReferenceRecord
@@ -91,19 +89,6 @@ def archive(cell_image: Callable[..., bytes], tmp_path: Path) -> str:
     return str(path)
 
 
-@pytest.fixture
-def leukoflow(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """Run a command; returns the exit code."""
-
-    def run(*words: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["leukoflow", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code if isinstance(ended.value.code, int) else 0
-
-    return run
-
-
 def test_a_tag_names_the_model(champion: str) -> None:
     """Without `--name`, whatever is served here; another name beside it is refused with both."""
     assert entrypoints.find_model("", champion).tag == champion
@@ -117,14 +102,14 @@ def test_a_tag_names_the_model(champion: str) -> None:
 def test_what_is_not_scored_as_a_class_is_said_everywhere(
     champion: str,
     archive: str,
-    leukoflow: Callable[..., int],
+    run_command: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
     """On stderr with the class that was meant, on the last line, in the report and in the CSV."""
     out, table = tmp_path / "report.json", tmp_path / "predictions.csv"
     words = ("--archive", archive, "--out", str(out), "--predictions", str(table))
-    assert leukoflow("evaluate", *words, "--model", champion) == 0
+    assert run_command("evaluate", *words, "--model", champion) == 0
     said = capsys.readouterr()
     assert (
         "warning: 12 images in 'Neutrophils' are of no class of the model: "
@@ -154,14 +139,14 @@ def test_what_is_not_scored_as_a_class_is_said_everywhere(
 def test_drift_says_what_it_did_not_look_at(
     champion: str,
     archive: str,
-    leukoflow: Callable[..., int],
+    run_command: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
     """A label does not matter to drift, so that 48 images count; what cannot be read does not."""
     out = tmp_path / "drift.json"
     words = ("--archive", archive, "--out", str(out), "--window", "30", "--draws", "1")
-    assert leukoflow("drift", *words, "--name", "blood_cells") == 0
+    assert run_command("drift", *words, "--name", "blood_cells") == 0
     assert "warning: 2 images are skipped: " in capsys.readouterr().err
     told = json.loads(out.read_text())
     assert (told["images"], told["unknown_labels"]) == (48, {"Neutrophils": 12})
@@ -170,7 +155,7 @@ def test_drift_says_what_it_did_not_look_at(
 
 def test_grouping_says_which_images_are_not_listed(
     archive: str,
-    leukoflow: Callable[..., int],
+    run_command: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -183,7 +168,9 @@ def test_grouping_says_which_images_are_not_listed(
         "validation: {min_images_per_class: 0, max_quarantined_share: 1.0}\n"
     )
     out = tmp_path / "groups.csv"
-    assert leukoflow("group", "--archive", archive, "--out", str(out), "--config", str(config)) == 0
+    assert (
+        run_command("group", "--archive", archive, "--out", str(out), "--config", str(config)) == 0
+    )
     assert len(out.read_text().splitlines()) - 1 == 36
     said = capsys.readouterr().err
     assert "warning: 13 images in 'Neutrophils' are of no class" in said
