@@ -12,14 +12,14 @@ from pydantic_core import CoreSchema
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from bento_service.access import start_logging
-from bento_service.drain import Drain
-from bento_service.guard import Guard
-from bento_service.keys import Door
-from bento_service.openapi import put_right
-from bento_service.refusal import Refusal
-from bento_service.schemas import Classification
-from bento_service.web import create_app
+from bento_service.http.access_log import start_logging
+from bento_service.http.api_keys import Door
+from bento_service.http.errors import Refusal
+from bento_service.http.middleware import Guard
+from bento_service.http.openapi import put_right
+from bento_service.http.routes import create_app
+from bento_service.http.schemas import Classification
+from bento_service.process.graceful_shutdown import Drain
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:

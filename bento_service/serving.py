@@ -9,26 +9,27 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import TypeVar
 
-from bento_service import metrics, refusal
-from bento_service.answers import answer_of, taken
-from bento_service.card import describe
-from bento_service.classifier import Classifier, Explanation, verified
-from bento_service.differential import count
-from bento_service.follow import Follower, Served
-from bento_service.line import Line
-from bento_service.loading import Loader, in_thread
-from bento_service.many import answer_all
-from bento_service.periodic import Periodic
-from bento_service.records import Records
-from bento_service.refusal import Refusal
-from bento_service.schemas import (
+from bento_service import metrics
+from bento_service.http import errors
+from bento_service.http.errors import Refusal
+from bento_service.http.schemas import (
     Classification,
     Differential,
     FeedbackRequest,
     FeedbackTaken,
     ModelCard,
 )
-from bento_service.shadow import Challenger, Shadow
+from bento_service.inference.classifier import Classifier, Explanation, verified
+from bento_service.inference.differential import count
+from bento_service.inference.follow import Follower, Served
+from bento_service.inference.loading import Loader, in_thread
+from bento_service.inference.model_card import describe
+from bento_service.inference.multi_image import answer_all
+from bento_service.inference.responses import answer_of, taken
+from bento_service.inference.shadow import Challenger, Shadow
+from bento_service.inference.work_queue import Line
+from bento_service.prediction_log.writer import Records
+from bento_service.process.periodic import Periodic
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Registry
 from pipeline.adapters.storage import UriStore
@@ -190,7 +191,7 @@ class Serving:
         try:
             return await self._line.run(work)
         except PipelineError as error:
-            raise refusal.of_pipeline_error(error) from error
+            raise errors.of_pipeline_error(error) from error
         finally:
             self._asking -= 1
 
@@ -201,17 +202,17 @@ class Serving:
             Refusal: 422 for a label that is no class, 503 without a model, a store or room.
         """
         if not self._records.logs:
-            raise refusal.no_store()
+            raise errors.no_store()
         classifier = self._served().classifier
         if said.label not in classifier.contract.classes:
-            raise refusal.no_class(said.label, classifier.contract.classes)
+            raise errors.no_class(said.label, classifier.contract.classes)
         record = FeedbackRecord(**said.model_dump(), time=datetime.now(UTC), tag=classifier.tag)
         try:
             self._records.returned(record)
         except OSError as error:
             logger.exception("a returned label could not be written down")
             metrics.LOG_FAILURES.inc()
-            raise refusal.not_written() from error
+            raise errors.not_written() from error
         return taken(said, keeps_images=self._records.keeps_images)
 
     def card(self) -> ModelCard:
@@ -225,14 +226,14 @@ class Serving:
     def _served(self) -> Served:
         served = self._follower.current
         if served is None:
-            raise self.why_not_ready() or refusal.no_model()
+            raise self.why_not_ready() or errors.no_model()
         return served
 
     def why_not_ready(self) -> Refusal | None:
         """The store's failure that keeps a first model from being loaded, if that is the reason."""
         following = self._follower
         if following.current is None and following.unreadable is not None:
-            return refusal.store_unreadable(following.unreadable)
+            return errors.store_unreadable(following.unreadable)
         return None
 
 

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from uvicorn import Config, Server
 from uvicorn.config import STARTUP_FAILURE
 
-from bento_service.access import start_logging
+from bento_service.http.access_log import start_logging
 from pipeline.errors import PipelineError
 
 LOGGING = {

@@ -47,7 +47,7 @@ def collect(config: str, run_id: str, name: str, until: str, since: str | None =
         InvalidInputError: when one is no time, `since` is not before `until`, or `until` is in the
             future.
     """
-    from monitoring.collect import collect as step
+    from monitoring.windows.collect import collect as step
 
     begin, end = _time(since) if since else None, _time(until)
     job = _job(config, run_id)
@@ -63,7 +63,7 @@ def gather(config: str, run_id: str, name: str) -> str:
 
 def detect(config: str, run_id: str, window_uri: str) -> str:
     """Test a window against its model's reference; returns the URI of a DriftManifest."""
-    from monitoring.drift import detect as step
+    from monitoring.drift.detect import detect as step
 
     job = _job(config, run_id)
     window = job.store.open(window_uri, WindowManifest)
@@ -72,8 +72,8 @@ def detect(config: str, run_id: str, window_uri: str) -> str:
 
 def decide(config: str, run_id: str, name: str, drift_uri: str) -> str:
     """Apply the policy; returns the URI of the decision under `<store>/retrain/<name>/`."""
-    from monitoring.drift import read_verdict
-    from monitoring.requests import RetrainRequests
+    from monitoring.drift.detect import read_verdict
+    from monitoring.retraining.retrain_requests import RetrainRequests
 
     job = _job(config, run_id)
     drift = job.store.open(drift_uri, DriftManifest)
@@ -89,9 +89,9 @@ def publish(config: str, run_id: str, name: str, drift_uri: str, decision_uri: s
     Raises:
         InvalidInputError: when the report is of another model.
     """
-    from monitoring.drift import read_verdict
-    from monitoring.report import publish_drift
-    from monitoring.requests import read_decision
+    from monitoring.drift.detect import read_verdict
+    from monitoring.drift.drift_page import publish_drift
+    from monitoring.retraining.retrain_requests import read_decision
 
     store = _job(config, run_id).store
     drift = store.open(drift_uri, DriftManifest)
@@ -101,12 +101,13 @@ def publish(config: str, run_id: str, name: str, drift_uri: str, decision_uri: s
         )
     window = store.open(drift.manifest.inputs["window"], WindowManifest)
     decision = read_decision(store.objects, decision_uri)
-    return publish_drift(drift, read_verdict(store, drift), window, decision, store=store)
+    verdict = read_verdict(store, drift)
+    return publish_drift(drift, verdict, window, requested=decision.requested, store=store)
 
 
 def retraining(decision_uri: str) -> tuple[str, dict[str, str]] | None:
     """Id and form of the training run that a decision asks for; None when it asks for none."""
-    from monitoring.requests import read_decision
+    from monitoring.retraining.retrain_requests import read_decision
 
     decision = read_decision(open_store().objects, decision_uri)
     if not decision.requested:
@@ -131,7 +132,7 @@ def close_request(run_id: str, decision_uri: str, outcome: str) -> bool:
     Returns:
         False when that request is not open: it was closed before, or had expired.
     """
-    from monitoring.requests import RetrainRequests, read_decision
+    from monitoring.retraining.retrain_requests import RetrainRequests, read_decision
 
     store = open_store()
     decision = read_decision(store.objects, decision_uri)
@@ -147,7 +148,7 @@ def drift(
     config: str,
 ) -> dict[str, object]:
     """Draw windows from a scored archive and test each: `alarm_share`, then the verdicts."""
-    from monitoring.windows import judge_windows
+    from monitoring.drift.alarm_rate import judge_windows
 
     loaded = load_monitoring_config(config_path(config))
     return judge_windows(records, reference, window, draws, loaded.test)

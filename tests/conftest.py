@@ -102,7 +102,7 @@ class Stage:
 
 def write_bundle(folder: Path, contract: ModelContract, seed: int) -> None:
     """A model that reads mean colours, and golden images with its own answers."""
-    from pipeline.modeling.engine import Engine
+    from pipeline.engine.engine import Engine
 
     folder.mkdir(parents=True, exist_ok=True)
     _write_model(folder, contract, seed)

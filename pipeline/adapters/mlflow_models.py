@@ -1,7 +1,7 @@
 """Served bundles as MLflow models: logged with their run, registered, the alias `champion`.
 
 A bundle is logged as a pyfunc model without pickle: its own files, the few modules that answer it,
-and `pipeline.modeling.pyfunc` as loader. `mlflow.pyfunc.load_model("models:/<name>@champion")`
+and `pipeline.engine.pyfunc` as loader. `mlflow.pyfunc.load_model("models:/<name>@champion")`
 answers like the service, also where Leukoflow is not installed.
 """
 
@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.adapters.tracking import Tracking, client, errors
+from pipeline.adapters.mlflow_runs import Tracking, client, errors
 from pipeline.errors import UnreachableError
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 CHAMPION = "champion"
-LOADER = "pipeline.modeling.pyfunc"
+LOADER = "pipeline.engine.pyfunc"
 CODE = (
     *("__init__.py", "artifacts.py", "errors.py", "records.py", "contract"),
-    *("modeling/__init__.py", "modeling/compiled.py", "modeling/engine.py", "modeling/pyfunc.py"),
+    *("engine/__init__.py", "engine/compiled.py", "engine/engine.py", "engine/pyfunc.py"),
 )
 """What the loader imports of `pipeline`: it travels with the model."""
 REQUIREMENTS = ("mlflow", "numpy", "openvino", "pandas", "pillow", "pydantic", "scipy")

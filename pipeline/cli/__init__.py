@@ -15,13 +15,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.cli import serving, stack, training
+from pipeline.cli import models, stack, steps
 from pipeline.cli.keys import keys
 from pipeline.errors import DiskFullError, PipelineError
 from pipeline.telemetry import silence
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for door in (stack, training, serving):
+for door in (stack, steps, models):
     app.add_typer(door.app)
 app.add_typer(keys, name="keys")
 

@@ -9,7 +9,7 @@ import typer
 from pipeline.errors import GateRefusedError
 
 if TYPE_CHECKING:
-    from pipeline.steps.promote import Promotion
+    from pipeline.steps.promotion.promote import Promotion
 
 BLOOD_CELLS = "configs/blood_cells.yaml"
 Config = Annotated[str, typer.Option(help="What the run does: configs/NAME.yaml.")]

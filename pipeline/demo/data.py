@@ -6,7 +6,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import sha256_file
 from pipeline.errors import InvalidInputError
 from pipeline.sample.archive import write_archive
-from pipeline.steps.watch import hold, mark_seen, uploaded
+from pipeline.steps.dataset.watch import hold, mark_seen, uploaded
 
 SEED, CELLS_PER_CLASS, COPIES = 2026, 22, 4
 

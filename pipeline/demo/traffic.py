@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.classify import classify, served_model
+from pipeline.adapters.image_packs import read_images
+from pipeline.adapters.service_client import classify, served_model
 from pipeline.errors import UnreachableError
 from pipeline.records import Record
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import OTHER
-from pipeline.steps.images import read_images
 
 _OTHER_LAB_SEED = 77
 

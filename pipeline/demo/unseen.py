@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, BundleManifest, ServedManifest, SplitManifest
 from pipeline.records import Record, from_csv
-from pipeline.steps.evidence import weigh
+from pipeline.steps.promotion.fair_cells import weigh
 
 
 @dataclass(frozen=True)

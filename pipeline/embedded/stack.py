@@ -13,19 +13,10 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.embedded import (
-    airflow_home,
-    credentials,
-    environment,
-    object_store,
-    ports,
-    preflight,
-    processes,
-    supervisor,
-    waiting,
-)
-from pipeline.embedded.health import is_healthy
+from pipeline.embedded import airflow_home, credentials, environment, object_store, ports, preflight
 from pipeline.embedded.parts import PROCFILE, ROOT, Part, parts
+from pipeline.embedded.processes import discovery, supervisor, waiting
+from pipeline.embedded.processes.health import is_healthy
 from pipeline.errors import InvalidInputError, UnreachableError
 from pipeline.settings import Settings
 
@@ -76,13 +67,13 @@ def up(settings: Settings, console: Console, *, procfile: Path = PROCFILE) -> Se
 def down(settings: Settings) -> int:
     """Stop every process of the stack and return how many there were; the data stays."""
     home = settings.leukoflow_home.resolve()
-    count = sum(1 for _ in processes.of_stack(home))
+    count = sum(1 for _ in discovery.of_stack(home))
     process = find_supervisor(home)
     if process is not None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
         psutil.wait_procs([process], timeout=_GRACE_SECONDS)
-    processes.stop(home, grace=_GRACE_SECONDS)
+    discovery.stop(home, grace=_GRACE_SECONDS)
     _pid_file(home).unlink(missing_ok=True)
     logger.info("stack at %s stopped, %d processes", home, count)
     return count
@@ -91,7 +82,7 @@ def down(settings: Settings) -> int:
 def status(settings: Settings, *, procfile: Path = PROCFILE) -> list[PartStatus]:
     """State and address of every part, by its process and by what it answers."""
     home = settings.leukoflow_home.resolve()
-    alive = {name for _, name in processes.of_stack(home)}
+    alive = {name for _, name in discovery.of_stack(home)}
     since = _started_at(home)
 
     def state(part: Part) -> State:
@@ -150,7 +141,7 @@ def _require_same(supervisor: psutil.Process, settings: Settings) -> None:
 
 def _start(settings: Settings, wanted: list[Part], console: Console, procfile: Path) -> None:
     home = settings.leukoflow_home
-    processes.stop(home, grace=_GRACE_SECONDS)  # left by a supervisor that was killed
+    discovery.stop(home, grace=_GRACE_SECONDS)  # left by a supervisor that was killed
     ports.require_free(wanted, settings)
     try:
         _launch(settings, wanted, console, procfile)
@@ -172,7 +163,12 @@ def _launch(settings: Settings, wanted: list[Part], console: Console, procfile: 
         _set_aside(supervisor.log(home, name))
     with supervisor.log(home, "supervisor").open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.embedded.supervisor", str(procfile.resolve())],
+            [
+                sys.executable,
+                "-m",
+                "pipeline.embedded.processes.supervisor",
+                str(procfile.resolve()),
+            ],
             cwd=ROOT,
             env=variables,
             stdin=subprocess.DEVNULL,

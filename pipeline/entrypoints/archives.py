@@ -18,12 +18,12 @@ from pipeline.settings import load_settings
 from pipeline.version import code_version
 
 if TYPE_CHECKING:
-    from pipeline.steps.omissions import Omissions
+    from pipeline.steps.evaluation.omissions import Omissions
 
 
 def new_archives(config: str) -> list[dict[str, str]]:
     """Archives of the config's name that changed since the stored watermark."""
-    from pipeline.steps.watch import new_archives as step
+    from pipeline.steps.dataset.watch import new_archives as step
 
     job = open_job(config, "watch")
     return step(job.config.name, store=job.store)
@@ -31,7 +31,7 @@ def new_archives(config: str) -> list[dict[str, str]]:
 
 def mark_seen(config: str, archives: Iterable[dict[str, str]]) -> None:
     """Move the watermark past these archives."""
-    from pipeline.steps.watch import mark_seen as step
+    from pipeline.steps.dataset.watch import mark_seen as step
 
     job = open_job(config, "watch")
     step(job.config.name, archives, store=job.store)
@@ -55,7 +55,7 @@ class Grouped:
 
 def group_archive(archive: str, config: str) -> "tuple[list[Record], Omissions]":
     """Which images of an archive show one cell, and which are left out; needs no running stack."""
-    from pipeline.steps.omissions import omissions
+    from pipeline.steps.evaluation.omissions import omissions
 
     loaded = load_config(config_path(config))
     with grouped(archive, loaded) as found:
@@ -70,9 +70,9 @@ def grouped(archive: str, config: RunConfig) -> Iterator[Grouped]:
     Raises:
         InvalidInputError: when the archive breaks a rule of ingest or validation.
     """
-    from pipeline.steps.group import group
-    from pipeline.steps.ingest import ingest
-    from pipeline.steps.validate import DatasetRefusedError, validate
+    from pipeline.steps.cells.group import group
+    from pipeline.steps.dataset.ingest import ingest
+    from pipeline.steps.dataset.validate import DatasetRefusedError, validate
 
     run, settings = RunContext.now("archive", code_version()), load_settings()
     with tempfile.TemporaryDirectory(prefix="archive-") as folder:

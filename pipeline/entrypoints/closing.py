@@ -9,7 +9,7 @@ from pipeline.errors import InvalidInputError, UnreachableError
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from pipeline.steps.promote import Outcome
+    from pipeline.steps.promotion.promote import Outcome
 
 log = logging.getLogger(__name__)
 

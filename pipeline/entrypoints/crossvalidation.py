@@ -9,7 +9,7 @@ from pipeline.entrypoints.job import open_job
 from pipeline.entrypoints.training import featurize, group, ingest, shards, split, validate
 
 if TYPE_CHECKING:
-    from pipeline.steps.crossval import CrossvalReport
+    from pipeline.steps.experiments.crossval import CrossvalReport
 
 
 def crossval(
@@ -23,9 +23,9 @@ def crossval(
 
     Activations that a training paid for are not paid for again, nor the other way round.
     """
-    from pipeline.steps.crossval import crossval as step
-    from pipeline.steps.crossval import without_class
-    from pipeline.steps.examples import TrainInputs
+    from pipeline.steps.experiments.crossval import crossval as step
+    from pipeline.steps.experiments.crossval import without_class
+    from pipeline.steps.training.examples import TrainInputs
 
     job = open_job(config, run_id)
     known = without_class(job.config, plan.unknown)

@@ -10,7 +10,7 @@ from pipeline.errors import InvalidInputError
 
 def build(config: str, run_id: str, served: str = "") -> str:
     """Build a Bento of a served bundle, of the one served now when none is named."""
-    from pipeline.steps.build import build as step
+    from pipeline.steps.deployment.build import build as step
 
     job = open_job(config, run_id)
     if not served:
@@ -27,7 +27,7 @@ def build(config: str, run_id: str, served: str = "") -> str:
 def smoke(config: str, run_id: str, bento: str) -> str:
     """Serve the stored Bento from its own folder and ask it the golden images."""
     from pipeline.adapters.bento import baked_bundle
-    from pipeline.adapters.served_bento import ask_golden, serving
+    from pipeline.steps.deployment.served_bento import ask_golden, serving
 
     job = open_job(config, run_id)
     built = job.store.open(bento, BentoManifest)
@@ -42,7 +42,7 @@ def smoke(config: str, run_id: str, bento: str) -> str:
 
 def image(config: str, run_id: str, bento: str) -> str:
     """Build and push the image where a registry and a builder are there; else say what can."""
-    from pipeline.steps.image import ship
+    from pipeline.steps.deployment.container_image import ship
 
     job = open_job(config, run_id)
     built = job.store.open(bento, BentoManifest)
@@ -51,7 +51,7 @@ def image(config: str, run_id: str, bento: str) -> str:
 
 def build_image(config: str, run_id: str, bento: str) -> str:
     """Build the image whether or not it can be pushed; says what was done."""
-    from pipeline.steps.image import image as step
+    from pipeline.steps.deployment.container_image import image as step
 
     job = open_job(config, run_id)
     built = job.store.open(bento, BentoManifest)

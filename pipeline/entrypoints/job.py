@@ -18,7 +18,7 @@ from pipeline.settings import Settings, load_settings
 from pipeline.version import code_version
 
 if TYPE_CHECKING:
-    from pipeline.adapters.tracking import Tracking
+    from pipeline.adapters.mlflow_runs import Tracking
 
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +45,7 @@ class Job:
     @cached_property
     def tracking(self) -> "Tracking":
         """The experiment of the config's name."""
-        from pipeline.adapters.tracking import Tracking
+        from pipeline.adapters.mlflow_runs import Tracking
 
         return Tracking(self.settings.mlflow_tracking_uri, self.config.name)
 

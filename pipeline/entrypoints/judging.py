@@ -35,9 +35,9 @@ def gate(config: str, run_id: str, evaluation: str, served: str) -> str:
     Raises:
         InvalidInputError: when the config is another model's.
     """
-    from pipeline.steps.gate import gate as step
-    from pipeline.steps.verdict_report import badge
-    from pipeline.steps.verdict_tracking import track_verdict
+    from pipeline.steps.promotion.gate import gate as step
+    from pipeline.steps.promotion.verdict_log import track_verdict
+    from pipeline.steps.promotion.verdict_page import badge
 
     job = job_of_model(config, run_id, served)
     opened = job.open(served, ServedManifest)
@@ -87,16 +87,16 @@ def verdict_passed(verdict: str) -> bool:
 
 def verdict_unchanged(verdict: str) -> bool:
     """Whether the challenger served already when it was judged: nobody need approve it."""
-    from pipeline.steps.verdict import read_verdict
+    from pipeline.steps.promotion.verdict import read_verdict
 
     return read_verdict(_open(verdict), open_store()).unchanged
 
 
 def verdict_markdown(verdict: str) -> str:
     """The verdict as a Markdown table, with what the ledger says of its model."""
-    from pipeline.steps.promote import standing_check
-    from pipeline.steps.verdict import read_verdict
-    from pipeline.steps.verdict_report import markdown
+    from pipeline.steps.promotion.promote import standing_check
+    from pipeline.steps.promotion.verdict import read_verdict
+    from pipeline.steps.promotion.verdict_page import markdown
 
     store = open_store()
     judged = read_verdict(_open(verdict), store)

@@ -24,7 +24,7 @@ def repair(name: str) -> Pointer | None:
     Raises:
         UnreachableError: when MLflow is not reachable; the others are in line by then.
     """
-    from pipeline.adapters.tracking import Tracking
+    from pipeline.adapters.mlflow_runs import Tracking
 
     settings = load_settings()
     store = open_store(settings)

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.report_site import INDEX, publish_page
 from pipeline.artifacts import Artifact, M
 from pipeline.entrypoints.job import Job
 from pipeline.errors import InvalidInputError
+from pipeline.pages.report_site import INDEX, publish_page
 from pipeline.run import RunContext
 
 if TYPE_CHECKING:
-    from pipeline.steps.validate import DatasetRefusedError
+    from pipeline.steps.dataset.validate import DatasetRefusedError
 
 
 def publish(

@@ -20,8 +20,8 @@ from pipeline.settings import load_settings
 from pipeline.version import code_version
 
 if TYPE_CHECKING:
-    from pipeline.steps.history import Reign
-    from pipeline.steps.promote import Decision, Promoted, Promotion
+    from pipeline.steps.promotion.history import Reign
+    from pipeline.steps.promotion.promote import Decision, Promoted, Promotion
 
 
 def promote(
@@ -58,8 +58,8 @@ def promote(
         InvalidInputError: when the config is another model's.
         StaleVerdictError: when an approved verdict is stale.
     """
-    from pipeline.steps.promote import Decision, Promotion, contend
-    from pipeline.steps.promote import promote as step
+    from pipeline.steps.promotion.promote import Decision, Promotion, contend
+    from pipeline.steps.promotion.promote import promote as step
 
     decision = Decision.model_validate(
         {"author": author, "reason": reason, "approved_at": approved_at}
@@ -88,7 +88,7 @@ def promote(
 
 def _told(made: "Promoted", tag: str) -> "Promotion":
     """How a promotion ended, in a sentence."""
-    from pipeline.steps.promote import Promotion
+    from pipeline.steps.promotion.promote import Promotion
 
     serving = f"{made.pointer.tag} serves (move {made.pointer.sequence})"
     if made.outcome == "unchanged":
@@ -118,9 +118,9 @@ def _await_tracking(
     store: ArtifactStore,
 ) -> None:
     """Hold a promotion while MLflow is not reachable, if there is anything to move."""
-    from pipeline.adapters.tracking import Tracking
-    from pipeline.steps.promote import settled
-    from pipeline.steps.verdict import read_verdict
+    from pipeline.adapters.mlflow_runs import Tracking
+    from pipeline.steps.promotion.promote import settled
+    from pipeline.steps.promotion.verdict import read_verdict
 
     judged, moves = read_verdict(opened, store), registry.history()
     if not judged.passed or settled(judged, moves, run_id, decision.approved_at):
@@ -162,8 +162,8 @@ def rollback(name: str, tag: str, author: str, reason: str, run_id: str = "rollb
     Raises:
         InvalidInputError: when the name is not the tag's, or the history knows no such model.
     """
-    from pipeline.steps.promote import Decision
-    from pipeline.steps.rollback import rollback as step
+    from pipeline.steps.promotion.promote import Decision
+    from pipeline.steps.promotion.rollback import rollback as step
 
     store = open_store()
     run = RunContext.now(run_id, code_version())
@@ -176,7 +176,7 @@ def rollback(name: str, tag: str, author: str, reason: str, run_id: str = "rollb
 
 def history(name: str) -> "list[Reign]":
     """What served when, who moved the pointer and why; oldest first."""
-    from pipeline.steps.history import reigns
+    from pipeline.steps.promotion.history import reigns
 
     return reigns(registry_of(name, open_store()).history(), datetime.now(UTC))
 

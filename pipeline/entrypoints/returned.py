@@ -8,7 +8,7 @@ from pipeline.run import RunContext
 from pipeline.version import code_version
 
 if TYPE_CHECKING:
-    from pipeline.steps.gather import Returned
+    from pipeline.steps.labels.gather import Returned
 
 
 def gather(name: str, run_id: str, config: GatherConfig) -> "tuple[Returned, str]":
@@ -17,8 +17,8 @@ def gather(name: str, run_id: str, config: GatherConfig) -> "tuple[Returned, str
     Returns:
         The counts, and where they are written.
     """
-    from pipeline.steps.gather import gather as step
-    from pipeline.steps.gather import report_uri
+    from pipeline.steps.labels.gather import gather as step
+    from pipeline.steps.labels.gather import report_uri
 
     store = open_store()
     returned = step(name, config, store=store, run=RunContext.now(run_id, code_version()))

@@ -18,9 +18,9 @@ from pipeline.records import Quarantined, Record
 from pipeline.run import RunContext
 
 if TYPE_CHECKING:
-    from pipeline.steps.answers import Answers
-    from pipeline.steps.evaluation_report import EvaluationReport
-    from pipeline.steps.omissions import Omissions
+    from pipeline.steps.evaluation.answers import Answers
+    from pipeline.steps.evaluation.evaluation_report import EvaluationReport
+    from pipeline.steps.evaluation.omissions import Omissions
 
 EVERYTHING = ValidateConfig(min_images_per_class=0, max_quarantined_share=1.0)
 """An archive that is only scored may be small and may hold what the model does not know."""
@@ -74,9 +74,9 @@ def evaluate_archive(
     does not know. It and the CSV also tell which images are scored as no class of the model, or not
     at all.
     """
-    from pipeline.steps.novelty import crowd, novelty
-    from pipeline.steps.omissions import archive_csv
-    from pipeline.steps.scoring import scores
+    from pipeline.steps.evaluation.omissions import archive_csv
+    from pipeline.steps.evaluation.scoring import scores
+    from pipeline.steps.experiments.novelty import crowd, novelty
 
     scored, store = _score(archive, name, model), open_store()
     known, unknown = scored.known, scored.unknown
@@ -118,7 +118,7 @@ def _own_evaluation(
     pointer: Pointer, store: ArtifactStore
 ) -> "tuple[EvaluationReport, list[ReferenceRecord]]":
     """What a promoted model scored on its locked part, and its answers there."""
-    from pipeline.steps.evaluation_report import EvaluationReport
+    from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 
     evaluation = store.open(pointer.evaluation, EvaluationManifest)
     report = EvaluationReport.model_validate_json(store.read(evaluation, "report.json"))
@@ -134,9 +134,9 @@ def _as_reference(answers: "Answers") -> list[ReferenceRecord]:
 
 
 def _score(archive: str, name: str, model: str) -> Scored:
-    from pipeline.steps.answers import answer
-    from pipeline.steps.images import read_images
-    from pipeline.steps.omissions import is_unknown, omissions
+    from pipeline.adapters.image_packs import read_images
+    from pipeline.steps.evaluation.answers import answer
+    from pipeline.steps.evaluation.omissions import is_unknown, omissions
 
     store = open_store()
     pointer = find_model(name, model)
@@ -161,8 +161,8 @@ def _score(archive: str, name: str, model: str) -> Scored:
 
 def _without_unreadable(found: Grouped) -> list[Quarantined]:
     """What was set aside; of no class is only what can be read, for no validation looked at it."""
-    from pipeline.steps.images import read_images
-    from pipeline.steps.omissions import is_unknown
+    from pipeline.adapters.image_packs import read_images
+    from pipeline.steps.evaluation.omissions import is_unknown
 
     reasons = {}
     foreign = [_alone(image) for image in found.quarantined if is_unknown(image)]

@@ -40,7 +40,7 @@ def weights() -> str:
 
 def has_archives(config: str) -> bool:
     """Whether `archives/<name>/` holds anything to train on; the log says so when it does not."""
-    from pipeline.steps.watch import uploaded
+    from pipeline.steps.dataset.watch import uploaded
 
     job = open_job(config, "look")
     found = bool(uploaded(job.config.name, store=job.store))
@@ -51,7 +51,7 @@ def has_archives(config: str) -> bool:
 
 def ingest(config: str, run_id: str, archives: Sequence[str] = (), limit: int = 0) -> str:
     """Freeze archives (all of the name's when none is given) into a snapshot."""
-    from pipeline.steps.ingest import ingest as step
+    from pipeline.steps.dataset.ingest import ingest as step
 
     job = open_job(config, run_id, limit)
     return step(archives, job.config, store=job.store, run=job.run).uri
@@ -59,8 +59,8 @@ def ingest(config: str, run_id: str, archives: Sequence[str] = (), limit: int = 
 
 def validate(config: str, run_id: str, snapshot: str) -> str:
     """Set bad images aside and publish the validation report, also that of a refusal."""
-    from pipeline.steps.validate import DatasetRefusedError
-    from pipeline.steps.validate import validate as step
+    from pipeline.steps.dataset.validate import DatasetRefusedError
+    from pipeline.steps.dataset.validate import validate as step
 
     job = open_job(config, run_id)
     opened = job.open(snapshot, SnapshotManifest)
@@ -77,9 +77,9 @@ def validate(config: str, run_id: str, snapshot: str) -> str:
 
 def group(config: str, run_id: str, dataset: str) -> str:
     """Find which images show the same cell, and set cells aside that contradict themselves."""
-    from pipeline.steps.data_gate import data_gate
-    from pipeline.steps.group import group as step
-    from pipeline.steps.validate import DatasetRefusedError
+    from pipeline.steps.cells.data_gate import data_gate
+    from pipeline.steps.cells.group import group as step
+    from pipeline.steps.dataset.validate import DatasetRefusedError
 
     job = open_job(config, run_id)
     opened = job.open(dataset, DatasetManifest)
@@ -97,7 +97,7 @@ def group(config: str, run_id: str, dataset: str) -> str:
 
 def split(config: str, run_id: str, grouping: str) -> str:
     """Deal groups into train, val and the locked test part."""
-    from pipeline.steps.split import split as step
+    from pipeline.steps.cells.split import split as step
 
     job = open_job(config, run_id)
     opened = job.open(grouping, GroupingManifest)
@@ -111,7 +111,7 @@ def shards(config: str) -> list[int]:
 
 def featurize(config: str, run_id: str, split: str, shard: int) -> str:
     """Compute the activations of one shard that nobody has paid for yet."""
-    from pipeline.steps.featurize import featurize as step
+    from pipeline.steps.training.featurize import featurize as step
 
     job = open_job(config, run_id)
     opened = job.open(split, SplitManifest)
@@ -120,8 +120,8 @@ def featurize(config: str, run_id: str, split: str, shard: int) -> str:
 
 def train(config: str, run_id: str, split: str, features: Sequence[str]) -> str:
     """Train the head, tracked in MLflow when it answers, by a run that `evaluate` ends."""
-    from pipeline.steps.examples import TrainInputs
-    from pipeline.steps.train import train as step
+    from pipeline.steps.training.examples import TrainInputs
+    from pipeline.steps.training.train import train as step
 
     job = open_job(config, run_id)
     opened = job.open(split, SplitManifest)
@@ -140,7 +140,7 @@ def train(config: str, run_id: str, split: str, features: Sequence[str]) -> str:
 
 def _start_tracking(job: Job, split: Artifact[SplitManifest]) -> str:
     """The id of a new MLflow run, or nothing when the server is down: training goes on."""
-    from pipeline.steps.tracking import environment, parameters
+    from pipeline.steps.evaluation.run_log import environment, parameters
 
     try:
         tracked = job.tracking.start(
@@ -158,7 +158,7 @@ def _start_tracking(job: Job, split: Artifact[SplitManifest]) -> str:
 
 def export(config: str, run_id: str, bundle: str, split: str) -> str:
     """Convert the bundle to the serving engine."""
-    from pipeline.steps.export import export as step
+    from pipeline.steps.export.export import export as step
 
     job = open_job(config, run_id)
     opened = job.open(bundle, BundleManifest)
@@ -169,8 +169,8 @@ def export(config: str, run_id: str, bundle: str, split: str) -> str:
 
 def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> str:
     """Score what serves on the locked part and write the drift reference."""
-    from pipeline.steps.evaluate import evaluate as step
-    from pipeline.steps.tracking import track_evaluation
+    from pipeline.steps.evaluation.evaluate import evaluate as step
+    from pipeline.steps.evaluation.run_log import track_evaluation
 
     job = open_job(config, run_id)
     opened = job.open(served, ServedManifest)

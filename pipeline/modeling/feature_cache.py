@@ -24,8 +24,8 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import MANIFEST, Artifact, PackManifest, WeightsManifest
 from pipeline.config import FeaturesConfig
 from pipeline.contract.spec import ModelContract
+from pipeline.engine.regions import VERSION as REGIONS_VERSION
 from pipeline.errors import ArtifactError
-from pipeline.modeling.regions import VERSION as REGIONS_VERSION
 from pipeline.run import RunContext
 
 log = logging.getLogger(__name__)

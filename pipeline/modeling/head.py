@@ -9,8 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from pipeline.errors import InvalidInputError
-from pipeline.modeling.folds import balanced_folds
-from pipeline.modeling.metrics import Floats, Ints
+from pipeline.statistics.folds import balanced_folds
+from pipeline.statistics.metrics import Floats, Ints
 
 _MOST_ROUNDS = 2000
 

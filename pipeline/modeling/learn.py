@@ -10,14 +10,14 @@ from scipy.special import softmax
 
 from pipeline.config import RunConfig
 from pipeline.contract.decision import ReviewRule
-from pipeline.modeling.calibration import fit_temperature
+from pipeline.engine.frozen import Arrays
 from pipeline.modeling.fit import Checkpoint, Epoch, Examples, fit, logits_of
 from pipeline.modeling.head import Head, folds_of, solve
-from pipeline.modeling.metrics import Bools, Floats, Ints
 from pipeline.modeling.network import classifier, pooled
 from pipeline.modeling.projection import Projection
-from pipeline.modeling.review import fit_review
-from pipeline.modeling.weights import Arrays
+from pipeline.statistics.calibration import fit_temperature
+from pipeline.statistics.metrics import Bools, Floats, Ints
+from pipeline.statistics.review import fit_review
 
 _LEVEL_SAMPLE = 512
 _BLOCK = 256

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from pipeline.config import FeaturesConfig
 from pipeline.contract.spec import ModelContract
-from pipeline.modeling.frozen import CAFFE_MEAN, TORCH_MEAN, TORCH_STD
+from pipeline.engine.frozen import CAFFE_MEAN, LAYERS, TORCH_MEAN, TORCH_STD, Arrays
 from pipeline.modeling.head import floored
 from pipeline.modeling.network_regions import region_means
 from pipeline.modeling.projection import Projection
-from pipeline.modeling.weights import LAYERS, Arrays
 
 
 def backbone(contract: ModelContract, arrays: Arrays, normalization: str) -> keras.Model:

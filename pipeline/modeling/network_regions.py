@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from pipeline.modeling.regions import FAINTEST, ROUNDS, SOFTNESS, STAIN, TINY, Windows
+from pipeline.engine.regions import FAINTEST, ROUNDS, SOFTNESS, STAIN, TINY, Windows
 
 
 def region_means(

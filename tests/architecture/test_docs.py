@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bento_service import guard, line, many
-from bento_service.bodies import BODIES
+from bento_service.http import middleware
+from bento_service.http.bodies import BODIES
+from bento_service.inference import multi_image, work_queue
 from pipeline.embedded.parts import commands
 from pipeline.settings import Settings
 
@@ -82,19 +83,19 @@ def test_the_limits_in_the_api_page_are_those_of_the_service() -> None:
     api = (ROOT / "docs" / "api.md").read_text()
     section = api.partition("## Limits")[2].partition("\n## ")[0]
     differential = BODIES["/differential"]
-    body = guard.MAX_BODY_BYTES // 1_000_000
+    body = middleware.MAX_BODY_BYTES // 1_000_000
     assert [int(number) for number in re.findall(r"\b\d+\b", section)] == [
         body,
         differential.caps * body,
         differential.most,
-        line.THREADS + line.WAITING,
-        line.THREADS,
-        line.WAITING,
-        guard.MAX_HELD_BYTES // 1_000_000,
+        work_queue.THREADS + work_queue.WAITING,
+        work_queue.THREADS,
+        work_queue.WAITING,
+        middleware.MAX_HELD_BYTES // 1_000_000,
         429,
     ]
     defaults = {name.upper(): field.default for name, field in Settings.model_fields.items()}
     named = re.findall(r"`([A-Z_]+)` \((\d+)\)", api)
     assert named
     assert {name: float(value) for name, value in named} == {n: defaults[n] for n, _ in named}
-    assert f"or many longer than {many.PATIENCE:.0f}" in api
+    assert f"or many longer than {multi_image.PATIENCE:.0f}" in api

@@ -28,14 +28,22 @@ ALLOWED = {
     "telemetry": (),
     "version": (),
     "adapters": ("pipeline.adapters", "pipeline.artifacts", "pipeline.contract", *SETTLED),
+    "statistics": ("pipeline.statistics", "pipeline.config", "pipeline.contract", *SETTLED),
+    "engine": (
+        *("pipeline.engine", "pipeline.config", "pipeline.artifacts", "pipeline.contract"),
+        *SETTLED,
+    ),
+    "pages": ("pipeline.pages", "pipeline.adapters.storage", *SETTLED),
     "modeling": (
-        *("pipeline.modeling", "pipeline.config", "pipeline.artifacts", "pipeline.contract"),
+        *("pipeline.modeling", "pipeline.engine", "pipeline.statistics"),
+        *("pipeline.config", "pipeline.artifacts", "pipeline.contract"),
         # Weights and activations are artefacts, and a checkpoint is an object.
         *("pipeline.adapters.artifact_store", "pipeline.adapters.storage"),
         *SETTLED,
     ),
     "steps": (
-        *("pipeline.steps", "pipeline.modeling", "pipeline.adapters", "pipeline.config"),
+        *("pipeline.steps", "pipeline.modeling", "pipeline.engine", "pipeline.statistics"),
+        *("pipeline.pages", "pipeline.adapters", "pipeline.config"),
         *("pipeline.artifacts", "pipeline.contract"),
         *SETTLED,
     ),
@@ -90,6 +98,65 @@ def test_imports_run_one_way(room: str) -> None:
         if name.split(".")[1] == room
         for other in ours(imported(path))
         if not within(other, ALLOWED[room])
+    }
+    assert not broken
+
+
+PHASES = {
+    "dataset": (),
+    "cells": ("dataset",),
+    "training": ("dataset", "cells"),
+    "export": (),
+    "evaluation": ("dataset",),
+    "promotion": ("evaluation",),
+    "deployment": (),
+    "labels": ("dataset",),
+    "experiments": ("dataset", "cells", "training", "export", "evaluation", "promotion"),
+}
+"""Room of `pipeline/steps` to the other rooms there that it may import."""
+LAYERS = {
+    "bento_service": {
+        "metrics": (),
+        "http": ("metrics",),
+        "process": ("metrics",),
+        "inference": ("http", "process", "metrics"),
+        "prediction_log": ("inference", "process", "metrics"),
+        "serving": ("http", "inference", "prediction_log", "process", "metrics"),
+        "service": ("http", "process", "serving"),
+        "worker": ("http", "service", "serving"),
+    },
+    "monitoring": {
+        "config": (),
+        "windows": ("config",),
+        "drift": ("config", "windows"),
+        "retraining": ("config", "drift"),
+        "reports": (),
+        "entrypoints": ("config", "windows", "drift", "retraining"),
+        "command": ("config", "entrypoints"),
+    },
+    "pipeline.steps": PHASES,
+}
+"""Package to its rooms, each with the other rooms of the package that it may import."""
+TYPES_ONLY = {("bento_service.http.routes", "bento_service.serving")}
+"""The routes are given the object that serves; they import its class for the type checker alone."""
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_rooms_of_a_package_form_layers(package: str) -> None:
+    """A room imports only those below it, so no circle of folders can arise."""
+    layers = LAYERS[package]
+    own = {
+        (name, room, other, other.removeprefix(f"{package}.").split(".")[0])
+        for name, path in modules(package.replace(".", "/"))
+        for room in [name.removeprefix(f"{package}.").split(".")[0]]
+        for other in imported(path)
+        if within(other, (package,)) and other != package
+    }
+    assert {room for _, room, _, _ in own} <= set(layers)
+    broken = {
+        f"{name} imports {other}"
+        for name, room, other, below in own
+        if below not in (room, *layers[room]) and (name, other) not in TYPES_ONLY
     }
     assert not broken
 
@@ -163,7 +230,7 @@ def test_evidently_has_one_door() -> None:
         for name, path in modules(package)
         if any(within(other, ("evidently",)) for other in imported(path))
     }
-    assert users == {"monitoring.drift"}
+    assert users == {"monitoring.drift.detect"}
 
 
 def fresh(code: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

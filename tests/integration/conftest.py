@@ -10,11 +10,11 @@ from PIL import Image
 from selenium import webdriver
 
 from pipeline.artifacts import Artifact, BentoManifest
-from pipeline.embedded.foreground import on_free_ports, running
+from pipeline.embedded.processes.foreground import on_free_ports, running
 from pipeline.run import RunContext
 from pipeline.settings import Settings
-from tests.integration.buildah import Buildah
-from tests.integration.chromium import chromium
+from tests.integration.containers.buildah import Buildah
+from tests.integration.page.chromium import chromium
 
 if TYPE_CHECKING:
     from tests.conftest import Stage
@@ -55,7 +55,7 @@ def built_bento(
     lasting_stage: "Stage", tmp_path_factory: pytest.TempPathFactory
 ) -> Artifact[BentoManifest]:
     """A Bento of a small model in `lasting_stage`, built by the step and so proved once."""
-    from pipeline.steps.build import build
+    from pipeline.steps.deployment.build import build
 
     served = lasting_stage.publish(tmp_path_factory.mktemp("small") / "bundle")
     return build(served, store=lasting_stage.artifacts, run=RunContext.now("test", "test"))

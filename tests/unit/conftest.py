@@ -1,9 +1,14 @@
 """Unit tests open no socket: whatever talks to somebody is an integration test."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pytest_socket import disable_socket, enable_socket
+
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.storage import LocalStore
+from pipeline.run import RunContext
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +18,15 @@ def _sockets_off(request: pytest.FixtureRequest) -> Iterator[None]:
         disable_socket(allow_unix_socket=True)
     yield
     enable_socket()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    """An empty local artefact store."""
+    return ArtifactStore(LocalStore(), str(tmp_path / "store"))
+
+
+@pytest.fixture
+def run() -> RunContext:
+    """A run of this test."""
+    return RunContext.now("test", "test")

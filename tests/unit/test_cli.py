@@ -13,8 +13,8 @@ import pytest
 from pipeline.adapters.registry import Registry
 from pipeline.artifacts import Artifact, VerdictManifest, canonical_json
 from pipeline.run import RunContext
-from pipeline.steps.verdict import Check, Verdict
-from tests.unit.steps.contest import Contest
+from pipeline.steps.promotion.verdict import Check, Verdict
+from tests.unit.steps.promotion.contest import Contest
 
 if TYPE_CHECKING:
     from tests.conftest import Stage

@@ -15,7 +15,7 @@ import yaml
 from sqlalchemy import create_engine
 
 from pipeline.embedded.parts import commands
-from tests.integration.compose import Service, generate_passwords, read
+from tests.integration.containers.compose import Service, generate_passwords, read
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()

@@ -8,7 +8,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.demo.data import prepare_archive, upload
 from pipeline.errors import InvalidInputError
-from pipeline.steps.watch import new_archives
+from pipeline.steps.dataset.watch import new_archives
 
 
 class Watched(LocalStore):

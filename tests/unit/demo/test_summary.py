@@ -23,7 +23,7 @@ from pipeline.demo.traffic import shifted_title
 from pipeline.errors import InvalidInputError, UnreachableError
 from pipeline.records import Record
 from pipeline.run import RunContext
-from pipeline.steps.scoring import scores
+from pipeline.steps.evaluation.scoring import scores
 
 
 def test_a_part_that_fails_becomes_a_row() -> None:

@@ -19,9 +19,9 @@ from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record
 from pipeline.run import RunContext
-from pipeline.steps.answers import answer
-from pipeline.steps.evaluation_report import EvaluationReport
-from pipeline.steps.scoring import scores
+from pipeline.steps.evaluation.answers import answer
+from pipeline.steps.evaluation.evaluation_report import EvaluationReport
+from pipeline.steps.evaluation.scoring import scores
 
 if TYPE_CHECKING:
     from tests.conftest import Stage

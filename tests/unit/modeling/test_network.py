@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from benchmarks.random_weights import draw_weights
+from benchmarks.training.random_weights import draw_weights
 from pipeline.config import FeaturesConfig
 from pipeline.contract.spec import ModelContract
-from pipeline.modeling.frozen import FrozenNetwork
+from pipeline.engine.frozen import LAYERS, Arrays, FrozenNetwork
 from pipeline.modeling.head import solve
 from pipeline.modeling.network import assemble, backbone, classifier, layers_after, pooled
 from pipeline.modeling.projection import Projection
-from pipeline.modeling.weights import LAYERS, Arrays
 
 RNG = np.random.default_rng(4)
 

@@ -12,9 +12,10 @@ import pytest
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import WeightsManifest
+from pipeline.engine.frozen import LAYERS, Arrays
 from pipeline.errors import ArtifactError, InvalidInputError
 from pipeline.modeling import weights
-from pipeline.modeling.weights import LAYERS, Arrays, bring_once, ensure_weights, read_weights
+from pipeline.modeling.weights import bring_once, ensure_weights, read_weights
 from pipeline.run import RunContext
 
 RUN = RunContext.now("test", "test")

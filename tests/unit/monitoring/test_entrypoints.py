@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring import entrypoints
-from monitoring.report import write_summary
-from monitoring.verdict import DriftVerdict
+from monitoring.drift.drift_page import write_summary
+from monitoring.drift.result import DriftVerdict
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import WindowManifest
 from pipeline.errors import InvalidInputError
-from pipeline.steps.gather import Returned
-from tests.unit.monitoring.test_collect import HOUR, Log
+from pipeline.steps.labels.gather import Returned
+from tests.unit.monitoring.windows.test_collect import HOUR, Log
 from tests.unit.monitoring.world import START
 
 CONFIG = "configs/monitoring.yaml"

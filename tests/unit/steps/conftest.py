@@ -9,11 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.storage import LocalStore
 from pipeline.config import RunConfig, ValidateConfig
 from pipeline.contract.spec import ModelContract
-from pipeline.run import RunContext
 
 WriteZip = Callable[[str, Mapping[str, bytes]], str]
 
@@ -30,18 +27,6 @@ def picture(seed: int, side: int = 48) -> bytes:
 def draw() -> Callable[..., bytes]:
     """`picture`: PNG bytes of noise by seed and side."""
     return picture
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> ArtifactStore:
-    """An empty local artefact store."""
-    return ArtifactStore(LocalStore(), str(tmp_path / "store"))
-
-
-@pytest.fixture
-def run() -> RunContext:
-    """A run of this test."""
-    return RunContext.now("test", "test")
 
 
 @pytest.fixture

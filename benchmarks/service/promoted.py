@@ -1,0 +1,68 @@
+"""A promoted model of the default recipe, with random weights and drawn cells: made in a minute."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import yaml
+
+from benchmarks.training.random_weights import publish_weights
+from pipeline import entrypoints
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.storage import LocalStore
+from pipeline.artifacts import BundleManifest, ServedManifest
+from pipeline.sample.archive import write_archive
+from pipeline.sample.cells import CLASSES
+
+NAME, RUN = "bench", "bench"
+_CONTRACT = {"input_size": 128, "crop_share": 0.41, "crop_margin": 1.4, "embedding_size": 64}
+"""As configs/blood_cells.yaml has it."""
+_NO_FLOORS = {
+    "min_balanced_accuracy": 0.0,
+    "min_class_sensitivity": 0.0,
+    "first_min_low": 0.0,
+    "min_class_cells": 2,
+    "max_calibration_error": 1.0,
+    "draws": 100,
+}
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """Where the store is, and the files of the model as trained and as served."""
+
+    store: Path
+    bundle: Path
+    served: Path
+
+
+def promote(folder: Path) -> Promoted:
+    """Train on drawn cells, and promote into a store below `folder`."""
+    config = folder / f"{NAME}.yaml"
+    contract = {"name": NAME, "classes": list(CLASSES), **_CONTRACT}
+    config.write_text(yaml.safe_dump({"contract": contract, "gate": _NO_FLOORS}))
+    write_archive(folder / "drawn.zip", seed=3, cells_per_class=8, copies=3)
+    store = ArtifactStore(LocalStore(), str(folder / "store"))
+    variables = {
+        "LEUKOFLOW_HOME": str(folder / "training"),
+        "STORE_URI": store.root,
+        "WEIGHTS_URI": f"{publish_weights(store).uri}/weights.npz",
+        "MODEL_NAME": NAME,
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    }
+    with patch.dict(os.environ, variables):
+        bundle, served = _train(str(config), str(folder / "drawn.zip"))
+    return Promoted(
+        store=Path(store.root),
+        bundle=store.fetch(store.open(bundle, BundleManifest), folder / "bundle"),
+        served=store.fetch(store.open(served, ServedManifest), folder / "served"),
+    )
+
+
+def _train(config: str, archive: str) -> tuple[str, str]:
+    """URIs of the bundle and of what is served."""
+    judged = entrypoints.to_verdict(config, RUN, entrypoints.to_split(config, RUN, [archive]))
+    promoted = entrypoints.promote(config, RUN, judged.verdict, "bench", "bench", untracked=True)
+    return judged.bundle, promoted.served

@@ -1,0 +1,103 @@
+"""The report site: static pages under `<root>/reports/`, read from the object store.
+
+`python -m monitoring.reports.site [--host 127.0.0.1] [--port 8001]`
+"""
+
+import argparse
+import os
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from pipeline.adapters.storage import ObjectStore, UriStore
+from pipeline.errors import BucketError, InvalidInputError, UnreachableError
+from pipeline.pages.report_site import INDEX, content_type, rebuild_index
+from pipeline.settings import load_settings
+
+DEFAULT_PORT = 8001
+_HEADERS = {
+    "Cache-Control": "no-cache",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    # Evidently's pages carry their scripts inline; nothing may be fetched from elsewhere.
+    "Content-Security-Policy": (
+        "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'self'"
+    ),
+}
+
+
+def create_site(objects: ObjectStore, root: str) -> Starlette:
+    """An app that answers `/healthz` and every published file.
+
+    Args:
+        objects: where the pages are.
+        root: the store's root; `<root>/reports/` is what can be reached, and nothing beside it.
+    """
+    site = f"{root.rstrip('/')}/reports"
+
+    def page(request: Request) -> Response:
+        path = request.path_params["path"]
+        if not is_safe(path):
+            return PlainTextResponse("no such page", 404, headers=_HEADERS)
+        name = f"{path}{INDEX}" if path.endswith("/") or not path else path
+        try:
+            if not path and objects.stat(f"{site}/{INDEX}") is None:
+                rebuild_index(objects, root)
+            found = objects.read_tagged(f"{site}/{name}")
+            folder = found is None and objects.stat(f"{site}/{name}/{INDEX}") is not None
+        except BucketError as error:
+            return PlainTextResponse(str(error), 503, headers=_HEADERS)
+        except UnreachableError:
+            return PlainTextResponse("the object store does not answer", 503, headers=_HEADERS)
+        if folder:
+            return RedirectResponse(f"/{path}/", headers=_HEADERS)
+        if found is None:
+            return PlainTextResponse("no such page", 404, headers=_HEADERS)
+        return _answer(request, name, *found)
+
+    return Starlette(routes=[Route("/healthz", _healthy), Route("/{path:path}", page)])
+
+
+def is_safe(path: str) -> bool:
+    """Whether a path stays below the site: no empty, dotted or backslashed parts."""
+    parts = path.removesuffix("/").split("/") if path else []
+    return all(part and not part.startswith(".") and part.isprintable() for part in parts) and (
+        "\\" not in path
+    )
+
+
+def _healthy(_: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+def _answer(request: Request, name: str, data: bytes, etag: str) -> Response:
+    headers = {**_HEADERS, "ETag": etag}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    return Response(data, media_type=content_type(name), headers=headers)
+
+
+def main() -> None:
+    """Serve until stopped."""
+    import uvicorn
+
+    parser = argparse.ArgumentParser(prog="python -m monitoring.reports.site")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument(
+        "--port", type=int, default=int(os.environ.get("REPORTS_PORT", DEFAULT_PORT))
+    )
+    options = parser.parse_args()
+    settings = load_settings()
+    try:
+        root = settings.require_store()
+    except InvalidInputError as error:
+        parser.exit(error.exit_code, f"{error}\n")
+    site = create_site(UriStore(settings), root)
+    uvicorn.run(site, host=options.host, port=options.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""What is served, and asking it."""
+
+import getpass
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pipeline import entrypoints
+from pipeline.cli.options import (
+    Json,
+    ModelConfig,
+    Name,
+    RunId,
+    Untracked,
+    name_run,
+    report_promotion,
+)
+from pipeline.settings import load_settings
+
+app = typer.Typer()
+ServedConfig = Annotated[str, typer.Option(help="Default: configs/MODEL_NAME.yaml.")]
+WIDE = 160
+"""Columns of a table that goes into a file or a pipe."""
+
+
+def _served(config: str) -> str:
+    """The config given, else that of the model that is served here."""
+    return config or load_settings().run_config
+
+
+def _show(value: Any, as_json: bool) -> None:
+    print(json.dumps(value, indent=2, default=str) if as_json else value)
+
+
+@app.command()
+def promote(
+    verdict: Annotated[str, typer.Argument(help="URI of a verdict; it names the model.")],
+    reason: Annotated[str, typer.Option(help="Kept in the ledger.")] = "",
+    approve: Annotated[
+        bool,
+        typer.Option(
+            "--approve",
+            help="You read this verdict: serve it even if it was rolled back from; needs --reason.",
+        ),
+    ] = False,
+    config: ModelConfig = "",
+    run_id: RunId = "",
+    untracked: Untracked = False,
+) -> None:
+    """Serve the model of a passed verdict; exit code 1 when it is refused."""
+    if approve and not reason:
+        raise typer.BadParameter("--approve needs a --reason")
+    report_promotion(
+        entrypoints.promote(
+            config,
+            name_run(run_id),
+            verdict,
+            getpass.getuser(),
+            reason or "promoted by hand",
+            datetime.now(UTC) if approve else None,
+            untracked,
+        )
+    )
+
+
+@app.command()
+def rollback(
+    tag: Annotated[str, typer.Argument(help="Empty: the model before this one.")] = "",
+    reason: Annotated[str, typer.Option(help="Kept in the ledger.")] = "rolled back by hand",
+    name: Annotated[str, typer.Option(help="Model name; default the tag's, else MODEL_NAME.")] = "",
+    run_id: RunId = "",
+) -> None:
+    """Serve an earlier model again."""
+    print(entrypoints.rollback(name, tag, getpass.getuser(), reason, name_run(run_id)).tag)
+
+
+@app.command()
+def shadow(
+    uri: Annotated[str, typer.Argument(help="Of a served bundle or a verdict.")] = "",
+    off: Annotated[bool, typer.Option("--off", help="Let no challenger score.")] = False,
+    reason: Annotated[str, typer.Option()] = "set by hand",
+    name: Name = "",
+) -> None:
+    """Let a challenger score the requests as well, on spare time; its answers are only counted."""
+    if off == bool(uri):
+        raise typer.BadParameter("give either the URI of a challenger or --off")
+    if off:
+        entrypoints.shadow_off(name or load_settings().model_name)
+    else:
+        print(entrypoints.shadow(uri, getpass.getuser(), reason, name).tag)
+
+
+@app.command()
+def repair(name: Name = "") -> None:
+    """Bring the MLflow alias and the BentoML store to what the pointer says."""
+    pointer = entrypoints.repair(name or load_settings().model_name)
+    print(f"{pointer.tag} (move {pointer.sequence})" if pointer else "no model is promoted")
+
+
+@app.command()
+def history(name: Name = "", as_json: Json = False) -> None:
+    """What served when and for how long, who moved the pointer, and why."""
+    from pipeline.steps.promotion.history import refusal_table, table
+
+    name = name or load_settings().model_name
+    reigns = entrypoints.history(name)
+    if as_json:
+        _show([reign.model_dump(mode="json") for reign in reigns], as_json)
+        return
+    console = Console()
+    wide = console if console.is_terminal else Console(width=WIDE)
+    wide.print(table(name, reigns) if reigns else f"no model of {name} was promoted yet")
+    if refusals := entrypoints.refusals(name):
+        wide.print(refusal_table(refusals))
+
+
+@app.command()
+def retrain(
+    reason: Annotated[str, typer.Option()] = "asked on the command line",
+    config: ServedConfig = "",
+) -> None:
+    """Ask Airflow for a training run."""
+    from pipeline.adapters.airflow import AirflowClient
+
+    client = AirflowClient(load_settings())
+    print(client.trigger("blood_cell_training", {"config": _served(config), "reason": reason}).url)
+
+
+@app.command()
+def predict(
+    images: Annotated[list[str], typer.Argument(help="Files, folders or patterns.")],
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="A spreadsheet's output.")] = False,
+    parallel: Annotated[int, typer.Option(min=1, max=32, help="Requests at a time.")] = 4,
+) -> None:
+    """Ask the service about images; exit code 2 when it refused one."""
+    from rich.progress import Progress
+
+    from pipeline.cli.predicting import ask_all, find_images, spreadsheet
+
+    paths = find_images(images)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Asking", total=len(paths))
+        settings = load_settings()
+        url, key = settings.service_url, settings.service_api_key.get_secret_value()
+        told = ask_all(url, paths, parallel, lambda: progress.advance(task), key)
+    if as_json:
+        _show(
+            [{**(answer or {"error": one.error}), "file": one.file} for one, answer in told], True
+        )
+    elif as_csv:
+        print(spreadsheet(one for one, _ in told), end="")
+    else:
+        for one, _ in told:
+            share = "" if one.probability is None else f"{one.probability:.3f}"
+            print(f"{one.file}\t{one.label}\t{share}\t{one.decision or one.error}")
+    if any(one.error for one, _ in told):
+        raise typer.Exit(2)
+
+
+@app.command()
+def image(config: ServedConfig = "", run_id: RunId = "") -> None:
+    """Build the container image of the served model."""
+    run_id, config = name_run(run_id), _served(config)
+    print(entrypoints.build_image(config, run_id, entrypoints.build(config, run_id)))

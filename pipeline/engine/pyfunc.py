@@ -1,0 +1,99 @@
+"""A served bundle as an MLflow pyfunc model: what `mlflow.pyfunc.load_model` calls.
+
+It imports neither MLflow nor the store, and nothing is unpickled.
+"""
+
+import base64
+import binascii
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.artifacts import MANIFEST, ServedManifest, require_files
+from pipeline.contract import golden
+from pipeline.contract.decision import decide, read_review
+from pipeline.contract.decoding import Pixels
+from pipeline.contract.preprocessing import prepare
+from pipeline.engine.engine import Engine, Floats
+from pipeline.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+IMAGE = "image"
+"""The one column of the input: bytes of a JPEG or PNG, or the same in base64."""
+
+
+def _load_pyfunc(path: str) -> "ServedModel":
+    """What MLflow calls with the folder of the model's data."""
+    return ServedModel(Path(path))
+
+
+class ServedModel:
+    """Answers images like the service, with the same contract, engine and review rule."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load a bundle folder, check it against its manifest and replay its golden images.
+
+        Raises:
+            ArtifactError: when a file was changed, the preprocessing is of another version, or a
+                golden image is answered differently.
+        """
+        manifest = ServedManifest.model_validate_json((folder / MANIFEST).read_bytes())
+        require_files(folder, manifest.files)
+        self._contract = manifest.contract
+        self._contract.require_current()
+        self._rule = read_review(folder, self._contract)
+        self._engine = Engine.of(folder, manifest.parity)
+        golden.replay(folder, self._contract, self._probabilities, manifest.parity.precision)
+
+    def predict(self, images: "pd.DataFrame") -> "pd.DataFrame":
+        """Answer images.
+
+        Args:
+            images: with a column `image`: bytes of a JPEG or PNG, or the same in base64.
+
+        Returns:
+            A row an image: `label`, `decision` (accept or review), `doubt` (above 1 a person should
+                look) and `probabilities` (class to share).
+
+        Raises:
+            InvalidInputError: when there is no such column, or a value is no image.
+        """
+        import pandas as pd
+
+        if IMAGE not in images:
+            raise InvalidInputError(
+                "no images", expected=f"a column {IMAGE!r}", received=", ".join(map(str, images))
+            )
+        return pd.DataFrame([self._answer(_bytes(value)) for value in images[IMAGE]])
+
+    def _answer(self, data: bytes) -> dict[str, Any]:
+        prepared = prepare(data, self._contract)
+        probabilities, embedding = (out[0] for out in self._engine.predict(prepared.crop[None]))
+        decided = decide(
+            probabilities.tolist(), embedding, prepared.cell_found, self._contract, self._rule
+        )
+        return {
+            "label": decided.label,
+            "decision": decided.decision,
+            "doubt": decided.doubt,
+            "probabilities": dict(
+                zip(self._contract.classes, map(float, probabilities), strict=True)
+            ),
+        }
+
+    def _probabilities(self, crop: Pixels) -> Floats:
+        return np.asarray(self._engine.predict(crop[None])[0][0], np.float32)
+
+
+def _bytes(value: object) -> bytes:
+    if isinstance(value, bytes | bytearray):
+        return bytes(value)
+    try:
+        return base64.b64decode(str(value), validate=True)
+    except binascii.Error as error:
+        raise InvalidInputError(
+            "not an image", expected="bytes, or base64 of them", received=str(value)[:40]
+        ) from error

@@ -1,0 +1,177 @@
+"""Pages for people under `<root>/reports/`, and the index derived from what is there.
+
+A page is a folder with an `index.html`; its `entry.json` is written last and makes it listed. The
+index pages are rendered from the entries and never edited, so they can be rebuilt at any time.
+"""
+
+import hashlib
+import mimetypes
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from pipeline.adapters.storage import ObjectStore
+from pipeline.errors import ArtifactError, ConflictError
+from pipeline.records import Frozen
+
+INDEX = "index.html"
+ENTRY = "entry.json"
+_TRIES = 10
+_LISTED = 200
+"""Newest pages that an index lists; older ones keep their address."""
+_TONES = {
+    "quiet": "good",
+    "passed": "good",
+    "promoted": "good",
+    "alarm": "bad",
+    "refused": "bad",
+    "failed": "bad",
+}
+
+
+class Entry(Frozen):
+    """One published page, as the index lists it."""
+
+    name: str
+    section: str
+    title: str
+    badge: str
+    note: str = ""
+    time: datetime
+    path: str
+    """Folder of the page below `reports/`."""
+
+    @property
+    def tone(self) -> str:
+        """How the badge looks: good, bad or plain."""
+        return tone(self.badge)
+
+
+def publish_page(
+    objects: ObjectStore,
+    root: str,
+    name: str,
+    section: str,
+    title: str,
+    badge: str,
+    folder: Path,
+    time: datetime,
+    note: str = "",
+) -> str:
+    """Upload a folder as a page, list it, and return its URI; the same page twice is one page.
+
+    Args:
+        objects: where to.
+        root: the store's root; pages stand under `<root>/reports/<name>/<section>/`.
+        name: model name.
+        section: `drift`, `validation`, `verdicts`.
+        title: what the index calls it.
+        badge: one or two words; quiet, passed, promoted, alarm, refused and failed have a colour.
+        folder: holds `index.html` and what it links to.
+        time: when it was made.
+        note: small print beside the title.
+
+    Raises:
+        ArtifactError: when the folder has no `index.html`.
+    """
+    if not (folder / INDEX).is_file():
+        raise ArtifactError("not a page", expected=INDEX, received=str(folder))
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != ENTRY)
+    stamp = f"{time.astimezone(UTC):%Y%m%dT%H%M%SZ}-{_digest(folder, files)[:8]}"
+    path = f"{name}/{section}/{stamp}"
+    uri = f"{_site(root)}/{path}"
+    for file in files:
+        objects.upload(file, f"{uri}/{file.relative_to(folder).as_posix()}")
+    entry = Entry(
+        name=name, section=section, title=title, badge=badge, note=note, time=time, path=path
+    )
+    objects.write(f"{uri}/{ENTRY}", entry.model_dump_json(indent=2).encode())
+    rebuild_index(objects, root)
+    return uri
+
+
+def rebuild_index(objects: ObjectStore, root: str) -> None:
+    """Render `reports/index.html` and one index per model name from all entries."""
+    names = {entry.name for entry in _entries(objects, root)}
+    for name in [None, *sorted(names)]:
+        _rebuild(objects, root, name)
+
+
+def pages(*packages: str) -> Environment:
+    """Templates of the given packages, each of which may extend `base.html.j2` of this one."""
+    loaders = [PackageLoader(package) for package in (*packages, "pipeline.pages")]
+    environment = Environment(
+        loader=ChoiceLoader(loaders), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.globals["tone"] = tone
+    return environment
+
+
+def tone(badge: str) -> str:
+    """`good`, `bad` or `plain`."""
+    return _TONES.get(badge, "plain")
+
+
+def content_type(path: str) -> str:
+    """Content type by file name; text is UTF-8."""
+    kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+    is_text = kind.startswith("text/") or kind in ("application/json", "image/svg+xml")
+    return f"{kind}; charset=utf-8" if is_text else kind
+
+
+def _rebuild(objects: ObjectStore, root: str, name: str | None) -> None:
+    """Write one index; whoever loses a race lists again, so that no entry is forgotten."""
+    uri = f"{_site(root)}/{INDEX}" if name is None else f"{_site(root)}/{name}/{INDEX}"
+    for _ in range(_TRIES):
+        found = objects.read_tagged(uri)
+        body = _render(_entries(objects, root, name), name).encode()
+        try:
+            objects.write(uri, body, if_match=found[1] if found else None, if_absent=found is None)
+        except ConflictError:
+            continue
+        return
+    raise ConflictError(f"{uri} keeps changing")
+
+
+def _render(entries: Sequence[Entry], name: str | None) -> str:
+    """Newest first: the latest page of each section on top, then everything by day."""
+    latest: dict[tuple[str, str], Entry] = {}
+    for entry in entries:
+        latest.setdefault((entry.name, entry.section), entry)
+    by_day = groupby(entries[:_LISTED], key=lambda entry: entry.time.date())
+    days = [(day, list(group)) for day, group in by_day]
+    depth = 0 if name is None else 1
+    return (
+        pages()
+        .get_template("index.html.j2")
+        .render(
+            title=f"Reports of {name}" if name else "Reports",
+            name=name,
+            names=sorted({entry.name for entry in entries}),
+            latest=[latest[key] for key in sorted(latest)],
+            days=days,
+            up="../" * depth,
+        )
+    )
+
+
+def _entries(objects: ObjectStore, root: str, name: str | None = None) -> list[Entry]:
+    prefix = f"{_site(root)}/" if name is None else f"{_site(root)}/{name}/"
+    listed = [item.uri for item in objects.list(prefix) if item.uri.endswith(f"/{ENTRY}")]
+    entries = [Entry.model_validate_json(objects.read(uri)) for uri in listed]
+    return sorted(entries, key=lambda entry: (entry.time, entry.path), reverse=True)
+
+
+def _site(root: str) -> str:
+    return f"{root.rstrip('/')}/reports"
+
+
+def _digest(folder: Path, files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()

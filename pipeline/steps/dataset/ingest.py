@@ -1,0 +1,178 @@
+"""Ingest: uploaded archives become a snapshot, frozen by content."""
+
+import hashlib
+import json
+import logging
+import tempfile
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.storage import ObjectInfo
+from pipeline.artifacts import (
+    ArchiveManifest,
+    ArchiveRef,
+    Artifact,
+    SnapshotManifest,
+    canonical_json,
+    sha256_file,
+)
+from pipeline.config import RunConfig
+from pipeline.errors import ConflictError, InvalidInputError
+from pipeline.records import Record, from_csv, to_csv
+from pipeline.run import RunContext
+from pipeline.steps.dataset.repack import RECORDS, repack
+
+_log = logging.getLogger(__name__)
+
+_LAYOUT = 2
+"""Changes whenever `repack` writes other files for the same archive."""
+_ATTEMPTS = 3
+"""How often an archive may change under our hands before we give up on it."""
+
+
+def ingest(
+    archives: Sequence[str], config: RunConfig, *, store: ArtifactStore, run: RunContext
+) -> Artifact[SnapshotManifest]:
+    """Verify and repack archives, and freeze their union.
+
+    Args:
+        archives: URIs of zips; empty means all of `<root>/archives/<name>/`.
+        config: names the dataset and the limits an archive must keep.
+        store: where artefacts stand.
+        run: recorded in what is written.
+
+    Raises:
+        InvalidInputError: when there is no archive, or one breaks a rule.
+        ConflictError: when an archive keeps changing while it is read.
+    """
+    uris = list(archives) or _uploaded(config.name, store)
+    _log.info("ingest: %d archives of %s", len(uris), config.name)
+    ingested = [_ingest_archive(uri, config, store, run) for uri in sorted(set(uris))]
+    snapshot = _publish_snapshot(ingested, config, store, run)
+    _log.info("ingest: %s %s", snapshot.uri, snapshot.manifest.counts)
+    return snapshot
+
+
+def union(records: Iterable[Record]) -> list[Record]:
+    """Each image once per label, in order of hash.
+
+    Of equal rows one of an archive's maker is kept before one that was returned, and one that names
+    group or cell before one that does not.
+    """
+
+    def order(record: Record) -> tuple[str | bool, ...]:
+        unnamed = record.returned, not record.hint, not record.cell_hint
+        return record.sha256, record.label, *unnamed, record.archive, record.file
+
+    rows = groupby(sorted(records, key=order), key=lambda record: (record.sha256, record.label))
+    return [next(same) for _, same in rows]
+
+
+def _uploaded(name: str, store: ArtifactStore) -> list[str]:
+    prefix = f"{store.root}/archives/{name}/"
+    found = [info.uri for info in store.objects.list(prefix) if info.uri.lower().endswith(".zip")]
+    if not found:
+        raise InvalidInputError("there is no archive to ingest", expected=f"{prefix}*.zip")
+    return found
+
+
+def _ingest_archive(
+    uri: str, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> Artifact[ArchiveManifest]:
+    """Bring one archive in, from the top again when somebody replaces it meanwhile."""
+    for _ in range(_ATTEMPTS):
+        before = _stat(uri, store)
+        _check_size(before, config.ingest.max_archive_bytes)
+        marker = f"{store.root}/ingested/{config.name}/{_marker_key(before, config)}.json"
+        known = _known(marker, store)
+        if known is not None:
+            _log.info("ingest: reused %s for %s", known.uri, uri)
+            return known
+        _log.info("ingest: reading %s", uri)
+        with tempfile.TemporaryDirectory(prefix="leukoflow-ingest-") as staging:
+            local = Path(staging) / PurePosixPath(uri).name
+            store.objects.download(uri, local)
+            if _stat(uri, store).etag != before.etag:
+                _log.warning("ingest: %s was replaced while it was read; starting again", uri)
+                continue
+            archive = _publish_archive(local, config, store, run)
+        said = {"archive": archive.uri, "source": uri}
+        store.objects.write(marker, canonical_json(said).encode())
+        return archive
+    raise ConflictError(f"{uri} was replaced {_ATTEMPTS} times while it was read")
+
+
+def _stat(uri: str, store: ArtifactStore) -> ObjectInfo:
+    info = store.objects.stat(uri)
+    if info is None:
+        raise InvalidInputError("no such archive", expected="a zip", received=uri)
+    return info
+
+
+def _check_size(info: ObjectInfo, limit: int) -> None:
+    if info.size > limit:
+        raise InvalidInputError(
+            f"{info.uri} is too large", expected=f"at most {limit} bytes", received=f"{info.size}"
+        )
+
+
+def _marker_key(info: ObjectInfo, config: RunConfig) -> str:
+    said = [_LAYOUT, info.uri, info.etag, config.ingest.model_dump(mode="json")]
+    return hashlib.sha256(canonical_json(said).encode()).hexdigest()[:24]
+
+
+def _known(marker: str, store: ArtifactStore) -> Artifact[ArchiveManifest] | None:
+    """What this very object became earlier, if that still stands."""
+    found = store.objects.read_tagged(marker)
+    if found is None:
+        return None
+    try:
+        return store.intact(json.loads(found[0])["archive"], ArchiveManifest)
+    except (ValueError, KeyError) as error:
+        _log.warning("ingest: %s is of no use (%s); reading the archive again", marker, error)
+        return None
+
+
+def _publish_archive(
+    path: Path, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> Artifact[ArchiveManifest]:
+    with tempfile.TemporaryDirectory(prefix="leukoflow-packs-") as packs:
+        records = repack(path, Path(packs), config.ingest)
+        manifest = ArchiveManifest(
+            name=config.name,
+            **run.model_dump(),
+            counts={"files": len(records), "images": len({r.sha256 for r in records})},
+            sha256=sha256_file(path),
+            bytes=path.stat().st_size,
+        )
+        return store.publish(Path(packs), manifest)
+
+
+def _publish_snapshot(
+    ingested: Iterable[Artifact[ArchiveManifest]],
+    config: RunConfig,
+    store: ArtifactStore,
+    run: RunContext,
+) -> Artifact[SnapshotManifest]:
+    """The union of archives, whatever their names and order; one that came twice counts once."""
+    archives = sorted({archive.uri: archive for archive in ingested}.items())
+    every = [record for _, archive in archives for record in _rows(archive, store)]
+    records = union(every)
+    manifest = SnapshotManifest(
+        name=config.name,
+        **run.model_dump(),
+        counts={"images": len(records), "duplicates": len(every) - len(records)},
+        archives=tuple(
+            ArchiveRef(uri=uri, sha256=archive.manifest.sha256) for uri, archive in archives
+        ),
+    )
+    with tempfile.TemporaryDirectory(prefix="leukoflow-snapshot-") as folder:
+        (Path(folder) / RECORDS).write_text(to_csv(records, Record))
+        return store.publish(Path(folder), manifest)
+
+
+def _rows(archive: Artifact[ArchiveManifest], store: ArtifactStore) -> list[Record]:
+    rows = from_csv(store.read(archive, RECORDS).decode(), Record)
+    return [record.model_copy(update={"archive": archive.uri}) for record in rows]

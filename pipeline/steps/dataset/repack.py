@@ -1,0 +1,121 @@
+"""An uploaded zip, read once it is known to be harmless: hashes, labels, hints, packs."""
+
+import hashlib
+import re
+import zipfile
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from pipeline.adapters.image_packs import write_packs
+from pipeline.config import IngestConfig
+from pipeline.errors import InvalidInputError
+from pipeline.records import Record, to_csv
+from pipeline.steps.dataset.archive_check import check_members, open_archive
+from pipeline.steps.dataset.manifest_csv import MANIFEST_CSV, Said, read_manifest_csv
+
+RECORDS = "records.csv"
+_BLOCK = 1 << 20
+
+
+def repack(path: Path, folder: Path, config: IngestConfig) -> list[Record]:
+    """Check an archive, then write `records.csv` and sixteen packs of its images into `folder`.
+
+    The same content and the same config give the same bytes. The records have no `archive` yet:
+    the address of the artefact depends on them.
+
+    Raises:
+        InvalidInputError: when the archive breaks a rule, or its manifest is wrong.
+    """
+    with open_archive(path, config) as archive:
+        members = {member.filename: member for member in check_members(archive, config)}
+        manifest = members.pop(MANIFEST_CSV, None)
+        said = {}
+        if manifest is not None:
+            said = read_manifest_csv(b"".join(_stream(archive, manifest)), members)
+        hashes = {name: _sha256(archive, member) for name, member in members.items()}
+        records = _limited(_records(hashes, said, config), config.limit)
+        if not records:
+            raise InvalidInputError(
+                f"{path.name} holds no images", expected="folders of images named by class"
+            )
+        sources = {record.sha256: members[record.file] for record in records}
+        write_packs(folder, sources, lambda sha256: b"".join(_stream(archive, sources[sha256])))
+    (folder / RECORDS).write_text(to_csv(records, Record))
+    return records
+
+
+def _stream(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """A member in blocks; it may be neither longer, shorter nor other than its entry says."""
+    left = member.file_size
+    try:
+        with archive.open(member) as stream:
+            while block := stream.read(_BLOCK):
+                left -= len(block)
+                if left < 0:
+                    break
+                yield block
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise InvalidInputError(
+            f"the archive is damaged at {member.filename!r}", received=str(error)
+        ) from error
+    if left != 0:
+        raise InvalidInputError(
+            f"the archive is damaged at {member.filename!r}",
+            expected=f"{member.file_size} bytes",
+            received="more" if left < 0 else f"{member.file_size - left}",
+        )
+
+
+def _sha256(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str:
+    digest = hashlib.sha256()
+    for block in _stream(archive, member):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _records(
+    hashes: Mapping[str, str], said: Mapping[str, Said], config: IngestConfig
+) -> list[Record]:
+    records = []
+    for file, sha256 in hashes.items():
+        row = said.get(file, Said())
+        records.append(
+            Record(
+                sha256=sha256,
+                label=row.label or PurePosixPath(file).parent.name,
+                file=file,
+                archive="",
+                hint=row.group or _hint(file, config.group_pattern),
+                cell_hint=row.cell,
+            )
+        )
+    return sorted(records, key=lambda record: (record.sha256, record.label, record.file))
+
+
+def _hint(file: str, pattern: str) -> str:
+    """What the pattern's group finds in the file's name (not its folders), or nothing."""
+    if not pattern:
+        return ""
+    try:
+        found = re.search(pattern, PurePosixPath(file).name)
+        return (found.group(1) or "") if found else ""
+    except (re.error, IndexError) as error:
+        raise InvalidInputError(
+            "ingest.group_pattern is no usable pattern",
+            expected="a regular expression with one group",
+            received=pattern,
+        ) from error
+
+
+def _limited(records: Sequence[Record], limit: int) -> list[Record]:
+    """The first `limit` images of each label in order of hash, with all files that show them."""
+    if not limit:
+        return list(records)
+    images: dict[str, list[str]] = defaultdict(list)
+    for record in records:
+        images[record.label].append(record.sha256)
+    taken = {label: set(islice(dict.fromkeys(found), limit)) for label, found in images.items()}
+    return [record for record in records if record.sha256 in taken[record.label]]

@@ -1,0 +1,18 @@
+"""The evaluation of a model in figures: `report.json`."""
+
+from pipeline.artifacts import EngineParity
+from pipeline.contract.decision import ReviewRule
+from pipeline.records import Frozen
+from pipeline.steps.evaluation.mistakes import Mistake
+from pipeline.steps.evaluation.scoring import Scores
+
+
+class EvaluationReport(Frozen):
+    """`report.json` of an evaluation."""
+
+    tag: str
+    scores: Scores
+    parity: EngineParity
+    rule: ReviewRule
+    """When an answer is accepted."""
+    mistakes: tuple[Mistake, ...]

@@ -1,0 +1,170 @@
+"""The verdict for people: a page for the report site, a table for forms and one for logs."""
+
+from itertools import groupby
+
+from pipeline.pages.report_site import pages
+from pipeline.records import Frozen
+from pipeline.steps.promotion.verdict import Check, Topic, Unit, Verdict
+
+_TITLES: dict[Topic, str] = {
+    "evidence": "The cells it is judged on",
+    "champion": "Against the champion",
+    "floors": "Floors that every model must reach",
+    "calibration": "Does confidence mean what it says?",
+    "serving": "Does it serve?",
+}
+_FORMATS: dict[Unit, str] = {
+    "": "{:.3f}",
+    "difference": "{:+.3f}",
+    "cells": "{:.0f}",
+    "ms": "{:.1f} ms",
+    "MB": "{:.1f} MB",
+}
+_SIGNS = {"at least": "≥", "at most": "≤"}
+
+
+class Scale(Frozen):
+    """The stretch of figures that one topic's bars are drawn on."""
+
+    start: float
+    end: float
+
+    def percent(self, figure: float) -> float:
+        """Where a figure stands, 0 to 100."""
+        share = (figure - self.start) / (self.end - self.start)
+        return round(100 * min(max(share, 0.0), 1.0), 2)
+
+
+def page(verdict: Verdict) -> str:
+    """The verdict as a page of the report site."""
+    topics = [
+        (_title(topic, verdict), [(check, _scale(check, checks)) for check in checks])
+        for topic, checks in _by_topic(verdict)
+    ]
+    template = pages().get_template("verdict.html.j2")
+    return template.render(
+        title=f"{_word(verdict)}: {verdict.tag}",
+        verdict=verdict,
+        badge=badge(verdict),
+        headline=headline(verdict),
+        topics=topics,
+        figure=figure,
+        limit=limit,
+    )
+
+
+def badge(verdict: Verdict) -> str:
+    """`passed`, `refused`, or `unchanged` when the challenger serves already."""
+    if not verdict.passed:
+        return "refused"
+    return "unchanged" if verdict.unchanged else "passed"
+
+
+def headline(verdict: Verdict) -> str:
+    """What the checks come to, in a sentence."""
+    total = len(verdict.checks)
+    if verdict.passed and verdict.unchanged:
+        return (
+            f"The challenger is the champion: same bundle, nothing to promote or deploy. "
+            f"All {total} checks passed."
+        )
+    if verdict.passed:
+        return f"All {total} checks passed."
+    return f"{len(verdict.failed)} of {total} checks failed: {', '.join(verdict.failed)}."
+
+
+def markdown(verdict: Verdict) -> str:
+    """The verdict as a table for the approval form and the MLflow page."""
+    lines = [
+        f"**{_word(verdict)}**: `{verdict.tag}` {_opponent(verdict, '`')}. {headline(verdict)}",
+        "",
+        "| check | value | 95 % interval | limit | | |",
+        "|---|---|---|---|---|---|",
+    ]
+    for check in verdict.checks:
+        mark = "pass" if check.passed else "**FAIL**"
+        cells = [check.name, figure(check), interval(check), limit(check), mark, check.sentence]
+        lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
+    return "\n".join(lines)
+
+
+def plain(verdict: Verdict) -> list[str]:
+    """The verdict as lines of equal columns, for the log that an Airflow task's page shows."""
+    rows = [
+        ["pass" if c.passed else "FAIL", c.name, figure(c), interval(c), limit(c)]
+        for c in verdict.checks
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    why = [check.sentence for check in verdict.checks if not check.passed]
+    return [
+        f"{_word(verdict)}: {verdict.tag} {_opponent(verdict)}",
+        *table,
+        headline(verdict),
+        *why,
+    ]
+
+
+def figure(check: Check, at: float | None = None) -> str:
+    """A figure of a check, else its value, in its unit."""
+    shown = check.value if at is None else at
+    if check.unit == "yes":
+        return "yes" if shown else "no"
+    return _FORMATS[check.unit].format(shown)
+
+
+def interval(check: Check) -> str:
+    """`low to high`, or nothing where there is none."""
+    if check.low is None or check.high is None:
+        return ""
+    return f"{figure(check, check.low)} to {figure(check, check.high)}"
+
+
+def limit(check: Check) -> str:
+    """The rule, such as `low end ≥ -0.050`."""
+    if check.unit == "yes":
+        return "yes"
+    ends = {
+        "value": "",
+        "low": "low end ",
+        "resampled low": f"resampled low end {figure(check, check.resampled_low)} ",
+    }
+    return f"{ends[check.figure]}{_SIGNS[check.side]} {figure(check, check.threshold)}"
+
+
+def _title(topic: Topic, verdict: Verdict) -> str:
+    if topic == "champion" and verdict.champion is None:
+        return "The rule for a first model"
+    return _TITLES[topic]
+
+
+def _by_topic(verdict: Verdict) -> list[tuple[Topic, list[Check]]]:
+    grouped = groupby(verdict.checks, key=lambda check: check.topic)
+    return [(topic, list(checks)) for topic, checks in grouped]
+
+
+def _scale(check: Check, checks: list[Check]) -> Scale | None:
+    """None where a bar says nothing; all differences share one scale, so that they compare."""
+    if check.unit == "difference":
+        reach = 1.1 * max(abs(f) for c in checks for f in (c.low or 0, c.high or 0, c.threshold))
+        return Scale(start=-reach, end=reach)
+    if check.unit in ("ms", "MB"):
+        return Scale(start=0, end=1.25 * max(check.value, check.threshold))
+    if check.topic == "calibration":
+        return Scale(start=0, end=1.25 * max(check.high or 0, check.threshold))
+    return Scale(start=0, end=1) if check.low is not None else None
+
+
+def _word(verdict: Verdict) -> str:
+    return badge(verdict).capitalize()
+
+
+def _opponent(verdict: Verdict, quote: str = "") -> str:
+    if verdict.champion is None:
+        return "as first model"
+    if verdict.champion.tag == verdict.tag:
+        return "which already serves"
+    return f"against {quote}{verdict.champion.tag}{quote}"

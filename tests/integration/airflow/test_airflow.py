@@ -1,0 +1,264 @@
+"""A real Airflow that reads the real DAGs: started by files, by hand and by the form."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from monitoring.retraining.retrain_requests import RetrainRequests
+from pipeline.adapters.airflow import AirflowClient, DagRun
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.storage import LocalStore
+from pipeline.artifacts import EvaluationManifest
+from pipeline.embedded import airflow_home, preflight
+from pipeline.embedded.environment import of_stack
+from pipeline.embedded.parts import ROOT
+from pipeline.embedded.processes.foreground import on_free_ports, running
+from pipeline.errors import InvalidInputError
+from pipeline.settings import Settings
+from tests.unit.monitoring.world import TAG, World
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+TRAINING = "blood_cell_training"
+INGESTION = "blood_cell_ingestion"
+MONITORING = "blood_cell_monitoring"
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Airflow's api-server, scheduler and DAG processor; artefacts are in a local folder."""
+    home = tmp_path_factory.mktemp("airflow")
+    own = on_free_ports(home).model_copy(update={"store_uri": str(home / "store")})
+    preflight.make_folders(home)
+    airflow_home.write_passwords(own)
+    airflow_home.migrate(home, of_stack(own, {}))
+    with running(own, "airflow-api", "airflow-scheduler", "airflow-dags"):
+        yield own
+
+
+@pytest.fixture(scope="module")
+def airflow(settings: Settings) -> AirflowClient:
+    """A client, once all DAGs are read."""
+    client = AirflowClient(settings)
+    for dag_id in (TRAINING, INGESTION, MONITORING, "blood_cell_deployment"):
+        client.wait_for_dag(dag_id, 120)
+    return client
+
+
+@pytest.fixture(scope="module")
+def logged(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
+    """Promotes models named demo and second; the function adds fifty answers of one to its log."""
+    store, world = ArtifactStore(LocalStore(), settings.store_uri), World(seed=3)
+    folder, now = tmp_path_factory.mktemp("evaluation"), datetime.now(UTC)
+    lines = [item.model_dump_json() + "\n" for item in world.images(40, 4)]
+    (folder / "reference.jsonl").write_text("".join(lines))
+    for name in ("demo", "second"):
+        evaluation = store.publish(
+            folder,
+            EvaluationManifest(name=name, run_id="r", code_version="c", created_at=now, tag=TAG),
+        )
+        pointer = Pointer(
+            sequence=0, name=name, tag=TAG, served="s", evaluation=evaluation.uri, verdict="v",
+            author="a", reason="r", time=now - timedelta(hours=1),
+        )  # fmt: skip
+        Registry(store.objects, store.root, name).move(pointer, None)
+
+    def answer(segment: str, shift: float, name: str = "demo") -> None:
+        now = datetime.now(UTC)
+        images = world.images(50, 1, shift=shift)
+        records = [item.record.model_copy(update={"time": now}) for item in images]
+        body = "".join(record.model_dump_json() + "\n" for record in records)
+        uri = f"{store.root}/logs/{name}/{now:%Y-%m-%d}/{segment}.jsonl"
+        store.objects.write(uri, body.encode())
+
+    return answer
+
+
+def _until(found: Callable[[], object], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.5)
+
+
+def _finished(airflow: AirflowClient, run: DagRun) -> DagRun:
+    _until(lambda: airflow.run(run.dag_id, run.run_id).finished)
+    return airflow.run(run.dag_id, run.run_id)
+
+
+def _states(airflow: AirflowClient, run: DagRun) -> dict[str, str]:
+    return {task.task_id: task.state for task in airflow.tasks(run.dag_id, run.run_id)}
+
+
+def _arrivals(airflow: AirflowClient) -> list[DagRun]:
+    return [run for run in airflow.runs(TRAINING) if run.run_id.startswith("archives__")]
+
+
+def _look(airflow: AirflowClient) -> None:
+    assert _finished(airflow, airflow.trigger(INGESTION, {})).state == "success"
+
+
+def _python(settings: Settings, code: str) -> str:
+    """Run code beside this Airflow; what it printed."""
+    variables = of_stack(settings, os.environ)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**variables, "PYTHONPATH": f"{variables['AIRFLOW__CORE__DAGS_FOLDER']}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_scheduled_run_without_archives_is_skipped(
+    airflow: AirflowClient, settings: Settings
+) -> None:
+    """It looks at the archives of the served model; a run by hand says that there are none."""
+    assert not list(LocalStore().list(f"{settings.store_uri}/archives/{settings.model_name}/"))
+    _python(
+        settings,
+        "from airflow.api.common.trigger_dag import trigger_dag\n"
+        "from airflow.utils.types import DagRunTriggeredByType, DagRunType\n"
+        f"trigger_dag('{TRAINING}', run_id='scheduled__test', run_type=DagRunType.SCHEDULED,"
+        " triggered_by=DagRunTriggeredByType.TIMETABLE)",
+    )
+    run = _finished(airflow, airflow.run(TRAINING, "scheduled__test"))
+    states = _states(airflow, run)
+    assert run.state == "success"
+    assert states.pop("ingest") == "success"
+    assert set(states.values()) == {"skipped"}
+    ingest = next(t for t in airflow.tasks(TRAINING, run.run_id) if t.task_id == "ingest")
+    said = airflow.log(TRAINING, run.run_id, ingest, lines=100)
+    assert "archives/blood_cells/ is empty: there is nothing to train on" in said
+    assert _finished(airflow, airflow.trigger(TRAINING, {})).state == "failed"
+
+
+def test_an_archive_starts_exactly_one_run(airflow: AirflowClient, settings: Settings) -> None:
+    """Also looked at twice, also replaced, also put back; and a bad archive fails with its name."""
+    archive = Path(settings.store_uri) / "archives" / "blood_cells" / "cells.zip"
+    archive.parent.mkdir(parents=True)
+    for content, runs in ((b"first", 1), (b"first", 1), (b"second", 2), (b"first", 3)):
+        archive.write_bytes(content)
+        _look(airflow)
+        assert len(_arrivals(airflow)) == runs
+    failed = _finished(airflow, _arrivals(airflow)[-1])
+    assert failed.state == "failed"
+    ingest = next(t for t in airflow.tasks(TRAINING, failed.run_id) if t.task_id == "ingest")
+    assert ingest.try_number == 1, "a bad archive is not tried again"
+    log = airflow.log(TRAINING, failed.run_id, ingest)
+    assert any(line.startswith("InvalidInputError: ") and "cells.zip" in line for line in log), log
+    assert _states(airflow, failed)["promote"] == "upstream_failed"
+
+
+def test_without_a_promoted_model_monitoring_is_quiet(airflow: AirflowClient) -> None:
+    """A fresh installation shows no red run each hour."""
+    run = _finished(airflow, airflow.trigger(MONITORING, {}))
+    assert run.state == "success"
+    assert set(_states(airflow, run).values()) == {"skipped"}
+
+
+def test_a_cancelled_run_is_a_failed_run(airflow: AirflowClient) -> None:
+    """Airflow alone would call it successful, for its remaining tasks were skipped."""
+    run = airflow.trigger(TRAINING, {"config": "configs/demo.yaml"})
+    airflow.cancel(TRAINING, run.run_id)
+    assert _finished(airflow, run).state == "failed"
+    assert _states(airflow, run)["promote"] in ("skipped", "upstream_failed")
+
+
+def test_a_form_field_that_cannot_be_is_refused(airflow: AirflowClient) -> None:
+    """The API holds to the form: no run starts from a config outside configs/."""
+    with pytest.raises(InvalidInputError, match="config"):
+        airflow.trigger(TRAINING, {"config": "../secrets.yaml"})
+    with pytest.raises(InvalidInputError, match="limit"):
+        airflow.trigger(TRAINING, {"limit": -1})
+
+
+def test_a_run_under_dag_test_succeeds(
+    airflow: AirflowClient, settings: Settings, logged: Callable[..., None]
+) -> None:
+    """The monitoring DAG in one process, on a quiet window: a report, and no retraining."""
+    logged("quiet", shift=0)
+    # The scheduler beside it would take some of the run's tasks, were the DAG not paused.
+    code = (
+        "import blood_cell_monitoring as dags\n"
+        "from airflow.models.dag import DagModel\n"
+        "from airflow.utils.session import create_session\n"
+        "with create_session() as session:\n"
+        f"    session.get(DagModel, {MONITORING!r}).is_paused = True\n"
+        "run = dags.blood_cell_monitoring().test(run_conf={'name': 'demo'})\n"
+        "states = {task.task_id: str(task.state) for task in run.get_task_instances()}\n"
+        "print(str(run.state), states['publish'], states['request_retrain'])"
+    )
+    try:
+        assert _python(settings, code).splitlines()[-1:] == ["success success skipped"]
+    finally:
+        airflow.unpause(MONITORING)
+
+
+def test_each_request_starts_one_training_run_that_closes_it(
+    airflow: AirflowClient, settings: Settings, logged: Callable[..., None]
+) -> None:
+    """Also two models' requests at once; with nothing to train on, each ends as failed."""
+    watched = {}
+    for name in ("demo", "second"):
+        logged("shifted", shift=25, name=name)
+        watched[name] = airflow.trigger(MONITORING, {"name": name})
+    for name, run in watched.items():
+        assert _states(airflow, _finished(airflow, run))["request_retrain"] == "success"
+        (asked,) = [r for r in airflow.runs(TRAINING) if r.run_id.startswith(f"retrain__{name}__")]
+        assert asked.conf["config"] == f"configs/{name}.yaml"
+        assert "times as far off" in asked.conf["reason"]
+        assert _finished(airflow, asked).state == "failed"
+        request = RetrainRequests(LocalStore(), settings.store_uri, name).last()
+        assert request is not None
+        assert request.outcome.startswith(f"failed ({asked.run_id})")
+
+
+@pytest.mark.chromium
+@pytest.mark.skipif(not shutil.which("chromedriver"), reason="chromedriver is not installed")
+def test_the_form_starts_a_run(airflow: AirflowClient, settings: Settings) -> None:
+    """A person opens the page, says why, and the run carries what was said."""
+    before = {run.run_id for run in airflow.runs(TRAINING)}
+    _submit_form(settings, "element_reason", "a person asked")
+    _until(lambda: {run.run_id for run in airflow.runs(TRAINING)} - before)
+    started = next(run for run in airflow.runs(TRAINING) if run.run_id not in before)
+    assert started.run_id.startswith("manual__")
+    assert started.conf["reason"] == "a person asked"
+
+
+def _submit_form(settings: Settings, field: str, text: str) -> None:
+    from selenium import webdriver
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for flag in ("--headless=new", "--no-sandbox", "--no-proxy-server", "--window-size=1400,1100"):
+        options.add_argument(flag)
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    with webdriver.Chrome(options=options, service=service) as page:
+        wait = WebDriverWait(page, 60)
+
+        def element(by: str, value: str) -> webdriver.remote.webelement.WebElement:
+            return wait.until(lambda driver: driver.find_element(by, value))
+
+        page.get(f"{settings.airflow_url}/auth/login/")
+        element(By.NAME, "username").send_keys(settings.airflow_user)
+        element(By.NAME, "password").send_keys(settings.airflow_password.get_secret_value())
+        element(By.CSS_SELECTOR, "button[type=submit]").click()
+        wait.until(lambda driver: "/auth/login" not in driver.current_url)
+        page.get(f"{settings.airflow_url}/dags/{TRAINING}")
+        element(By.XPATH, "//button[normalize-space()='Trigger']").click()
+        element(By.NAME, field).send_keys(text)
+        element(By.CSS_SELECTOR, "[data-testid=trigger-dag-submit]").click()
+        wait.until(lambda driver: not driver.find_elements(By.CSS_SELECTOR, "[role=dialog] input"))

@@ -1,0 +1,167 @@
+"""Labels on their way from a real service into the dataset."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from PIL import Image
+
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.storage import LocalStore
+from pipeline.config import RunConfig
+from pipeline.contract.feedback import FeedbackRecord
+from pipeline.run import RunContext
+from pipeline.steps.dataset.ingest import ingest
+from tests.integration.service.asking import answers, wait_for
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+SECRET = "Jane-Doe-1971"
+Serve = Callable[..., AbstractContextManager[str]]
+CLASSES = ("EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE", "NEUTROPHIL")
+
+
+def telling(image: bytes) -> bytes:
+    """The image with EXIF and a comment that name somebody."""
+    exif = Image.Exif()
+    exif[0x010E] = SECRET
+    out = io.BytesIO()
+    Image.open(io.BytesIO(image)).save(out, "JPEG", quality=95, exif=exif, comment=SECRET.encode())
+    return out.getvalue()
+
+
+def classify(url: str, image: bytes) -> str:
+    """Ask about a file whose name and insides name somebody; the request id."""
+    reply = httpx.post(f"{url}/classify", files={"image": (f"{SECRET}.jpeg", telling(image))})
+    return str(reply.raise_for_status().json()["request_id"])
+
+
+def say(url: str, request_id: str, label: str, reviewer: str = "Dr. Ada") -> httpx.Response:
+    """Return a label."""
+    body = {"request_id": request_id, "label": label, "reviewer": reviewer}
+    return httpx.post(f"{url}/feedback", json=body)
+
+
+def lines(root: Path, kind: str) -> list[dict[str, Any]]:
+    """Every line of one kind that is in the store."""
+    files = sorted((root / kind / "blood_cells").rglob("*.jsonl"))
+    return [json.loads(line) for path in files for line in path.read_text().splitlines()]
+
+
+def gather(root: Path, folder: Path, least: int) -> dict[str, Any]:
+    """`leukoflow gather --json`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "gather", "--min", str(least), "--json"],
+        env={**os.environ, "STORE_URI": str(root), "LEUKOFLOW_HOME": str(folder / "home")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    counts: dict[str, Any] = json.loads(done.stdout)
+    return counts
+
+
+@pytest.fixture
+def stage(tmp_path: Path, make_stage: Callable[[Path], Any]) -> Iterator[Any]:
+    """A store with a promoted model; nothing in it, in the end, names a patient."""
+    made = make_stage(tmp_path / "store")
+    made.point_to(made.publish(tmp_path / "built"))
+    yield made
+    told = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in told if SECRET.encode() in path.read_bytes()] == []
+
+
+def test_returned_labels_enter_the_next_dataset(
+    stage: Any, tmp_path: Path, serve: Serve, cell_image: Callable[..., bytes]
+) -> None:
+    """Six images by every route, six labels: one archive, whose images ingest labels so."""
+    with serve(tmp_path, stage.root, KEEP_IMAGES="true") as url:
+        wait_for(lambda: answers(f"{url}/readyz"))
+        assert "/feedback" in httpx.get(f"{url}/docs.json", timeout=30).json()["paths"]
+        ids = [classify(url, cell_image(0, shift=n)) for n in range(4)]
+        files = [("images", (SECRET, telling(cell_image(1, shift=n)))) for n in range(2)]
+        many = httpx.post(f"{url}/differential", files=files, timeout=60).json()
+        ids += [f"{many['request_id']}.{n}" for n in range(2)]
+        for number, request_id in enumerate(ids):
+            reply = say(url, request_id, CLASSES[number % 4])
+            assert reply.status_code == 202, reply.text
+            assert reply.json()["enters_dataset"] is True
+            assert reply.json()["request_id"] == request_id
+        assert say(url, ids[0], CLASSES[3]).status_code == 202  # on second thoughts
+        assert say(url, "never-answered", CLASSES[3]).status_code == 202
+        wait_for(lambda: len(lines(stage.root, "feedback")) == 8)
+        wait_for(lambda: len(lines(stage.root, "logs")) == 6)
+    counts = gather(stage.root, tmp_path, least=6)
+    assert (counts["labels"], counts["unknown"], counts["gathered"]) == (6, 1, 6)
+    store = ArtifactStore(LocalStore(), str(stage.root))
+    snapshot = ingest(
+        [], RunConfig(contract=stage.contract), store=store, run=RunContext.now("test", "test")
+    )
+    wanted = {ids[0]: CLASSES[3], **{name: CLASSES[n % 4] for n, name in enumerate(ids) if n}}
+    images = {line["request_id"]: line["image"] for line in lines(stage.root, "logs")}
+    assert {(record.sha256, record.label) for record in store.records(snapshot)} == {
+        (images[name], label) for name, label in wanted.items()
+    }
+    assert gather(stage.root, tmp_path, least=6)["archive"] == ""
+    assert "Dr. Ada" not in json.dumps(lines(stage.root, "logs"))
+
+
+def test_without_kept_images_a_label_counts_and_trains_nothing(
+    stage: Any, tmp_path: Path, serve: Serve, cell_image: Callable[..., bytes]
+) -> None:
+    """The reply says why; a label that cannot be is refused, and names the classes."""
+    with serve(tmp_path, stage.root) as url:
+        wait_for(lambda: answers(f"{url}/readyz"))
+        request_id = classify(url, cell_image(2))
+        reply = say(url, request_id, "MONOCYTE")
+        assert (reply.status_code, reply.json()["enters_dataset"]) == (202, False)
+        assert "KEEP_IMAGES" in reply.json()["message"]
+        unknown = say(url, request_id, "BASOPHIL")
+        assert unknown.status_code == 422
+        assert unknown.json()["error"]["expected"] == ", ".join(CLASSES)
+        refused = [
+            say(url, "../../etc", "MONOCYTE"),
+            say(url, request_id, "MONOCYTE", reviewer="x" * 81),
+            say(url, request_id, "MONOCYTE", reviewer=" "),
+            say(url, request_id, "MONOCYTE", reviewer="line\nbreak"),
+            httpx.post(f"{url}/feedback", json={"request_id": request_id}),
+        ]
+        assert [answer.status_code for answer in refused] == [422] * 5
+        assert httpx.post(f"{url}/feedback", content=b"{}").status_code == 415
+        wait_for(lambda: lines(stage.root, "feedback") and lines(stage.root, "logs"))
+        metrics = httpx.get(f"{url}/metrics").text
+        assert 'route="/feedback",status="202"' in metrics
+    (line,) = lines(stage.root, "feedback")
+    assert FeedbackRecord.model_validate(line).label == "MONOCYTE"
+    counts = gather(stage.root, tmp_path, least=1)
+    assert (counts["labels"], counts["agreeing"], counts["not_kept"]) == (1, 1, 1)
+    assert counts["archive"] == ""
+    assert not list(stage.root.rglob("*.png"))
+
+
+def test_a_killed_worker_loses_nothing_that_was_answered(
+    stage: Any, tmp_path: Path, serve: Serve, cell_image: Callable[..., bytes]
+) -> None:
+    """Killed between answer and upload: the next start brings label, line and image home."""
+    quiet = {"KEEP_IMAGES": "true", "LOG_SEGMENT_SECONDS": "600"}
+    before = set(psutil.Process().children(recursive=True))
+    with serve(tmp_path, stage.root, **quiet) as url:
+        wait_for(lambda: answers(f"{url}/readyz"))
+        request_id = classify(url, cell_image(3))
+        assert say(url, request_id, "NEUTROPHIL").status_code == 202
+        assert not lines(stage.root, "logs")
+        for process in set(psutil.Process().children(recursive=True)) - before:
+            process.kill()
+    with serve(tmp_path, stage.root, KEEP_IMAGES="true"):
+        wait_for(lambda: lines(stage.root, "logs") and lines(stage.root, "feedback"))
+    counts = gather(stage.root, tmp_path, least=1)
+    assert (counts["labels"], counts["gathered"]) == (1, 1)

@@ -1,0 +1,58 @@
+"""Training and serving see the same pixels and give the same answers."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from pipeline import entrypoints
+from pipeline.adapters.image_packs import read_images
+from pipeline.artifacts import BundleManifest, ServedManifest, SplitManifest
+from pipeline.contract.box import CellBox
+from pipeline.contract.decoding import decode
+from pipeline.contract.golden import tolerance
+from pipeline.contract.preprocessing import crop, prepare
+from pipeline.demo.traffic import wait_for_model
+from pipeline.entrypoints.job import open_store
+from pipeline.records import Record, from_csv
+from tests.integration.training.trained import RUN, train_all, variables
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+
+def test_the_same_bytes_get_the_same_pixels_and_probabilities(
+    tmp_path: Path, serve: "Callable[..., AbstractContextManager[str]]"
+) -> None:
+    """The box that HTTP answers cuts the training loader's pixels; Keras and HTTP agree."""
+    import keras
+
+    trained = train_all(tmp_path, {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
+    with variables(trained.environment):
+        entrypoints.promote(trained.config, RUN, trained.verdict, "test", "skew", untracked=True)
+        store = open_store()
+        served = store.open(trained.served, ServedManifest).manifest
+        split = store.open(trained.split, SplitManifest)
+        records = from_csv(store.read(split, "records.csv").decode(), Record)
+        held = [record for record in records if record.part == "test"][:8]
+        images = [data for _, data in read_images(store, held)]
+        bundle = store.open(trained.bundle, BundleManifest)
+        store.fetch(bundle, tmp_path / "bundle", ["model.keras"])
+    trained_pixels = np.stack([prepare(data, served.contract).crop for data in images])
+    model = keras.models.load_model(tmp_path / "bundle" / "model.keras", compile=False)
+    expected = model.predict(trained_pixels, verbose=0)["probabilities"]
+    (tmp_path / "serving").mkdir()
+    with serve(tmp_path / "serving", tmp_path / "store", MODEL_NAME="tiny") as url:
+        wait_for_model(url, served.tag)
+        for data, pixels, probabilities in zip(images, trained_pixels, expected, strict=True):
+            sent = httpx.post(f"{url}/classify", files={"image": ("x.jpeg", data)})
+            assert sent.is_success, sent.text
+            answer = sent.json()
+            box = CellBox.model_validate(answer["cell"])
+            seen = crop(decode(data), box, served.contract.input_size)
+            np.testing.assert_array_equal(seen, pixels)
+            given = [answer["probabilities"][name] for name in served.contract.classes]
+            bound = tolerance(served.contract, served.parity.precision)
+            np.testing.assert_allclose(given, probabilities, atol=bound)

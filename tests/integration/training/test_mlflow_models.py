@@ -1,0 +1,228 @@
+"""What MLflow shows of a training and serves of a champion, on a real server."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import mlflow
+import pytest
+import yaml
+from mlflow.entities import Run
+
+from bento_service.inference.classifier import Classifier
+from pipeline import entrypoints
+from pipeline.adapters.mlflow_models import CHAMPION, MlflowModels
+from pipeline.adapters.mlflow_runs import Tracking
+from pipeline.artifacts import ServedManifest
+from pipeline.entrypoints.closing import close_training
+from pipeline.entrypoints.job import open_store
+from pipeline.errors import ArtifactError
+from pipeline.settings import Settings
+from tests.integration.training.trained import RUN, Trained, train_all, variables
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+ANSWER = """
+import base64, json, pathlib, sys
+import mlflow
+model = mlflow.pyfunc.load_model("models:/tiny@champion")
+paths = sorted(pathlib.Path(sys.argv[1]).iterdir())
+images = [path.read_bytes() for path in paths]
+rows = model.predict([{"image": data} for data in images]).to_dict("records")
+text = [{"image": base64.b64encode(data).decode()} for data in images]
+import pandas, pipeline
+assert model._model_impl.predict(pandas.DataFrame(text)).to_dict("records") == rows
+loaded = sorted({"bento_service", "tensorflow", "keras", "boto3"} & set(sys.modules))
+print(json.dumps({"rows": rows, "code": pipeline.__file__, "loaded": loaded}))
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, mlflow_server: Settings) -> Trained:
+    """A first model of its own, tracked by the real MLflow and promoted."""
+    where = {"MLFLOW_TRACKING_URI": mlflow_server.mlflow_tracking_uri}
+    made = train_all(tmp_path_factory.mktemp("models"), where)
+    with variables(made.environment):
+        ended = entrypoints.promote(made.config, RUN, made.verdict, "test", "a test")
+    assert ended.outcome == "promoted"
+    return made
+
+
+@pytest.fixture(scope="module")
+def client(trained: Trained) -> mlflow.MlflowClient:
+    """MLflow's own client of that server."""
+    return mlflow.MlflowClient(trained.environment["MLFLOW_TRACKING_URI"])
+
+
+def run_of(client: mlflow.MlflowClient, pipeline_run: str) -> Run:
+    """The newest MLflow run of a run of the pipeline."""
+    found = Tracking(str(client.tracking_uri), "tiny").find(pipeline_run)
+    return client.get_run(found)
+
+
+def test_the_registered_champion_answers_like_the_service(
+    trained: Trained, client: mlflow.MlflowClient, tmp_path: Path
+) -> None:
+    """Loaded by alias in a fresh process that sees no checkout: the same answers to 1e-6."""
+    with zipfile.ZipFile(Path(trained.config).parent / "drawn.zip") as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/")][::12]
+        (tmp_path / "images").mkdir()
+        for number, name in enumerate(names):
+            (tmp_path / "images" / f"{number:03}").write_bytes(archive.read(name))
+    away = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", ANSWER, "images"],
+        cwd=tmp_path,
+        env={**away, "MLFLOW_TRACKING_URI": str(client.tracking_uri)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["loaded"] == []
+    assert not Path(told["code"]).is_relative_to(Path(__file__).parents[3])
+    assert "/code/pipeline/" in told["code"]
+    with variables(trained.environment):
+        store = open_store()
+        files = store.fetch(store.open(trained.served, ServedManifest), tmp_path / "served")
+    classifier = Classifier(files)
+    assert len(told["rows"]) == len(names) == 8
+    for path, row in zip(sorted((tmp_path / "images").iterdir()), told["rows"], strict=True):
+        served = classifier.classify(path.read_bytes())
+        assert (row["label"], row["decision"]) == (served.label, served.decision)
+        assert row["doubt"] == pytest.approx(served.doubt, abs=1e-6)
+        assert row["probabilities"] == pytest.approx(served.probabilities, abs=1e-6)
+
+
+def test_a_champion_registered_by_an_earlier_version_gets_a_loadable_successor(
+    trained: Trained, client: mlflow.MlflowClient, tmp_path: Path
+) -> None:
+    """A version without a model is passed over, and the alias ends at one that MLflow can load."""
+    with variables(trained.environment):
+        store = open_store()
+        served = store.open(trained.served, ServedManifest)
+        files = store.fetch(served, tmp_path / "served")
+    tag, run_id = served.manifest.tag, served.manifest.tracking_run
+    client.log_artifacts(run_id, str(files), "served")
+    client.create_registered_model("old")
+    source = f"{client.get_run(run_id).info.artifact_uri}/served"
+    bare = client.create_model_version("old", source, run_id, tags={"tag": tag})
+    client.set_registered_model_alias("old", CHAMPION, bare.version)
+    models = MlflowModels(str(client.tracking_uri), "old")
+    for _ in range(2):
+        models.champion(run_id, tag, files)
+    assert models.champion_tag() == tag
+    champion = client.get_model_version_by_alias("old", CHAMPION)
+    assert int(champion.version) == int(bare.version) + 1
+    mlflow.set_tracking_uri(str(client.tracking_uri))
+    assert mlflow.pyfunc.load_model(f"models:/old@{CHAMPION}").metadata.signature is not None
+
+
+def test_a_training_that_gives_the_same_bundle_shows_its_own_figures(
+    trained: Trained, client: mlflow.MlflowClient
+) -> None:
+    """Scores, verdict and the first run's model are on the second run, and it ends as unchanged."""
+    first = run_of(client, RUN)
+    with variables(trained.environment):
+        again = entrypoints.to_verdict(trained.config, "second-run", trained.split)
+        assert again.served == trained.served
+        assert entrypoints.verdict_unchanged(again.verdict)
+        assert "challenger is the champion: same" in entrypoints.verdict_markdown(again.verdict)
+        ended = entrypoints.promote("", "second-run", again.verdict, "test", "a test")
+    assert ended.outcome == "unchanged"
+    second = run_of(client, "second-run")
+    assert (first.info.status, second.info.status) == ("FINISHED", "FINISHED")
+    assert second.info.run_id != first.info.run_id
+    scores = {name: value for name, value in first.data.metrics.items() if "test_" in name}
+    assert scores
+    assert scores.items() <= second.data.metrics.items()
+    assert second.data.tags["gate"] == "unchanged"
+    assert second.data.tags["bundle_of_run"] == first.info.run_id
+    assert first.outputs is not None
+    assert second.inputs is not None
+    logged = {model.model_id for model in first.outputs.model_outputs}
+    assert {model.model_id for model in second.inputs.model_inputs} <= logged
+    version = client.get_model_version_by_alias("tiny", CHAMPION)
+    champion = str(version.source).rpartition("/")[2]
+    assert (version.run_id, champion in logged) == (first.info.run_id, True)
+    assert {metric.key for metric in client.get_logged_model(champion).metrics or ()} >= set(scores)
+
+
+def test_the_command_says_that_nothing_changed(trained: Trained) -> None:
+    """`leukoflow run` on the same archive: the verdict and the last line say so, exit code 0."""
+    archive = str(Path(trained.config).parent / "drawn.zip")
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "run", "--archive", archive, "--config", trained.config],
+        env=os.environ | trained.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("**Unchanged**: `tiny:"), done.stdout
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("unchanged: the challenger is the champion, same bundle; tiny:")
+    with variables(trained.environment):
+        assert len(entrypoints.history("tiny")) == 1
+
+
+def test_what_fails_after_training_fails_the_run(
+    trained: Trained, client: mlflow.MlflowClient, tmp_path: Path
+) -> None:
+    """A file that was damaged in the store fails export or gate, and a repetition mends the run."""
+    body = yaml.safe_load(Path(trained.config).read_text())
+    body["train"]["penalty"] = 0.4
+    config = tmp_path / "other.yaml"
+    config.write_text(yaml.safe_dump(body))
+    run = (str(config), "broken-run")
+    with variables(trained.environment):
+        features = [entrypoints.featurize(*run, trained.split, n) for n in (0, 1)]
+        bundle = entrypoints.train(*run, trained.split, features)
+        assert run_of(client, "broken-run").info.status == "RUNNING"
+        model = Path(bundle) / "model.keras"
+        whole = model.read_bytes()
+        model.write_bytes(b"damaged")
+        with pytest.raises(ArtifactError):
+            entrypoints.export(*run, bundle, trained.split)
+        assert run_of(client, "broken-run").info.status == "FAILED"
+        model.write_bytes(whole)
+        served = entrypoints.export(*run, bundle, trained.split)
+        evaluation = entrypoints.evaluate(*run, served, bundle, trained.split)
+        assert run_of(client, "broken-run").info.status == "FINISHED"
+        report = Path(evaluation) / "report.json"
+        whole = report.read_bytes()
+        report.write_bytes(b"damaged")
+        with pytest.raises(ArtifactError):
+            entrypoints.gate(*run, evaluation, served)
+        assert run_of(client, "broken-run").info.status == "FAILED"
+        report.write_bytes(whole)
+        entrypoints.gate(*run, evaluation, served)
+    assert run_of(client, "broken-run").info.status == "FINISHED"
+
+
+def test_a_killed_training_is_ended_by_the_next_one_the_closing_task_or_repair(
+    trained: Trained, client: mlflow.MlflowClient
+) -> None:
+    """By its own repetition at once, by the run's last task, and by `repair` after a day."""
+    tracking = Tracking(str(client.tracking_uri), "tiny")
+
+    def status(run_id: str) -> str:
+        return str(client.get_run(run_id).info.status)
+
+    killed = tracking.start('killed "run"', {}, {})
+    again = tracking.start('killed "run"', {}, {})
+    assert (status(killed), status(again)) == ("FAILED", "RUNNING")
+    experiment = client.get_experiment_by_name("tiny")
+    assert experiment is not None
+    yesterday = int((time.time() - 25 * 3600) * 1000)
+    old = client.create_run(experiment.experiment_id, start_time=yesterday).info.run_id
+    with variables({**trained.environment, "AIRFLOW_URL": "http://127.0.0.1:9"}):
+        assert entrypoints.repair("tiny") is not None
+        assert (status(old), status(again)) == ("FAILED", "RUNNING")
+        close_training(trained.config, "dag", 'killed "run"', "failed", "a task was killed")
+    assert status(again) == "FAILED"

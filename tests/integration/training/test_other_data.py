@@ -1,0 +1,147 @@
+"""Other classes, another size and a manifest: a config file is all that changes."""
+
+import csv
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from pipeline import entrypoints
+from pipeline.artifacts import ServedManifest, SplitManifest
+from pipeline.contract.decoding import decode
+from pipeline.demo.traffic import wait_for_model
+from pipeline.entrypoints.job import open_store
+from pipeline.sample.archive import Member, write_archive
+from tests.integration.page.chromium import NEEDED, chromium, resize, screenshot, shown
+from tests.integration.training.trained import RUN, Trained, train_on, variables, write_config
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+SIZE = (360, 363)
+"""Width and height, as in the public peripheral blood set of eight classes."""
+
+
+def _eight_classes(folder: Path) -> tuple[Path, list[str]]:
+    """An archive of four classes in two stains, `peripheral/<class>/`, with its `manifest.csv`."""
+    members = write_archive(folder / "four.zip", seed=5, cells_per_class=6, copies=3)
+    rows, classes = io.StringIO(), set()
+    table = csv.writer(rows)
+    table.writerow(["file", "label", "group"])
+    path = folder / "eight.zip"
+    with zipfile.ZipFile(folder / "four.zip") as four, zipfile.ZipFile(path, "w") as eight:
+        for member in members:
+            for stain in ("pale", "dark"):
+                label = f"{stain}_{member.label.lower()}"
+                file = f"peripheral/{label}/{Path(member.file).stem}.jpg"
+                eight.writestr(file, _restained(four.read(member.file), stain))
+                table.writerow([file, label, _group(member, stain)])
+                classes.add(label)
+        eight.writestr("manifest.csv", rows.getvalue())
+    return path, sorted(classes)
+
+
+def _restained(data: bytes, stain: str) -> bytes:
+    pixels = decode(data).astype(np.float64)
+    moved = pixels * 0.8 if stain == "dark" else 255 - (255 - pixels) * 0.8
+    out = io.BytesIO()
+    Image.fromarray(moved.astype(np.uint8)).resize(SIZE).save(out, "JPEG", quality=95)
+    return out.getvalue()
+
+
+def _group(member: Member, stain: str) -> str:
+    return f"slide-{stain}-{member.cell}"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A training on eight classes by a config that names them."""
+    folder = tmp_path_factory.mktemp("other")
+    archive, classes = _eight_classes(folder)
+    write_config(folder / "tiny.yaml")
+    body = yaml.safe_load((folder / "tiny.yaml").read_text())
+    body["contract"] |= {"name": "peripheral", "classes": classes}
+    body["gate"] |= {"min_balanced_accuracy": 0.05, "min_class_cells": 2}
+    body["split"] = {"test_share": 0.34, "val_share": 0.2}
+    (folder / "peripheral.yaml").write_text(yaml.safe_dump(body))
+    unreachable = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    return train_on(folder, archive, folder / "peripheral.yaml", unreachable)
+
+
+def test_eight_classes_train_by_a_config_alone(trained: Trained) -> None:
+    """The gate passes, and the contract that serving reads names the eight."""
+    with variables(trained.environment):
+        assert entrypoints.verdict_passed(trained.verdict)
+        served = open_store().open(trained.served, ServedManifest).manifest
+    assert served.tag.startswith("peripheral:")
+    assert len(served.contract.classes) == 8
+
+
+def test_the_manifests_groups_are_honoured(trained: Trained) -> None:
+    """Cells keep the names the laboratory gave them, and none is cut by the split."""
+    with variables(trained.environment):
+        store = open_store()
+        records = store.records(store.open(trained.split, SplitManifest))
+    assert all(record.group.startswith("slide-") for record in records)
+    assert len({record.group for record in records}) == 48
+    assert len({(record.group, record.part) for record in records}) == 48
+
+
+@pytest.fixture(scope="module")
+def served(
+    trained: Trained,
+    tmp_path_factory: pytest.TempPathFactory,
+    serve: "Callable[..., AbstractContextManager[str]]",
+) -> Iterator[tuple[str, ServedManifest, Path]]:
+    """URL of a service with the eight classes, its model, and one of the images."""
+    with variables(trained.environment):
+        entrypoints.promote(
+            trained.config, RUN, trained.verdict, "test", "eight classes", untracked=True
+        )
+        served = open_store().open(trained.served, ServedManifest).manifest
+    folder = tmp_path_factory.mktemp("eight")
+    with zipfile.ZipFile(Path(trained.config).parent / "eight.zip") as opened:
+        (folder / "x.jpg").write_bytes(opened.read(opened.namelist()[0]))
+    with serve(folder, Path(trained.environment["STORE_URI"]), MODEL_NAME="peripheral") as url:
+        wait_for_model(url, served.tag)
+        yield url, served, folder / "x.jpg"
+
+
+def test_the_service_follows_the_contract(served: tuple[str, ServedManifest, Path]) -> None:
+    """The answer has eight probabilities of the config's names; nothing else was told of them."""
+    url, manifest, image = served
+    files = {"image": ("x.jpg", image.read_bytes())}
+    answer = httpx.post(f"{url}/classify", files=files).json()
+    assert tuple(answer["probabilities"]) == manifest.contract.classes
+    assert (
+        tuple(httpx.get(f"{url}/model").json()["contract"]["classes"]) == manifest.contract.classes
+    )
+
+
+@pytest.mark.chromium
+@NEEDED
+def test_the_page_follows_the_contract(served: tuple[str, ServedManifest, Path]) -> None:
+    """A bar for each of the eight, in the contract's order."""
+    url, manifest, image = served
+    assert [name.upper().replace(" ", "_") for name in _bars(url, image)] == [
+        name.upper() for name in manifest.contract.classes
+    ]
+
+
+def _bars(url: str, image: Path) -> list[str]:
+    """Classes that the page shows for an image, from top to bottom."""
+    with chromium() as browser:
+        resize(browser, 1280)
+        browser.get(url)
+        browser.find_element(By.ID, "files").send_keys(str(image))
+        WebDriverWait(browser, 30).until(lambda _: shown(browser, "#bars .name"))
+        screenshot(browser, "page-eight-classes", 1280)
+        return shown(browser, "#bars .name")

@@ -1,0 +1,245 @@
+"""The pointer under races, kills, traffic and an MLflow that comes and goes."""
+
+import multiprocessing
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from urllib3.connectionpool import HTTPConnectionPool
+
+from pipeline import entrypoints
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.mlflow_models import MlflowModels
+from pipeline.adapters.storage import LocalStore, UriStore
+from pipeline.embedded import environment
+from pipeline.embedded.processes.foreground import on_free_ports, running
+from pipeline.errors import UnreachableError
+from pipeline.settings import Settings
+from pipeline.steps.promotion.promote import contend
+from tests.integration.training.trained import variables
+from tests.unit.steps.promotion.contest import Contest
+
+pytestmark = pytest.mark.integration
+KILLED = 137
+
+
+def contest_on(settings: Settings, name: str) -> Contest:
+    return Contest(ArtifactStore(UriStore(settings), settings.store_uri), name)
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_of_two_promotions_at_once_the_loser_is_judged_again(
+    seaweed: Settings, number: int
+) -> None:
+    """Ten by ten races on a real S3: no lost update, and a ledger without a gap."""
+    racers = [contest_on(seaweed, f"race{number}") for _ in range(2)]
+    judged = []
+
+    def run(contest: Contest, verdict: str) -> None:
+        def judge(stale: str) -> str:
+            judged.append(stale)
+            return contest.judge_again(stale)
+
+        contend(verdict, contest.promote, judge)
+
+    with ThreadPoolExecutor(2) as pool:
+        for first in range(0, 20, 2):
+            verdicts = [racer.judge(racer.model(first + n)) for n, racer in enumerate(racers)]
+            list(pool.map(run, racers, verdicts))
+    history = racers[0].registry.history()
+    assert len(judged) == 10
+    assert [move.sequence for move in history] == list(range(1, 21))
+    assert len({move.tag for move in history}) == 20
+    assert [racers[0].champion_of(move) for move in history] == [None, *history[:-1]]
+
+
+def write_config(folder: Path, name: str) -> str:
+    """The path of a config for models that are a line each."""
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump({"contract": {"name": name, "classes": ["ROUND", "LOBED"]}}))
+    return str(path)
+
+
+def promote_and_die(config: str, verdict: str, last: int) -> bool:
+    """Promote in a process that dies instead of its n-th act; False when it outlives it.
+
+    Its acts are every request to S3 and MLflow, and every rename in the BentoML store.
+    """
+
+    def act() -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        left = iter(range(last - 1, -1, -1))
+        HTTPConnectionPool.urlopen = deadly(  # type: ignore[method-assign]
+            HTTPConnectionPool.urlopen, left
+        )
+        Path.rename = deadly(Path.rename, left)  # type: ignore[method-assign]
+        Path.replace = deadly(Path.replace, left)  # type: ignore[method-assign]
+        entrypoints.promote(config, "killed-run", verdict, "ada", "a test")
+
+    child = multiprocessing.get_context("fork").Process(target=act)
+    child.start()
+    child.join(120)
+    assert child.exitcode in (0, KILLED)
+    return child.exitcode == KILLED
+
+
+def deadly(found: Callable[..., Any], left: Iterator[int]) -> Callable[..., Any]:
+    """A function that ends the process at the call that empties a counter."""
+
+    def counted(*given: Any, **named: Any) -> Any:
+        if next(left, None) == 0:
+            os._exit(KILLED)
+        return found(*given, **named)
+
+    return counted
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_point_leaves_the_old_or_the_new_model_and_a_repetition_converges(
+    tmp_path: Path, mlflow_server: Settings
+) -> None:
+    """Pointer, ledger and both mirrors, between any two requests and renames of a promotion."""
+    own = mlflow_server.model_copy(update={"bentoml_home": tmp_path / "bentoml"})
+    with variables(environment.of_stack(own, os.environ)):
+        points = next(n for n in range(1, 200) if not killed_and_repeated(own, tmp_path, n)) - 1
+    assert points >= 20
+
+
+def killed_and_repeated(settings: Settings, folder: Path, last: int) -> bool:
+    """Kill a second promotion at one point, look, repeat it, look again; False past its end."""
+    name = f"killed{last}"
+    config, contest = write_config(folder, name), contest_on(settings, name)
+    old, new = contest.serve(contest.model(1)), contest.model(2)
+    verdict = contest.judge(new)
+    if not promote_and_die(config, verdict, last):
+        return False
+    left = contest.registry.read()
+    assert left is not None
+    assert left == old or left.tag == new.manifest.tag
+    assert entrypoints.promote(config, "killed-run", verdict, "ada", "a test").served == new.uri
+    assert [move.tag for move in contest.registry.history()] == [old.tag, new.manifest.tag]
+    ledger = contest.store.objects.list(f"{contest.store.root}/pointer/{name}/ledger/")
+    assert [item.uri[-6] for item in ledger] == ["1", "2"]
+    assert MlflowModels(settings.mlflow_tracking_uri, name).champion_tag() == new.manifest.tag
+    models = settings.bento_home / "models" / name
+    assert f"{name}:{(models / 'latest').read_text()}" == new.manifest.tag
+    assert (models / (models / "latest").read_text() / "model.xml").read_text() == "model 2"
+    return True
+
+
+def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
+    """What moved while MLflow was away stands; `repair` says so, then brings the alias."""
+    home = tmp_path / "home"
+    settings = on_free_ports(home).model_copy(update={"store_uri": str(tmp_path / "store")})
+    config = write_config(tmp_path, "late")
+    contest = Contest(ArtifactStore(LocalStore(), settings.store_uri), "late")
+    first, second = contest.model(1), contest.model(2)
+    with variables(environment.of_stack(settings, os.environ)):
+        for model in (first, second):
+            verdict = contest.judge(model)
+            promote = partial(entrypoints.promote, config, "late-run", verdict, "ada", "a test")
+            with pytest.raises(UnreachableError, match="the promotion is held"):
+                promote()
+            assert promote(untracked=True).served == model.uri
+            assert promote().served == model.uri, "what was promoted before waits for nobody"
+        assert entrypoints.rollback("late", "", "ada", "worse").tag == first.manifest.tag
+        latest = settings.bento_home / "models" / "late" / "latest"
+        assert f"late:{latest.read_text()}" == first.manifest.tag
+        with pytest.raises(UnreachableError):
+            entrypoints.repair("late")
+        with running(settings, "mlflow"):
+            models = MlflowModels(settings.mlflow_tracking_uri, "late")
+            assert models.champion_tag() is None
+            shutil.rmtree(latest.parent)
+            for _ in range(2):
+                assert entrypoints.repair("late") == contest.registry.read()
+                assert models.champion_tag() == first.manifest.tag
+            assert f"late:{latest.read_text()}" == first.manifest.tag
+
+
+def test_a_mirror_that_cannot_be_written_does_not_undo_a_promotion(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file where the BentoML store should be: promotion and rollback succeed with a warning."""
+    (tmp_path / "bentoml").write_text("no folder")
+    settings = {
+        "LEUKOFLOW_HOME": str(tmp_path / "home"),
+        "STORE_URI": str(tmp_path / "store"),
+        "BENTOML_HOME": str(tmp_path / "bentoml"),
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+    }
+    contest = Contest(ArtifactStore(LocalStore(), settings["STORE_URI"]), "odd")
+    first, second = contest.model(1), contest.model(2)
+    with variables(settings):
+        for model in (first, second):
+            ended = entrypoints.promote(
+                "", "odd-run", contest.judge(model), "ada", "a test", untracked=True
+            )
+            assert (ended.outcome, ended.served) == ("promoted", model.uri)
+        assert "run `leukoflow repair --name odd` once this is mended" in caplog.text
+        assert str(tmp_path / "bentoml") in caplog.text
+        assert entrypoints.rollback("", first.manifest.tag, "ada", "worse").sequence == 3
+        verdict = contest.registry.history()[1].verdict
+        later = datetime.now(UTC)
+        again = entrypoints.promote("", "later", verdict, "ada", "it was not", later, True)
+        assert (again.outcome, again.served) == ("promoted", second.uri)
+    assert [move.tag for move in contest.registry.history()] == [
+        model.manifest.tag for model in (first, second, first, second)
+    ]
+
+
+def test_a_rollback_under_traffic_fails_no_request(
+    tmp_path: Path,
+    make_stage: Callable[[Path], Any],
+    cell_image: Callable[..., bytes],
+    serve: Callable[..., AbstractContextManager[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every answer is whole and of one of the two models, and in the end of the earlier one."""
+    stage = make_stage(tmp_path / "store")
+    tags = [
+        stage.point_to(stage.publish(tmp_path / f"bundle{seed}", seed)).tag for seed in range(2)
+    ]
+    monkeypatch.setenv("STORE_URI", str(stage.root))
+    monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    told: list[tuple[int, str]] = []
+    enough = threading.Event()
+
+    def ask(url: str) -> None:
+        with httpx.Client(timeout=30) as client:
+            while not enough.is_set():
+                answer = client.post(f"{url}/classify", files={"image": ("x", cell_image(0))})
+                told.append((answer.status_code, answer.json().get("tag", "")))
+
+    def until(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, told[-3:]
+            time.sleep(0.05)
+
+    with serve(tmp_path, stage.root) as url, ThreadPoolExecutor(2) as pool:
+        until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        askers = [pool.submit(ask, url) for _ in range(2)]
+        try:
+            until(lambda: len(told) > 20)
+            assert entrypoints.rollback("blood_cells", "", "ada", "worse").tag == tags[0]
+            until(lambda: [tag for _, tag in told[-20:]] == [tags[0]] * 20)
+        finally:
+            enough.set()
+        for asker in askers:
+            asker.result()
+    assert {status for status, _ in told} == {200}
+    assert told[0][1] == tags[1]
+    assert {tag for _, tag in told} == set(tags)

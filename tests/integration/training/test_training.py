@@ -1,0 +1,202 @@
+"""From archive to pointer through the entry points, with a real MLflow."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline import entrypoints
+from pipeline.adapters.mlflow_models import MlflowModels
+from pipeline.adapters.mlflow_runs import Tracking
+from pipeline.artifacts import EvaluationManifest, ServedManifest, SplitManifest, VerdictManifest
+from pipeline.config import CrossvalConfig
+from pipeline.entrypoints.job import open_store
+from pipeline.errors import ArtifactError, InvalidInputError, UnreachableError
+from pipeline.settings import Settings
+from pipeline.steps.promotion.verdict import Verdict
+from tests.integration.training.trained import RUN, Trained, retrain, variables
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+
+def test_the_gate_judges_what_was_trained(tracked: Trained) -> None:
+    """A model trained on drawings passes the first model's rule, and every check is named."""
+    with variables(tracked.environment):
+        assert entrypoints.verdict_passed(tracked.verdict)
+        table = entrypoints.verdict_markdown(tracked.verdict)
+    named = ("copies across", "cells to judge on", "first model", "balanced accuracy")
+    assert all(word in table for word in (*named, "calibration", "parity", "serves", "size"))
+
+
+def test_the_verdict_is_in_mlflow(tracked: Trained) -> None:
+    """Tags to filter by, figures, the table as the run's description, and the page."""
+    import mlflow
+
+    with variables(tracked.environment):
+        run_id = open_store().open(tracked.served, ServedManifest).manifest.tracking_run
+    client = mlflow.MlflowClient(tracked.environment["MLFLOW_TRACKING_URI"])
+    data = client.get_run(run_id).data
+    assert data.tags["gate"] == "passed"
+    assert data.tags["gate.verdict"] == tracked.verdict
+    assert "first model" in data.tags["mlflow.note.content"]
+    assert data.metrics["gate/failed"] == 0
+    assert data.metrics["gate/size"] > 0
+    paths = {item.path for item in client.list_artifacts(run_id, "verdict")}
+    assert {"verdict/verdict.html", "verdict/verdict.json"} <= paths
+
+
+def test_a_challenger_is_compared_with_the_champion(tracked: Trained, tmp_path: Path) -> None:
+    """A head behind trained maps is judged beside the solved one that serves, class by class."""
+    body = yaml.safe_load(Path(tracked.config).read_text())
+    body["features"] = {"keep": "maps", "boundary": "block4_pool"}
+    body["train"] |= {"epochs": 3, "steps": 5}
+    body["gate"] |= {"max_loss": 1.0, "max_class_loss": 1.0}
+    config = tmp_path / "other.yaml"
+    config.write_text(yaml.safe_dump(body))
+    with variables(tracked.environment):
+        entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+        other = retrain(tracked, str(config))
+        store = open_store()
+        said = store.read(store.open(other, VerdictManifest), "verdict.json")
+    verdict = Verdict.model_validate_json(said)
+    compared = [check for check in verdict.checks if check.topic == "champion"]
+    assert [check.name.split()[0] for check in compared] == ["balanced", *["sensitivity"] * 4]
+    assert all(check.low is not None and check.low <= check.value for check in compared)
+    assert verdict.evidence is not None
+    assert min(verdict.evidence.fair.values()) >= 2
+
+
+def test_a_champion_of_another_preprocessing_is_judged_by_what_it_answered_then(
+    tracked: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an upgrade that cuts other pixels, nobody asks the champion about those."""
+    body = yaml.safe_load(Path(tracked.config).read_text())
+    body["contract"]["preprocessing_version"] = "next"
+    body["gate"] |= {"max_loss": 1.0, "max_class_loss": 1.0}
+    config = tmp_path / "next.yaml"
+    config.write_text(yaml.safe_dump(body))
+    archive = Path(tracked.config).parent / "drawn.zip"
+    with variables(tracked.environment):
+        entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+        monkeypatch.setattr("pipeline.contract.spec.PREPROCESSING_VERSION", "next")
+        other = retrain(tracked, str(config))
+        store = open_store()
+        said = store.read(store.open(other, VerdictManifest), "verdict.json")
+        with pytest.raises(ArtifactError, match="another preprocessing; expected next; received 2"):
+            entrypoints.evaluate_archive(str(archive), "tiny", "champion")
+    verdict = Verdict.model_validate_json(said)
+    overall = next(check for check in verdict.checks if check.topic == "champion")
+    assert overall.name == "balanced accuracy against the champion"
+    # The same pixels in truth, and so the same answers.
+    assert overall.value == 0
+
+
+def test_the_run_is_in_mlflow(tracked: Trained) -> None:
+    """Parameters, the curve, scores, pictures and the model are on the MLflow run."""
+    import mlflow
+
+    with variables(tracked.environment):
+        store = open_store()
+        run_id = store.open(tracked.served, ServedManifest).manifest.tracking_run
+    client = mlflow.MlflowClient(tracked.environment["MLFLOW_TRACKING_URI"])
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["train.penalty"] == "0.3"
+    assert len(client.get_metric_history(run_id, "val_loss")) == 1
+    assert 0 <= run.data.metrics["test_balanced_accuracy"] <= 1
+    assert run.inputs is not None
+    assert run.inputs.dataset_inputs[0].dataset.name == "tiny"
+    paths = {item.path for item in client.list_artifacts(run_id)}
+    assert {"confusion_matrix.png", "confusion_matrix.json", "environment.txt"} <= paths
+    assert run.outputs is not None
+    logged = [client.get_logged_model(model.model_id).name for model in run.outputs.model_outputs]
+    assert sorted(logged) == ["model", "served"]
+
+
+def test_the_same_archive_trains_the_same_bundle(tracked: Trained) -> None:
+    """A second training of the same split gives the same digest."""
+    with variables(tracked.environment):
+        features = [entrypoints.featurize(tracked.config, RUN, tracked.split, n) for n in (0, 1)]
+        again = entrypoints.train(tracked.config, RUN, tracked.split, features)
+    assert again == tracked.bundle
+
+
+def test_the_recipe_is_cross_validated_beside_the_dag(tracked: Trained) -> None:
+    """Each cell outside the locked test part is answered by a model that did not see it."""
+    archive = Path(tracked.config).parent / "drawn.zip"
+    with variables(tracked.environment):
+        plan = CrossvalConfig(folds=3)
+        report = entrypoints.crossval(tracked.config, RUN, plan, [str(archive)])
+        outside = open_store().open(tracked.split, SplitManifest).manifest.counts
+    assert report.scores.cells == outside["train_groups"] + outside["val_groups"]
+    assert "balanced accuracy, cells" in report.table()
+    assert report.cells_learned == pytest.approx(report.scores.cells * 2 / 3, abs=1)
+    assert report.unknown is None
+
+
+def test_cross_validation_says_where_a_class_that_nobody_labelled_would_go(
+    tracked: Trained,
+) -> None:
+    """Its images are asked of every fold's model, and doubted as the review rule doubts."""
+    archive = str(Path(tracked.config).parent / "drawn.zip")
+    plan = CrossvalConfig(folds=3, unknown="LYMPHOCYTE")
+    with variables(tracked.environment):
+        report = entrypoints.crossval(tracked.config, RUN, plan, [archive])
+        absent = CrossvalConfig(folds=3, unknown="BASOPHIL")
+        with pytest.raises(InvalidInputError, match="one of EOSINOPHIL, LYMPHOCYTE"):
+            entrypoints.crossval(tracked.config, RUN, absent, [archive])
+    assert set(report.scores.sensitivity) == {"EOSINOPHIL", "MONOCYTE", "NEUTROPHIL"}
+    assert report.unknown is not None
+    assert report.unknown.auroc is not None
+    assert report.unknown.images % 3 == 0
+    assert 0 < report.unknown.auroc.value <= 1
+    assert "AUROC of doubt, LYMPHOCYTE" in report.table()
+
+
+def test_promotion_moves_the_pointer_once(tracked: Trained) -> None:
+    """Promoting twice serves the model once, and both mirrors name it."""
+    with variables(tracked.environment):
+        for _ in range(2):
+            ended = entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+            assert (ended.outcome, ended.served) == ("promoted", tracked.served)
+        moves = entrypoints.history("tiny")
+        tag = open_store().open(tracked.served, ServedManifest).manifest.tag
+    assert [move.tag for move in moves] == [tag]
+    models = MlflowModels(tracked.environment["MLFLOW_TRACKING_URI"], "tiny")
+    assert models.champion_tag() == tag
+
+
+def test_an_archive_is_scored_by_the_champion(tracked: Trained, tmp_path: Path) -> None:
+    """`evaluate` scores any labelled archive with what is served."""
+    archive = Path(tracked.config).parent / "drawn.zip"
+    with variables(tracked.environment):
+        entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+        report, table, _ = entrypoints.evaluate_archive(str(archive), "tiny", "champion")
+    assert report["images"] == len(table.splitlines()) - 1 == 96
+
+
+def test_evaluation_holds_the_drift_reference(tracked: Trained) -> None:
+    """Every held-out image has its line in the reference, with its cell."""
+    with variables(tracked.environment):
+        store = open_store()
+        evaluation = store.open(tracked.evaluation, EvaluationManifest)
+        lines = store.read(evaluation, "reference.jsonl").decode().splitlines()
+    assert len(lines) == evaluation.manifest.counts["images"]
+    assert len({json.loads(line)["group"] for line in lines}) == evaluation.manifest.counts["cells"]
+
+
+def test_a_tracking_server_that_is_down_is_an_error_within_seconds() -> None:
+    """Nobody waits minutes for an MLflow that is not there."""
+    tracking = Tracking("http://127.0.0.1:9", "nowhere")
+    with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:9"):
+        tracking.start("run", {}, {})
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory, mlflow_server: Settings) -> Trained:
+    """A training tracked by the real MLflow."""
+    from tests.integration.training.trained import train_all
+
+    where = {"MLFLOW_TRACKING_URI": mlflow_server.mlflow_tracking_uri}
+    return train_all(tmp_path_factory.mktemp("tracked"), where)

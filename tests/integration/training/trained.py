@@ -1,0 +1,85 @@
+"""A whole training on drawn cells with a small, randomly weighted backbone."""
+
+import dataclasses
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import yaml
+
+from benchmarks.training.random_weights import publish_weights
+from pipeline import entrypoints
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.storage import LocalStore
+from pipeline.sample.archive import write_archive
+from pipeline.sample.cells import CLASSES
+
+RUN = "test-run"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """URIs of every artefact of one training, and the environment it was made in."""
+
+    config: str
+    environment: dict[str, str]
+    split: str
+    bundle: str
+    served: str
+    evaluation: str
+    verdict: str
+
+
+def write_weights(root: Path) -> str:
+    """Random weights as `leukoflow weights` would keep them; the path of their `.npz`."""
+    return publish_weights(ArtifactStore(LocalStore(), str(root))).uri + "/weights.npz"
+
+
+def write_config(path: Path) -> None:
+    """32 pixels, and floors that drawings and random features can reach."""
+    contract = {"name": "tiny", "classes": list(CLASSES), "input_size": 32, "embedding_size": 8}
+    gate = {
+        "min_balanced_accuracy": 0.1,
+        "min_class_sensitivity": 0.0,
+        "first_min_low": 0.0,
+        "min_class_cells": 2,
+        "max_calibration_error": 1.0,
+        "draws": 100,
+    }
+    body = {"contract": contract, "train": {"penalty": 0.3}, "gate": gate}
+    path.write_text(yaml.safe_dump(body))
+
+
+def variables(values: dict[str, str]) -> AbstractContextManager[object]:
+    """The process's environment with these values, as a DAG's task would find it."""
+    return patch.dict(os.environ, values)
+
+
+def train_all(folder: Path, extra: dict[str, str]) -> Trained:
+    """Ingest to verdict through the entry points that the DAG calls."""
+    write_config(folder / "tiny.yaml")
+    write_archive(folder / "drawn.zip", seed=3, cells_per_class=8, copies=3)
+    return train_on(folder, folder / "drawn.zip", folder / "tiny.yaml", extra)
+
+
+def train_on(folder: Path, archive: Path, config_file: Path, extra: dict[str, str]) -> Trained:
+    """The same for an archive and a config, with a random backbone; the store is in `folder`."""
+    environment = {
+        "LEUKOFLOW_HOME": str(folder / "home"),
+        "STORE_URI": str(folder / "store"),
+        "WEIGHTS_URI": write_weights(folder / "weights"),
+        "MODEL_NAME": config_file.stem,
+        **extra,
+    }
+    config = str(config_file)
+    with variables(environment):
+        split = entrypoints.to_split(config, RUN, [str(archive)])
+        judged = entrypoints.to_verdict(config, RUN, split)
+    return Trained(config, environment, split, **dataclasses.asdict(judged))
+
+
+def retrain(trained: Trained, config: str) -> str:
+    """Verdict on another training of the same split, by another config."""
+    return entrypoints.to_verdict(config, RUN, trained.split).verdict

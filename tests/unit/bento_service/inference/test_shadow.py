@@ -1,0 +1,61 @@
+"""A challenger in the shadow is counted, and heard by nobody."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bento_service import metrics
+from bento_service.inference.loading import Loader
+from bento_service.inference.shadow import Challenger, Shadow
+from pipeline import entrypoints
+
+
+@pytest.fixture
+def challenger(stage: Any, monkeypatch: pytest.MonkeyPatch) -> Challenger:
+    """What follows the shadow pointer of a store."""
+    monkeypatch.setenv("STORE_URI", str(stage.root))
+    loader = Loader(stage.artifacts, stage.contract.name, max_answer_ms=2000)
+    return Challenger(stage.registry, loader)
+
+
+def agreed(tag: str) -> tuple[float, float]:
+    """Images on which a challenger named the same class, and another."""
+    yes, no = (metrics.SHADOW.labels(tag, agree)._value.get() for agree in ("yes", "no"))
+    return float(yes), float(no)
+
+
+def test_a_challenger_is_followed_until_it_is_taken_away(
+    stage: Any, tmp_path: Path, challenger: Challenger
+) -> None:
+    """By the pointer of its own, which says whom; the served one stays where it is."""
+    challenger.poll()
+    assert challenger.current is None
+    for seed in range(2):
+        served = stage.publish(tmp_path / f"{seed}", seed)
+        assert entrypoints.shadow(served.uri, "ada", "curious").tag == served.manifest.tag
+        challenger.poll()
+        assert challenger.current is not None
+        assert challenger.current.classifier.tag == served.manifest.tag
+    entrypoints.shadow_off("blood_cells")
+    challenger.poll()
+    assert challenger.current is None
+    assert stage.registry.read() is None
+
+
+def test_agreement_is_counted_and_what_comes_too_fast_is_dropped(
+    stage: Any, tmp_path: Path, challenger: Challenger, cell_image: Callable[..., bytes]
+) -> None:
+    """One image waits at most; without a challenger none does."""
+    shadow = Shadow(challenger)
+    shadow.offer(cell_image(0), "EOSINOPHIL")
+    shadow.score()
+    tag = entrypoints.shadow(stage.publish(tmp_path / "a", 3).uri, "ada", "curious").tag
+    challenger.poll()
+    for label in ("EOSINOPHIL", "LYMPHOCYTE"):
+        for _ in range(5):
+            shadow.offer(cell_image(0), label)
+        for _ in range(2):
+            shadow.score()
+    assert agreed(tag) == (1.0, 1.0)

@@ -1,0 +1,67 @@
+"""Published pages and the index derived from them."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipeline.adapters.storage import LocalStore
+from pipeline.errors import ArtifactError
+from pipeline.pages.report_site import publish_page, rebuild_index
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """A folder to publish."""
+    folder = tmp_path / "page"
+    folder.mkdir()
+    (folder / "index.html").write_text("<p>hello</p>")
+    return folder
+
+
+def _publish(root: Path, page: Path, name: str, title: str, hours: int = 0) -> str:
+    time = NOW + timedelta(hours=hours)
+    return publish_page(LocalStore(), str(root), name, "drift", title, "alarm", page, time)
+
+
+def test_the_same_page_twice_is_one_page(tmp_path: Path, page: Path) -> None:
+    """A task that is tried again lists nothing twice."""
+    first = _publish(tmp_path, page, "demo", "one")
+    assert _publish(tmp_path, page, "demo", "one") == first
+    listed = (tmp_path / "reports/demo/index.html").read_text()
+    assert listed.count('class="title">one') == 1
+
+
+def test_newest_first_and_each_name_apart(tmp_path: Path, page: Path) -> None:
+    """The overview lists all names, a name's index only its own."""
+    _publish(tmp_path, page, "demo", "older")
+    _publish(tmp_path, page, "demo", "newer", hours=1)
+    _publish(tmp_path, page, "blood_cells", "other")
+    overview = (tmp_path / "reports/index.html").read_text()
+    assert overview.index('class="title">newer') < overview.index('class="title">older')
+    assert "other" not in (tmp_path / "reports/demo/index.html").read_text()
+    assert "not for diagnosis" in overview
+
+
+def test_an_index_is_rebuilt_from_what_is_there(tmp_path: Path, page: Path) -> None:
+    """A lost or edited index comes back."""
+    _publish(tmp_path, page, "demo", "one")
+    index = tmp_path / "reports/index.html"
+    before = index.read_text()
+    index.write_text("vandalised")
+    rebuild_index(LocalStore(), str(tmp_path))
+    assert index.read_text() == before
+
+
+def test_titles_are_escaped(tmp_path: Path, page: Path) -> None:
+    """A title is text, whatever it holds."""
+    _publish(tmp_path, page, "demo", "<script>alert(1)</script>")
+    assert "<script>" not in (tmp_path / "reports/index.html").read_text()
+
+
+def test_a_folder_without_index_is_no_page(tmp_path: Path) -> None:
+    """Nothing is listed that cannot be opened."""
+    with pytest.raises(ArtifactError, match=r"expected index\.html"):
+        _publish(tmp_path, tmp_path, "demo", "one")

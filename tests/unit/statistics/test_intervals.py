@@ -1,0 +1,206 @@
+"""Intervals over cells that hold where nothing is wrong."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from pipeline.statistics.intervals import (
+    Resamples,
+    effective,
+    percentile_interval,
+    predictive_value,
+    strata,
+)
+from pipeline.statistics.metrics import Bools, Floats, Interval, Ints
+
+DRAWS = 1000
+
+
+def share(right: Floats | Bools, codes: Ints, classes: Ints, *, seed: int = 0) -> Interval:
+    """Balanced share of right images, with its interval."""
+    count = np.bincount(classes)
+    weights = (1 / count[classes])[:, None]
+    resamples = Resamples(codes, classes, draws=DRAWS, seed=seed)
+    (found,) = resamples.shares(weights * right[:, None], weights)
+    assert found is not None
+    return found
+
+
+def of_one_class(right: Floats | Bools, codes: Ints | None = None, *, seed: int = 0) -> Interval:
+    """The same where all images are of one class, each a cell unless codes say otherwise."""
+    codes = np.arange(len(right)) if codes is None else codes
+    return share(right, codes, np.zeros(len(right), np.int64), seed=seed)
+
+
+@pytest.mark.parametrize("cells", [1, 2, 4, 16, 50, 799])
+def test_all_right_and_all_wrong_have_the_exact_interval(cells: int) -> None:
+    """Clopper and Pearson's: 16 cells of 16 leave 0.794 to 1, and none of 16 leave 0 to 0.206."""
+    for right in (0, cells):
+        exact = binomtest(right, cells).proportion_ci(0.95, "exact")
+        found = of_one_class(np.arange(cells) < right)
+        assert found.value == right / cells
+        assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=2e-4)
+
+
+@pytest.mark.parametrize(("right", "cells"), [(1, 2), (3, 4), (12, 16), (15, 16), (40, 50)])
+def test_between_the_ends_it_is_about_the_exact_interval(right: int, cells: int) -> None:
+    """Never narrower, and wider only as far as so few cells are resampled with one fewer."""
+    exact = binomtest(right, cells).proportion_ci(0.95, "exact")
+    found = of_one_class(np.arange(cells) < right)
+    assert exact.low - 0.12 < found.low < exact.low + 0.01
+    assert exact.high - 0.01 < found.high < exact.high + 0.12
+
+
+def test_four_classes_of_four_cells_all_right_leave_0_70() -> None:
+    """Each class leaves 0.398; the distances are squared and added: 1 - 0.602 / 2."""
+    found = share(np.ones(16), np.arange(16), np.arange(16) % 4)
+    assert (found.value, found.high) == (1, 1)
+    assert found.low == pytest.approx(1 - (1 - 0.025 ** (1 / 4)) / 2, abs=1e-3)
+
+
+def test_copies_of_a_cell_are_no_evidence() -> None:
+    """Thirty copies of each cell leave the interval as it is without them; images would not."""
+    right = np.random.default_rng(3).random(40) < 0.8
+    once, often = of_one_class(right), of_one_class(right.repeat(30), np.arange(40).repeat(30))
+    assert (often.low, often.high) == pytest.approx((once.low, once.high))
+    images = of_one_class(right.repeat(30))
+    assert once.high - once.low > 4 * (images.high - images.low)
+
+
+def test_one_wrong_image_makes_nothing_surer() -> None:
+    """Sixteen cells of twenty copies: the low end falls with the value, and not to its side."""
+    codes, right = np.arange(16).repeat(20), np.ones(320)
+    flawless = of_one_class(right, codes)
+    right[7] = 0
+    assert flawless.low - 0.01 < of_one_class(right, codes).low < flawless.low
+
+
+def test_cells_that_agree_within_are_worth_more_than_one_answer_each() -> None:
+    """Fifty cells of which each is right in eight of ten images say more than forty of fifty."""
+    alike = of_one_class(np.tile(np.arange(10) < 8, 50), np.arange(50).repeat(10))
+    split = of_one_class(np.arange(50) < 40)
+    assert alike.high - alike.low < 0.5 * (split.high - split.low)
+
+
+def test_a_class_of_one_cell_says_next_to_nothing() -> None:
+    """Whatever its images say, and it widens the balanced figure of a hundred other cells."""
+    one = of_one_class(np.array([1.0, 1.0, 0.0]), np.zeros(3, np.int64))
+    assert one.low < 0.03
+    assert one.high > 0.95
+    classes = np.array([0] * 100 + [1])
+    assert share(np.ones(101), np.arange(101), classes).low == pytest.approx(0.51, abs=0.01)
+
+
+def test_a_large_cell_is_not_many() -> None:
+    """One cell of a hundred images and nine of one are little more than one cell."""
+    assert effective(np.array([[100.0]] + [[1.0]] * 9))[0] == pytest.approx(1.19, abs=0.01)
+    codes = np.array([0] * 100 + list(range(1, 10)))
+    assert of_one_class(np.ones(109), codes).low < 0.1
+
+
+def test_a_group_of_several_classes_stands_by_its_rarest() -> None:
+    """Cells of one class belong to it; the patients who have class 2 are drawn among themselves."""
+    codes = np.array([0, 1, 2, 3, 3, 4, 4, 4])
+    classes = np.array([0, 1, 1, 0, 2, 0, 1, 2])
+    assert strata(codes, classes).tolist() == [0, 1, 1, 2, 2]
+
+
+def test_patients_are_resampled_whole() -> None:
+    """Sixteen patients with all four classes are sixteen, and not sixteen of each class."""
+    codes, classes = np.arange(16).repeat(4), np.tile(np.arange(4), 16)
+    assert share(np.ones(64), codes, classes).low == pytest.approx(0.794, abs=1e-3)
+    by_cell = share(np.ones(64), np.arange(64), classes)
+    assert by_cell.low == pytest.approx(1 - 0.206 / 2, abs=1e-3)
+
+
+def test_a_class_that_resamples_may_lose_still_has_an_interval() -> None:
+    """One of four patients has the rare class beside common ones: no NaN, and next to no bound."""
+    codes = np.array([0, 0, 1, 1, 2, 2, 3])
+    classes = np.array([0, 1, 0, 1, 0, 1, 2])
+    resamples = Resamples(codes, classes, draws=DRAWS)
+    weights = np.eye(3)[classes]
+    found = resamples.shares(weights, weights)
+    assert all(one is not None and 0 <= one.low < one.high <= 1 for one in found)
+
+
+def test_what_has_no_weight_has_no_share() -> None:
+    """An accuracy of nothing is none, beside one of something."""
+    resamples = Resamples(np.arange(4), np.zeros(4, np.int64), draws=100)
+    weights = np.column_stack([np.ones(4), np.zeros(4)])
+    one, none = resamples.shares(weights, weights)
+    assert one is not None
+    assert none is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 7), st.integers(0, 2), st.booleans()), min_size=1, max_size=40
+    )
+)
+def test_an_interval_contains_its_value(images: list[tuple[int, int, bool]]) -> None:
+    """Low, value and high are in order and shares, whatever the groups look like."""
+    groups, kinds, right = (np.array(column) for column in zip(*images, strict=True))
+    codes, classes = (np.unique(x, return_inverse=True)[1] for x in (groups, kinds))
+    found = share(right, codes, classes)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.high - found.low > 0.05
+    expected = np.mean([right[classes == one].mean() for one in np.unique(classes)])
+    assert found.value == pytest.approx(expected)
+
+
+def test_each_class_keeps_its_groups_when_resampled() -> None:
+    """As many cells of each class are in every resample, weighed up from one fewer."""
+    classes = np.array([0] * 20 + [1] * 3)
+    resamples = Resamples(np.array([*range(20), 20, 20, 20]), classes, draws=100)
+    sums = resamples.sums(np.eye(2)[classes])
+    np.testing.assert_allclose(sums, np.tile([20.0, 3.0], (100, 1)))
+
+
+def test_resampled_sums_are_those_of_weighted_images() -> None:
+    """A matrix product gives what scoring each resample by itself would, for other rows too."""
+    rng = np.random.default_rng(4)
+    codes = rng.permutation(np.arange(40) % 9)
+    resamples = Resamples(codes, codes % 3, draws=20)
+    values = rng.normal(size=(40, 2))
+    weights = resamples.times[:, resamples.codes]
+    np.testing.assert_allclose(resamples.sums(values), weights @ values)
+    groups = resamples.of(np.arange(9))
+    by_group = np.stack([values[codes == one].sum(axis=0) for one in range(9)])
+    np.testing.assert_allclose(groups.sums(by_group), weights @ values)
+
+
+def test_a_seed_repeats_its_interval() -> None:
+    """Two workers that score the same answers publish the same artefact."""
+    right = np.arange(10) / 10
+    assert of_one_class(right, seed=5) == of_one_class(right, seed=5)
+    assert of_one_class(right, seed=5) != of_one_class(right, seed=6)
+
+
+def test_precision_follows_prevalence() -> None:
+    """Nine in ten found and one in ten wrongly named: common classes are right when named."""
+    nine = Interval(value=0.9, low=0.8, high=0.95)
+    even, rare = (predictive_value(nine, nine, own, 1 - own) for own in (0.5, 0.01))
+    assert even is not None
+    assert rare is not None
+    assert even.value == pytest.approx(0.9)
+    assert rare.value == pytest.approx(0.009 / (0.009 + 0.099))
+    # At 0.8 specificity 0.9 / 1.1 is left, at 0.8 sensitivity 0.8 / 0.9.
+    assert even.low == pytest.approx(0.9 - np.hypot(0.9 - 9 / 11, 0.9 - 8 / 9))
+    assert even.low < even.value < even.high
+
+
+def test_a_class_that_is_never_named_has_no_precision() -> None:
+    """Nor is one that may never be named at worst spoiled by that alone."""
+    none, sure = (Interval(value=v, low=0, high=1) for v in (0.0, 1.0))
+    assert predictive_value(none, sure, 0.5, 0.5) is None
+    spared = Interval(value=1, low=1, high=1)
+    found = predictive_value(sure, spared, 0.5, 0.5)
+    assert found == Interval(value=1, low=1, high=1)
+
+
+def test_the_bootstrap_alone_has_no_width_at_the_end() -> None:
+    """What is wrong with it, and why it is for rules and baselines."""
+    assert percentile_interval(1.0, np.ones(100)) == Interval(value=1, low=1, high=1)

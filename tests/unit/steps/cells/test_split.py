@@ -1,0 +1,244 @@
+"""No group is cut, every class is in every part, and what was tested on is never trained on."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.storage import LocalStore
+from pipeline.artifacts import Artifact, GroupingManifest
+from pipeline.config import RunConfig, SplitConfig
+from pipeline.errors import ConflictError, InvalidInputError
+from pipeline.records import Quarantined, Record, from_csv, to_csv
+from pipeline.run import RunContext
+from pipeline.steps.cells.group import LOCKED
+from pipeline.steps.cells.lock import LockedImage, extend_lock, read_lock
+from pipeline.steps.cells.split import split, without_reserve
+
+
+@pytest.fixture
+def publish(
+    store: ArtifactStore, run: RunContext, tmp_path: Path
+) -> Callable[..., Artifact[GroupingManifest]]:
+    """Publish records as a grouping."""
+
+    def published(records: list[Record], away: Sequence[Record] = ()) -> Artifact[GroupingManifest]:
+        folder = tmp_path / "grouping"
+        folder.mkdir(exist_ok=True)
+        (folder / "records.csv").write_text(to_csv(records, Record))
+        (folder / LOCKED).write_text(to_csv(away, Record))
+        manifest = GroupingManifest(name="cells", **run.model_dump(), method="given")
+        return store.publish(folder, manifest)
+
+    return published
+
+
+Publish = Callable[..., Artifact[GroupingManifest]]
+
+
+def test_split_locks_its_test_images(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """A smaller run first, then a larger one: the first test images are still test images."""
+    grown = _records({f"{c}{n}": [c] * 3 for c in ("ROUND", "LOBED") for n in range(20)})
+    small = [record for record in grown if int(record.group[5:]) < 10]
+    before, after = (
+        _parts(store, split(publish(rows), config, store=store, run=run)) for rows in (small, grown)
+    )
+    tested = {sha for sha, part in before.items() if part == "test"}
+    assert tested
+    assert {after[sha] for sha in tested} == {"test"}
+    assert read_lock("cells", store).images == {s for s, p in after.items() if p == "test"}
+
+
+def test_a_class_without_a_reserve_is_named(
+    publish: Publish,
+    config: RunConfig,
+    store: ArtifactStore,
+    run: RunContext,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its three cells are needed elsewhere; the other class has its share, and it is counted."""
+    records = _records({f"ROUND{n}": ["ROUND"] * 2 for n in range(20)})
+    records += _records({f"LOBED{n}": ["LOBED"] * 2 for n in range(3)})
+    reserving = config.model_copy(update={"split": SplitConfig(reserve_share=0.12)})
+    artifact = split(publish(records), reserving, store=store, run=run)
+    assert artifact.manifest.counts["reserve_groups"] == 2
+    assert "too few cells for a reserve: LOBED" in caplog.text
+    assert without_reserve(store.records(artifact)) == ["LOBED"]
+
+
+def test_locked_image_takes_its_group_along(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """When groups merge later, one locked image makes the whole group a test group."""
+    records = _records({f"{c}{n}": [c] * 3 for c in ("ROUND", "LOBED") for n in range(9)})
+    extend_lock(
+        "cells", read_lock("cells", store), {records[7].sha256: LockedImage(archive="a")}, store
+    )
+    parts = _parts(store, split(publish(records), config, store=store, run=run))
+    assert {parts[r.sha256] for r in records if r.group == records[7].group} == {"test"}
+
+
+def test_locked_image_that_left_takes_its_group_along(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """New images of a locked cell are test images, also when the cell's own archive is gone."""
+    records = _records({f"{c}{n}": [c] * 3 for c in ("ROUND", "LOBED") for n in range(9)})
+    gone = Record(sha256="gone", label="", file="", archive="b", group=records[7].group)
+    extend_lock("cells", read_lock("cells", store), {"gone": LockedImage(archive="b")}, store)
+    parts = _parts(store, split(publish(records, [gone]), config, store=store, run=run))
+    assert {parts[r.sha256] for r in records if r.group == gone.group} == {"test"}
+    assert read_lock("cells", store).by_hash["gone"].archive == "b"
+
+
+def test_split_is_repeatable(publish: Publish, config: RunConfig, store: ArtifactStore) -> None:
+    """Running the step again, by somebody else, lands on the same address."""
+    grouping = publish(_records({f"{c}{n}": [c] for c in ("ROUND", "LOBED") for n in range(9)}))
+    runs = [RunContext.now(name, name) for name in ("first", "second")]
+    assert len({split(grouping, config, store=store, run=run).uri for run in runs}) == 1
+
+
+class _Contended(LocalStore):
+    """Lets another run extend the lock right before each of the first writes."""
+
+    def __init__(self, uri: str, others: list[str]) -> None:
+        self._uri, self._others = uri, others
+
+    def write(
+        self, uri: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False
+    ) -> str:
+        if uri == self._uri and self._others:
+            super().write(uri, f'{{"test": ["{self._others.pop()}"]}}'.encode())
+        return super().write(uri, data, if_match=if_match, if_absent=if_absent)
+
+
+def test_lost_race_is_dealt_again(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """When another run locks images meanwhile, those are test images here too."""
+    records = _records({f"{c}{n}": [c] * 2 for c in ("ROUND", "LOBED") for n in range(9)})
+    grouping = publish(records)
+    alone = _parts(store, split(grouping, config, store=store, run=run))
+    Path(f"{store.root}/locks/cells.json").unlink()
+    rival = next(sha for sha, part in alone.items() if part == "train")
+    contended = _Contended(f"{store.root}/locks/cells.json", [rival])
+    racing = ArtifactStore(contended, store.root)
+    assert _parts(racing, split(grouping, config, store=racing, run=run))[rival] == "test"
+    assert rival in read_lock("cells", store).images
+
+
+def test_endless_race_gives_up(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """A lock that never stands still is a conflict, not an endless loop."""
+    grouping = publish(_records({f"{c}{n}": [c] for c in ("ROUND", "LOBED") for n in range(9)}))
+    contended = _Contended(f"{store.root}/locks/cells.json", [str(n) for n in range(99)])
+    with pytest.raises(ConflictError, match="test lock of cells changed"):
+        split(grouping, config, store=ArtifactStore(contended, store.root), run=run)
+
+
+def test_the_lock_says_where_a_label_came_from(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """Each entry names archive, label, source and given group; what 0.1 wrote is completed."""
+    records = [
+        record.model_copy(update={"hint": record.group})
+        for record in _records({f"{c}{n}": [c] for c in ("ROUND", "LOBED") for n in range(9)})
+    ]
+    store.objects.write(f"{store.root}/locks/cells.json", b'{"test": {"ROUND3-0": "old"}}')
+    split(publish(records), config, store=store, run=run)
+    body = json.loads(store.objects.read(f"{store.root}/locks/cells.json"))["test"]
+    assert body["ROUND3-0"] == {
+        "archive": "a", "label": "ROUND", "source": "archive", "group": "ROUND3",
+    }  # fmt: skip
+
+
+def test_the_name_of_a_locked_group_is_locked(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """New images of a patient who was tested on are test images, though the old ones have left."""
+    entry = LockedImage(archive="gone", label="ROUND", source="archive", group="ROUND4")
+    extend_lock("cells", read_lock("cells", store), {"left": entry}, store)
+    records = _records({f"{c}{n}": [c] * 2 for c in ("ROUND", "LOBED") for n in range(9)})
+    parts = _parts(store, split(publish(records), config, store=store, run=run))
+    assert parts["ROUND4-0"] == parts["ROUND4-1"] == "test"
+
+
+def test_returned_labels_are_never_tested_on(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """Groups known through `POST /feedback` alone teach and calibrate, however many they are."""
+    records = _records({f"{c}{n}": [c] * 2 for c in ("ROUND", "LOBED") for n in range(4)})
+    records += _returned({f"r{c}{n}": [c] * 2 for c in ("ROUND", "LOBED") for n in range(60)})
+    artifact = split(publish(records), config, store=store, run=run)
+    parts = _parts(store, artifact)
+    assert {parts[r.sha256] for r in records if r.returned} == {"train", "val"}
+    assert not any(name.startswith("r") for name in read_lock("cells", store).images)
+    assert "quarantined" not in artifact.manifest.counts
+
+
+def test_a_returned_image_of_a_locked_cell_is_locked_and_not_scored(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """Nobody trains on it, for it shows a cell of the test part; its label judges no model."""
+    records = _records({f"{c}{n}": [c] * 2 for c in ("ROUND", "LOBED") for n in range(9)})
+    first = _parts(store, split(publish(records), config, store=store, run=run))
+    cell = next(r.group for r in records if first[r.sha256] == "test")
+    (back,) = _returned({cell: ["ROUND"]})
+    artifact = split(publish([*records, back]), config, store=store, run=run)
+    assert _parts(store, artifact) == first
+    (aside,) = from_csv(store.read(artifact, "quarantine.csv").decode(), Quarantined)
+    assert (aside.sha256, aside.label) == (back.sha256, "ROUND")
+    assert aside.reason.startswith("its label was returned through the service")
+    assert artifact.manifest.counts["quarantined"] == 1
+    locked = read_lock("cells", store).by_hash[back.sha256]
+    assert (locked.source, locked.label) == ("returned", "ROUND")
+
+
+def test_what_earlier_versions_locked_from_returned_labels_judges_nothing(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """It stays out of training, for a model may have been chosen by it, and is not scored."""
+    records = _records({f"{c}{n}": [c] for c in ("ROUND", "LOBED") for n in range(9)})
+    back = _returned({f"r{n}": ["ROUND"] for n in range(6)})
+    old = json.dumps({"test": {record.sha256: "r" for record in back}}).encode()
+    store.objects.write(f"{store.root}/locks/cells.json", old)
+    artifact = split(publish([*records, *back]), config, store=store, run=run)
+    parts = _parts(store, artifact)
+    assert not {record.sha256 for record in back} & parts.keys()
+    assert artifact.manifest.counts["quarantined"] == 6
+    assert {r.label for r in records if parts[r.sha256] == "test"} == {"ROUND", "LOBED"}
+
+
+def test_a_class_of_returned_labels_alone_is_refused(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """Without a single label of an archive there is no truth to test that class on."""
+    records = _records({f"ROUND{n}": ["ROUND"] for n in range(9)})
+    records += _returned({f"r{n}": ["LOBED"] for n in range(9)})
+    with pytest.raises(InvalidInputError, match=r"LOBED has too few .* left for test.*9 labelled"):
+        split(publish(records), config, store=store, run=run)
+    assert read_lock("cells", store).images == set()
+
+
+def _records(groups: dict[str, list[str]]) -> list[Record]:
+    return [
+        Record(sha256=f"{group}-{n}", label=label, file=f"{group}/{n}", archive="a", group=group)
+        for group, labels in groups.items()
+        for n, label in enumerate(labels)
+    ]
+
+
+def _returned(groups: dict[str, list[str]]) -> list[Record]:
+    return [
+        record.model_copy(update={"sha256": f"{record.sha256}r", "file": f"returned/{n}.png"})
+        for n, record in enumerate(_records(groups))
+    ]
+
+
+def _parts(store: ArtifactStore, artifact: object) -> dict[str, str]:
+    records = from_csv(store.read(artifact, "records.csv").decode(), Record)  # type: ignore[arg-type]
+    return {record.sha256: record.part for record in records}

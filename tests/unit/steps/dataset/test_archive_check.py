@@ -1,0 +1,189 @@
+"""Every kind of hostile archive is refused by name, and harmless ones are read whole."""
+
+import io
+import stat
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config import IngestConfig
+from pipeline.errors import InvalidInputError
+from pipeline.steps.dataset.archive_check import check_members, open_archive
+
+LIMITS = IngestConfig(
+    max_archive_bytes=1_000_000,
+    max_members=20,
+    max_member_bytes=50_000,
+    max_total_bytes=80_000,
+    max_ratio=50,
+)
+Build = Callable[[zipfile.ZipFile], None]
+
+
+def _names(*names: str) -> Build:
+    def build(archive: zipfile.ZipFile) -> None:
+        for name in names:
+            entry = zipfile.ZipInfo("x")
+            entry.filename = name
+            archive.writestr(entry, b"data" if not name.endswith("/") else b"")
+
+    return build
+
+
+def _mode(mode: int) -> Build:
+    def build(archive: zipfile.ZipFile) -> None:
+        entry = zipfile.ZipInfo("ROUND/link.png")
+        entry.create_system, entry.external_attr = 3, mode << 16
+        archive.writestr(entry, b"/etc/passwd")
+
+    return build
+
+
+def _sizes(*sizes: int) -> Build:
+    def build(archive: zipfile.ZipFile) -> None:
+        for number, size in enumerate(sizes):
+            archive.writestr(f"ROUND/{number}.png", bytes(size))
+
+    return build
+
+
+def _bomb(archive: zipfile.ZipFile) -> None:
+    archive.writestr("ROUND/bomb.png", bytes(40_000), zipfile.ZIP_DEFLATED)
+
+
+def _odd_method(archive: zipfile.ZipFile) -> None:
+    archive.writestr("ROUND/a.png", b"data", zipfile.ZIP_BZIP2)
+
+
+HOSTILE: dict[str, tuple[Build, str]] = {
+    "absolute": (_names("/etc/passwd"), "absolute path"),
+    "climbing": (_names("ROUND/../../x.png"), "climbs out"),
+    "backslash": (_names("ROUND\\x.png"), "backslash"),
+    "drive": (_names("C:/x.png"), "drive letter"),
+    "control": (_names("ROUND/x\n.png"), "control characters"),
+    "null": (_names("ROUND/x.png\0.txt"), "control characters"),
+    "empty part": (_names("ROUND//x.png"), "empty part"),
+    "dot part": (_names("./x.png"), "empty part or '.'"),
+    "climbing folder": (_names("../"), "climbs out"),
+    "climbing noise": (_names("__MACOSX/../../x"), "climbs out"),
+    "link": (_mode(stat.S_IFLNK | 0o777), "is a link"),
+    "device": (_mode(stat.S_IFCHR | 0o666), "neither a file nor a folder"),
+    "twice": (_names("ROUND/x.png", "ROUND/x.png"), "twice"),
+    "one letter twice": (_names("x", "x"), "twice"),
+    "case clash": (_names("ROUND/x.png", "round/X.png"), "only in case"),
+    "unicode clash": (_names("\u00e9.png", "e\u0301.png"), "only in case or encoding"),
+    "file and folder": (_names("ROUND", "ROUND/x.png"), "also a file"),
+    "nested": (_names("ROUND/more.tar.gz"), "archive inside"),
+    "nested zip": (_names("ROUND/MORE.ZIP"), "archive inside"),
+    "ratio": (_bomb, "suspiciously much"),
+    "member size": (_sizes(50_001), "too large"),
+    "total size": (_sizes(30_000, 30_000, 30_000), "unpacks to too much"),
+    "count": (_sizes(*[1] * 21), "too many entries"),
+    "method": (_odd_method, "not read here"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_archive_is_refused(kind: str, tmp_path: Path) -> None:
+    """Each kind of hostile entry is refused with a message that names its rule."""
+    build, rule = HOSTILE[kind]
+    with pytest.raises(InvalidInputError, match=rule):
+        _check(_written(tmp_path, build))
+
+
+def test_encrypted_entry_is_refused(tmp_path: Path) -> None:
+    """An entry that claims to be encrypted is refused."""
+    data = bytearray(_written(tmp_path, _names("ROUND/x.png")).read_bytes())
+    directory = data.index(b"PK\x01\x02")
+    data[directory + 8] |= 1
+    with pytest.raises(InvalidInputError, match="is encrypted"):
+        _check(_file(tmp_path, data))
+
+
+def test_overlapping_entries_are_refused(tmp_path: Path) -> None:
+    """Two entries that point at the same bytes are refused."""
+    data = bytearray(_written(tmp_path, _names("ROUND/a.png", "ROUND/b.png")).read_bytes())
+    second = data.index(b"PK\x01\x02", data.index(b"PK\x01\x02") + 1)
+    struct.pack_into("<I", data, second + 42, 0)
+    with pytest.raises(InvalidInputError, match="shares bytes"):
+        _check(_file(tmp_path, data))
+
+
+def test_size_that_reaches_into_the_directory_is_refused(tmp_path: Path) -> None:
+    """An entry whose data would run over the central directory is refused."""
+    data = bytearray(_written(tmp_path, _names("ROUND/a.png")).read_bytes())
+    struct.pack_into("<I", data, data.index(b"PK\x01\x02") + 20, 40)
+    with pytest.raises(InvalidInputError, match="shares bytes"):
+        _check(_file(tmp_path, data))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x05\x06"])
+def test_file_that_is_no_zip_is_refused(content: bytes, tmp_path: Path) -> None:
+    """Something else under the name of a zip is an input error, not a crash."""
+    with pytest.raises(InvalidInputError, match="cannot be opened"):
+        _check(_file(tmp_path, content))
+
+
+def test_archive_over_the_limit_is_refused(tmp_path: Path) -> None:
+    """A file larger than the limit is refused before it is read."""
+    with pytest.raises(InvalidInputError, match="too large"):
+        _check(_file(tmp_path, bytes(LIMITS.max_archive_bytes + 1)))
+
+
+def test_huge_directory_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """A central directory far beyond the permitted number of entries never enters memory."""
+    limits = LIMITS.model_copy(update={"max_archive_bytes": 10_000_000})
+    path = _written(tmp_path, _names(*(f"{n:0200d}" for n in range(6000))))
+    with (
+        pytest.raises(InvalidInputError, match="directory is too large"),
+        open_archive(path, limits),
+    ):
+        pass
+
+
+def test_noise_is_passed_over(tmp_path: Path) -> None:
+    """Folders and what desktops leave behind are not images; everything else is kept, sorted."""
+    names = ("b/", "b/2.png", "a/1.png", "__MACOSX/a/._1.png", "a/.DS_Store", "a/Thumbs.db")
+    assert _check(_written(tmp_path, _names(*names))) == ["a/1.png", "b/2.png"]
+
+
+@given(st.text(max_size=30))
+def test_accepted_names_stay_inside_any_folder(name: str) -> None:
+    """Whatever a name holds, it is refused or it stays below the folder it is joined to."""
+    buffer = io.BytesIO()
+    try:
+        with zipfile.ZipFile(buffer, "w") as archive:
+            _names(name)(archive)
+    except (UnicodeEncodeError, IndexError):
+        return
+    with zipfile.ZipFile(buffer) as archive:
+        try:
+            kept = [member.filename for member in check_members(archive, LIMITS)]
+        except InvalidInputError:
+            return
+    folder = Path("/inside")
+    assert all((folder / path).resolve().is_relative_to(folder) for path in kept)
+
+
+def _written(folder: Path, build: Build) -> Path:
+    path = folder / "hostile.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        build(archive)
+    return path
+
+
+def _file(folder: Path, content: bytes | bytearray) -> Path:
+    path = folder / "changed.zip"
+    path.write_bytes(content)
+    return path
+
+
+def _check(path: Path) -> list[str]:
+    with open_archive(path, LIMITS) as archive:
+        return [member.filename for member in check_members(archive, LIMITS)]

@@ -1,0 +1,147 @@
+"""Bad images are set aside with a reason, and too many of them stop the run."""
+
+import io
+from collections.abc import Callable
+
+import pytest
+from PIL import Image
+
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.config import RunConfig
+from pipeline.records import Quarantined, Record, from_csv
+from pipeline.run import RunContext
+from pipeline.steps.dataset.ingest import ingest
+from pipeline.steps.dataset.validate import DatasetRefusedError, validate
+
+WriteZip = Callable[..., str]
+Draw = Callable[..., bytes]
+
+
+@pytest.fixture
+def mixed(write_zip: WriteZip, draw: Draw) -> str:
+    """Four good images, and one of each kind that is set aside."""
+    return write_zip(
+        "mixed.zip",
+        {
+            "ROUND/1.png": draw(1),
+            "round/2.png": draw(2),
+            "LOBED/3.png": draw(3),
+            "Lobed/4.png": draw(4),
+            "ROUND/5.png": draw(5, 20),
+            "ROUND/6.png": draw(6)[:200],
+            "ROUND/<b>7.png": b"<script>alert(1)</script>",
+            "SQUARE/8.png": draw(8),
+            "ROUND/9.png": draw(9),
+            "LOBED/9.png": draw(9),
+        },
+    )
+
+
+def _tolerant(config: RunConfig, **changes: object) -> RunConfig:
+    return config.model_copy(update={"validation": config.validation.model_copy(update=changes)})
+
+
+def test_each_fault_has_its_reason(
+    mixed: str, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """Folders match classes in any case; all else is quarantined under its own reason."""
+    snapshot = ingest([mixed], config, store=store, run=run)
+    dataset = validate(snapshot, _tolerant(config, max_quarantined_share=0.9), store=store, run=run)
+    kept = from_csv(store.read(dataset, "records.csv").decode(), Record)
+    aside = from_csv(store.read(dataset, "quarantine.csv").decode(), Quarantined)
+    assert sorted((r.file, r.label) for r in kept) == [
+        ("LOBED/3.png", "LOBED"),
+        ("Lobed/4.png", "LOBED"),
+        ("ROUND/1.png", "ROUND"),
+        ("round/2.png", "ROUND"),
+    ]
+    assert {(q.file, q.reason) for q in aside} == {
+        ("ROUND/5.png", "a side is shorter than 32 pixels"),
+        ("ROUND/6.png", "the image cannot be read"),
+        ("ROUND/<b>7.png", "the image cannot be read"),
+        ("SQUARE/8.png", "unknown class 'SQUARE'"),
+        ("ROUND/9.png", "the same image is labelled LOBED and ROUND"),
+        ("LOBED/9.png", "the same image is labelled LOBED and ROUND"),
+    }
+    assert dataset.manifest.counts == {"images": 4, "quarantined": 6, "ROUND": 2, "LOBED": 2}
+
+
+def test_report_shows_counts_and_escapes_names(
+    mixed: str, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """The page is self-contained, shows what decodes, and a file name is never markup."""
+    snapshot = ingest([mixed], config, store=store, run=run)
+    dataset = validate(snapshot, _tolerant(config, max_quarantined_share=0.9), store=store, run=run)
+    page = store.read(dataset, "report.html").decode()
+    usable, aside = 4, 4  # each usable one beside its crop; of six set aside two are no pictures
+    assert page.count("data:image/jpeg;base64,") == 2 * usable + aside
+    assert "can be trained on" in page
+    assert "&lt;b&gt;7.png" in page
+    assert "<b>7" not in page
+    assert "http" not in page.replace(store.root, "")
+
+
+def test_a_label_of_the_manifest_is_held_to_the_classes(
+    write_zip: WriteZip, draw: Draw, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """`manifest.csv` names classes in any case; any other label is set aside like a folder's."""
+    images = {f"scans/{n}.png": draw(n) for n in range(3)}
+    rows = b"file,label\nscans/0.png,round\nscans/1.png,LOBED\nscans/2.png,SQUARE\n"
+    archive = write_zip("labelled.zip", {**images, "manifest.csv": rows})
+    snapshot = ingest([archive], config, store=store, run=run)
+    dataset = validate(snapshot, _tolerant(config, max_quarantined_share=0.5), store=store, run=run)
+    aside = from_csv(store.read(dataset, "quarantine.csv").decode(), Quarantined)
+    assert sorted(record.label for record in store.records(dataset)) == ["LOBED", "ROUND"]
+    assert [(q.file, q.reason) for q in aside] == [("scans/2.png", "unknown class 'SQUARE'")]
+
+
+def test_validation_is_repeatable(mixed: str, config: RunConfig, store: ArtifactStore) -> None:
+    """Two runs over one snapshot land on the same address, report and all."""
+    tolerant = _tolerant(config, max_quarantined_share=0.9)
+    uris = set()
+    for name in ("first", "second"):
+        run = RunContext.now(name, name)
+        snapshot = ingest([mixed], config, store=store, run=run)
+        uris.add(validate(snapshot, tolerant, store=store, run=run).uri)
+    assert len(uris) == 1
+
+
+def test_too_many_set_aside_stops(
+    mixed: str, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """Above the share the run stops, names the most frequent reasons and shows their images."""
+    snapshot = ingest([mixed], config, store=store, run=run)
+    with pytest.raises(
+        DatasetRefusedError, match=r"labelled LOBED and ROUND.*60.0% of 10"
+    ) as refused:
+        validate(snapshot, config, store=store, run=run)
+    page = refused.value.page
+    assert "This dataset was refused" in page
+    assert "Unknown class &#39;SQUARE&#39;" in page
+    assert page.count("data:image/jpeg;base64,") == 12
+    assert not list(store.objects.list(f"{store.root}/dataset/"))
+
+
+def test_short_class_stops(
+    small_archive: str, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """A class with too few images stops the run and is named with its count."""
+    snapshot = ingest([small_archive], config, store=store, run=run)
+    with pytest.raises(
+        DatasetRefusedError, match=r"at least 9 of each.*ROUND 8, LOBED 8"
+    ) as refused:
+        validate(snapshot, _tolerant(config, min_images_per_class=9), store=store, run=run)
+    assert refused.value.page.count("1 short") == 2
+
+
+def test_long_narrow_images_fit_on_the_page(
+    write_zip: WriteZip, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """A strip of 40000 pixels is usable, and its picture is no larger than the others."""
+    out = io.BytesIO()
+    Image.new("RGB", (40_000, 40), (120, 60, 150)).save(out, "PNG")
+    archive = write_zip("strip.zip", {"ROUND/1.png": out.getvalue()})
+    snapshot = ingest([archive], config, store=store, run=run)
+    with pytest.raises(DatasetRefusedError, match="LOBED 0") as refused:
+        validate(snapshot, config, store=store, run=run)
+    assert len(refused.value.page) < 50_000

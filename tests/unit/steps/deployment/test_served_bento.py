@@ -1,0 +1,25 @@
+"""Comparing a service's golden answers with what training saw."""
+
+import pytest
+
+from pipeline.contract.golden import GoldenExample
+from pipeline.contract.spec import ModelContract
+from pipeline.errors import ArtifactError
+from pipeline.steps.deployment.served_bento import difference
+
+CONTRACT = ModelContract(name="cells", classes=("A", "B"), golden_tolerance=0.02)
+EXAMPLE = GoldenExample(file="0.png", label="A", probabilities=(0.7, 0.3))
+
+
+def test_the_largest_difference_is_returned() -> None:
+    """Answers are compared class by class, whatever their order in the reply."""
+    assert difference(EXAMPLE, {"B": 0.3, "A": 0.69}, CONTRACT, "f32") == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    "answer", [{"A": 0.6, "B": 0.4}, {"A": 0.7}, {"A": float("nan"), "B": 0.3}]
+)
+def test_another_answer_is_an_error(answer: dict[str, float]) -> None:
+    """A probability too far off, missing or not a number is refused."""
+    with pytest.raises(ArtifactError, match=r"0\.png"):
+        difference(EXAMPLE, answer, CONTRACT, "f32")

@@ -1,0 +1,36 @@
+"""A bundle answers labelled images as the service would."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.records import Record
+from pipeline.steps.evaluation.answers import answer
+
+if TYPE_CHECKING:
+    from tests.conftest import Stage
+
+
+def image(label: str, group: str, sha256: str = "") -> Record:
+    return Record(sha256=sha256, label=label, file="", archive="", group=group)
+
+
+def test_images_are_answered_as_the_service_would(
+    stage: "Stage", cell_image: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """One line a prediction, as it is logged, in the order of the images."""
+    served = stage.publish(tmp_path / "bundle")
+    folder = stage.artifacts.fetch(served, tmp_path / "fetched")
+    classes = stage.contract.classes
+    images = [(image(classes[kind], str(kind), "f" * 64), cell_image(kind)) for kind in (3, 0)]
+    when = datetime(2026, 11, 1, tzinfo=UTC)
+    answers = answer(images, served, folder, when)
+    assert [said.label for said in answers.predictions] == [classes[3], classes[0]]
+    assert answers.probabilities.shape == (2, 4)
+    assert answers.doubts.shape == (2,)
+    assert [said.decision == "review" for said in answers.predictions] == list(answers.doubts > 1)
+    first = answers.predictions[0]
+    assert (first.tag, first.time, first.request_id) == (served.manifest.tag, when, "f" * 16)
+    assert list(first.probabilities) == list(classes)
+    assert len(first.embedding) == stage.contract.embedding_size

@@ -1,0 +1,96 @@
+"""Small models of one name that are judged in a moment, to be promoted for real."""
+
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.registry import Pointer, Registry
+from pipeline.artifacts import Artifact, Parity, ServedManifest, VerdictManifest, canonical_json
+from pipeline.contract.spec import ModelContract
+from pipeline.run import RunContext
+from pipeline.steps.promotion.promote import Decision, Promoted, contend, promote
+from pipeline.steps.promotion.rollback import rollback
+from pipeline.steps.promotion.verdict import Check, Verdict
+
+RUN = RunContext.now("test-run", "test")
+
+
+class Contest:
+    """A store, the pointer of one name in it, and whoever wants to be served."""
+
+    def __init__(self, store: ArtifactStore, name: str = "cells") -> None:
+        self.store = store
+        self.name = name
+        self.registry = Registry(store.objects, store.root, name)
+
+    def model(self, number: int) -> Artifact[ServedManifest]:
+        """A served bundle of one line."""
+        manifest = ServedManifest(
+            name=self.name,
+            tag=f"{self.name}:{number:012x}",
+            contract=ModelContract(name=self.name, classes=("ROUND", "LOBED")),
+            parity=Parity(
+                precision="f32", images=1, top1_agreement=1.0, max_probability_difference=0.0
+            ),
+            **RUN.model_dump(),
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "model.xml").write_text(f"model {number}")
+            return self.store.publish(Path(folder), manifest)
+
+    def judge(self, served: Artifact[ServedManifest], *, passed: bool = True) -> str:
+        """URI of a verdict against whatever serves now."""
+        check = Check(name="parity", value=1, threshold=1, passed=passed, sentence="They agree.")
+        tag = served.manifest.tag
+        verdict = Verdict(
+            name=self.name,
+            tag=tag,
+            champion=self.registry.read(),
+            passed=passed,
+            checks=(check,),
+        )
+        inputs = {"served": served.uri, "evaluation": "evaluation"}
+        manifest = VerdictManifest(
+            name=self.name, tag=tag, passed=passed, inputs=inputs, **RUN.model_dump()
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            body = canonical_json(verdict.model_dump(mode="json"))
+            (Path(folder) / "verdict.json").write_text(body)
+            return self.store.publish(Path(folder), manifest).uri
+
+    def judge_again(self, verdict: str) -> str:
+        """URI of a new verdict on the same model."""
+        inputs = self.store.open(verdict, VerdictManifest).manifest.inputs
+        return self.judge(self.store.open(inputs["served"], ServedManifest))
+
+    def promote(self, verdict: str, *, approved: bool = False) -> Pointer:
+        """Promote by a verdict; what serves then."""
+        return self.attempt(verdict, approved_at=RUN.created_at if approved else None).pointer
+
+    def attempt(
+        self, verdict: str, *, approved_at: datetime | None = None, run: RunContext = RUN
+    ) -> Promoted:
+        """Promote by a verdict in a run; how that ended."""
+        decision = Decision(author="somebody", reason="it is better", approved_at=approved_at)
+        artifact = self.store.open(verdict, VerdictManifest)
+        return promote(artifact, self.registry, decision, store=self.store, run=run)
+
+    def contend(self, verdict: str) -> Pointer:
+        """Promote by a verdict, judged again as often as it takes."""
+        return contend(verdict, self.promote, self.judge_again)
+
+    def serve(self, served: Artifact[ServedManifest]) -> Pointer:
+        """Judge and promote."""
+        return self.promote(self.judge(served))
+
+    def back(self, tag: str = "") -> Pointer:
+        """Roll back."""
+        decision = Decision(author="somebody", reason="it was better")
+        return rollback(self.registry, tag, decision, store=self.store, run=RUN)
+
+    def champion_of(self, move: Pointer) -> Pointer | None:
+        """Whom the verdict of a move compared its model with."""
+        artifact = self.store.open(move.verdict, VerdictManifest)
+        said = self.store.read(artifact, "verdict.json")
+        return Verdict.model_validate_json(said).champion
