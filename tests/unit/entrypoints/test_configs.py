@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.entrypoints import configs, dataset
 from pipeline.adapters.storage import LocalStore
+from pipeline.entrypoints import configs, dataset
 
 
 @pytest.fixture
