@@ -89,7 +89,7 @@ def evaluate_archive(
     )
     figures = (
         scores(
-            known.records, known.probabilities, known.doubts, contract.classes, config
+            known.records, known.probabilities, known.uncertainties, contract.classes, config
         ).model_dump(mode="json")
         if known.records
         else {"images": 0}

@@ -95,7 +95,7 @@ def test_the_registered_champion_answers_like_the_service(
     for path, row in zip(sorted((tmp_path / "images").iterdir()), told["rows"], strict=True):
         served = classifier.classify(path.read_bytes())
         assert (row["label"], row["decision"]) == (served.label, served.decision)
-        assert row["doubt"] == pytest.approx(served.doubt, abs=1e-6)
+        assert row["uncertainty"] == pytest.approx(served.uncertainty, abs=1e-6)
         assert row["probabilities"] == pytest.approx(served.probabilities, abs=1e-6)
 
 

@@ -138,7 +138,7 @@ def test_the_recipe_is_cross_validated_beside_the_dag(tracked: Trained) -> None:
 def test_cross_validation_says_where_a_class_that_nobody_labelled_would_go(
     tracked: Trained,
 ) -> None:
-    """Its images are asked of every fold's model, and doubted as the review rule doubts."""
+    """Every fold's model classifies its images; their uncertainty follows from the review rule."""
     archive = str(Path(tracked.config).parent / "drawn.zip")
     plan = CrossvalConfig(folds=3, unknown="LYMPHOCYTE")
     with variables(tracked.environment):
@@ -151,7 +151,7 @@ def test_cross_validation_says_where_a_class_that_nobody_labelled_would_go(
     assert report.unknown.auroc is not None
     assert report.unknown.images % 3 == 0
     assert 0 < report.unknown.auroc.value <= 1
-    assert "AUROC of doubt, LYMPHOCYTE" in report.table()
+    assert "AUROC of uncertainty, LYMPHOCYTE" in report.table()
 
 
 def test_promotion_moves_the_pointer_once(tracked: Trained) -> None:

@@ -53,7 +53,7 @@ def champion(
     classes, config = stage.contract.classes, EvaluateConfig(draws=100)
     report = EvaluationReport(
         tag=served.manifest.tag,
-        scores=scores(said.records, said.probabilities, said.doubts, classes, config),
+        scores=scores(said.records, said.probabilities, said.uncertainties, classes, config),
         parity=EngineParity(images=8, top1_agreement=1.0, max_probability_difference=0.0),
         rule=read_review(tmp_path / "bundle", stage.contract),
         mistakes=(),
