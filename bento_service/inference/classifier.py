@@ -56,8 +56,8 @@ class Prediction:
     probabilities: dict[str, float]
     decision: Verdict
     reasons: tuple[Reason, ...]
-    doubt: float
-    """The largest doubt in units of what is accepted."""
+    uncertainty: float
+    """Largest ratio of a measure to its review limit, 0 to 100; 1 is the limit."""
     embedding: NDArray[np.float32]
     """(embedding_size,)"""
 
@@ -133,7 +133,7 @@ class Classifier:
             probabilities=named,
             decision=decided.decision,
             reasons=_explained(decided.reasons, named[decided.label], embedding, self.rule),
-            doubt=decided.doubt,
+            uncertainty=decided.uncertainty,
             embedding=embedding,
         )
 

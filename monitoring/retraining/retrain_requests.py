@@ -5,8 +5,8 @@ import logging
 from datetime import datetime
 
 from monitoring.config import PolicyConfig
-from monitoring.drift.result import DriftVerdict
-from monitoring.retraining.policy import Decision, RetrainRequest, rule
+from monitoring.drift.result import DriftResult
+from monitoring.retraining.policy import RetrainDecision, RetrainRequest, apply_policy
 from pipeline.adapters.storage import Document, ObjectStore
 from pipeline.artifacts import Artifact, DriftManifest, WindowManifest
 from pipeline.errors import ConflictError
@@ -29,7 +29,7 @@ class RetrainRequests:
     def decide(
         self,
         drift: Artifact[DriftManifest],
-        verdict: DriftVerdict,
+        verdict: DriftResult,
         window: Artifact[WindowManifest],
         config: PolicyConfig,
         run: RunContext,
@@ -39,7 +39,7 @@ class RetrainRequests:
         if self._objects.stat(uri) is not None:
             return uri
         requested, reason = self._settle(verdict, window, config, run)
-        decision = Decision(
+        decision = RetrainDecision(
             name=self._name,
             run_id=run.run_id,
             time=run.created_at,
@@ -75,18 +75,18 @@ class RetrainRequests:
 
     def _settle(
         self,
-        verdict: DriftVerdict,
+        verdict: DriftResult,
         window: Artifact[WindowManifest],
         config: PolicyConfig,
         run: RunContext,
     ) -> tuple[bool, str]:
-        """Apply the rule and, when it says so, open the request by compare-and-set."""
+        """Apply the policy and, when it says so, open the request by compare-and-set."""
         earlier = self._earlier(self._decision_uri(window))
 
         def opened(last: RetrainRequest | None) -> RetrainRequest | None:
             if last is not None and last.window == window.uri:
                 return last  # opened by an attempt that crashed before it wrote its decision
-            requested, reason = rule(verdict, earlier, last, config, run.created_at)
+            requested, reason = apply_policy(verdict, earlier, last, config, run.created_at)
             if not requested:
                 return last
             return RetrainRequest(
@@ -100,7 +100,7 @@ class RetrainRequests:
         _, last = self._last.update(opened)
         if last is not None and last.window == window.uri:
             return True, last.reason
-        return rule(verdict, earlier, last, config, run.created_at)
+        return apply_policy(verdict, earlier, last, config, run.created_at)
 
     def _decision_uri(self, window: Artifact[WindowManifest]) -> str:
         """Named by the window's end, so that decisions list in order of time."""
@@ -112,6 +112,6 @@ class RetrainRequests:
         return [read_decision(self._objects, u).verdict for u in sorted(listed)[-50:]]
 
 
-def read_decision(objects: ObjectStore, uri: str) -> Decision:
+def read_decision(objects: ObjectStore, uri: str) -> RetrainDecision:
     """A decision that was written down."""
-    return Decision.model_validate_json(objects.read(uri))
+    return RetrainDecision.model_validate_json(objects.read(uri))
