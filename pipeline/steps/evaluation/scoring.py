@@ -72,7 +72,7 @@ class Scores(UnitScores):
     which share its weight."""
 
 
-def scores(
+def score_predictions(
     records: Sequence[Record],
     probabilities: Floats,
     doubts: Floats,
