@@ -13,7 +13,8 @@ from monitoring.config import MonitoringConfig, load_monitoring_config
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import DriftManifest, WindowManifest
 from pipeline.contract.prediction_log import ReferenceRecord
-from pipeline.entrypoints.job import config_path, open_store
+from pipeline.entrypoints.configs import config_path
+from pipeline.entrypoints.jobs.job import open_store
 from pipeline.errors import InvalidInputError
 from pipeline.records import utc
 from pipeline.run import RunContext
@@ -56,7 +57,7 @@ def collect(config: str, run_id: str, name: str, until: str, since: str | None =
 
 def gather(config: str, run_id: str, name: str) -> str:
     """Put returned labels into an archive once there are enough; returns the counts' URI."""
-    from pipeline.entrypoints import gather as returned
+    from pipeline.entrypoints.labels import gather as returned
 
     return returned(name, run_id, _job(config, run_id).config.gather)[1]
 

@@ -97,7 +97,7 @@ def separated(world: World, rng: np.random.Generator) -> dict[str, Found]:
     (true, _), (many, few) = world.accuracy, world.cells
     shift = np.sqrt(2) * (norm.ppf(true) if true < 1 else 99)
     above, below = (_novelty_scores(cells, world, rng) for cells in (many, few))
-    above = NoveltyScores(above.groups, above.doubts + shift, above.distances)
+    above = NoveltyScores(above.groups, above.uncertainties + shift, above.distances)
     ours = novelty(above, below, draws=DRAWS).auroc
     assert ours is not None
     drawn = [
@@ -105,7 +105,10 @@ def separated(world: World, rng: np.random.Generator) -> dict[str, Found]:
         for seed, codes in enumerate(group_codes(one.groups) for one in (above, below))
     ]
     weights = [one.times[:, one.codes] for one in drawn]
-    samples = [auroc(above.doubts, below.doubts, *pair) for pair in zip(*weights, strict=True)]
+    samples = [
+        auroc(above.uncertainties, below.uncertainties, *pair)
+        for pair in zip(*weights, strict=True)
+    ]
     alone = percentile_interval(ours.value, np.array(samples))
     return {"AUROC": Found(ours, alone, true)}
 
@@ -185,8 +188,8 @@ def _accuracy_of_cells(accuracy: tuple[float, ...], correlation: float) -> float
 
 
 def _novelty_scores(cells: int, world: World, rng: np.random.Generator) -> NoveltyScores:
-    """Doubts of images that share their cell's part of the variance, 1 in all."""
+    """Uncertainties of images that share their cell's part of the variance, 1 in all."""
     codes = np.repeat(np.arange(cells), rng.integers(1, COPIES + 1, cells))
     shared = np.sqrt(world.correlation) * rng.normal(size=cells)[codes]
-    doubts = shared + np.sqrt(1 - world.correlation) * rng.normal(size=len(codes))
-    return NoveltyScores([f"{cell:05d}" for cell in codes], doubts, np.zeros(len(codes)))
+    uncertainties = shared + np.sqrt(1 - world.correlation) * rng.normal(size=len(codes))
+    return NoveltyScores([f"{cell:05d}" for cell in codes], uncertainties, np.zeros(len(codes)))

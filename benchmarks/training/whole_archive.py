@@ -14,10 +14,10 @@ from pathlib import Path
 from unittest.mock import patch
 
 from benchmarks.measure import Row, figure
-from pipeline import entrypoints
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import EvaluationManifest, Parity, ServedManifest, VerdictManifest
+from pipeline.entrypoints import chain, training
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.scoring import Scores
 from pipeline.steps.promotion.verdict import GateVerdict
@@ -55,7 +55,7 @@ def rows() -> list[Row]:
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         }
         with patch.dict(os.environ, variables):
-            entrypoints.weights()
+            training.weights()
             cold, warm = _Stopwatch(), _Stopwatch()
             judged = _train(cold, "cold", str(archive))
             _train(warm, "warm", str(archive))
@@ -67,9 +67,9 @@ def rows() -> list[Row]:
     return [*found, _gate(GateVerdict.model_validate_json(verdict))]
 
 
-def _train(take: _Stopwatch, run: str, archive: str) -> entrypoints.Judged:
-    parts = entrypoints.to_split(_CONFIG, run, [archive], take=take)
-    return entrypoints.to_verdict(_CONFIG, run, parts, take)
+def _train(take: _Stopwatch, run: str, archive: str) -> chain.Judged:
+    parts = chain.to_split(_CONFIG, run, [archive], take=take)
+    return chain.to_verdict(_CONFIG, run, parts, take)
 
 
 def _times(watch: _Stopwatch, when: str) -> list[Row]:

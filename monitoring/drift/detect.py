@@ -16,7 +16,7 @@ from monitoring.drift.result import DriftVerdict
 from monitoring.windows.collect import PREDICTIONS
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, DriftManifest, EvaluationManifest, WindowManifest
-from pipeline.contract.image_stats import STATISTICS
+from pipeline.contract.image_stats import comparable
 from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord
 from pipeline.run import RunContext
 
@@ -100,7 +100,10 @@ def draw(
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset, DataSummaryPreset
 
-    live, known = pd.DataFrame(map(_row, window)), pd.DataFrame(map(_row, reference))
+    compared, _ = comparable(record.stats for record in [*window, *reference])
+    live, known = (
+        pd.DataFrame([_row(record, compared) for record in side]) for side in (window, reference)
+    )
     numbers = [column for column in live if column != "label"]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=["label"])
     current, base = (Dataset.from_pandas(f, data_definition=definition) for f in (live, known))
@@ -116,11 +119,11 @@ def draw(
     (folder / "report.json").write_text(snapshot.json())
 
 
-def _row(record: PredictionRecord) -> dict[str, float | str]:
+def _row(record: PredictionRecord, statistics: Sequence[str]) -> dict[str, float | str]:
     components = record.embedding[:_DRAWN_COMPONENTS]
     return {
         "label": record.label,
         "confidence": max(record.probabilities.values()),
-        **{name: float(getattr(record.stats, name)) for name in STATISTICS},
+        **{name: float(getattr(record.stats, name)) for name in statistics},
         **{f"embedding_{index}": value for index, value in enumerate(components)},
     }

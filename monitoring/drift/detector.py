@@ -17,7 +17,7 @@ from monitoring.drift.two_sample import (
     matched_weights,
     null_weights,
 )
-from pipeline.contract.image_stats import STATISTICS
+from pipeline.contract.image_stats import comparable
 from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord
 
 EMBEDDING = "embedding"
@@ -67,7 +67,10 @@ def judge(
     if missing:
         return told.model_copy(update={"reasons": missing})
     setting, caveats = _match(_thin(distinct, config, rng), _thin_groups(reference, config, rng))
-    columns, p_value = _compare(setting, config, rng)
+    compared, lacking = comparable(
+        [*(r.stats for r in distinct), *(r.record.stats for r in reference)]
+    )
+    columns, p_value = _compare(setting, compared, config, rng)
     quality = _quality(distinct, reference, config.alpha)
     reasons = _reasons(columns, quality)
     return told.model_copy(
@@ -75,7 +78,7 @@ def judge(
             "verdict": "alarm" if reasons else "quiet",
             "alarm": bool(reasons),
             "reasons": reasons or ("no column is further off than chance explains",),
-            "caveats": (*_repeats(told), *caveats, _assumption(told)),
+            "caveats": (*_repeats(told), *caveats, *_not_compared(lacking), _assumption(told)),
             "p_value": p_value,
             "columns": columns,
             "quality": quality,
@@ -102,6 +105,12 @@ def _repeats(told: DriftVerdict) -> tuple[str, ...]:
     if told.distinct == told.n:
         return ()
     return (f"{told.n - told.distinct} of {told.n} predictions repeat an image and count once",)
+
+
+def _not_compared(statistics: Sequence[str]) -> tuple[str, ...]:
+    if not statistics:
+        return ()
+    return (f"not compared, since images were logged without them: {', '.join(statistics)}",)
 
 
 def _assumption(told: DriftVerdict) -> str:
@@ -173,14 +182,17 @@ def _setting(
 
 
 def _compare(
-    setting: _Setting, config: DriftTestConfig, rng: np.random.Generator
+    setting: _Setting,
+    statistics: Sequence[str],
+    config: DriftTestConfig,
+    rng: np.random.Generator,
 ) -> tuple[tuple[ColumnDrift, ...], float]:
     """Every column against the family-wise threshold, and the p-value of the worst."""
     size = len(setting.reference)
     chance = null_weights(setting.strata, setting.groups, setting.quotas, config.draws, rng)
     matched = matched_weights(setting.strata, setting.quotas)
     here = np.concatenate([-matched, np.full(len(setting.window), 1 / len(setting.window))])
-    blocks = _blocks([*setting.reference, *setting.window])
+    blocks = _blocks([*setting.reference, *setting.window], statistics)
     statistic, null = np.empty(len(blocks)), np.empty((config.draws, len(blocks)))
     for index, values in enumerate(blocks.values()):
         between = distances(values, size)
@@ -203,10 +215,11 @@ def _compare(
     return columns, (1 + extreme) / (1 + config.draws)
 
 
-def _blocks(records: Sequence[PredictionRecord]) -> dict[str, Values]:
+def _blocks(records: Sequence[PredictionRecord], statistics: Sequence[str]) -> dict[str, Values]:
     """Column to values (images, dimensions)."""
-    table = np.array([[getattr(r.stats, name) for name in STATISTICS] for r in records], float)
-    blocks = {name: table[:, [index]] for index, name in enumerate(STATISTICS)}
+    blocks = {
+        name: np.array([[getattr(r.stats, name)] for r in records], float) for name in statistics
+    }
     return {**blocks, EMBEDDING: np.array([r.embedding for r in records], float)}
 
 

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from pipeline.artifacts import BentoManifest, ServedManifest
-from pipeline.entrypoints.job import open_job
+from pipeline.entrypoints.jobs.job import open_job
 from pipeline.errors import InvalidInputError
 
 

@@ -1,4 +1,4 @@
-"""From a verdict to what is served: promotion, rollback and history."""
+"""Promotion entry points: move the pointer to a judged model, or back to an earlier one."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -6,21 +6,16 @@ from typing import TYPE_CHECKING
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer, Refusal, Registry
 from pipeline.artifacts import Artifact, VerdictManifest
-from pipeline.entrypoints.job import (
-    named_model,
-    open_job,
-    open_store,
-    registry_of,
-)
-from pipeline.entrypoints.judging import gate
-from pipeline.entrypoints.mirrors import repair_if_possible
+from pipeline.entrypoints.configs import named_model
+from pipeline.entrypoints.jobs.job import open_job, open_store, registry_of
+from pipeline.entrypoints.registry import repair_if_possible
+from pipeline.entrypoints.verdicts import gate
 from pipeline.errors import GateRefusedError, UnreachableError
 from pipeline.run import RunContext
 from pipeline.settings import load_settings
 from pipeline.version import code_version
 
 if TYPE_CHECKING:
-    from pipeline.steps.promotion.history import ServingPeriod
     from pipeline.steps.promotion.promote import Authorization, Promoted, Promotion
 
 
@@ -176,20 +171,3 @@ def rollback(name: str, tag: str, author: str, reason: str, run_id: str = "rollb
     pointer = step(registry, tag, authorization, store=store, run=run)
     repair_if_possible(registry.name)
     return pointer
-
-
-def history(name: str) -> "list[ServingPeriod]":
-    """What served when, who moved the pointer and why; oldest first."""
-    from pipeline.steps.promotion.history import serving_periods
-
-    return serving_periods(registry_of(name, open_store()).history(), datetime.now(UTC))
-
-
-def refusals(name: str) -> list[Refusal]:
-    """Which judged models were kept from serving, by whom and why; oldest first."""
-    return registry_of(name, open_store()).refusals()
-
-
-def served_now(name: str) -> Pointer | None:
-    """What is served under a name."""
-    return registry_of(name, open_store()).read()

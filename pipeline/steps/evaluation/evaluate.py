@@ -67,7 +67,7 @@ def evaluate(
             scores=score_predictions(
                 answers.records,
                 answers.probabilities,
-                answers.doubts,
+                answers.uncertainties,
                 contract.classes,
                 config.evaluate,
             ),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AliasChoices, Field
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
@@ -31,7 +32,8 @@ class Mistake(Frozen):
     label: str
     confidence: float
     truth_probability: float
-    doubt: float
+    uncertainty: float = Field(validation_alias=AliasChoices("uncertainty", "doubt"))
+    """Read as `doubt` from reports of version 0.1."""
     wrong_images: int
     """Of the cell, out of `images`."""
     images: int
@@ -48,17 +50,17 @@ class ExplainedMistake:
 
 
 def worst_mistakes(answers: Predictions, count: int) -> tuple[Mistake, ...]:
-    """The least doubted wrong answers, at most one a cell, least doubted first."""
+    """The wrong predictions with the lowest uncertainty, at most one a cell, in that order."""
     images = Counter(record.cell for record in answers.records)
     wrong: dict[str, list[int]] = defaultdict(list)
     for place, (record, said) in enumerate(zip(answers.records, answers.predictions, strict=True)):
         if said.label != record.label:
             wrong[record.cell].append(place)
 
-    def doubt(place: int) -> tuple[float, str]:
-        return float(answers.doubts[place]), answers.records[place].sha256
+    def uncertainty(place: int) -> tuple[float, str]:
+        return float(answers.uncertainties[place]), answers.records[place].sha256
 
-    surest = sorted((min(places, key=doubt) for places in wrong.values()), key=doubt)
+    surest = sorted((min(places, key=uncertainty) for places in wrong.values()), key=uncertainty)
     return tuple(_mistake(answers, place, wrong, images) for place in surest[:count])
 
 
@@ -75,7 +77,7 @@ def _mistake(
         label=said.label,
         confidence=said.probabilities[said.label],
         truth_probability=said.probabilities[record.label],
-        doubt=round(float(answers.doubts[place]), 4),
+        uncertainty=round(float(answers.uncertainties[place]), 4),
         wrong_images=len(wrong[record.cell]),
         images=images[record.cell],
     )

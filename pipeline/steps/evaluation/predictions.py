@@ -25,7 +25,7 @@ class Predictions:
     predictions: list[PredictionRecord]
     probabilities: Floats
     """(n, classes)"""
-    doubts: Floats
+    uncertainties: Floats
     """As `decide` gives them (n,)."""
 
 
@@ -55,7 +55,7 @@ def predict_images(
     contract = served.manifest.contract
     contract.require_current()
     engine, rule = Engine.of(folder, served.manifest.parity), read_review(folder, contract)
-    records, predictions, rows, doubts = [], [], [], []
+    records, predictions, rows, uncertainties = [], [], [], []
     for record, data in images:
         prepared = prepare(data, contract)
         probabilities, embedding = (output[0] for output in engine.predict(prepared.crop[None]))
@@ -79,6 +79,6 @@ def predict_images(
         )
         records.append(record)
         rows.append(probabilities.astype(np.float64))
-        doubts.append(decision.doubt)
+        uncertainties.append(decision.uncertainty)
     shape = (len(records), len(contract.classes))
-    return Predictions(records, predictions, np.reshape(rows, shape), np.array(doubts))
+    return Predictions(records, predictions, np.reshape(rows, shape), np.array(uncertainties))

@@ -68,7 +68,7 @@ class CrossvalReport(Frozen):
         said = f"{self.plan.folds} folds, {found.images} images of {found.cells} cells, "
         said += f"answered by models of {self.cells_learned:.0f} cells"
         if self.unknown is not None and self.unknown.auroc is not None:
-            rows[f"AUROC of doubt, {self.plan.unknown}"] = self.unknown.auroc
+            rows[f"AUROC of uncertainty, {self.plan.unknown}"] = self.unknown.auroc
             said += (
                 f"; for a person {self.unknown.review_share:.0%} of {self.plan.unknown}, of which"
                 f" nothing was learned, and {1 - found.review.accepted.value:.0%} of the others"
@@ -84,7 +84,7 @@ class _Answers:
     records: list[Record]
     probabilities: Floats
     """(n, classes)"""
-    doubts: Floats
+    uncertainties: Floats
     """(n,), like `distances`."""
     distances: Floats
 
@@ -93,13 +93,15 @@ class _Answers:
         return cls(
             [record for part in parts for record in part.records],
             np.concatenate([part.probabilities for part in parts]),
-            np.concatenate([part.doubts for part in parts]),
+            np.concatenate([part.uncertainties for part in parts]),
             np.concatenate([part.distances for part in parts]),
         )
 
     @property
     def novelty_scores(self) -> NoveltyScores:
-        return NoveltyScores([record.group for record in self.records], self.doubts, self.distances)
+        return NoveltyScores(
+            [record.group for record in self.records], self.uncertainties, self.distances
+        )
 
 
 def crossval(
@@ -145,7 +147,7 @@ def crossval(
 def _scores(home: _Answers, config: RunConfig) -> Scores:
     classes = config.contract.classes
     return score_predictions(
-        home.records, home.probabilities, home.doubts, classes, config.evaluate
+        home.records, home.probabilities, home.uncertainties, classes, config.evaluate
     )
 
 
@@ -205,9 +207,9 @@ def _ask(
     logits = logits_of(learned.trained, asked).astype(np.float64)
     probabilities = softmax(logits / learned.temperature, axis=1)
     embeddings = learned.projection(averages(asked))
-    doubts = [
-        decide(list(row), embedding, True, config.contract, learned.review).doubt
+    uncertainties = [
+        decide(list(row), embedding, True, config.contract, learned.review).uncertainty
         for row, embedding in zip(probabilities, embeddings, strict=True)
     ]
     distances = [learned.review.distance(embedding) for embedding in embeddings]
-    return _Answers(records, probabilities, np.array(doubts), np.array(distances))
+    return _Answers(records, probabilities, np.array(uncertainties), np.array(distances))

@@ -7,6 +7,8 @@ import pytest
 from monitoring.config import DriftTestConfig
 from monitoring.drift.detector import EMBEDDING, judge
 from monitoring.drift.result import DriftVerdict
+from pipeline.contract.image_stats import STATISTICS, ImageStats
+from pipeline.contract.prediction_log import PredictionRecord
 from tests.unit.monitoring.world import World
 
 CONFIG = DriftTestConfig(draws=200)
@@ -57,6 +59,39 @@ def test_the_embedding_alone_can_alarm(world: World) -> None:
     ]
     verdict = judge(moved, reference, CONFIG)
     assert [column.name for column in verdict.columns if column.ratio > 1] == [EMBEDDING]
+
+
+@pytest.mark.parametrize("old", ["reference", "window", "one line"])
+def test_a_statistic_that_old_lines_lack_is_not_compared(
+    world: World, monkeypatch: pytest.MonkeyPatch, old: str
+) -> None:
+    """The other columns are tested as before, and a caveat names the one that is left out."""
+
+    class WithHaze(ImageStats):
+        haze: float | None = None
+
+    def with_haze(record: PredictionRecord, haze: float | None) -> PredictionRecord:
+        stats = WithHaze(**record.stats.model_dump(), haze=haze)
+        return record.model_copy(update={"stats": stats})
+
+    reference = world.images(40, 5)
+    window = [image.record for image in world.images(60, 1)]
+    before = judge(window, reference, CONFIG)
+    monkeypatch.setattr("pipeline.contract.image_stats.STATISTICS", (*STATISTICS, "haze"))
+    reference = [
+        image.model_copy(
+            update={"record": with_haze(image.record, None if old == "reference" else 0.2)}
+        )
+        for image in reference
+    ]
+    window = [
+        with_haze(record, None if old == "window" or (old == "one line" and not index) else 0.2)
+        for index, record in enumerate(window)
+    ]
+    after = judge(window, reference, CONFIG)
+    assert after.columns == before.columns
+    (caveat,) = set(after.caveats) - set(before.caveats)
+    assert caveat.endswith("haze")
 
 
 def test_images_without_a_cell_alarm_on_quality(world: World) -> None:

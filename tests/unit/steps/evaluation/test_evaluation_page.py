@@ -22,7 +22,7 @@ from pipeline.steps.evaluation import evaluation_page
 from pipeline.steps.evaluation.evaluate import predictions_csv
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.lineage import trace
-from pipeline.steps.evaluation.mistakes import explain_mistakes, worst_mistakes
+from pipeline.steps.evaluation.mistakes import Mistake, explain_mistakes, worst_mistakes
 from pipeline.steps.evaluation.model_card import model_card
 from pipeline.steps.evaluation.predictions import Predictions, predict_images
 from pipeline.steps.evaluation.scoring import score_predictions
@@ -61,7 +61,7 @@ class Judged:
             scores=score_predictions(
                 told.records,
                 told.probabilities,
-                told.doubts,
+                told.uncertainties,
                 self.stage.contract.classes,
                 self.config.evaluate,
             ),
@@ -112,9 +112,18 @@ def test_each_mistaken_cell_is_shown_once_surest_first(judged: Judged) -> None:
         ("cell 0", 2, 2),
         ("cell 2+0", 1, 1),
     }
-    assert [m.doubt for m in found] == sorted(m.doubt for m in found)
+    assert [m.uncertainty for m in found] == sorted(m.uncertainty for m in found)
     assert all(m.confidence > m.truth_probability for m in found)
     assert worst_mistakes(judged.answers, 1) == found[:1]
+
+
+def test_reports_of_version_0_1_are_read(judged: Judged) -> None:
+    """Their field `doubt` is read as `uncertainty`, and only the new name is written."""
+    (mistake,) = worst_mistakes(judged.answers, 1)
+    written = mistake.model_dump(mode="json")
+    assert "doubt" not in written
+    old = {"doubt" if name == "uncertainty" else name: value for name, value in written.items()}
+    assert Mistake.model_validate(old) == mistake
 
 
 def test_evidence_is_asked_of_the_served_engine(judged: Judged) -> None:
@@ -156,7 +165,7 @@ def test_a_faultless_model_has_a_page(judged: Judged) -> None:
     ]
     classes = judged.stage.contract.classes
     config = EvaluateConfig(draws=100)
-    figures = score_predictions(right, told.probabilities, told.doubts, classes, config)
+    figures = score_predictions(right, told.probabilities, told.uncertainties, classes, config)
     report = judged.report().model_copy(update={"scores": figures, "mistakes": ()})
     html = evaluation_page.render(report, [], judged.served.manifest)
     assert "No held-out image was named wrongly." in html

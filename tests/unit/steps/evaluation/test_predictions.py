@@ -28,8 +28,10 @@ def test_images_are_answered_as_the_service_would(
     answers = predict_images(images, served, folder, when)
     assert [said.label for said in answers.predictions] == [classes[3], classes[0]]
     assert answers.probabilities.shape == (2, 4)
-    assert answers.doubts.shape == (2,)
-    assert [said.decision == "review" for said in answers.predictions] == list(answers.doubts > 1)
+    assert answers.uncertainties.shape == (2,)
+    assert [said.decision == "review" for said in answers.predictions] == list(
+        answers.uncertainties > 1
+    )
     first = answers.predictions[0]
     assert (first.tag, first.time, first.request_id) == (served.manifest.tag, when, "f" * 16)
     assert list(first.probabilities) == list(classes)

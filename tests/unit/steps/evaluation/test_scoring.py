@@ -28,7 +28,7 @@ PROBABILITIES = np.array(
 )
 
 
-DOUBTS = 2 - 2 * PROBABILITIES.max(axis=1)
+UNCERTAINTIES = 2 - 2 * PROBABILITIES.max(axis=1)
 """Accepted from a half."""
 
 
@@ -38,7 +38,7 @@ def config(draws: int, **prevalence: float) -> EvaluateConfig:
 
 def test_a_toy_is_scored_as_by_hand() -> None:
     """Three of five images, half of the cells of A and all of B."""
-    found = score_predictions(RECORDS, PROBABILITIES, DOUBTS, CLASSES, config(200))
+    found = score_predictions(RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(200))
     assert (found.images, found.cells) == (5, 3)
     assert found.confusion == ((1, 1, 1), (0, 2, 0), (0, 0, 0))
     assert found.accuracy.value == pytest.approx(3 / 5)
@@ -53,7 +53,7 @@ def test_a_toy_is_scored_as_by_hand() -> None:
 
 def test_a_toy_is_scored_by_cell_as_by_hand() -> None:
     """Cells are named by the mean of their images; confidence shares a cell's weight."""
-    found = score_predictions(RECORDS, PROBABILITIES, DOUBTS, CLASSES, config(200)).by_cell
+    found = score_predictions(RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(200)).by_cell
     assert found.confusion == ((1, 0, 1), (0, 1, 0), (0, 0, 0))
     assert found.accuracy.value == pytest.approx(2 / 3)
     # Gaps of .6 and .3 in halves of a cell, .8 in a whole one, .1 and 0 in one bin of a cell.
@@ -61,12 +61,12 @@ def test_a_toy_is_scored_by_cell_as_by_hand() -> None:
 
 
 def test_review_is_scored_as_by_hand() -> None:
-    """All are accepted here; the doubted are wrong but for one pair of six."""
-    found = score_predictions(RECORDS, PROBABILITIES, DOUBTS, CLASSES, config(200)).review
+    """All are accepted here; wrong predictions rank as less certain in five of six pairs."""
+    found = score_predictions(RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(200)).review
     assert found.accepted.value == 1
     assert found.accepted_accuracy is not None
     assert found.accepted_accuracy.value == pytest.approx(3 / 5)
-    # In order of doubt: right 1.0, right .9, wrong .8, right .7, wrong .6.
+    # In order of uncertainty: right 1.0, right .9, wrong .8, right .7, wrong .6.
     assert found.accuracy_at_80.value == pytest.approx(3 / 4)
     assert found.mistake_auroc == pytest.approx(5 / 6)
     assert [point.coverage for point in found.curve][:2] == [0.05, 0.1]
@@ -74,25 +74,35 @@ def test_review_is_scored_as_by_hand() -> None:
 
 def test_nothing_accepted_has_no_accuracy() -> None:
     """A rule that sends everything to a person is told as that."""
-    found = score_predictions(RECORDS, PROBABILITIES, DOUBTS + 1.5, CLASSES, config(200)).review
+    found = score_predictions(
+        RECORDS, PROBABILITIES, UNCERTAINTIES + 1.5, CLASSES, config(200)
+    ).review
     assert (found.accepted.value, found.accepted_accuracy) == (0, None)
 
 
 def test_precision_is_told_at_the_prevalence_of_the_config() -> None:
     """Shares need not sum to one; without them there is only precision at equal shares."""
-    plain = score_predictions(RECORDS, PROBABILITIES, DOUBTS, CLASSES, config(100))
+    plain = score_predictions(RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(100))
     assert (plain.prevalence, plain.typical_precision) == ({}, {})
     assert plain.precision["B"].value == pytest.approx(1 / (1 + 1 / 3))
-    typical = score_predictions(RECORDS, PROBABILITIES, DOUBTS, CLASSES, config(100, A=6, B=2, C=2))
+    typical = score_predictions(
+        RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(100, A=6, B=2, C=2)
+    )
     assert typical.prevalence == {"A": 0.6, "B": 0.2, "C": 0.2}
     assert typical.typical_precision["B"].value == pytest.approx(0.2 / (0.2 + 0.6 / 3))
 
 
 def test_the_interval_is_over_cells() -> None:
     """A has two cells, one half right and one wrong: little is known, copies or not."""
-    once = score_predictions(RECORDS, PROBABILITIES, DOUBTS, CLASSES, config(400)).sensitivity["A"]
+    once = score_predictions(
+        RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(400)
+    ).sensitivity["A"]
     often = score_predictions(
-        RECORDS * 20, np.tile(PROBABILITIES, (20, 1)), np.tile(DOUBTS, 20), CLASSES, config(400)
+        RECORDS * 20,
+        np.tile(PROBABILITIES, (20, 1)),
+        np.tile(UNCERTAINTIES, 20),
+        CLASSES,
+        config(400),
     ).sensitivity["A"]
     assert (often.low, often.high) == pytest.approx((once.low, once.high))
     assert once.low == 0
@@ -183,9 +193,13 @@ def test_the_order_of_images_does_not_matter() -> None:
     """Workers that read packs in another order publish the same report."""
     order = [4, 1, 3, 0, 2]
     shuffled = score_predictions(
-        [RECORDS[n] for n in order], PROBABILITIES[order], DOUBTS[order], CLASSES, config(100)
+        [RECORDS[n] for n in order],
+        PROBABILITIES[order],
+        UNCERTAINTIES[order],
+        CLASSES,
+        config(100),
     )
-    straight = score_predictions(RECORDS, PROBABILITIES, DOUBTS, CLASSES, config(100))
+    straight = score_predictions(RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(100))
     assert shuffled.confusion == straight.confusion
     assert shuffled.balanced_accuracy.value == pytest.approx(straight.balanced_accuracy.value)
     assert shuffled.balanced_accuracy.low == pytest.approx(straight.balanced_accuracy.low)
@@ -257,7 +271,7 @@ def test_a_cell_under_two_labels_is_a_cell_of_each() -> None:
 def test_where_groups_are_cells_both_columns_say_the_same() -> None:
     """Records of earlier versions, without a cell, are scored as they were."""
     named = [r.model_copy(update={"cell": f"c{r.group}"}) for r in RECORDS]
-    arguments = (PROBABILITIES, DOUBTS, CLASSES, config(100))
+    arguments = (PROBABILITIES, UNCERTAINTIES, CLASSES, config(100))
     assert score_predictions(named, *arguments) == score_predictions(RECORDS, *arguments)
 
 

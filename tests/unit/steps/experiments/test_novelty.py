@@ -16,9 +16,9 @@ RULE = ReviewRule(min_confidence=0.6, max_distance=2.0, centre=(0.0, 0.0))
 STATS = ImageStats.model_validate(dict.fromkeys(ImageStats.model_fields, 0))
 
 
-def people(doubts: list[float], copies: int = 1) -> NoveltyScores:
-    """Each doubt is a group of so many images; distance says nothing."""
-    values = np.repeat(np.array(doubts, float), copies)
+def people(uncertainties: list[float], copies: int = 1) -> NoveltyScores:
+    """One group of `copies` images per uncertainty; all distances are equal."""
+    values = np.repeat(np.array(uncertainties, float), copies)
     return NoveltyScores(
         [str(n // copies) for n in range(len(values))], values, np.ones(len(values))
     )
@@ -65,7 +65,7 @@ def test_nobody_does_not_stand_out() -> None:
 
 
 def test_logged_answers_are_enough() -> None:
-    """Doubts and distances follow from what the prediction log keeps."""
+    """Uncertainties and distances are computed from prediction records."""
     said = PredictionRecord(
         request_id="1",
         time=datetime(2026, 11, 1, tzinfo=UTC),
@@ -79,4 +79,4 @@ def test_logged_answers_are_enough() -> None:
         embedding=(0.0, 4.0),
     )
     found = novelty_scores([said], ["cell"], CONTRACT, RULE)
-    assert (found.doubts.tolist(), found.distances.tolist()) == ([4.0], [4.0])
+    assert (found.uncertainties.tolist(), found.distances.tolist()) == ([4.0], [4.0])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, M
-from pipeline.entrypoints.job import Job
+from pipeline.entrypoints.jobs.job import Job
 from pipeline.errors import InvalidInputError
 from pipeline.pages.report_site import INDEX, Page, publish_page
 from pipeline.run import RunContext
