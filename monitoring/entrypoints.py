@@ -73,14 +73,14 @@ def detect(config: str, run_id: str, window_uri: str) -> str:
 
 def decide(config: str, run_id: str, name: str, drift_uri: str) -> str:
     """Apply the policy; returns the URI of the decision under `<store>/retrain/<name>/`."""
-    from monitoring.drift.detect import read_verdict
+    from monitoring.drift.detect import read_result
     from monitoring.retraining.retrain_requests import RetrainRequests
 
     job = _job(config, run_id)
     drift = job.store.open(drift_uri, DriftManifest)
     window = job.store.open(drift.manifest.inputs["window"], WindowManifest)
     requests = RetrainRequests(job.store.objects, job.store.root, name)
-    verdict = read_verdict(job.store, drift)
+    verdict = read_result(job.store, drift)
     return requests.decide(drift, verdict, window, job.config.policy, job.run)
 
 
@@ -90,7 +90,7 @@ def publish(config: str, run_id: str, name: str, drift_uri: str, decision_uri: s
     Raises:
         InvalidInputError: when the report is of another model.
     """
-    from monitoring.drift.detect import read_verdict
+    from monitoring.drift.detect import read_result
     from monitoring.drift.drift_page import publish_drift
     from monitoring.retraining.retrain_requests import read_decision
 
@@ -102,7 +102,7 @@ def publish(config: str, run_id: str, name: str, drift_uri: str, decision_uri: s
         )
     window = store.open(drift.manifest.inputs["window"], WindowManifest)
     decision = read_decision(store.objects, decision_uri)
-    verdict = read_verdict(store, drift)
+    verdict = read_result(store, drift)
     return publish_drift(drift, verdict, window, requested=decision.requested, store=store)
 
 
@@ -149,10 +149,10 @@ def drift(
     config: str,
 ) -> dict[str, object]:
     """Draw windows from a scored archive and test each: `alarm_share`, then the verdicts."""
-    from monitoring.drift.alarm_rate import judge_windows
+    from monitoring.drift.alarm_rate import measure_alarm_rate
 
     loaded = load_monitoring_config(config_path(config))
-    return judge_windows(records, reference, window, draws, loaded.test)
+    return measure_alarm_rate(records, reference, window, draws, loaded.test)
 
 
 def _job(config: str, run_id: str) -> _Job:

@@ -10,9 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from monitoring.config import DriftTestConfig
-from monitoring.drift.detector import judge
+from monitoring.drift.detector import detect_drift
 from monitoring.drift.drift_page import write_summary
-from monitoring.drift.result import DriftVerdict
+from monitoring.drift.result import DriftResult
 from monitoring.windows.collect import PREDICTIONS
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, DriftManifest, EvaluationManifest, WindowManifest
@@ -43,7 +43,7 @@ def detect(
     live = read_window(store, window)
     reference = read_reference(store, evaluation)
     _LOG.info("testing %d predictions against %d", len(live), len(reference))
-    verdict = judge(live, reference, config)
+    verdict = detect_drift(live, reference, config)
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / VERDICT).write_text(verdict.model_dump_json(indent=2))
@@ -80,9 +80,9 @@ def read_reference(
     return [ReferenceRecord.model_validate_json(line) for line in lines]
 
 
-def read_verdict(store: ArtifactStore, drift: Artifact[DriftManifest]) -> DriftVerdict:
+def read_result(store: ArtifactStore, drift: Artifact[DriftManifest]) -> DriftResult:
     """The verdict of a drift artefact."""
-    return DriftVerdict.model_validate_json(store.read(drift, VERDICT))
+    return DriftResult.model_validate_json(store.read(drift, VERDICT))
 
 
 def draw(

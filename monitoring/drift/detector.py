@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import betabinom
 
 from monitoring.config import DriftTestConfig
-from monitoring.drift.result import ClassShare, ColumnDrift, DriftVerdict, Quality
+from monitoring.drift.result import ClassShare, ColumnDrift, DriftResult, Quality
 from monitoring.drift.two_sample import (
     Indices,
     Quotas,
@@ -36,11 +36,11 @@ class _Setting:
     quotas: Quotas
 
 
-def judge(
+def detect_drift(
     window: Sequence[PredictionRecord],
     reference: Sequence[ReferenceRecord],
     config: DriftTestConfig,
-) -> DriftVerdict:
+) -> DriftResult:
     """Test a window for drift and for quality, and tell its class mix apart.
 
     Each column's distance is standardised by the mean and spread of its own null distribution;
@@ -50,7 +50,7 @@ def judge(
     """
     rng = np.random.default_rng(config.seed)
     distinct = list({(r.stats, r.embedding): r for r in window}.values())
-    told = DriftVerdict(
+    told = DriftResult(
         verdict="not_enough",
         alarm=False,
         reasons=(),
@@ -86,7 +86,7 @@ def judge(
     )
 
 
-def _not_enough(told: DriftVerdict, config: DriftTestConfig) -> tuple[str, ...]:
+def _not_enough(told: DriftResult, config: DriftTestConfig) -> tuple[str, ...]:
     reasons = []
     if told.distinct < config.min_sample:
         reasons.append(
@@ -101,7 +101,7 @@ def _not_enough(told: DriftVerdict, config: DriftTestConfig) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _repeats(told: DriftVerdict) -> tuple[str, ...]:
+def _repeats(told: DriftResult) -> tuple[str, ...]:
     if told.distinct == told.n:
         return ()
     return (f"{told.n - told.distinct} of {told.n} predictions repeat an image and count once",)
@@ -113,7 +113,7 @@ def _not_compared(statistics: Sequence[str]) -> tuple[str, ...]:
     return (f"not compared, since images were logged without them: {', '.join(statistics)}",)
 
 
-def _assumption(told: DriftVerdict) -> str:
+def _assumption(told: DriftResult) -> str:
     """What the log cannot tell: how many cells a window shows (see two_sample)."""
     return (
         f"calibrated for windows of {-(-told.reference_groups // 3)} different cells or more; "

@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from monitoring.drift.result import DriftVerdict
+from monitoring.drift.result import DriftResult
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, DriftManifest, WindowManifest
 from pipeline.pages.report_site import Page, page_templates, publish_page
@@ -14,7 +14,7 @@ _BADGES = {"quiet": "quiet", "alarm": "alarm", "not_enough": "not enough"}
 
 
 def write_summary(
-    verdict: DriftVerdict, window: WindowManifest, folder: Path, *, evidently: bool
+    verdict: DriftResult, window: WindowManifest, folder: Path, *, evidently: bool
 ) -> None:
     """Write `index.html`: the verdict in a sentence, then every column against chance."""
     page = page_templates("monitoring.drift").get_template("drift.html.j2")
@@ -34,7 +34,7 @@ def write_summary(
 
 def publish_drift(
     drift: Artifact[DriftManifest],
-    verdict: DriftVerdict,
+    verdict: DriftResult,
     window: Artifact[WindowManifest],
     *,
     requested: bool,

@@ -5,8 +5,8 @@ import logging
 from datetime import datetime
 
 from monitoring.config import PolicyConfig
-from monitoring.drift.result import DriftVerdict
-from monitoring.retraining.policy import Decision, RetrainRequest, rule
+from monitoring.drift.result import DriftResult
+from monitoring.retraining.policy import RetrainDecision, RetrainRequest, apply_policy
 from pipeline.adapters.storage import ObjectStore
 from pipeline.artifacts import Artifact, DriftManifest, WindowManifest
 from pipeline.errors import ConflictError
@@ -27,7 +27,7 @@ class RetrainRequests:
     def decide(
         self,
         drift: Artifact[DriftManifest],
-        verdict: DriftVerdict,
+        verdict: DriftResult,
         window: Artifact[WindowManifest],
         config: PolicyConfig,
         run: RunContext,
@@ -37,7 +37,7 @@ class RetrainRequests:
         if self._objects.stat(uri) is not None:
             return uri
         requested, reason = self._settle(verdict, window, config, run)
-        decision = Decision(
+        decision = RetrainDecision(
             name=self._name,
             run_id=run.run_id,
             time=run.created_at,
@@ -74,19 +74,19 @@ class RetrainRequests:
 
     def _settle(
         self,
-        verdict: DriftVerdict,
+        verdict: DriftResult,
         window: Artifact[WindowManifest],
         config: PolicyConfig,
         run: RunContext,
     ) -> tuple[bool, str]:
-        """Apply the rule and, when it says so, open the request; again when somebody else did."""
+        """Apply the policy and, when it says so, open the request; again when somebody else did."""
         earlier = self._earlier(self._decision_uri(window))
         for _ in range(_TRIES):
             found = self._read()
             last = found[0] if found else None
             if last is not None and last.window == window.uri:
                 return True, last.reason  # opened by an attempt that did not live to say so
-            requested, reason = rule(verdict, earlier, last, config, run.created_at)
+            requested, reason = apply_policy(verdict, earlier, last, config, run.created_at)
             if not requested:
                 return False, reason
             request = RetrainRequest(
@@ -122,6 +122,6 @@ class RetrainRequests:
         self._objects.write(uri, body, if_match=etag, if_absent=etag is None)
 
 
-def read_decision(objects: ObjectStore, uri: str) -> Decision:
+def read_decision(objects: ObjectStore, uri: str) -> RetrainDecision:
     """A decision that was written down."""
-    return Decision.model_validate_json(objects.read(uri))
+    return RetrainDecision.model_validate_json(objects.read(uri))

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from monitoring.reports.site import create_site, is_safe
 from pipeline.adapters.storage import LocalStore
 from pipeline.pages.report_site import Page, publish_page
-from tests.unit.monitoring.world import START
+from tests.unit.monitoring.fake_predictions import START
 
 
 @pytest.fixture
