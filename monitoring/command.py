@@ -8,8 +8,8 @@ import typer
 
 from monitoring import entrypoints as monitoring
 from monitoring.config import load_monitoring_config
-from pipeline import entrypoints
-from pipeline.entrypoints.job import config_path
+from pipeline.entrypoints import evaluation, labels
+from pipeline.entrypoints.configs import config_path
 from pipeline.settings import load_settings
 
 Config = Annotated[str, typer.Option(help="Settings of monitoring.")]
@@ -26,7 +26,7 @@ def drift(
     config: Config = CONFIG,
 ) -> None:
     """Draw windows from an archive and test each against the champion's reference."""
-    records, reference, left_out = entrypoints.drift_records(archive, name)
+    records, reference, left_out = evaluation.drift_records(archive, name)
     result = monitoring.drift(records, reference, window, draws, config)
     result |= {"images": len(records), **left_out.model_dump()}
     for line in left_out.warnings():
@@ -48,5 +48,5 @@ def gather(
     asked = {"min_labels": least, "days": days}
     given = {field: value for field, value in asked.items() if value is not None}
     chosen = load_monitoring_config(config_path(config)).gather.model_copy(update=given)
-    returned, _ = entrypoints.gather(name or load_settings().model_name, "gather", chosen)
+    returned, _ = labels.gather(name or load_settings().model_name, "gather", chosen)
     typer.echo(returned.model_dump_json() if as_json else str(returned))

@@ -13,7 +13,8 @@ from monitoring.config import MonitoringConfig, load_monitoring_config
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import DriftManifest, WindowManifest
 from pipeline.contract.prediction_log import ReferenceRecord
-from pipeline.entrypoints.job import config_path, open_store
+from pipeline.entrypoints.configs import config_path
+from pipeline.entrypoints.jobs.job import open_store
 from pipeline.errors import InvalidInputError
 from pipeline.records import utc
 from pipeline.run import RunContext
@@ -56,7 +57,7 @@ def collect(config: str, run_id: str, name: str, until: str, since: str | None =
 
 def gather(config: str, run_id: str, name: str) -> str:
     """Put returned labels into an archive once there are enough; returns the counts' URI."""
-    from pipeline.entrypoints import gather as returned
+    from pipeline.entrypoints.labels import gather as returned
 
     return returned(name, run_id, _job(config, run_id).config.gather)[1]
 
@@ -72,14 +73,14 @@ def detect(config: str, run_id: str, window_uri: str) -> str:
 
 def decide(config: str, run_id: str, name: str, drift_uri: str) -> str:
     """Apply the policy; returns the URI of the decision under `<store>/retrain/<name>/`."""
-    from monitoring.drift.detect import read_verdict
+    from monitoring.drift.detect import read_result
     from monitoring.retraining.retrain_requests import RetrainRequests
 
     job = _job(config, run_id)
     drift = job.store.open(drift_uri, DriftManifest)
     window = job.store.open(drift.manifest.inputs["window"], WindowManifest)
     requests = RetrainRequests(job.store.objects, job.store.root, name)
-    verdict = read_verdict(job.store, drift)
+    verdict = read_result(job.store, drift)
     return requests.decide(drift, verdict, window, job.config.policy, job.run)
 
 
@@ -89,7 +90,7 @@ def publish(config: str, run_id: str, name: str, drift_uri: str, decision_uri: s
     Raises:
         InvalidInputError: when the report is of another model.
     """
-    from monitoring.drift.detect import read_verdict
+    from monitoring.drift.detect import read_result
     from monitoring.drift.drift_page import publish_drift
     from monitoring.retraining.retrain_requests import read_decision
 
@@ -101,7 +102,7 @@ def publish(config: str, run_id: str, name: str, drift_uri: str, decision_uri: s
         )
     window = store.open(drift.manifest.inputs["window"], WindowManifest)
     decision = read_decision(store.objects, decision_uri)
-    verdict = read_verdict(store, drift)
+    verdict = read_result(store, drift)
     return publish_drift(drift, verdict, window, requested=decision.requested, store=store)
 
 
@@ -148,10 +149,10 @@ def drift(
     config: str,
 ) -> dict[str, object]:
     """Draw windows from a scored archive and test each: `alarm_share`, then the verdicts."""
-    from monitoring.drift.alarm_rate import judge_windows
+    from monitoring.drift.alarm_rate import measure_alarm_rate
 
     loaded = load_monitoring_config(config_path(config))
-    return judge_windows(records, reference, window, draws, loaded.test)
+    return measure_alarm_rate(records, reference, window, draws, loaded.test)
 
 
 def _job(config: str, run_id: str) -> _Job:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from monitoring.config import DriftTestConfig
-from monitoring.drift.detector import judge
+from monitoring.drift.detector import detect_drift
 from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.errors import InvalidInputError
 
@@ -27,7 +27,7 @@ def draw_windows(
     return [[records[i] for i in pick] for pick in picks]
 
 
-def judge_windows(
+def measure_alarm_rate(
     records: Sequence[ReferenceRecord],
     reference: Sequence[ReferenceRecord],
     window: int,
@@ -36,7 +36,7 @@ def judge_windows(
 ) -> dict[str, object]:
     """`drift.json` of the command line: `alarm_share`, then each window's verdict."""
     drawn = draw_windows(records, window, draws, config.seed)
-    verdicts = [judge([r.record for r in one], reference, config) for one in drawn]
+    verdicts = [detect_drift([r.record for r in one], reference, config) for one in drawn]
     alarms = sum(verdict.alarm for verdict in verdicts)
     return {
         "alarm_share": alarms / len(verdicts) if verdicts else 0.0,

@@ -10,13 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from monitoring.config import DriftTestConfig
-from monitoring.drift.detector import judge
+from monitoring.drift.detector import detect_drift
 from monitoring.drift.drift_page import write_summary
-from monitoring.drift.result import DriftVerdict
+from monitoring.drift.result import DriftResult
 from monitoring.windows.collect import PREDICTIONS
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, DriftManifest, EvaluationManifest, WindowManifest
-from pipeline.contract.image_stats import STATISTICS
+from pipeline.contract.image_stats import comparable
 from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord
 from pipeline.run import RunContext
 
@@ -43,7 +43,7 @@ def detect(
     live = read_window(store, window)
     reference = read_reference(store, evaluation)
     _LOG.info("testing %d predictions against %d", len(live), len(reference))
-    verdict = judge(live, reference, config)
+    verdict = detect_drift(live, reference, config)
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / VERDICT).write_text(verdict.model_dump_json(indent=2))
@@ -80,9 +80,9 @@ def read_reference(
     return [ReferenceRecord.model_validate_json(line) for line in lines]
 
 
-def read_verdict(store: ArtifactStore, drift: Artifact[DriftManifest]) -> DriftVerdict:
+def read_result(store: ArtifactStore, drift: Artifact[DriftManifest]) -> DriftResult:
     """The verdict of a drift artefact."""
-    return DriftVerdict.model_validate_json(store.read(drift, VERDICT))
+    return DriftResult.model_validate_json(store.read(drift, VERDICT))
 
 
 def draw(
@@ -100,7 +100,10 @@ def draw(
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset, DataSummaryPreset
 
-    live, known = pd.DataFrame(map(_row, window)), pd.DataFrame(map(_row, reference))
+    compared, _ = comparable(record.stats for record in [*window, *reference])
+    live, known = (
+        pd.DataFrame([_row(record, compared) for record in side]) for side in (window, reference)
+    )
     numbers = [column for column in live if column != "label"]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=["label"])
     current, base = (Dataset.from_pandas(f, data_definition=definition) for f in (live, known))
@@ -116,11 +119,11 @@ def draw(
     (folder / "report.json").write_text(snapshot.json())
 
 
-def _row(record: PredictionRecord) -> dict[str, float | str]:
+def _row(record: PredictionRecord, statistics: Sequence[str]) -> dict[str, float | str]:
     components = record.embedding[:_DRAWN_COMPONENTS]
     return {
         "label": record.label,
         "confidence": max(record.probabilities.values()),
-        **{name: float(getattr(record.stats, name)) for name in STATISTICS},
+        **{name: float(getattr(record.stats, name)) for name in statistics},
         **{f"embedding_{index}": value for index, value in enumerate(components)},
     }

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import betabinom
 
 from monitoring.config import DriftTestConfig
-from monitoring.drift.result import ClassShare, ColumnDrift, DriftVerdict, Quality
+from monitoring.drift.result import ClassShare, ColumnDrift, DriftResult, Quality
 from monitoring.drift.two_sample import (
     Indices,
     Quotas,
@@ -17,7 +17,7 @@ from monitoring.drift.two_sample import (
     matched_weights,
     null_weights,
 )
-from pipeline.contract.image_stats import STATISTICS
+from pipeline.contract.image_stats import comparable
 from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord
 
 EMBEDDING = "embedding"
@@ -36,11 +36,11 @@ class _Setting:
     quotas: Quotas
 
 
-def judge(
+def detect_drift(
     window: Sequence[PredictionRecord],
     reference: Sequence[ReferenceRecord],
     config: DriftTestConfig,
-) -> DriftVerdict:
+) -> DriftResult:
     """Test a window for drift and for quality, and tell its class mix apart.
 
     Each column's distance is standardised by the mean and spread of its own null distribution;
@@ -50,7 +50,7 @@ def judge(
     """
     rng = np.random.default_rng(config.seed)
     distinct = list({(r.stats, r.embedding): r for r in window}.values())
-    told = DriftVerdict(
+    told = DriftResult(
         verdict="not_enough",
         alarm=False,
         reasons=(),
@@ -67,7 +67,10 @@ def judge(
     if missing:
         return told.model_copy(update={"reasons": missing})
     setting, caveats = _match(_thin(distinct, config, rng), _thin_groups(reference, config, rng))
-    columns, p_value = _compare(setting, config, rng)
+    compared, lacking = comparable(
+        [*(r.stats for r in distinct), *(r.record.stats for r in reference)]
+    )
+    columns, p_value = _compare(setting, compared, config, rng)
     quality = _quality(distinct, reference, config.alpha)
     reasons = _reasons(columns, quality)
     return told.model_copy(
@@ -75,7 +78,7 @@ def judge(
             "verdict": "alarm" if reasons else "quiet",
             "alarm": bool(reasons),
             "reasons": reasons or ("no column is further off than chance explains",),
-            "caveats": (*_repeats(told), *caveats, _assumption(told)),
+            "caveats": (*_repeats(told), *caveats, *_not_compared(lacking), _assumption(told)),
             "p_value": p_value,
             "columns": columns,
             "quality": quality,
@@ -83,7 +86,7 @@ def judge(
     )
 
 
-def _not_enough(told: DriftVerdict, config: DriftTestConfig) -> tuple[str, ...]:
+def _not_enough(told: DriftResult, config: DriftTestConfig) -> tuple[str, ...]:
     reasons = []
     if told.distinct < config.min_sample:
         reasons.append(
@@ -98,13 +101,19 @@ def _not_enough(told: DriftVerdict, config: DriftTestConfig) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _repeats(told: DriftVerdict) -> tuple[str, ...]:
+def _repeats(told: DriftResult) -> tuple[str, ...]:
     if told.distinct == told.n:
         return ()
     return (f"{told.n - told.distinct} of {told.n} predictions repeat an image and count once",)
 
 
-def _assumption(told: DriftVerdict) -> str:
+def _not_compared(statistics: Sequence[str]) -> tuple[str, ...]:
+    if not statistics:
+        return ()
+    return (f"not compared, since images were logged without them: {', '.join(statistics)}",)
+
+
+def _assumption(told: DriftResult) -> str:
     """What the log cannot tell: how many cells a window shows (see two_sample)."""
     return (
         f"calibrated for windows of {-(-told.reference_groups // 3)} different cells or more; "
@@ -173,14 +182,17 @@ def _setting(
 
 
 def _compare(
-    setting: _Setting, config: DriftTestConfig, rng: np.random.Generator
+    setting: _Setting,
+    statistics: Sequence[str],
+    config: DriftTestConfig,
+    rng: np.random.Generator,
 ) -> tuple[tuple[ColumnDrift, ...], float]:
     """Every column against the family-wise threshold, and the p-value of the worst."""
     size = len(setting.reference)
     chance = null_weights(setting.strata, setting.groups, setting.quotas, config.draws, rng)
     matched = matched_weights(setting.strata, setting.quotas)
     here = np.concatenate([-matched, np.full(len(setting.window), 1 / len(setting.window))])
-    blocks = _blocks([*setting.reference, *setting.window])
+    blocks = _blocks([*setting.reference, *setting.window], statistics)
     statistic, null = np.empty(len(blocks)), np.empty((config.draws, len(blocks)))
     for index, values in enumerate(blocks.values()):
         between = distances(values, size)
@@ -203,10 +215,11 @@ def _compare(
     return columns, (1 + extreme) / (1 + config.draws)
 
 
-def _blocks(records: Sequence[PredictionRecord]) -> dict[str, Values]:
+def _blocks(records: Sequence[PredictionRecord], statistics: Sequence[str]) -> dict[str, Values]:
     """Column to values (images, dimensions)."""
-    table = np.array([[getattr(r.stats, name) for name in STATISTICS] for r in records], float)
-    blocks = {name: table[:, [index]] for index, name in enumerate(STATISTICS)}
+    blocks = {
+        name: np.array([[getattr(r.stats, name)] for r in records], float) for name in statistics
+    }
     return {**blocks, EMBEDDING: np.array([r.embedding for r in records], float)}
 
 

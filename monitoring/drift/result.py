@@ -39,8 +39,8 @@ class Quality(Frozen):
     alarm: bool
 
 
-class DriftVerdict(Frozen):
-    """`drift.json`: everything that a person or the policy needs to judge a window."""
+class DriftResult(Frozen):
+    """`drift.json`: everything that a person or the policy needs to detect_drift a window."""
 
     verdict: Literal["quiet", "alarm", "not_enough"]
     alarm: bool

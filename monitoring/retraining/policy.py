@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from monitoring.config import PolicyConfig
-from monitoring.drift.result import DriftVerdict
+from monitoring.drift.result import DriftResult
 from pipeline.records import Frozen
 
 
@@ -27,7 +27,7 @@ class RetrainRequest(Frozen):
         return not self.outcome
 
 
-class Decision(Frozen):
+class RetrainDecision(Frozen):
     """What was decided on one window, and why."""
 
     name: str
@@ -40,8 +40,8 @@ class Decision(Frozen):
     reason: str
 
 
-def rule(
-    drift: DriftVerdict,
+def apply_policy(
+    drift: DriftResult,
     earlier: Sequence[str],
     last: RetrainRequest | None,
     config: PolicyConfig,

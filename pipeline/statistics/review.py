@@ -38,7 +38,7 @@ def fit_review(
     limit = max(
         quantile(held_distances, config.distance_quantile, held_weights), np.finfo(float).eps
     )
-    # Doubtful images come last however sure the answer is, as the rule will have it.
+    # Images beyond the distance limit rank last, whatever their confidence, as in the rule.
     sureness = np.where(held_distances <= limit, held_probabilities.max(axis=1), -1.0)
     least = quantile(sureness, 1 - config.coverage, held_weights)
     return ReviewRule(
@@ -56,16 +56,18 @@ def quantile(values: Floats, share: float, weights: Floats) -> float:
     return float(values[order][min(int(place), len(values) - 1)])
 
 
-def least_doubted(doubts: Floats, correct: Bools, weights: Floats, coverages: Floats) -> Bools:
-    """Which images (n, m) are accepted when a share of the weight is, from the least doubtful on.
+def least_uncertain(
+    uncertainties: Floats, correct: Bools, weights: Floats, coverages: Floats
+) -> Bools:
+    """Which images (n, m) are accepted when a share of the weight is, in order of uncertainty.
 
     Args:
-        doubts: as `decide` gives them (n,); of equal ones the wrong come first, so luck has no say.
+        uncertainties: from `decide` (n,); among ties wrong predictions count first (pessimistic).
         correct: whether the first class is right (n,).
         weights: of the images (n,).
         coverages: shares of the weight (m,), above 0.
     """
-    order = np.lexsort((correct, doubts))
+    order = np.lexsort((correct, uncertainties))
     taken = np.cumsum(weights[order], dtype=np.float64)
     last = np.searchsorted(taken, coverages * taken[-1] * (1 - 1e-12))
     rank = np.empty(len(order), np.int64)

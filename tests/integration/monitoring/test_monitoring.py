@@ -21,7 +21,7 @@ from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import DriftManifest, EvaluationManifest
 from pipeline.settings import Settings
-from tests.unit.monitoring.world import TAG, World
+from tests.unit.monitoring.fake_predictions import TAG, FakePredictions
 
 pytestmark = pytest.mark.integration
 CONFIG = "configs/monitoring.yaml"
@@ -34,9 +34,9 @@ class Served:
 
     def __init__(self, store: ArtifactStore, folder: Path) -> None:
         self.store = store
-        self.world = World(seed=3)
+        self.predictions = FakePredictions(seed=3)
         now = datetime.now(UTC)
-        lines = [item.model_dump_json() + "\n" for item in self.world.images(40, 4)]
+        lines = [item.model_dump_json() + "\n" for item in self.predictions.draw(40, 4)]
         (folder / "reference.jsonl").write_text("".join(lines))
         manifest = EvaluationManifest(
             name=NAME, run_id="r", code_version="c", created_at=now, tag=TAG
@@ -51,7 +51,7 @@ class Served:
     def answer(self, segment: str, shift: float) -> None:
         """Upload a segment with fifty answers."""
         now = datetime.now(UTC)
-        images = self.world.images(50, 1, shift=shift)
+        images = self.predictions.draw(50, 1, shift=shift)
         records = [item.record.model_copy(update={"time": now}) for item in images]
         body = "".join(record.model_dump_json() + "\n" for record in records)
         uri = f"{self.store.root}/logs/{NAME}/{now:%Y-%m-%d}/{segment}.jsonl"

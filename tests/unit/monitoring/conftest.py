@@ -1,11 +1,11 @@
-"""A seeded world for the tests of monitoring."""
+"""A seeded predictions for the tests of monitoring."""
 
 import pytest
 
-from tests.unit.monitoring.world import World
+from tests.unit.monitoring.fake_predictions import FakePredictions
 
 
 @pytest.fixture
-def world() -> World:
-    """A seeded world."""
-    return World(seed=11)
+def predictions() -> FakePredictions:
+    """A seeded predictions."""
+    return FakePredictions(seed=11)

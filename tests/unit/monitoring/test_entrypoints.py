@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from monitoring import entrypoints
 from monitoring.drift.drift_page import write_summary
-from monitoring.drift.result import DriftVerdict
+from monitoring.drift.result import DriftResult
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import WindowManifest
 from pipeline.errors import InvalidInputError
 from pipeline.steps.labels.gather import Returned
+from tests.unit.monitoring.fake_predictions import START
 from tests.unit.monitoring.windows.test_collect import HOUR, Log
-from tests.unit.monitoring.world import START
 
 CONFIG = "configs/monitoring.yaml"
 
@@ -77,7 +77,7 @@ def test_the_page_tells_a_window_in_utc(tmp_path: Path) -> None:
         start=datetime(2026, 11, 20, 17, 30, tzinfo=pacific),
         end=datetime(2026, 11, 20, 18, 30, tzinfo=pacific),
     )  # fmt: skip
-    verdict = DriftVerdict(
+    verdict = DriftResult(
         verdict="not_enough", alarm=False, reasons=("too few",), n=0, distinct=0,
         reference_images=1, reference_groups=1, alpha=0.01, draws=100,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The review rule and what leaving doubtful images to a person is worth."""
+"""The review rule, and accuracy by share of accepted images."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pipeline.config import ReviewConfig
 from pipeline.contract.decision import ReviewRule
 from pipeline.errors import InvalidInputError
-from pipeline.statistics.review import auroc, fit_review, least_doubted, quantile
+from pipeline.statistics.review import auroc, fit_review, least_uncertain, quantile
 
 CONFIG = ReviewConfig(coverage=0.8, distance_quantile=0.95)
 
@@ -69,20 +69,20 @@ def test_a_quantile_weighs_its_values() -> None:
     assert [quantile(values, share, weights) for share in (0.5, 0.75, 0.76, 1.0)] == [1, 1, 5, 5]
 
 
-def test_the_least_doubted_are_accepted_first() -> None:
+def test_the_least_uncertain_are_accepted_first() -> None:
     """Up to the share of the weight that is asked for, in whatever order images stand."""
-    doubts, correct = np.array([0.9, 0.1, 0.6, 0.2]), np.array([True, True, False, True])
+    uncertainties, correct = np.array([0.9, 0.1, 0.6, 0.2]), np.array([True, True, False, True])
     coverages = np.array([0.25, 0.5, 0.75, 1.0])
-    accepted = least_doubted(doubts, correct, np.ones(4), coverages)
+    accepted = least_uncertain(uncertainties, correct, np.ones(4), coverages)
     assert accepted.T.astype(int).tolist() == [[0, 1, 0, 0], [0, 1, 0, 1], [0, 1, 1, 1], [1] * 4]
-    heavy = least_doubted(doubts, correct, np.array([0.0, 1.0, 2.0, 1.0]), coverages)
+    heavy = least_uncertain(uncertainties, correct, np.array([0.0, 1.0, 2.0, 1.0]), coverages)
     assert heavy.T.astype(int).tolist() == [[0, 1, 0, 0], [0, 1, 0, 1], [0, 1, 1, 1], [0, 1, 1, 1]]
 
 
-def test_equal_doubts_give_nothing_for_luck() -> None:
+def test_equal_uncertainties_give_nothing_for_luck() -> None:
     """Wrong answers come first among equals, in whatever order images are read."""
     for correct in ([True, False], [False, True]):
-        accepted = least_doubted(np.zeros(2), np.array(correct), np.ones(2), np.array([0.5]))
+        accepted = least_uncertain(np.zeros(2), np.array(correct), np.ones(2), np.array([0.5]))
         assert accepted[:, 0].tolist() == [not right for right in correct]
 
 

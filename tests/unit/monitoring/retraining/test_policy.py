@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from monitoring.config import PolicyConfig
-from monitoring.drift.result import DriftVerdict
-from monitoring.retraining.policy import RetrainRequest, rule
+from monitoring.drift.result import DriftResult
+from monitoring.retraining.policy import RetrainRequest, apply_policy
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 CONFIG = PolicyConfig(
@@ -15,8 +15,8 @@ CONFIG = PolicyConfig(
 )
 
 
-def _drift(verdict: Any = "alarm", distinct: int = 60) -> DriftVerdict:
-    return DriftVerdict(
+def _drift(verdict: Any = "alarm", distinct: int = 60) -> DriftResult:
+    return DriftResult(
         verdict=verdict,
         alarm=verdict == "alarm",
         reasons=("red is 2.0 times as far off as chance explains",),
@@ -58,13 +58,13 @@ def _request(hours_ago: float, outcome: str = "") -> RetrainRequest:
     ],
 )
 def test_rule(
-    drift: DriftVerdict,
+    drift: DriftResult,
     earlier: list[str],
     last: RetrainRequest | None,
     requested: bool,
     why: str,
 ) -> None:
     """Each rule in turn settles the decision and is named as its reason."""
-    decided, reason = rule(drift, earlier, last, CONFIG, NOW)
+    decided, reason = apply_policy(drift, earlier, last, CONFIG, NOW)
     assert decided is requested
     assert why in reason

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from monitoring.config import PolicyConfig
-from monitoring.drift.result import DriftVerdict
+from monitoring.drift.result import DriftResult
 from monitoring.retraining.retrain_requests import RetrainRequests, read_decision
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, DriftManifest, WindowManifest
 from pipeline.run import RunContext
-from tests.unit.monitoring.world import START
+from tests.unit.monitoring.fake_predictions import START
 
 CONFIG = PolicyConfig(cool_down_hours=1)
 
@@ -29,7 +29,7 @@ class Desk:
         run = RunContext(run_id=f"run{hour}", code_version="c", created_at=end)
         window = Artifact(f"window/{hour}", WindowManifest(**_manifest(end), start=START, end=end))
         drift = Artifact(f"drift/{hour}", DriftManifest(**_manifest(end), tag="t", alarm=alarm))
-        verdict = DriftVerdict(
+        verdict = DriftResult(
             verdict="alarm" if alarm else "quiet", alarm=alarm, reasons=("red moved",),
             n=60, distinct=60, reference_images=100, reference_groups=40, alpha=0.01, draws=200,
         )  # fmt: skip

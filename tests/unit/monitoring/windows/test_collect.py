@@ -16,7 +16,7 @@ from pipeline.artifacts import Artifact, WindowManifest
 from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.errors import ArtifactError, InvalidInputError
 from pipeline.run import RunContext
-from tests.unit.monitoring.world import START, TAG, World
+from tests.unit.monitoring.fake_predictions import START, TAG, FakePredictions
 
 CONFIG = MonitoringConfig(test=DriftTestConfig(min_sample=10))
 HOUR = timedelta(hours=1)
@@ -28,7 +28,7 @@ class Log:
     def __init__(self, root: Path) -> None:
         self.store = ArtifactStore(LocalStore(), str(root))
         self._runs = 0
-        self._world = World(seed=2)
+        self._predictions = FakePredictions(seed=2)
         self._registry = Registry(self.store.objects, self.store.root, "demo")
         self.promote(TAG)
 
@@ -44,7 +44,7 @@ class Log:
         """Predictions of one moment."""
         return [
             item.record.model_copy(update={"time": time, "tag": tag})
-            for item in self._world.images(count, 1)
+            for item in self._predictions.draw(count, 1)
         ]
 
     def segment(self, name: str, records: Sequence[PredictionRecord], torn: bytes = b"") -> None:

@@ -20,7 +20,7 @@ from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, WindowManifest
 from pipeline.errors import ConflictError
 from pipeline.run import RunContext
-from tests.unit.monitoring.world import START, TAG, World
+from tests.unit.monitoring.fake_predictions import START, TAG, FakePredictions
 
 HOUR = timedelta(hours=1)
 EVENING = START.replace(hour=20)
@@ -34,7 +34,7 @@ class Hours:
 
     def __init__(self, root: Path) -> None:
         self.store = ArtifactStore(LocalStore(), str(root))
-        self.world = World(seed=5)
+        self.predictions = FakePredictions(seed=5)
         self.arrived: dict[str, datetime] = {}
         """Request id to time of every prediction that is in the store."""
         pointer = Pointer(
@@ -46,7 +46,7 @@ class Hours:
     def answer(self, hour: float, count: int) -> None:
         """Upload a segment of one moment; when that is before now, it came late."""
         time = EVENING + hour * HOUR
-        images = [item.record for item in self.world.images(count, 1)]
+        images = [item.record for item in self.predictions.draw(count, 1)]
         records = [r.model_copy(update={"time": time}) for r in images]
         name = f"{time.date()}/{records[0].request_id}.jsonl"
         body = "".join(record.model_dump_json() + "\n" for record in records)

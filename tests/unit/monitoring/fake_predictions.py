@@ -1,4 +1,4 @@
-"""Predictions drawn from a small world in which images of one cell resemble each other."""
+"""Predictions drawn for simulated cells: images of one cell resemble each other."""
 
 from datetime import UTC, datetime
 
@@ -13,14 +13,14 @@ START = datetime(2026, 11, 20, 8, tzinfo=UTC)
 TAG = "demo:0123456789ab"
 
 
-class World:
+class FakePredictions:
     """Cells vary between each other (sd 8) more than copies of one cell do (sd 4)."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
         self._made = 0
 
-    def images(
+    def draw(
         self, cells: int, copies: int, shift: float = 0.0, mix: tuple[float, ...] = (0.25,) * 4
     ) -> list[ReferenceRecord]:
         """`cells * copies` images; `shift` moves the stain by so many grey levels."""
