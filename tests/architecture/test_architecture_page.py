@@ -94,7 +94,7 @@ def rows(title: str) -> list[list[str]]:
 
 
 def test_files_to_open_exist_and_have_the_names() -> None:
-    """ "To change this, open that": at least 25 rows, one or two files each."""
+    """At least 25 changes, each with one or two files to open."""
     table = rows("To change this, open that")
     assert len(table) >= 25
     for change, files, names in table:
