@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from monitoring.drift.result import DriftResult
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, DriftManifest, WindowManifest
-from pipeline.pages.report_site import pages, publish_page
+from pipeline.pages.report_site import Page, page_templates, publish_page
 
 SUMMARY = "index.html"
 _BADGES = {"quiet": "quiet", "alarm": "alarm", "not_enough": "not tested"}
@@ -17,7 +17,7 @@ def write_summary(
     result: DriftResult, window: WindowManifest, folder: Path, *, evidently: bool
 ) -> None:
     """Write `index.html`: the result, then each column against its alarm threshold."""
-    page = pages("monitoring.drift").get_template("drift.html.j2")
+    page = page_templates("monitoring.drift").get_template("drift.html.j2")
     columns = sorted(result.columns, key=lambda column: -column.ratio)
     (folder / SUMMARY).write_text(
         page.render(
@@ -48,17 +48,15 @@ def publish_drift(
     outcome = "retrain requested" if requested else "no retrain"
     with TemporaryDirectory() as folder:
         store.fetch(drift, Path(folder))
-        return publish_page(
-            store.objects,
-            store.root,
-            drift.manifest.name,
-            "drift",
-            _span(start, end),
-            _BADGES[result.verdict],
-            Path(folder),
-            drift.manifest.created_at,
+        page = Page(
+            name=drift.manifest.name,
+            section="drift",
+            title=_span(start, end),
+            badge=_BADGES[result.verdict],
             note=f"{result.distinct} images · {drift.manifest.tag} · {outcome}",
+            time=drift.manifest.created_at,
         )
+        return publish_page(store.objects, store.root, page, Path(folder))
 
 
 def _span(start: datetime, end: datetime) -> str:
