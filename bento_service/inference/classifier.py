@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 CONTRACT = "contract.json"
 METRICS = "metrics.json"
-Crowd = Callable[[], bool]
+NoveltyScores = Callable[[], bool]
 EVIDENCE_SIDE = 384
 """Of an evidence picture, in pixels."""
 _TIMED_ROUNDS = 20
@@ -110,7 +110,7 @@ class Classifier:
         """`<name>:<12 hex digits>` of the model."""
         return self.manifest.tag
 
-    def classify(self, data: bytes, *, crowd: Crowd = _nobody) -> Prediction:
+    def classify(self, data: bytes, *, crowd: NoveltyScores = _nobody) -> Prediction:
         """Answer the bytes of a JPEG or PNG.
 
         Args:
@@ -137,7 +137,7 @@ class Classifier:
             embedding=embedding,
         )
 
-    def explain(self, data: bytes, *, crowd: Crowd = _nobody) -> Explanation:
+    def explain(self, data: bytes, *, crowd: NoveltyScores = _nobody) -> Explanation:
         """Which parts of the crop speak for the answer: a prediction for each part.
 
         Args:

@@ -7,13 +7,12 @@ from datetime import datetime
 from monitoring.config import PolicyConfig
 from monitoring.drift.result import DriftResult
 from monitoring.retraining.policy import RetrainDecision, RetrainRequest, apply_policy
-from pipeline.adapters.storage import ObjectStore
+from pipeline.adapters.storage import Document, ObjectStore
 from pipeline.artifacts import Artifact, DriftManifest, WindowManifest
 from pipeline.errors import ConflictError
 from pipeline.run import RunContext
 
 _LOG = logging.getLogger(__name__)
-_TRIES = 5
 
 
 class RetrainRequests:
@@ -23,6 +22,9 @@ class RetrainRequests:
         self._objects = objects
         self._name = name
         self._root = f"{root.rstrip('/')}/retrain/{name}"
+        self._last = Document[RetrainRequest | None](
+            objects, f"{self._root}/open.json", RetrainRequest.model_validate_json, None
+        )
 
     def decide(
         self,
@@ -57,20 +59,19 @@ class RetrainRequests:
 
     def last(self) -> RetrainRequest | None:
         """The open request, else the last closed one."""
-        found = self._read()
-        return found[0] if found else None
+        return self._last.read()[0]
 
     def close(self, window: str, outcome: str, time: datetime) -> bool:
         """Close the request that a window caused; false when it is not open."""
-        found = self._read()
-        if found is None or not found[0].open or found[0].window != window:
-            return False
-        request, etag = found
-        closed = request.model_copy(
-            update={"sequence": request.sequence + 1, "outcome": f"{outcome} at {time.isoformat()}"}
-        )
-        self._write(closed, etag)
-        return True
+
+        def closed(last: RetrainRequest | None) -> RetrainRequest | None:
+            if last is None or not last.open or last.window != window:
+                return last
+            said = f"{outcome} at {time.isoformat()}"
+            return last.model_copy(update={"sequence": last.sequence + 1, "outcome": said})
+
+        before, after = self._last.update(closed)
+        return before != after
 
     def _settle(
         self,
@@ -79,29 +80,27 @@ class RetrainRequests:
         config: PolicyConfig,
         run: RunContext,
     ) -> tuple[bool, str]:
-        """Apply the policy and, when it says so, open the request; again when somebody else did."""
+        """Apply the policy and, when it says so, open the request by compare-and-set."""
         earlier = self._earlier(self._decision_uri(window))
-        for _ in range(_TRIES):
-            found = self._read()
-            last = found[0] if found else None
+
+        def opened(last: RetrainRequest | None) -> RetrainRequest | None:
             if last is not None and last.window == window.uri:
-                return True, last.reason  # opened by an attempt that did not live to say so
+                return last  # opened by an attempt that crashed before it wrote its decision
             requested, reason = apply_policy(verdict, earlier, last, config, run.created_at)
             if not requested:
-                return False, reason
-            request = RetrainRequest(
+                return last
+            return RetrainRequest(
                 sequence=last.sequence + 1 if last else 1,
                 window=window.uri,
                 reason=reason,
                 time=run.created_at,
                 run_id=run.run_id,
             )
-            try:
-                self._write(request, found[1] if found else None)
-            except ConflictError:
-                continue
-            return True, reason
-        raise ConflictError(f"{self._root}/open.json keeps changing")
+
+        _, last = self._last.update(opened)
+        if last is not None and last.window == window.uri:
+            return True, last.reason
+        return apply_policy(verdict, earlier, last, config, run.created_at)
 
     def _decision_uri(self, window: Artifact[WindowManifest]) -> str:
         """Named by the window's end, so that decisions list in order of time."""
@@ -111,15 +110,6 @@ class RetrainRequests:
     def _earlier(self, uri: str) -> list[str]:
         listed = [o.uri for o in self._objects.list(f"{self._root}/decisions/") if o.uri < uri]
         return [read_decision(self._objects, u).verdict for u in sorted(listed)[-50:]]
-
-    def _read(self) -> tuple[RetrainRequest, str] | None:
-        found = self._objects.read_tagged(f"{self._root}/open.json")
-        return (RetrainRequest.model_validate_json(found[0]), found[1]) if found else None
-
-    def _write(self, request: RetrainRequest, etag: str | None) -> None:
-        body = request.model_dump_json(indent=2).encode()
-        uri = f"{self._root}/open.json"
-        self._objects.write(uri, body, if_match=etag, if_absent=etag is None)
 
 
 def read_decision(objects: ObjectStore, uri: str) -> RetrainDecision:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from pipeline.adapters.storage import ObjectStore
+from pipeline.adapters.storage import Document, ObjectStore
 from pipeline.records import Frozen, UtcTime
 
 RECENT = 200
@@ -102,13 +102,13 @@ class LogWatermarks:
     def __init__(self, objects: ObjectStore, root: str, name: str) -> None:
         self._objects = objects
         self._root = f"{root.rstrip('/')}/windows-seen/{name}"
+        self._document = Document(
+            objects, f"{self._root}.json", LogWatermark.model_validate_json, LogWatermark()
+        )
 
     def read(self) -> tuple[LogWatermark, str | None]:
         """The watermark and its ETag, None when there is none yet."""
-        found = self._objects.read_tagged(f"{self._root}.json")
-        if found is None:
-            return LogWatermark(), None
-        return LogWatermark.model_validate_json(found[0]), found[1]
+        return self._document.read()
 
     def collected(self, mark: LogWatermark, end: datetime, run_id: str) -> CollectedWindow | None:
         """The window of the run whose data interval ends at `end`, None before it has one.
@@ -130,8 +130,7 @@ class LogWatermarks:
         for one in mark.windows[:-RECENT]:
             self._objects.write(self._file(one.end), one.model_dump_json(indent=2).encode())
         kept = mark.model_copy(update={"windows": mark.windows[-RECENT:]})
-        body = kept.model_dump_json(indent=2).encode()
-        self._objects.write(f"{self._root}.json", body, if_match=etag, if_absent=etag is None)
+        self._document.replace(kept, etag)
 
     def _file(self, end: datetime) -> str:
         return f"{self._root}/{end:%Y%m%dT%H%M%S.%f}Z.json"

@@ -25,7 +25,7 @@ _ANSWER_SECONDS = 30.0
 
 
 @contextlib.contextmanager
-def serving(bento: Path) -> Iterator[str]:
+def serve_bento(bento: Path) -> Iterator[str]:
     """Serve a Bento from its own folder on a free loopback port; yields its URL.
 
     Nothing of this installation leaks in: the model is the baked one, and what the service logs
@@ -45,7 +45,9 @@ def serving(bento: Path) -> Iterator[str]:
         yield url
 
 
-def ask_golden(url: str, bundle: Path, contract: ModelContract, precision: Precision) -> float:
+def replay_golden_images(
+    url: str, bundle: Path, contract: ModelContract, precision: Precision
+) -> float:
     """Send a bundle's golden images to a running service.
 
     Returns:

@@ -72,7 +72,7 @@ class Scores(UnitScores):
     image, and the images of a cell share its weight."""
 
 
-def scores(
+def score_predictions(
     records: Sequence[Record],
     probabilities: Floats,
     uncertainties: Floats,

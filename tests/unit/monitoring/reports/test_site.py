@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from monitoring.reports.site import create_site, is_safe
 from pipeline.adapters.storage import LocalStore
-from pipeline.pages.report_site import publish_page
+from pipeline.pages.report_site import Page, publish_page
 from tests.unit.monitoring.fake_predictions import START
 
 
@@ -21,7 +21,8 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     (folder / "drift.json").write_text("{}")
     objects = LocalStore()
     objects.write(f"{root}/pointer/demo/pointer.json", b"secret")
-    publish_page(objects, str(root), "demo", "drift", "a page", "quiet", folder, START)
+    page = Page(name="demo", section="drift", title="a page", badge="quiet", time=START)
+    publish_page(objects, str(root), page, folder)
     with TestClient(create_site(objects, str(root))) as client:
         yield client
 
