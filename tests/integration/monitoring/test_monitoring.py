@@ -118,8 +118,8 @@ def test_reports_are_whole(watched: Watched) -> None:
     store, page = watched.store, watched.alarmed
     names = {item.uri.removeprefix(f"{page}/") for item in store.objects.list(f"{page}/")}
     assert names >= {"index.html", "evidently.html", "report.json", "drift.json", "entry.json"}
-    assert b"These images differ" in store.objects.read(f"{page}/index.html")
-    assert b"These images look like" in store.objects.read(f"{watched.quiet}/index.html")
+    assert b"<h1>Drift alarm</h1>" in store.objects.read(f"{page}/index.html")
+    assert b"<h1>No drift</h1>" in store.objects.read(f"{watched.quiet}/index.html")
 
 
 @pytest.mark.chromium

@@ -109,5 +109,5 @@ def test_persistence_counts_decisions_written_earlier(desk: Desk) -> None:
 def test_every_decision_is_written_with_its_reason(desk: Desk) -> None:
     """Also a decision to wait says why."""
     decision = read_decision(desk.objects, desk.decide(0, alarm=False))
-    assert decision.reason == "no alarm: red moved"
+    assert decision.reason == "red moved"
     assert decision.window == "window/0"
