@@ -19,11 +19,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipeline.adapters.requirements import export_requirements
+from pipeline.adapters.requirements import ROOT, export_requirements
 from pipeline.artifacts import MANIFEST, ServedManifest, require_files
 from pipeline.errors import ArtifactError
 from pipeline.settings import Settings
-from pipeline.version import ROOT
 
 BUNDLE = "bundle"
 """Folder of the served bundle inside a Bento's sources."""

@@ -7,8 +7,9 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from pipeline.errors import InvalidInputError
-from pipeline.version import ROOT
 
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout, or what an image has of it."""
 _EXPORT = ("export", "--frozen", "--offline", "--no-cache", "--quiet", "--no-header")
 
 

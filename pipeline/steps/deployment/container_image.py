@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.requirements import ROOT
 from pipeline.artifacts import Artifact, BentoManifest
 from pipeline.errors import ArtifactError, InvalidInputError
 from pipeline.records import Frozen
 from pipeline.settings import Settings
-from pipeline.version import ROOT
 
 TOOLS = ("docker", "podman", "buildah")
 """In order of preference."""

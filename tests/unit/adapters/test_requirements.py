@@ -6,9 +6,8 @@ import subprocess
 import pytest
 from uv import find_uv_bin
 
-from pipeline.adapters.requirements import export_requirements
+from pipeline.adapters.requirements import ROOT, export_requirements
 from pipeline.errors import InvalidInputError
-from pipeline.version import ROOT
 
 OFFLINE = ["--offline", "--no-cache", "--quiet", "--project", str(ROOT)]
 
