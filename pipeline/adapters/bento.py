@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipeline.adapters import requirements
+from pipeline.adapters.requirements import ROOT, export_requirements
 from pipeline.artifacts import MANIFEST, ServedManifest, require_files
 from pipeline.errors import ArtifactError
 from pipeline.settings import Settings
@@ -104,11 +104,11 @@ def _context(context: Path, served_folder: Path) -> Path:
     """A folder with nothing in it but what `bentofile.yaml` may include."""
     context.mkdir()
     for package in ("bento_service", "pipeline"):
-        source = requirements.ROOT / package
+        source = ROOT / package
         shutil.copytree(source, context / package, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(requirements.ROOT / BENTOFILE, context)
+    shutil.copy(ROOT / BENTOFILE, context)
     shutil.copytree(served_folder, context / BUNDLE)
-    (context / "requirements.txt").write_text(requirements.locked(["serve"]))
+    (context / "requirements.txt").write_text(export_requirements(["serve"]))
     return context
 
 

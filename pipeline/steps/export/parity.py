@@ -14,7 +14,7 @@ from pipeline.contract.golden import replay
 from pipeline.contract.spec import ModelContract
 from pipeline.engine.engine import Engine
 from pipeline.errors import ArtifactError
-from pipeline.statistics.metrics import Floats, Ints, confusion, sensitivities
+from pipeline.statistics.metrics import Floats, Ints
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +96,11 @@ def compare(candidate: Candidate, given: Floats, held: ParityImages) -> Parity:
 
 
 def _balanced(held: ParityImages, named: Ints) -> float:
-    counts = confusion(held.truth, named, held.answers.shape[1])
-    return float(np.nanmean(sensitivities(counts)))
+    """Balanced accuracy over the classes that are present."""
+    from sklearn.metrics import recall_score
+
+    present = np.unique(held.truth)
+    return float(recall_score(held.truth, named, labels=present, average="macro"))
 
 
 def _repeats_golden(folder: Path, contract: ModelContract, engine: Engine, parity: Parity) -> bool:
