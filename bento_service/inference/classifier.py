@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 CONTRACT = "contract.json"
 METRICS = "metrics.json"
-Crowd = Callable[[], bool]
+NoveltyScores = Callable[[], bool]
 EVIDENCE_SIDE = 384
 """Of an evidence picture, in pixels."""
 _TIMED_ROUNDS = 20
@@ -56,8 +56,8 @@ class Prediction:
     probabilities: dict[str, float]
     decision: Verdict
     reasons: tuple[Reason, ...]
-    doubt: float
-    """The largest doubt in units of what is accepted."""
+    uncertainty: float
+    """Largest ratio of a measure to its review limit, 0 to 100; 1 is the limit."""
     embedding: NDArray[np.float32]
     """(embedding_size,)"""
 
@@ -110,7 +110,7 @@ class Classifier:
         """`<name>:<12 hex digits>` of the model."""
         return self.manifest.tag
 
-    def classify(self, data: bytes, *, crowd: Crowd = _nobody) -> Prediction:
+    def classify(self, data: bytes, *, crowd: NoveltyScores = _nobody) -> Prediction:
         """Answer the bytes of a JPEG or PNG.
 
         Args:
@@ -133,11 +133,11 @@ class Classifier:
             probabilities=named,
             decision=decided.decision,
             reasons=_explained(decided.reasons, named[decided.label], embedding, self.rule),
-            doubt=decided.doubt,
+            uncertainty=decided.uncertainty,
             embedding=embedding,
         )
 
-    def explain(self, data: bytes, *, crowd: Crowd = _nobody) -> Explanation:
+    def explain(self, data: bytes, *, crowd: NoveltyScores = _nobody) -> Explanation:
         """Which parts of the crop speak for the answer: a prediction for each part.
 
         Args:

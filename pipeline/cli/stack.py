@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipeline import entrypoints
+from pipeline.entrypoints import training
 from pipeline.settings import load_settings
 
 app = typer.Typer()
@@ -77,4 +77,4 @@ def doctor() -> None:
 @app.command()
 def weights() -> None:
     """Download the backbone's ImageNet weights once and verify them; needs no running stack."""
-    print(entrypoints.weights())
+    print(training.weights())

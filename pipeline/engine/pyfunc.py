@@ -55,8 +55,8 @@ class ServedModel:
             images: with a column `image`: bytes of a JPEG or PNG, or the same in base64.
 
         Returns:
-            A row an image: `label`, `decision` (accept or review), `doubt` (above 1 a person should
-                look) and `probabilities` (class to share).
+            One row per image: `label`, `decision` (accept or review), `uncertainty` (1 is the
+                review limit) and `probabilities` (class to probability).
 
         Raises:
             InvalidInputError: when there is no such column, or a value is no image.
@@ -78,7 +78,7 @@ class ServedModel:
         return {
             "label": decided.label,
             "decision": decided.decision,
-            "doubt": decided.doubt,
+            "uncertainty": decided.uncertainty,
             "probabilities": dict(
                 zip(self._contract.classes, map(float, probabilities), strict=True)
             ),

@@ -89,7 +89,7 @@ def test_policy_may_stop(
 def test_too_many_disputes_stop(
     grouping: Artifact[GroupingManifest], config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """Where a large share would be set aside the labels are in doubt, not a few cells."""
+    """A large share of contradictory cells means unreliable labels and stops the step."""
     with pytest.raises(DatasetRefusedError, match="too many images"):
         data_gate(grouping, config, store=store, run=run)
 
