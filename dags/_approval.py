@@ -19,15 +19,15 @@ class Approval(HITLOperator):
 
     def execute(self, context: Any) -> Any:
         """Put the verdict's page into the request, then wait without holding a worker."""
-        from pipeline import entrypoints
+        from pipeline.entrypoints import verdicts
 
         if not context["params"]["require_approval"]:
             raise AirflowSkipException("this run promotes without a person's approval")
-        if not entrypoints.verdict_passed(self.verdict):
+        if not verdicts.passed(self.verdict):
             raise AirflowSkipException("the gate refused; there is nothing to approve")
-        if entrypoints.verdict_unchanged(self.verdict):
+        if verdicts.unchanged(self.verdict):
             raise AirflowSkipException("unchanged: the challenger serves; nothing to approve")
-        self.body = entrypoints.verdict_markdown(self.verdict)
+        self.body = verdicts.as_markdown(self.verdict)
         return super().execute(context)
 
 

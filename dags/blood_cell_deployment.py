@@ -37,33 +37,33 @@ PARAMS = {
 
 def _run(context: Mapping[str, Any]) -> tuple[str, str]:
     """Config and run id, the first two arguments of every entry point."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import configs
 
-    return promoted(context, "config") or entrypoints.own_config(), context["run_id"]
+    return promoted(context, "config") or configs.own_config(), context["run_id"]
 
 
 @task
 def build(**context: Any) -> str:
     """Pack model, contract and service into a Bento."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import deployment
 
-    return entrypoints.build(*_run(context), promoted(context, "served") or "")
+    return deployment.build(*_run(context), promoted(context, "served") or "")
 
 
 @task
 def smoke(bento: str, **context: Any) -> str:
     """Serve the Bento from its own folder and ask it the golden images."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import deployment
 
-    return entrypoints.smoke(*_run(context), bento)
+    return deployment.smoke(*_run(context), bento)
 
 
 @task
 def image(bento: str, **context: Any) -> str:
     """Build and push the image where a registry and a builder are there; else say what can."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import deployment
 
-    return entrypoints.image(*_run(context), bento)
+    return deployment.image(*_run(context), bento)
 
 
 @dag(

@@ -39,9 +39,9 @@ from airflow.sdk import CronTriggerTimetable, dag, task
 @task.short_circuit
 def look() -> list[dict[str, Any]]:
     """Configs that have new archives, with those archives; nothing follows when there are none."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import configs, dataset
 
-    found = {config: entrypoints.new_archives(config) for config in entrypoints.run_configs()}
+    found = {config: dataset.new_archives(config) for config in configs.run_configs()}
     return [{"config": config, "archives": new} for config, new in found.items() if new]
 
 
@@ -58,10 +58,10 @@ def _training(arrival: dict[str, Any]) -> dict[str, Any]:
 @task(trigger_rule="none_failed")
 def mark_seen(arrivals: list[dict[str, Any]]) -> None:
     """Move the watermark behind what has its run."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import dataset
 
     for arrival in arrivals:
-        entrypoints.mark_seen(arrival["config"], arrival["archives"])
+        dataset.mark_seen(arrival["config"], arrival["archives"])
 
 
 @dag(

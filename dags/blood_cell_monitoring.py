@@ -82,14 +82,14 @@ def _end(run: Any) -> str:
 
 def _name(context: Mapping[str, Any]) -> str:
     """The model looked at."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import configs
 
-    return context["params"]["name"] or entrypoints.model_name()
+    return context["params"]["name"] or configs.model_name()
 
 
 def _promoted_name(context: Mapping[str, Any]) -> str:
     """The model looked at; without a promoted one there is nothing to see."""
-    from pipeline.entrypoints import served_now
+    from pipeline.entrypoints.registry import served_now
 
     name = _name(context)
     if served_now(name) is None:

@@ -85,102 +85,102 @@ def _run(context: Mapping[str, Any]) -> tuple[str, str]:
 @task.short_circuit
 def ingest(**context: Any) -> str:
     """Freeze the archives into a snapshot; a scheduled run without archives ends here."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import configs, dataset
 
     params, run = context["params"], context["dag_run"]
-    config = params["config"] or entrypoints.own_config()
-    idle = run.run_type == "scheduled" and not entrypoints.has_archives(config)
+    config = params["config"] or configs.own_config()
+    idle = run.run_type == "scheduled" and not dataset.has_archives(config)
     context["ti"].xcom_push("config", "" if idle else config)
     if idle:
         return ""
-    return entrypoints.ingest(config, run.run_id, params["archives"], params["limit"])
+    return dataset.ingest(config, run.run_id, params["archives"], params["limit"])
 
 
 @task
 def validate(snapshot: str, **context: Any) -> str:
     """Set aside what cannot be used; stop when that is too much."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import dataset
 
-    return entrypoints.validate(*_run(context), snapshot)
+    return dataset.validate(*_run(context), snapshot)
 
 
 @task
 def group(dataset: str, **context: Any) -> str:
     """Find the images of one cell."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import cells
 
-    return entrypoints.group(*_run(context), dataset)
+    return cells.group(*_run(context), dataset)
 
 
 @task
 def split(grouping: str, **context: Any) -> str:
     """Deal whole groups into train, validation and the locked test part."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import cells
 
-    return entrypoints.split(*_run(context), grouping)
+    return cells.split(*_run(context), grouping)
 
 
 @task
 def shards(**context: Any) -> list[int]:
     """How many ways `featurize` is shared out."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import training
 
-    return entrypoints.shards(_run(context)[0])
+    return training.shards(_run(context)[0])
 
 
 @task(execution_timeout=timedelta(hours=6))
 def featurize(split: str, shard: int, **context: Any) -> str:
     """Pass one shard's images through the frozen part of the network, or find them cached."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import training
 
-    return entrypoints.featurize(*_run(context), split, shard)
+    return training.featurize(*_run(context), split, shard)
 
 
 @task(execution_timeout=timedelta(hours=12))
 def train(split: str, features: Iterable[str], **context: Any) -> str:
     """Solve the head on kept regions, or train the blocks behind kept maps."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import training
 
-    return entrypoints.train(*_run(context), split, list(features))
+    return training.train(*_run(context), split, list(features))
 
 
 @task
 def export(bundle: str, split: str, **context: Any) -> str:
     """Translate the model for the serving engine and prove that it answers alike."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import training
 
-    return entrypoints.export(*_run(context), bundle, split)
+    return training.export(*_run(context), bundle, split)
 
 
 @task
 def evaluate(served: str, bundle: str, split: str, **context: Any) -> str:
     """Score what serves on the locked part and measure the drift reference."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import evaluation
 
-    return entrypoints.evaluate(*_run(context), served, bundle, split)
+    return evaluation.evaluate(*_run(context), served, bundle, split)
 
 
 @task
 def gate(evaluation: str, served: str, **context: Any) -> str:
     """Judge the challenger against floors and champion."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import verdicts
 
-    return entrypoints.gate(*_run(context), evaluation, served)
+    return verdicts.gate(*_run(context), evaluation, served)
 
 
 @task(trigger_rule="none_failed", multiple_outputs=False)
 def record_decision(verdict: str, answer: dict[str, Any] | None, **context: Any) -> dict[str, Any]:
     """Who promotes and why; empty, and a person's no recorded, when gate or person refuse."""
-    from pipeline import entrypoints
+    from pipeline.entrypoints import promotion, verdicts
 
-    if not entrypoints.verdict_passed(verdict):
+    if not verdicts.passed(verdict):
         return {}
     decision = decision_of(answer, context["params"]["reason"])
     if answer is None:
         return decision
     if answer["chosen_options"] == [APPROVE]:
         return {**decision, "approved_at": str(answer["responded_at"])}
-    entrypoints.record_refusal(context["run_id"], verdict, **decision)
+    promotion.record_refusal(context["run_id"], verdict, **decision)
     return {}
 
 
@@ -191,11 +191,11 @@ def promote(verdict: str, decision: dict[str, Any], **context: Any) -> str:
     A skipped task emits no asset event, so that nothing is deployed. How it ended is its XCom
     `promotion`.
     """
-    from pipeline import entrypoints
+    from pipeline.entrypoints import promotion
 
     config, run_id = _run(context)
     if decision:
-        ended = entrypoints.promote(config, run_id, verdict, **decision).model_dump()
+        ended = promotion.promote(config, run_id, verdict, **decision).model_dump()
     else:
         ended = {"outcome": "refused", "sentence": "the gate or a person refused this model"}
     context["ti"].xcom_push("promotion", ended)
@@ -214,7 +214,7 @@ def close_request(**context: Any) -> None:
     it counts only if the task ended.
     """
     from monitoring import entrypoints as monitoring
-    from pipeline import entrypoints
+    from pipeline.entrypoints import training
 
     config, run_id = _run(context)
     if config == "":
@@ -230,7 +230,7 @@ def close_request(**context: Any) -> None:
     request = (context["dag_run"].conf or {}).get("request")
     if request:
         monitoring.close_request(run_id, request, outcome)
-    entrypoints.close_training(config, dag_id, run_id, outcome, sentence)
+    training.close_training(config, dag_id, run_id, outcome, sentence)
     if outcome == "failed":
         raise AirflowFailException(sentence)
 

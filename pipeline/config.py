@@ -62,7 +62,7 @@ class DataGateConfig(Frozen):
     two_labels: Literal["quarantine", "stop"] = "quarantine"
     """For a cell whose images stand under two classes."""
     max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
-    """More than this share of images set aside stops too: then the labels are in doubt."""
+    """Maximum share of images quarantined; above it labels are unreliable and the step fails."""
 
 
 class SplitConfig(Frozen):

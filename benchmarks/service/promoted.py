@@ -8,10 +8,10 @@ from unittest.mock import patch
 import yaml
 
 from benchmarks.training.random_weights import publish_weights
-from pipeline import entrypoints
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import BundleManifest, ServedManifest
+from pipeline.entrypoints import chain, promotion
 from pipeline.sample.archive import write_archive
 from pipeline.sample.cells import CLASSES
 
@@ -63,6 +63,6 @@ def promote(folder: Path) -> Promoted:
 
 def _train(config: str, archive: str) -> tuple[str, str]:
     """URIs of the bundle and of what is served."""
-    judged = entrypoints.to_verdict(config, RUN, entrypoints.to_split(config, RUN, [archive]))
-    promoted = entrypoints.promote(config, RUN, judged.verdict, "bench", "bench", untracked=True)
+    judged = chain.to_verdict(config, RUN, chain.to_split(config, RUN, [archive]))
+    promoted = promotion.promote(config, RUN, judged.verdict, "bench", "bench", untracked=True)
     return judged.bundle, promoted.served

@@ -14,13 +14,13 @@ from pathlib import Path
 from unittest.mock import patch
 
 from benchmarks.measure import Row, figure
-from pipeline import entrypoints
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import EvaluationManifest, Parity, ServedManifest, VerdictManifest
+from pipeline.entrypoints import chain, training
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.scoring import Scores
-from pipeline.steps.promotion.verdict import Verdict
+from pipeline.steps.promotion.verdict import GateVerdict
 
 _CONFIG = "configs/blood_cells.yaml"
 
@@ -55,7 +55,7 @@ def rows() -> list[Row]:
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         }
         with patch.dict(os.environ, variables):
-            entrypoints.weights()
+            training.weights()
             cold, warm = _Stopwatch(), _Stopwatch()
             judged = _train(cold, "cold", str(archive))
             _train(warm, "warm", str(archive))
@@ -64,12 +64,12 @@ def rows() -> list[Row]:
         verdict = store.read(store.open(judged.verdict, VerdictManifest), "verdict.json")
         parity = store.open(judged.served, ServedManifest).manifest.parity
     found += [*_scores(EvaluationReport.model_validate_json(report).scores), _agreement(parity)]
-    return [*found, _gate(Verdict.model_validate_json(verdict))]
+    return [*found, _gate(GateVerdict.model_validate_json(verdict))]
 
 
-def _train(take: _Stopwatch, run: str, archive: str) -> entrypoints.Judged:
-    parts = entrypoints.to_split(_CONFIG, run, [archive], take=take)
-    return entrypoints.to_verdict(_CONFIG, run, parts, take)
+def _train(take: _Stopwatch, run: str, archive: str) -> chain.Judged:
+    parts = chain.to_split(_CONFIG, run, [archive], take=take)
+    return chain.to_verdict(_CONFIG, run, parts, take)
 
 
 def _times(watch: _Stopwatch, when: str) -> list[Row]:
@@ -104,6 +104,6 @@ def _agreement(parity: Parity) -> Row:
     return figure(name, parity.top1_agreement, "", f"Keras; {loss}")
 
 
-def _gate(verdict: Verdict) -> Row:
+def _gate(verdict: GateVerdict) -> Row:
     refused = ", ".join(verdict.failed) or "none"
     return figure("checks of the gate", len(verdict.checks), "", f"refused: {refused}")

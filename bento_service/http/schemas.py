@@ -42,8 +42,8 @@ class Classification(_Answer):
     decision: Verdict
     reasons: tuple[Reason, ...]
     """Empty when the decision is `accept`."""
-    doubt: float
-    """The largest doubt in units of what is accepted, 100 at most; above 1 a person should look."""
+    uncertainty: float
+    """Largest ratio of a measure to its review limit, 0 to 100; above 1 means `review`."""
     cell: CellBox
     """The square the network saw, in pixels of the upright image; it may reach over the border."""
     cell_found: bool

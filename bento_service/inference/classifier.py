@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 CONTRACT = "contract.json"
 METRICS = "metrics.json"
-Crowd = Callable[[], bool]
+NoveltyScores = Callable[[], bool]
 EVIDENCE_SIDE = 384
 """Of an evidence picture, in pixels."""
 _TIMED_ROUNDS = 20
@@ -56,8 +56,8 @@ class Prediction:
     probabilities: dict[str, float]
     decision: Verdict
     reasons: tuple[Reason, ...]
-    doubt: float
-    """The largest doubt in units of what is accepted."""
+    uncertainty: float
+    """Largest ratio of a measure to its review limit, 0 to 100; 1 is the limit."""
     embedding: NDArray[np.float32]
     """(embedding_size,)"""
 
@@ -110,7 +110,7 @@ class Classifier:
         """`<name>:<12 hex digits>` of the model."""
         return self.manifest.tag
 
-    def classify(self, data: bytes, *, crowd: Crowd = _nobody) -> Prediction:
+    def classify(self, data: bytes, *, crowd: NoveltyScores = _nobody) -> Prediction:
         """Answer the bytes of a JPEG or PNG.
 
         Args:
@@ -121,7 +121,7 @@ class Classifier:
             InvalidInputError: when they are no image that can be decoded.
         """
         prepared = prepare(data, self.contract)
-        answered = self._engine.predict(prepared.crop[None], crowd=crowd())
+        answered = self._engine.predict(prepared.crop[None], concurrent=crowd())
         probabilities, embedding = (out[0] for out in answered)
         named = dict(zip(self.contract.classes, map(float, probabilities), strict=True))
         decided = decide(
@@ -133,11 +133,11 @@ class Classifier:
             probabilities=named,
             decision=decided.decision,
             reasons=_explained(decided.reasons, named[decided.label], embedding, self.rule),
-            doubt=decided.doubt,
+            uncertainty=decided.uncertainty,
             embedding=embedding,
         )
 
-    def explain(self, data: bytes, *, crowd: Crowd = _nobody) -> Explanation:
+    def explain(self, data: bytes, *, crowd: NoveltyScores = _nobody) -> Explanation:
         """Which parts of the crop speak for the answer: a prediction for each part.
 
         Args:
@@ -158,7 +158,7 @@ class Classifier:
         return Explanation(self.contract.classes[winner], picture)
 
     def _probabilities(self, crop: Pixels, crowd: bool) -> NDArray[np.float32]:
-        probabilities, _ = self._engine.predict(crop[None], crowd=crowd)
+        probabilities, _ = self._engine.predict(crop[None], concurrent=crowd)
         return np.asarray(probabilities[0], np.float32)
 
 

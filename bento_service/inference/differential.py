@@ -29,8 +29,8 @@ def count(
     """
     answers = [(one.label, one.decision) for one in told if isinstance(one, Classification)]
     failures = tuple(one for one in told if isinstance(one, Failure))
-    doubted = sum(decision == "review" for _, decision in answers)
-    answered = Answered(images=len(answers), review=doubted, failed=len(failures))
+    review = sum(decision == "review" for _, decision in answers)
+    answered = Answered(images=len(answers), review=review, failed=len(failures))
     return Differential(
         shares=shares(answers, classes),
         answered=answered,
@@ -49,7 +49,7 @@ def shares(answers: Sequence[tuple[str, Verdict]], classes: Sequence[str]) -> tu
         classes: of the contract; those that nobody answered count 0.
     """
     counts = Counter(label for label, _ in answers)
-    doubted = Counter(label for label, decision in answers if decision == "review")
+    to_review = Counter(label for label, decision in answers if decision == "review")
     total = len(answers)
     return tuple(
         Share(
@@ -58,7 +58,7 @@ def shares(answers: Sequence[tuple[str, Verdict]], classes: Sequence[str]) -> tu
             percent=round(100 * counts[name] / total, 2) if total else 0.0,
             low=round(100 * interval(counts[name], total)[0], 2),
             high=round(100 * interval(counts[name], total)[1], 2),
-            review=doubted[name],
+            review=to_review[name],
         )
         for name in classes
     )

@@ -28,7 +28,7 @@ def answer_of(prediction: Prediction, tag: str, request_id: str) -> Classificati
         probabilities={name: round(p, 6) for name, p in prediction.probabilities.items()},
         decision=prediction.decision,
         reasons=prediction.reasons,
-        doubt=round(prediction.doubt, 4),
+        uncertainty=round(prediction.uncertainty, 4),
         cell=prediction.prepared.box,
         cell_found=prediction.prepared.cell_found,
         width=width,

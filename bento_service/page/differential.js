@@ -31,7 +31,7 @@ function solve(grows) {
   return (low + high) / 2;
 }
 
-// Rows of label, count, doubtful ones, share and interval, in the order of the classes; each cell
+// Rows of label, count, those to review, share and interval, in the order of the classes; each cell
 // has its label and whether a person has yet to look at it.
 export function differential(cells, classes) {
   return classes.map((label) => {
@@ -53,14 +53,14 @@ const quoted = (value) => `"${String(value).replaceAll('"', '""')}"`;
 // One line an image, as a spreadsheet reads it. A name that a spreadsheet would take for a formula
 // is given as text. The corrected label is empty where nobody has said anything.
 export function toCsv(images, classes) {
-  const answer = ["label", "corrected_label", "decision", "doubt"];
+  const answer = ["label", "corrected_label", "decision", "uncertainty"];
   const head = ["file", ...answer, ...classes, "reasons", "tag", "request_id"];
   const lines = images.map(({ name, result, corrected }) => [
     /^[=+\-@\t\r]/.test(name) ? `'${name}` : name,
     result.label,
     corrected ?? "",
     result.decision,
-    result.doubt,
+    result.uncertainty,
     ...classes.map((one) => result.probabilities[one]),
     result.reasons.map((reason) => reason.code).join(" "),
     result.tag,

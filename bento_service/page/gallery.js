@@ -60,11 +60,11 @@ function isWanted(image) {
   return (!decision || image.state === decision) && (!label || labelOf(image) === label);
 }
 
-// Failures first, then by doubt; what waits comes last, so that answers are seen as they come.
+// Failures first, then by falling uncertainty; waiting images last, so that results show on arrival.
 function inOrder() {
-  if (find("order").value !== "doubt") return [...images];
-  const doubt = ({ state, result }) => (state === "error" ? 1e9 : (result?.doubt ?? -1));
-  return [...images].sort((a, b) => doubt(b) - doubt(a));
+  if (find("order").value !== "uncertainty") return [...images];
+  const uncertainty = ({ state, result }) => (state === "error" ? 1e9 : (result?.uncertainty ?? -1));
+  return [...images].sort((a, b) => uncertainty(b) - uncertainty(a));
 }
 
 // Moves as few as it can; a focused tile that had to move keeps the focus.

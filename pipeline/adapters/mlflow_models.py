@@ -185,7 +185,7 @@ def _signature() -> "ModelSignature":
             [
                 ColSpec(DataType.string, "label"),
                 ColSpec(DataType.string, "decision"),
-                ColSpec(DataType.double, "doubt"),
+                ColSpec(DataType.double, "uncertainty"),
                 ColSpec(Map(DataType.double), "probabilities"),
             ]
         ),

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from pipeline import entrypoints
 from pipeline.cli.options import (
     Json,
     ModelConfig,
@@ -18,6 +17,7 @@ from pipeline.cli.options import (
     name_run,
     report_promotion,
 )
+from pipeline.entrypoints import deployment, promotion, registry
 from pipeline.settings import load_settings
 
 app = typer.Typer()
@@ -54,7 +54,7 @@ def promote(
     if approve and not reason:
         raise typer.BadParameter("--approve needs a --reason")
     report_promotion(
-        entrypoints.promote(
+        promotion.promote(
             config,
             name_run(run_id),
             verdict,
@@ -74,7 +74,7 @@ def rollback(
     run_id: RunId = "",
 ) -> None:
     """Serve an earlier model again."""
-    print(entrypoints.rollback(name, tag, getpass.getuser(), reason, name_run(run_id)).tag)
+    print(promotion.rollback(name, tag, getpass.getuser(), reason, name_run(run_id)).tag)
 
 
 @app.command()
@@ -88,15 +88,15 @@ def shadow(
     if off == bool(uri):
         raise typer.BadParameter("give either the URI of a challenger or --off")
     if off:
-        entrypoints.shadow_off(name or load_settings().model_name)
+        registry.shadow_off(name or load_settings().model_name)
     else:
-        print(entrypoints.shadow(uri, getpass.getuser(), reason, name).tag)
+        print(registry.shadow(uri, getpass.getuser(), reason, name).tag)
 
 
 @app.command()
 def repair(name: Name = "") -> None:
     """Bring the MLflow alias and the BentoML store to what the pointer says."""
-    pointer = entrypoints.repair(name or load_settings().model_name)
+    pointer = registry.repair(name or load_settings().model_name)
     print(f"{pointer.tag} (move {pointer.sequence})" if pointer else "no model is promoted")
 
 
@@ -106,14 +106,14 @@ def history(name: Name = "", as_json: Json = False) -> None:
     from pipeline.steps.promotion.history import refusal_table, table
 
     name = name or load_settings().model_name
-    reigns = entrypoints.history(name)
+    periods = registry.history(name)
     if as_json:
-        _show([reign.model_dump(mode="json") for reign in reigns], as_json)
+        _show([period.model_dump(mode="json") for period in periods], as_json)
         return
     console = Console()
     wide = console if console.is_terminal else Console(width=WIDE)
-    wide.print(table(name, reigns) if reigns else f"no model of {name} was promoted yet")
-    if refusals := entrypoints.refusals(name):
+    wide.print(table(name, periods) if periods else f"no model of {name} was promoted yet")
+    if refusals := registry.refusals(name):
         wide.print(refusal_table(refusals))
 
 
@@ -165,4 +165,4 @@ def predict(
 def image(config: ServedConfig = "", run_id: RunId = "") -> None:
     """Build the container image of the served model."""
     run_id, config = name_run(run_id), _served(config)
-    print(entrypoints.build_image(config, run_id, entrypoints.build(config, run_id)))
+    print(deployment.build_image(config, run_id, deployment.build(config, run_id)))

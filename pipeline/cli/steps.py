@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from pipeline import entrypoints
 from pipeline.cli.options import (
     BLOOD_CELLS,
     Config,
@@ -20,6 +19,16 @@ from pipeline.cli.options import (
     warn,
 )
 from pipeline.config import CrossvalConfig
+from pipeline.entrypoints import (
+    cells,
+    chain,
+    dataset,
+    evaluation,
+    experiments,
+    promotion,
+    training,
+    verdicts,
+)
 
 app = typer.Typer()
 
@@ -34,14 +43,14 @@ def run(
 ) -> None:
     """The whole loop without Airflow; exit code 1 when the gate refuses."""
     run_id = name_run(run_id)
-    parts = entrypoints.to_split(config, run_id, [archive], limit)
-    verdict = entrypoints.to_verdict(config, run_id, parts).verdict
-    print(entrypoints.verdict_markdown(verdict))
-    if not entrypoints.verdict_passed(verdict):
+    parts = chain.to_split(config, run_id, [archive], limit)
+    verdict = chain.to_verdict(config, run_id, parts).verdict
+    print(verdicts.as_markdown(verdict))
+    if not verdicts.passed(verdict):
         raise typer.Exit(1)
     author, reason = getpass.getuser(), "leukoflow run"
     report_promotion(
-        entrypoints.promote(config, run_id, verdict, author, reason, untracked=untracked)
+        promotion.promote(config, run_id, verdict, author, reason, untracked=untracked)
     )
 
 
@@ -53,13 +62,13 @@ def ingest(
     run_id: RunId = "",
 ) -> None:
     """Freeze archives into a snapshot; all of archives/<name>/ when none is named."""
-    print(entrypoints.ingest(config, name_run(run_id), archive or [], limit))
+    print(dataset.ingest(config, name_run(run_id), archive or [], limit))
 
 
 @app.command()
 def validate(snapshot: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
     """Set bad images of a snapshot aside."""
-    print(entrypoints.validate(config, name_run(run_id), snapshot))
+    print(dataset.validate(config, name_run(run_id), snapshot))
 
 
 @app.command()
@@ -81,25 +90,26 @@ def group(
 
     require_one(DATASET=dataset, archive=archive)
     if dataset:
-        print(entrypoints.group(config, name_run(run_id), dataset))
+        print(cells.group(config, name_run(run_id), dataset))
         return
-    records, left_out = entrypoints.group_archive(archive, config)
+    records, left_out = cells.group_archive(archive, config)
     out.write_text(write_groups_csv(records))
     warn(left_out.warnings())
-    cells, groups = {record.cell for record in records}, {record.group for record in records}
-    print(f"{len(records)} images, {len(cells)} cells in {len(groups)} groups: {out}")
+    n_cells = len({record.cell for record in records})
+    n_groups = len({record.group for record in records})
+    print(f"{len(records)} images, {n_cells} cells in {n_groups} groups: {out}")
 
 
 @app.command()
 def split(grouping: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
     """Assign a grouping's groups to train, val and the locked test part."""
-    print(entrypoints.split(config, name_run(run_id), grouping))
+    print(cells.split(config, name_run(run_id), grouping))
 
 
 @app.command()
 def featurize(parts: str, shard: int, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
     """Compute what the cache lacks of one shard of a split."""
-    print(entrypoints.featurize(config, name_run(run_id), parts, shard))
+    print(training.featurize(config, name_run(run_id), parts, shard))
 
 
 @app.command()
@@ -107,13 +117,13 @@ def train(
     parts: str, features: list[str], config: Config = BLOOD_CELLS, run_id: RunId = ""
 ) -> None:
     """Train on a split and its features."""
-    print(entrypoints.train(config, name_run(run_id), parts, features))
+    print(training.train(config, name_run(run_id), parts, features))
 
 
 @app.command()
 def export(bundle: str, parts: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
     """Convert a bundle to the serving engine."""
-    print(entrypoints.export(config, name_run(run_id), bundle, parts))
+    print(training.export(config, name_run(run_id), bundle, parts))
 
 
 @app.command()
@@ -142,9 +152,9 @@ def evaluate(
     if artefacts:
         if len(artefacts) != 3:
             raise typer.BadParameter("three URIs are expected: served bundle, bundle and split")
-        print(entrypoints.evaluate(config, name_run(run_id), *artefacts))
+        print(evaluation.evaluate(config, name_run(run_id), *artefacts))
         return
-    report, table, left_out = entrypoints.evaluate_archive(archive, name, model)
+    report, table, left_out = evaluation.evaluate_archive(archive, name, model)
     out.write_text(json.dumps(report, indent=2) + "\n")
     predictions.write_text(table)
     warn(left_out.warnings())
@@ -169,7 +179,7 @@ def crossval(
 ) -> None:
     """Score the recipe on cells it never saw, fold by fold; the locked test part stays unseen."""
     plan = CrossvalConfig(folds=folds, share=share, unknown=unknown)
-    report = entrypoints.crossval(config, name_run(""), plan, archive or [], limit)
+    report = experiments.crossval(config, name_run(""), plan, archive or [], limit)
     if out is not None:
         out.write_text(report.model_dump_json(indent=2) + "\n")
     print(report.table())
@@ -178,8 +188,8 @@ def crossval(
 @app.command()
 def gate(evaluation: str, served: str, config: ModelConfig = "", run_id: RunId = "") -> None:
     """Judge a challenger; exit code 1 when it is refused."""
-    verdict = entrypoints.gate(config, name_run(run_id), evaluation, served)
+    verdict = verdicts.gate(config, name_run(run_id), evaluation, served)
     print(verdict)
-    print(entrypoints.verdict_markdown(verdict))
-    if not entrypoints.verdict_passed(verdict):
+    print(verdicts.as_markdown(verdict))
+    if not verdicts.passed(verdict):
         raise typer.Exit(1)

@@ -19,8 +19,8 @@ REVIEW = "review.json"
 Verdict = Literal["accept", "review"]
 Code = Literal["no_cell_found", "low_confidence", "far_from_training"]
 _NO_CELL = 2.0
-_MOST = 100.0
-"""Doubts end here, so that an answer that is no number can still be ordered and written as JSON."""
+_MAX_UNCERTAINTY = 100.0
+"""Upper bound of `uncertainty`, also for NaN: it stays sortable and valid JSON."""
 
 
 class ReviewRule(BaseModel):
@@ -49,8 +49,8 @@ class Decision(BaseModel):
     decision: Verdict
     reasons: tuple[Code, ...]
     """Why a person should look; empty when accepted."""
-    doubt: float
-    """The largest doubt in units of what is accepted: above 1 a person should look, 100 at most."""
+    uncertainty: float
+    """Largest ratio of a measure to its review limit, 0 to 100; above 1 the decision is review."""
 
 
 def decide(
@@ -62,8 +62,8 @@ def decide(
 ) -> Decision:
     """Name the first class and say whether it can stand alone.
 
-    Doubts are compared, not added: a model is often sure of what it has never seen, so confidence
-    must not make up for distance.
+    The largest ratio counts, not the sum: a model is often confident about images unlike its
+    training data, so confidence must not make up for distance.
 
     Args:
         probabilities: calibrated, in the contract's order of classes.
@@ -73,17 +73,17 @@ def decide(
         rule: of the same bundle.
     """
     best = max(range(len(contract.classes)), key=lambda index: probabilities[index])
-    doubts: dict[Code, float] = {
+    ratios: dict[Code, float] = {
         "no_cell_found": 0.0 if cell_found else _NO_CELL,
         "low_confidence": _bounded((1 - probabilities[best]) / (1 - rule.min_confidence)),
         "far_from_training": _bounded((rule.distance(embedding) / rule.max_distance) ** 2),
     }
-    reasons = tuple(code for code, doubt in doubts.items() if doubt > 1)
+    reasons = tuple(code for code, ratio in ratios.items() if ratio > 1)
     return Decision(
         label=contract.classes[best],
         decision="review" if reasons else "accept",
         reasons=reasons,
-        doubt=max(doubts.values()),
+        uncertainty=max(ratios.values()),
     )
 
 
@@ -117,6 +117,6 @@ def read_review(folder: Path, contract: ModelContract) -> ReviewRule:
     return rule
 
 
-def _bounded(doubt: float) -> float:
-    """A broken answer, which is below and above nothing, is the largest doubt."""
-    return _MOST if math.isnan(doubt) else min(doubt, _MOST)
+def _bounded(ratio: float) -> float:
+    """Cap a ratio; NaN, from a broken model, becomes the maximum."""
+    return _MAX_UNCERTAINTY if math.isnan(ratio) else min(ratio, _MAX_UNCERTAINTY)

@@ -1,6 +1,14 @@
-"""Plain statistics of a photograph, the same for training, serving and drift."""
+"""Statistics of a photograph, computed by the same code for training, serving and drift.
 
-from collections.abc import Sequence
+To add a statistic:
+1. Add a field `name: float | None = None` to `ImageStats`: log lines and references written before
+   load with None. Say its unit and range.
+2. Compute it in `image_stats`, rounded, from the valid pixels; test it in test_image_stats.py.
+3. Nothing else: the drift test compares it once every image of the window and of the reference has
+   it, and until then lists it among the caveats. Evaluating a model anew writes a new reference.
+"""
+
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +20,7 @@ from pipeline.contract.preprocessing import Prepared, photographed
 
 
 class ImageStats(BaseModel):
-    """What a camera or a stain would change; black wedges are left out."""
+    """Statistics that change with the camera or the stain; black wedges are left out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,7 +35,7 @@ class ImageStats(BaseModel):
     sharpness: float
     """Variance of the Laplacian of luminance inside the valid area (Pech-Pacheco, ICPR 2000)."""
     cell_side: float
-    """Side of the nucleus over the longer side of the image; 1 where none was found."""
+    """Side of the nucleus over the longer side of the image; 1 if no nucleus was found."""
     cell_red: float
     """Mean of the channel inside the crop, 0 to 255; likewise green and blue."""
     cell_green: float
@@ -39,11 +47,19 @@ class ImageStats(BaseModel):
 STATISTICS: tuple[str, ...] = tuple(
     name for name in ImageStats.model_fields if name not in ("width", "height", "wedge_share")
 )
-"""The columns that drift is measured on: augmentation and framing are not drift."""
+"""The columns of the drift test; the excluded fields vary with framing and augmentation."""
 _MOST_PIXELS = 512 * 512
 """Of an image that is measured whole: as many say enough of light, stain and focus."""
 _TILE = 32
 """Side of a square of a larger one."""
+
+
+def comparable(images: Iterable[ImageStats]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names in `STATISTICS` that every image has, and those that at least one image lacks."""
+    seen = set(images)
+    lacking = {name for name in STATISTICS if any(getattr(one, name) is None for one in seen)}
+    compared = tuple(name for name in STATISTICS if name not in lacking)
+    return compared, tuple(name for name in STATISTICS if name in lacking)
 
 
 def image_stats(prepared: Prepared) -> ImageStats:

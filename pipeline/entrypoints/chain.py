@@ -3,18 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.entrypoints.judging import gate
-from pipeline.entrypoints.training import (
-    evaluate,
-    export,
-    featurize,
-    group,
-    ingest,
-    shards,
-    split,
-    train,
-    validate,
-)
+from pipeline.entrypoints.cells import group, split
+from pipeline.entrypoints.dataset import ingest, validate
+from pipeline.entrypoints.evaluation import evaluate
+from pipeline.entrypoints.training import export, featurize, shards, train
+from pipeline.entrypoints.verdicts import gate
 
 Take = Callable[..., str]
 """How a step is taken, given it and its arguments: timed, say."""

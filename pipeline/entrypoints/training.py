@@ -1,30 +1,29 @@
-"""From archive to evaluated bundle: the entry points of the first nine tasks."""
+"""Training entry points: weights, activations, the head, the export, and the end of a run."""
 
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pipeline.adapters.airflow import AirflowClient
 from pipeline.artifacts import (
     Artifact,
     BundleManifest,
-    DatasetManifest,
     FeaturesManifest,
-    GroupingManifest,
-    ServedManifest,
-    SnapshotManifest,
     SplitManifest,
 )
 from pipeline.config import load_config
-from pipeline.entrypoints.job import Job, config_path, kept_here, open_job
-from pipeline.entrypoints.pages import publish, publish_refusal
-from pipeline.entrypoints.tracked import tell, tracked_run, until_it_fails
-from pipeline.errors import UnreachableError
+from pipeline.entrypoints.configs import config_path
+from pipeline.entrypoints.jobs.job import Job, kept_here, open_job
+from pipeline.entrypoints.jobs.mlflow_run import end_training, tell, until_it_fails
+from pipeline.errors import InvalidInputError, UnreachableError
 from pipeline.run import RunContext
 from pipeline.settings import load_settings
 from pipeline.version import code_version
 
 if TYPE_CHECKING:
     from pipeline.modeling.fit import Epoch
+    from pipeline.steps.promotion.promote import Outcome
+
 
 log = logging.getLogger(__name__)
 
@@ -36,72 +35,6 @@ def weights() -> str:
     settings = load_settings()
     run = RunContext.now("weights", code_version())
     return ensure_weights(settings.weights_uri, store=kept_here(settings), run=run).uri
-
-
-def has_archives(config: str) -> bool:
-    """Whether `archives/<name>/` holds anything to train on; the log says so when it does not."""
-    from pipeline.steps.dataset.watch import uploaded
-
-    job = open_job(config, "look")
-    found = bool(uploaded(job.config.name, store=job.store))
-    if not found:
-        log.info("archives/%s/ is empty: there is nothing to train on", job.config.name)
-    return found
-
-
-def ingest(config: str, run_id: str, archives: Sequence[str] = (), limit: int = 0) -> str:
-    """Freeze archives (all of the name's when none is given) into a snapshot."""
-    from pipeline.steps.dataset.ingest import ingest as step
-
-    job = open_job(config, run_id, limit)
-    return step(archives, job.config, store=job.store, run=job.run).uri
-
-
-def validate(config: str, run_id: str, snapshot: str) -> str:
-    """Set bad images aside and publish the validation report, also that of a refusal."""
-    from pipeline.steps.dataset.validate import DatasetRefusedError
-    from pipeline.steps.dataset.validate import validate as step
-
-    job = open_job(config, run_id)
-    opened = job.open(snapshot, SnapshotManifest)
-    try:
-        dataset = step(opened, job.config, store=job.store, run=job.run)
-    except DatasetRefusedError as refused:
-        raise publish_refusal(
-            refused, opened, store=job.store, run=job.run, site=job.settings.reports_url
-        ) from refused
-    counts = dataset.manifest.counts
-    publish(job, dataset, "validation", "report.html", f"{counts.get('quarantined', 0)} set aside")
-    return dataset.uri
-
-
-def group(config: str, run_id: str, dataset: str) -> str:
-    """Find which images show the same cell, and set cells aside that contradict themselves."""
-    from pipeline.steps.cells.data_gate import data_gate
-    from pipeline.steps.cells.group import group as step
-    from pipeline.steps.dataset.validate import DatasetRefusedError
-
-    job = open_job(config, run_id)
-    opened = job.open(dataset, DatasetManifest)
-    grouping = step(opened, job.config, store=job.store, run=job.run)
-    try:
-        passed = data_gate(grouping, job.config, store=job.store, run=job.run)
-    except DatasetRefusedError as refused:
-        raise publish_refusal(
-            refused, grouping, store=job.store, run=job.run, site=job.settings.reports_url
-        ) from refused
-    badge = f"{passed.manifest.counts['quarantined']} set aside"
-    publish(job, passed, "grouping", "report.html", badge)
-    return passed.uri
-
-
-def split(config: str, run_id: str, grouping: str) -> str:
-    """Deal groups into train, val and the locked test part."""
-    from pipeline.steps.cells.split import split as step
-
-    job = open_job(config, run_id)
-    opened = job.open(grouping, GroupingManifest)
-    return step(opened, job.config, store=job.store, run=job.run).uri
 
 
 def shards(config: str) -> list[int]:
@@ -167,24 +100,25 @@ def export(config: str, run_id: str, bundle: str, split: str) -> str:
         return step(opened, parted, job.config, store=job.store, run=job.run).uri
 
 
-def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> str:
-    """Score what serves on the locked part and write the drift reference."""
-    from pipeline.steps.evaluation.evaluate import evaluate as step
-    from pipeline.steps.evaluation.run_log import track_evaluation
+def close_training(
+    config: str | None, dag_id: str, run_id: str, outcome: "Outcome", sentence: str
+) -> None:
+    """Note on a run's page how it ended; what failed is FAILED in MLflow too, also when killed.
 
-    job = open_job(config, run_id)
-    opened = job.open(served, ServedManifest)
-    source = job.open(bundle, BundleManifest)
-    parted = job.open(split, SplitManifest)
-    first = opened.manifest.tracking_run
-    with until_it_fails(job, first):
-        done = step(opened, parted, job.config, store=job.store, run=job.run)
-        badge = f"{done.report.scores.balanced_accuracy.value:.1%}"
-        beside = ("report.json", "model_card.md")
-        publish(job, done.artifact, "evaluation", "report.html", badge, beside)
-    tracked = tracked_run(job, first)
-    tell(
-        tracked,
-        lambda: track_evaluation(job.tracking, tracked, opened, source, done, store=job.store),
-    )
-    return done.artifact.uri
+    Args:
+        config: of the run; None when it ended before it had read one.
+        dag_id: of the run.
+        run_id: of the run.
+        outcome: how it ended; `failed` when there was no decision on a model.
+        sentence: the same for people.
+    """
+    if outcome == "failed" and config:
+        try:
+            end_training(config, run_id)
+        except InvalidInputError as error:
+            log.warning("MLflow is not told of the failure: %s", error)
+    try:
+        AirflowClient(load_settings()).note(dag_id, run_id, f"{outcome}: {sentence}")
+    except (UnreachableError, InvalidInputError) as error:
+        # An Airflow that gives this task no login has the reason in the log of `promote` only.
+        log.warning("the run's page has no note: %s", error)

@@ -14,7 +14,7 @@ from pipeline.config import RunConfig
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import prepare_pixels
 from pipeline.contract.spec import ModelContract
-from pipeline.pages.report_site import pages
+from pipeline.pages.report_site import page_templates
 from pipeline.records import Quarantined, Record
 from pipeline.steps.dataset.validation_rules import Rule, reasons
 
@@ -60,7 +60,7 @@ def render(
 ) -> str:
     """One self-contained HTML page; the same content gives the same bytes."""
     return (
-        pages()
+        page_templates()
         .get_template("validation.html.j2")
         .render(
             title=f"Validation of {config.name}",

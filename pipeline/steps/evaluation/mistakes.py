@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AliasChoices, Field
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
@@ -16,7 +17,7 @@ from pipeline.contract.preprocessing import Prepared, prepare
 from pipeline.engine.engine import Engine
 from pipeline.engine.occlusion import occlusion_map
 from pipeline.records import Frozen, Record
-from pipeline.steps.evaluation.answers import Answers
+from pipeline.steps.evaluation.predictions import Predictions
 
 
 class Mistake(Frozen):
@@ -31,14 +32,15 @@ class Mistake(Frozen):
     label: str
     confidence: float
     truth_probability: float
-    doubt: float
+    uncertainty: float = Field(validation_alias=AliasChoices("uncertainty", "doubt"))
+    """Read as `doubt` from reports of version 0.1."""
     wrong_images: int
     """Of the cell, out of `images`."""
     images: int
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ExplainedMistake:
     """What a person needs to see to understand a mistake."""
 
     mistake: Mistake
@@ -47,23 +49,23 @@ class Evidence:
     """Log-odds of the named class that each part of the crop is worth (grid, grid)."""
 
 
-def worst_mistakes(answers: Answers, count: int) -> tuple[Mistake, ...]:
-    """The least doubted wrong answers, at most one a cell, least doubted first."""
+def worst_mistakes(answers: Predictions, count: int) -> tuple[Mistake, ...]:
+    """The wrong predictions with the lowest uncertainty, at most one a cell, in that order."""
     images = Counter(record.cell for record in answers.records)
     wrong: dict[str, list[int]] = defaultdict(list)
     for place, (record, said) in enumerate(zip(answers.records, answers.predictions, strict=True)):
         if said.label != record.label:
             wrong[record.cell].append(place)
 
-    def doubt(place: int) -> tuple[float, str]:
-        return float(answers.doubts[place]), answers.records[place].sha256
+    def uncertainty(place: int) -> tuple[float, str]:
+        return float(answers.uncertainties[place]), answers.records[place].sha256
 
-    surest = sorted((min(places, key=doubt) for places in wrong.values()), key=doubt)
+    surest = sorted((min(places, key=uncertainty) for places in wrong.values()), key=uncertainty)
     return tuple(_mistake(answers, place, wrong, images) for place in surest[:count])
 
 
 def _mistake(
-    answers: Answers, place: int, wrong: dict[str, list[int]], images: Counter[str]
+    answers: Predictions, place: int, wrong: dict[str, list[int]], images: Counter[str]
 ) -> Mistake:
     record, said = answers.records[place], answers.predictions[place]
     return Mistake(
@@ -75,19 +77,19 @@ def _mistake(
         label=said.label,
         confidence=said.probabilities[said.label],
         truth_probability=said.probabilities[record.label],
-        doubt=round(float(answers.doubts[place]), 4),
+        uncertainty=round(float(answers.uncertainties[place]), 4),
         wrong_images=len(wrong[record.cell]),
         images=images[record.cell],
     )
 
 
-def show(
+def explain_mistakes(
     mistakes: Sequence[Mistake],
     records: Sequence[Record],
     served: Artifact[ServedManifest],
     *,
     store: ArtifactStore,
-) -> list[Evidence]:
+) -> list[ExplainedMistake]:
     """Fetch the images of mistakes again and ask the served engine what it saw in them."""
     contract = served.manifest.contract
     wanted = {mistake.sha256 for mistake in mistakes}
@@ -96,7 +98,7 @@ def show(
     with tempfile.TemporaryDirectory() as folder:
         engine = Engine.of(store.fetch(served, Path(folder)), served.manifest.parity)
         return [
-            Evidence(
+            ExplainedMistake(
                 mistake,
                 prepared[mistake.sha256],
                 occlusion_map(

@@ -10,31 +10,31 @@ from pipeline.errors import InvalidInputError
 from pipeline.records import Frozen, Record
 from pipeline.statistics.calibration import Bin, calibration_interval, reliability
 from pipeline.statistics.intervals import Resamples, predictive_value
-from pipeline.statistics.metrics import Bools, Floats, Interval, Ints, confusion, group_codes, vote
-from pipeline.statistics.review import auroc, least_doubted
+from pipeline.statistics.metrics import Bools, Floats, Interval, Ints, group_codes, vote
+from pipeline.statistics.review import auroc, least_uncertain
 
 COVERAGES = np.round(np.arange(0.05, 1.001, 0.05), 2)
 _ASKED = int(np.flatnonzero(COVERAGES == 0.8)[0])
 
 
 class CoveragePoint(Frozen):
-    """How accurate the least doubtful answers are."""
+    """Accuracy of the predictions with the lowest uncertainty."""
 
     coverage: float
     accuracy: Interval
 
 
 class ReviewScores(Frozen):
-    """What leaving doubtful images to a person is worth."""
+    """Effect of sending uncertain images to a person."""
 
     accepted: Interval
     """Share that the model's rule accepts."""
     accepted_accuracy: Interval | None
     """None when nothing is accepted."""
     accuracy_at_80: Interval
-    """Accuracy of the 80 % that are doubted least."""
+    """Accuracy of the 80 % with the lowest uncertainty."""
     mistake_auroc: float | None
-    """Chance that a wrong answer is doubted more than a right one; None without both."""
+    """Chance that a wrong prediction is less certain than a right one; None without both."""
     curve: tuple[CoveragePoint, ...]
 
 
@@ -68,14 +68,14 @@ class Scores(UnitScores):
     prevalence: dict[str, float]
     """Share of each class in a typical sample, 0 to 1; empty when nobody said."""
     by_cell: UnitScores
-    """A cell is named by the mean of its images' answers; its confidence and doubt are its images',
-    which share its weight."""
+    """A cell's class is that of its images' mean probabilities; confidence and uncertainty are per
+    image, and the images of a cell share its weight."""
 
 
-def scores(
+def score_predictions(
     records: Sequence[Record],
     probabilities: Floats,
-    doubts: Floats,
+    uncertainties: Floats,
     classes: tuple[str, ...],
     config: EvaluateConfig,
 ) -> Scores:
@@ -84,7 +84,7 @@ def scores(
     Args:
         records: with label, group and cell (n,).
         probabilities: in the order of `classes` (n, classes).
-        doubts: as `decide` gives them (n,).
+        uncertainties: as `decide` gives them (n,).
         classes: of the model.
         config: prevalence and number of resamples.
 
@@ -105,7 +105,7 @@ def scores(
     total = sum(config.prevalence.values())
     prevalence = {name: config.prevalence[name] / total for name in config.prevalence}
     voted = vote(probabilities, cells).argmax(axis=1)
-    answers = (probabilities.max(axis=1), predicted == truth, doubts)
+    answers = (probabilities.max(axis=1), predicted == truth, uncertainties)
     return Scores(
         images=len(records),
         cells=len(first),
@@ -129,6 +129,8 @@ def _named(
     prevalence: dict[str, float],
 ) -> dict[str, Any]:
     """Fields of `UnitScores` that follow from which class is named."""
+    from sklearn.metrics import confusion_matrix
+
     of_class = np.eye(len(classes))[truth]
     count = of_class.sum(axis=0)
     balanced = of_class @ (1 / np.maximum(count, 1))
@@ -150,7 +152,7 @@ def _named(
             _at_prevalence(truth, predicted, resamples, sensitivity, typical)[1] if typical else {}
         ),
         "confusion": tuple(
-            tuple(int(n) for n in row) for row in confusion(truth, predicted, len(classes))
+            map(tuple, confusion_matrix(truth, predicted, labels=range(len(classes))).tolist())
         ),
     }
 
@@ -189,19 +191,21 @@ def _present(classes: Sequence[str], found: Sequence[Interval | None]) -> dict[s
 
 
 def _sure(
-    confidence: Floats, correct: Bools, doubts: Floats, weights: Floats, resamples: Resamples
+    confidence: Floats, correct: Bools, uncertainties: Floats, weights: Floats, resamples: Resamples
 ) -> dict[str, Any]:
     """Fields of `UnitScores` that follow from how sure each answer (n,) is."""
     return {
         "calibration_error": calibration_interval(confidence, correct, weights, resamples),
         "reliability": reliability(confidence, correct, weights),
-        "review": _review(correct, doubts, weights, resamples),
+        "review": _review(correct, uncertainties, weights, resamples),
     }
 
 
-def _review(correct: Bools, doubts: Floats, weights: Floats, resamples: Resamples) -> ReviewScores:
-    surest = least_doubted(doubts, correct, weights, COVERAGES)
-    asked = np.column_stack([doubts <= 1, surest]) * weights[:, None]
+def _review(
+    correct: Bools, uncertainties: Floats, weights: Floats, resamples: Resamples
+) -> ReviewScores:
+    surest = least_uncertain(uncertainties, correct, weights, COVERAGES)
+    asked = np.column_stack([uncertainties <= 1, surest]) * weights[:, None]
     accepted, accepted_accuracy, *accuracy = resamples.shares(
         np.column_stack([asked[:, 0], asked * correct[:, None]]),
         np.column_stack([weights, asked]),
@@ -217,7 +221,9 @@ def _review(correct: Bools, doubts: Floats, weights: Floats, resamples: Resample
         accepted_accuracy=accepted_accuracy,
         accuracy_at_80=curve[_ASKED].accuracy,
         mistake_auroc=(
-            auroc(doubts[~correct], doubts[correct], weights[~correct], weights[correct])
+            auroc(
+                uncertainties[~correct], uncertainties[correct], weights[~correct], weights[correct]
+            )
             if 0 < correct.sum() < len(correct)
             else None
         ),

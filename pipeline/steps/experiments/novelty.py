@@ -15,11 +15,11 @@ from pipeline.statistics.review import auroc
 
 
 @dataclass(frozen=True)
-class Crowd:
+class NoveltyScores:
     """Images with what speaks for showing them to a person."""
 
     groups: Sequence[str]
-    doubts: Floats
+    uncertainties: Floats
     """As `decide` gives them (n,)."""
     distances: Floats
     """To the training images (n,)."""
@@ -32,48 +32,50 @@ class Novelty(Frozen):
     review_share: float | None
     """Share that a person would see, 0 to 1; None without images."""
     auroc: Interval | None
-    """Chance that one of them is doubted more than one of home; None where either has none."""
+    """Chance that one of them is less certain than one of home; None if either is empty."""
     distance_auroc: Interval | None
     """The same of the distance to the training images alone."""
 
 
-def crowd(
+def novelty_scores(
     predictions: Sequence[PredictionRecord],
     groups: Sequence[str],
     contract: ModelContract,
     rule: ReviewRule,
-) -> Crowd:
+) -> NoveltyScores:
     """Logged answers under a rule, from what the log keeps of them."""
-    doubts = [
+    uncertainties = [
         decide(
             [said.probabilities[name] for name in contract.classes],
             said.embedding,
             said.cell_found,
             contract,
             rule,
-        ).doubt
+        ).uncertainty
         for said in predictions
     ]
     distances = [rule.distance(said.embedding) for said in predictions]
-    return Crowd(groups, np.array(doubts, np.float64), np.array(distances, np.float64))
+    return NoveltyScores(
+        groups, np.array(uncertainties, np.float64), np.array(distances, np.float64)
+    )
 
 
-def novelty(strangers: Crowd, home: Crowd, *, draws: int) -> Novelty:
+def novelty(strangers: NoveltyScores, home: NoveltyScores, *, draws: int) -> Novelty:
     """Compare images with home's; intervals resample the groups of both."""
-    count = len(strangers.doubts)
-    both = count > 0 and len(home.doubts) > 0
+    count = len(strangers.uncertainties)
+    both = count > 0 and len(home.uncertainties) > 0
     return Novelty(
         images=count,
-        review_share=float((strangers.doubts > 1).mean()) if count else None,
-        auroc=_auroc(strangers, home, "doubts", draws) if both else None,
+        review_share=float((strangers.uncertainties > 1).mean()) if count else None,
+        auroc=_auroc(strangers, home, "uncertainties", draws) if both else None,
         distance_auroc=_auroc(strangers, home, "distances", draws) if both else None,
     )
 
 
-def _auroc(strangers: Crowd, home: Crowd, by: str, draws: int) -> Interval:
-    """Chance that an image of one crowd exceeds one of the other.
+def _auroc(strangers: NoveltyScores, home: NoveltyScores, by: str, draws: int) -> Interval:
+    """Chance that an image of one set exceeds one of the other.
 
-    The pseudo-observation of `Resamples.ends` is one more group of the smaller crowd, which loses
+    The pseudo-observation of `Resamples.ends` is one more group of the smaller set, which loses
     or wins every pair: with all pairs in order, the low end is that of so many right cells.
     """
     above, below = getattr(strangers, by), getattr(home, by)

@@ -11,16 +11,16 @@ from typing import Any
 import httpx
 import pytest
 
-from monitoring.retraining.policy import Decision, RetrainRequest
+from monitoring.retraining.policy import RetrainDecision, RetrainRequest
 from monitoring.retraining.retrain_requests import RetrainRequests
-from pipeline import entrypoints
 from pipeline.adapters.airflow import AirflowClient, DagRun
 from pipeline.artifacts import ServedManifest
 from pipeline.embedded import airflow_home, preflight
-from pipeline.embedded.environment import of_stack
+from pipeline.embedded.environment import stack_variables
 from pipeline.embedded.parts import ROOT
 from pipeline.embedded.processes.foreground import on_free_ports, running
-from pipeline.entrypoints.job import open_store
+from pipeline.entrypoints import registry, verdicts
+from pipeline.entrypoints.jobs.job import open_store
 from pipeline.settings import Settings
 from tests.integration.training.trained import Trained, train_all, variables
 from tests.unit.steps.promotion.contest import Contest
@@ -167,7 +167,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     airflow_home.write_passwords(settings)
     given["MLFLOW_TRACKING_URI"] = settings.mlflow_tracking_uri
     with variables({**model.environment, **given}):
-        airflow_home.migrate(home, of_stack(settings, os.environ))
+        airflow_home.migrate(home, stack_variables(settings, os.environ))
         with running(settings, "mlflow", "airflow-api", "airflow-scheduler", "airflow-dags"):
             client = AirflowClient(settings)
             for dag_id in ("patient", "hasty", "deployment"):
@@ -182,17 +182,17 @@ def test_a_person_decides_on_the_verdict_and_the_ledger_says_who_and_why(office:
     assert office.end(late)["promote"] == "skipped"
     run = office.ask("patient")
     shown = office.request(run)["body"]
-    assert shown == entrypoints.verdict_markdown(office.model.verdict)
+    assert shown == verdicts.as_markdown(office.model.verdict)
     assert "|---|" in shown
     office.answer(run, "Reject", "the eosinophils look wrong")
     assert office.end(run)["promote"] == "skipped"
-    assert entrypoints.served_now("tiny") is None
+    assert registry.served_now("tiny") is None
     office.ask_again(run)
     office.request(run)
     office.answer(run, "Approve", "a second look was fine")
     assert office.end(run)["promote"] == "success"
     user = office.settings.airflow_user
-    assert [(said.author, said.reason, said.run_id) for said in entrypoints.refusals("tiny")] == [
+    assert [(said.author, said.reason, said.run_id) for said in registry.refusals("tiny")] == [
         ("nobody in time", "weekly", late.run_id),
         (user, "the eosinophils look wrong", run.run_id),
     ]
@@ -200,7 +200,7 @@ def test_a_person_decides_on_the_verdict_and_the_ledger_says_who_and_why(office:
     assert office.note(run).startswith("promoted: tiny:")
     until(office.deployed)
     assert office.deployed() == [office.model.served]
-    (move,) = entrypoints.history("tiny")
+    (move,) = registry.history("tiny")
     assert move.served == office.model.served
     assert (move.author, move.reason, move.run_id) == (user, "a second look was fine", run.run_id)
 
@@ -215,15 +215,15 @@ def test_what_was_rolled_back_returns_by_a_persons_word_only(office: Office) -> 
     verdict = contest.judge(model)
     alone = office.ask("patient", verdict=verdict, require_approval=False)
     assert office.end(alone)["promote"] == "skipped"
-    assert entrypoints.served_now("tiny") == champion
-    refusal = entrypoints.refusals("tiny")[-1]
+    assert registry.served_now("tiny") == champion
+    refusal = registry.refusals("tiny")[-1]
     assert (refusal.author, refusal.run_id) == ("gate", alone.run_id)
     assert "somebody rolled back from this model (it was better)" in refusal.reason
     asked = office.ask("patient", verdict=verdict)
     assert "rolled back from this model" in office.request(asked)["body"]
     office.answer(asked, "Approve", "the microscope was at fault")
     assert office.end(asked)["promote"] == "success"
-    returned = entrypoints.history("tiny")[-1]
+    returned = registry.history("tiny")[-1]
     assert (returned.tag, returned.reason) == (model.manifest.tag, "the microscope was at fault")
 
 
@@ -232,17 +232,17 @@ def test_a_retrain_that_gives_the_model_that_serves_is_unchanged(office: Office)
     store = open_store()
     model = store.open(office.model.served, ServedManifest)
     contest = Contest(store, "tiny")
-    if entrypoints.served_now("tiny") is None:
+    if registry.served_now("tiny") is None:
         contest.serve(model)
-    serving, shipped = entrypoints.served_now("tiny"), office.deployed()
+    serving, shipped = registry.served_now("tiny"), office.deployed()
     assert serving is not None
     assert serving.tag == model.manifest.tag
-    judged = entrypoints.gate("", "again", office.model.evaluation, office.model.served)
-    assert entrypoints.verdict_unchanged(judged)
+    judged = verdicts.gate("", "again", office.model.evaluation, office.model.served)
+    assert verdicts.unchanged(judged)
     window, decision = "window", f"{store.root}/retrain/tiny/decisions/1.json"
     now = datetime.now(UTC)
     asked = {"window": window, "reason": "drift", "time": now, "run_id": "watch"}
-    said = Decision(name="tiny", drift="drift", verdict="alarm", requested=True, **asked)
+    said = RetrainDecision(name="tiny", drift="drift", verdict="alarm", requested=True, **asked)
     store.objects.write(decision, said.model_dump_json().encode())
     request = RetrainRequest(sequence=1, **asked)
     store.objects.write(f"{store.root}/retrain/tiny/open.json", request.model_dump_json().encode())
@@ -259,7 +259,7 @@ def test_a_retrain_that_gives_the_model_that_serves_is_unchanged(office: Office)
     closed = RetrainRequests(store.objects, store.root, "tiny").last()
     assert closed is not None
     assert closed.outcome.startswith(f"unchanged ({run.run_id})")
-    assert entrypoints.served_now("tiny") == serving
+    assert registry.served_now("tiny") == serving
     assert office.deployed() == shipped
 
 
@@ -279,6 +279,6 @@ def test_an_approval_of_a_stale_verdict_is_not_tried_again(office: Office) -> No
     assert any("StaleVerdictError: the approved verdict on tiny:" in line for line in log), log
     assert any("clear the task `gate` and all after it" in line for line in log), log
     assert office.note(run).startswith("failed: ")
-    serving = entrypoints.served_now("tiny")
+    serving = registry.served_now("tiny")
     assert serving is not None
     assert serving.tag == contest.model(8).manifest.tag

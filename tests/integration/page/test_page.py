@@ -75,7 +75,7 @@ def test_many_images_are_answered_side_by_side(
 def test_many_answers_are_counted_sorted_and_chosen(
     browser: webdriver.Chrome, page_url: str, files: list[Path]
 ) -> None:
-    """The differential with intervals, the most doubtful first, and one class or decision alone."""
+    """Intervals in the differential, least certain first, filters by class and decision."""
     give_all(browser, page_url, files)
     assert "3 cells" in shown(browser, "#counted")[0]
     assert shown(browser, "#shares th") == NAMES

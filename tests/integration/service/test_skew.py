@@ -8,7 +8,6 @@ import httpx
 import numpy as np
 import pytest
 
-from pipeline import entrypoints
 from pipeline.adapters.image_packs import read_images
 from pipeline.artifacts import BundleManifest, ServedManifest, SplitManifest
 from pipeline.contract.box import CellBox
@@ -16,7 +15,8 @@ from pipeline.contract.decoding import decode
 from pipeline.contract.golden import tolerance
 from pipeline.contract.preprocessing import crop, prepare
 from pipeline.demo.traffic import wait_for_model
-from pipeline.entrypoints.job import open_store
+from pipeline.entrypoints import promotion
+from pipeline.entrypoints.jobs.job import open_store
 from pipeline.records import Record, from_csv
 from tests.integration.training.trained import RUN, train_all, variables
 
@@ -31,7 +31,7 @@ def test_the_same_bytes_get_the_same_pixels_and_probabilities(
 
     trained = train_all(tmp_path, {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
     with variables(trained.environment):
-        entrypoints.promote(trained.config, RUN, trained.verdict, "test", "skew", untracked=True)
+        promotion.promote(trained.config, RUN, trained.verdict, "test", "skew", untracked=True)
         store = open_store()
         served = store.open(trained.served, ServedManifest).manifest
         split = store.open(trained.split, SplitManifest)

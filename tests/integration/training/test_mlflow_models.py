@@ -14,12 +14,12 @@ import yaml
 from mlflow.entities import Run
 
 from bento_service.inference.classifier import Classifier
-from pipeline import entrypoints
 from pipeline.adapters.mlflow_models import CHAMPION, MlflowModels
 from pipeline.adapters.mlflow_runs import Tracking
 from pipeline.artifacts import ServedManifest
-from pipeline.entrypoints.closing import close_training
-from pipeline.entrypoints.job import open_store
+from pipeline.entrypoints import chain, evaluation, promotion, registry, training, verdicts
+from pipeline.entrypoints.jobs.job import open_store
+from pipeline.entrypoints.training import close_training
 from pipeline.errors import ArtifactError
 from pipeline.settings import Settings
 from tests.integration.training.trained import RUN, Trained, train_all, variables
@@ -47,7 +47,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, mlflow_server: Settings) -
     where = {"MLFLOW_TRACKING_URI": mlflow_server.mlflow_tracking_uri}
     made = train_all(tmp_path_factory.mktemp("models"), where)
     with variables(made.environment):
-        ended = entrypoints.promote(made.config, RUN, made.verdict, "test", "a test")
+        ended = promotion.promote(made.config, RUN, made.verdict, "test", "a test")
     assert ended.outcome == "promoted"
     return made
 
@@ -95,7 +95,7 @@ def test_the_registered_champion_answers_like_the_service(
     for path, row in zip(sorted((tmp_path / "images").iterdir()), told["rows"], strict=True):
         served = classifier.classify(path.read_bytes())
         assert (row["label"], row["decision"]) == (served.label, served.decision)
-        assert row["doubt"] == pytest.approx(served.doubt, abs=1e-6)
+        assert row["uncertainty"] == pytest.approx(served.uncertainty, abs=1e-6)
         assert row["probabilities"] == pytest.approx(served.probabilities, abs=1e-6)
 
 
@@ -129,11 +129,11 @@ def test_a_training_that_gives_the_same_bundle_shows_its_own_figures(
     """Scores, verdict and the first run's model are on the second run, and it ends as unchanged."""
     first = run_of(client, RUN)
     with variables(trained.environment):
-        again = entrypoints.to_verdict(trained.config, "second-run", trained.split)
+        again = chain.to_verdict(trained.config, "second-run", trained.split)
         assert again.served == trained.served
-        assert entrypoints.verdict_unchanged(again.verdict)
-        assert "challenger is the champion: same" in entrypoints.verdict_markdown(again.verdict)
-        ended = entrypoints.promote("", "second-run", again.verdict, "test", "a test")
+        assert verdicts.unchanged(again.verdict)
+        assert "challenger is the champion: same" in verdicts.as_markdown(again.verdict)
+        ended = promotion.promote("", "second-run", again.verdict, "test", "a test")
     assert ended.outcome == "unchanged"
     second = run_of(client, "second-run")
     assert (first.info.status, second.info.status) == ("FINISHED", "FINISHED")
@@ -168,7 +168,7 @@ def test_the_command_says_that_nothing_changed(trained: Trained) -> None:
     last = done.stdout.splitlines()[-1]
     assert last.startswith("unchanged: the challenger is the champion, same bundle; tiny:")
     with variables(trained.environment):
-        assert len(entrypoints.history("tiny")) == 1
+        assert len(registry.history("tiny")) == 1
 
 
 def test_what_fails_after_training_fails_the_run(
@@ -181,27 +181,27 @@ def test_what_fails_after_training_fails_the_run(
     config.write_text(yaml.safe_dump(body))
     run = (str(config), "broken-run")
     with variables(trained.environment):
-        features = [entrypoints.featurize(*run, trained.split, n) for n in (0, 1)]
-        bundle = entrypoints.train(*run, trained.split, features)
+        features = [training.featurize(*run, trained.split, n) for n in (0, 1)]
+        bundle = training.train(*run, trained.split, features)
         assert run_of(client, "broken-run").info.status == "RUNNING"
         model = Path(bundle) / "model.keras"
         whole = model.read_bytes()
         model.write_bytes(b"damaged")
         with pytest.raises(ArtifactError):
-            entrypoints.export(*run, bundle, trained.split)
+            training.export(*run, bundle, trained.split)
         assert run_of(client, "broken-run").info.status == "FAILED"
         model.write_bytes(whole)
-        served = entrypoints.export(*run, bundle, trained.split)
-        evaluation = entrypoints.evaluate(*run, served, bundle, trained.split)
+        served = training.export(*run, bundle, trained.split)
+        scored = evaluation.evaluate(*run, served, bundle, trained.split)
         assert run_of(client, "broken-run").info.status == "FINISHED"
-        report = Path(evaluation) / "report.json"
+        report = Path(scored) / "report.json"
         whole = report.read_bytes()
         report.write_bytes(b"damaged")
         with pytest.raises(ArtifactError):
-            entrypoints.gate(*run, evaluation, served)
+            verdicts.gate(*run, scored, served)
         assert run_of(client, "broken-run").info.status == "FAILED"
         report.write_bytes(whole)
-        entrypoints.gate(*run, evaluation, served)
+        verdicts.gate(*run, scored, served)
     assert run_of(client, "broken-run").info.status == "FINISHED"
 
 
@@ -222,7 +222,7 @@ def test_a_killed_training_is_ended_by_the_next_one_the_closing_task_or_repair(
     yesterday = int((time.time() - 25 * 3600) * 1000)
     old = client.create_run(experiment.experiment_id, start_time=yesterday).info.run_id
     with variables({**trained.environment, "AIRFLOW_URL": "http://127.0.0.1:9"}):
-        assert entrypoints.repair("tiny") is not None
+        assert registry.repair("tiny") is not None
         assert (status(old), status(again)) == ("FAILED", "RUNNING")
         close_training(trained.config, "dag", 'killed "run"', "failed", "a task was killed")
     assert status(again) == "FAILED"

@@ -15,11 +15,11 @@ from PIL import Image
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from pipeline import entrypoints
 from pipeline.artifacts import ServedManifest, SplitManifest
 from pipeline.contract.decoding import decode
 from pipeline.demo.traffic import wait_for_model
-from pipeline.entrypoints.job import open_store
+from pipeline.entrypoints import promotion, verdicts
+from pipeline.entrypoints.jobs.job import open_store
 from pipeline.sample.archive import Member, write_archive
 from tests.integration.page.chromium import NEEDED, chromium, resize, screenshot, shown
 from tests.integration.training.trained import RUN, Trained, train_on, variables, write_config
@@ -79,7 +79,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def test_eight_classes_train_by_a_config_alone(trained: Trained) -> None:
     """The gate passes, and the contract that serving reads names the eight."""
     with variables(trained.environment):
-        assert entrypoints.verdict_passed(trained.verdict)
+        assert verdicts.passed(trained.verdict)
         served = open_store().open(trained.served, ServedManifest).manifest
     assert served.tag.startswith("peripheral:")
     assert len(served.contract.classes) == 8
@@ -103,7 +103,7 @@ def served(
 ) -> Iterator[tuple[str, ServedManifest, Path]]:
     """URL of a service with the eight classes, its model, and one of the images."""
     with variables(trained.environment):
-        entrypoints.promote(
+        promotion.promote(
             trained.config, RUN, trained.verdict, "test", "eight classes", untracked=True
         )
         served = open_store().open(trained.served, ServedManifest).manifest

@@ -18,15 +18,15 @@ import pytest
 import yaml
 from urllib3.connectionpool import HTTPConnectionPool
 
-from pipeline import entrypoints
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.mlflow_models import MlflowModels
 from pipeline.adapters.storage import LocalStore, UriStore
 from pipeline.embedded import environment
 from pipeline.embedded.processes.foreground import on_free_ports, running
+from pipeline.entrypoints import promotion, registry
 from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
-from pipeline.steps.promotion.promote import contend
+from pipeline.steps.promotion.promote import promote_with_retry
 from tests.integration.training.trained import variables
 from tests.unit.steps.promotion.contest import Contest
 
@@ -51,7 +51,7 @@ def test_of_two_promotions_at_once_the_loser_is_judged_again(
             judged.append(stale)
             return contest.judge_again(stale)
 
-        contend(verdict, contest.promote, judge)
+        promote_with_retry(verdict, contest.promote, judge)
 
     with ThreadPoolExecutor(2) as pool:
         for first in range(0, 20, 2):
@@ -85,7 +85,7 @@ def promote_and_die(config: str, verdict: str, last: int) -> bool:
         )
         Path.rename = deadly(Path.rename, left)  # type: ignore[method-assign]
         Path.replace = deadly(Path.replace, left)  # type: ignore[method-assign]
-        entrypoints.promote(config, "killed-run", verdict, "ada", "a test")
+        promotion.promote(config, "killed-run", verdict, "ada", "a test")
 
     child = multiprocessing.get_context("fork").Process(target=act)
     child.start()
@@ -111,7 +111,7 @@ def test_a_kill_at_any_point_leaves_the_old_or_the_new_model_and_a_repetition_co
 ) -> None:
     """Pointer, ledger and both mirrors, between any two requests and renames of a promotion."""
     own = mlflow_server.model_copy(update={"bentoml_home": tmp_path / "bentoml"})
-    with variables(environment.of_stack(own, os.environ)):
+    with variables(environment.stack_variables(own, os.environ)):
         points = next(n for n in range(1, 200) if not killed_and_repeated(own, tmp_path, n)) - 1
     assert points >= 20
 
@@ -127,7 +127,7 @@ def killed_and_repeated(settings: Settings, folder: Path, last: int) -> bool:
     left = contest.registry.read()
     assert left is not None
     assert left == old or left.tag == new.manifest.tag
-    assert entrypoints.promote(config, "killed-run", verdict, "ada", "a test").served == new.uri
+    assert promotion.promote(config, "killed-run", verdict, "ada", "a test").served == new.uri
     assert [move.tag for move in contest.registry.history()] == [old.tag, new.manifest.tag]
     ledger = contest.store.objects.list(f"{contest.store.root}/pointer/{name}/ledger/")
     assert [item.uri[-6] for item in ledger] == ["1", "2"]
@@ -145,25 +145,25 @@ def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
     config = write_config(tmp_path, "late")
     contest = Contest(ArtifactStore(LocalStore(), settings.store_uri), "late")
     first, second = contest.model(1), contest.model(2)
-    with variables(environment.of_stack(settings, os.environ)):
+    with variables(environment.stack_variables(settings, os.environ)):
         for model in (first, second):
             verdict = contest.judge(model)
-            promote = partial(entrypoints.promote, config, "late-run", verdict, "ada", "a test")
+            promote = partial(promotion.promote, config, "late-run", verdict, "ada", "a test")
             with pytest.raises(UnreachableError, match="the promotion is held"):
                 promote()
             assert promote(untracked=True).served == model.uri
             assert promote().served == model.uri, "what was promoted before waits for nobody"
-        assert entrypoints.rollback("late", "", "ada", "worse").tag == first.manifest.tag
+        assert promotion.rollback("late", "", "ada", "worse").tag == first.manifest.tag
         latest = settings.bento_home / "models" / "late" / "latest"
         assert f"late:{latest.read_text()}" == first.manifest.tag
         with pytest.raises(UnreachableError):
-            entrypoints.repair("late")
+            registry.repair("late")
         with running(settings, "mlflow"):
             models = MlflowModels(settings.mlflow_tracking_uri, "late")
             assert models.champion_tag() is None
             shutil.rmtree(latest.parent)
             for _ in range(2):
-                assert entrypoints.repair("late") == contest.registry.read()
+                assert registry.repair("late") == contest.registry.read()
                 assert models.champion_tag() == first.manifest.tag
             assert f"late:{latest.read_text()}" == first.manifest.tag
 
@@ -183,16 +183,16 @@ def test_a_mirror_that_cannot_be_written_does_not_undo_a_promotion(
     first, second = contest.model(1), contest.model(2)
     with variables(settings):
         for model in (first, second):
-            ended = entrypoints.promote(
+            ended = promotion.promote(
                 "", "odd-run", contest.judge(model), "ada", "a test", untracked=True
             )
             assert (ended.outcome, ended.served) == ("promoted", model.uri)
         assert "run `leukoflow repair --name odd` once this is mended" in caplog.text
         assert str(tmp_path / "bentoml") in caplog.text
-        assert entrypoints.rollback("", first.manifest.tag, "ada", "worse").sequence == 3
+        assert promotion.rollback("", first.manifest.tag, "ada", "worse").sequence == 3
         verdict = contest.registry.history()[1].verdict
         later = datetime.now(UTC)
-        again = entrypoints.promote("", "later", verdict, "ada", "it was not", later, True)
+        again = promotion.promote("", "later", verdict, "ada", "it was not", later, True)
         assert (again.outcome, again.served) == ("promoted", second.uri)
     assert [move.tag for move in contest.registry.history()] == [
         model.manifest.tag for model in (first, second, first, second)
@@ -234,7 +234,7 @@ def test_a_rollback_under_traffic_fails_no_request(
         askers = [pool.submit(ask, url) for _ in range(2)]
         try:
             until(lambda: len(told) > 20)
-            assert entrypoints.rollback("blood_cells", "", "ada", "worse").tag == tags[0]
+            assert promotion.rollback("blood_cells", "", "ada", "worse").tag == tags[0]
             until(lambda: [tag for _, tag in told[-20:]] == [tags[0]] * 20)
         finally:
             enough.set()

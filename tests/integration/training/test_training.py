@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline import entrypoints
 from pipeline.adapters.mlflow_models import MlflowModels
 from pipeline.adapters.mlflow_runs import Tracking
 from pipeline.artifacts import EvaluationManifest, ServedManifest, SplitManifest, VerdictManifest
 from pipeline.config import CrossvalConfig
-from pipeline.entrypoints.job import open_store
+from pipeline.entrypoints import evaluation, experiments, promotion, registry, training, verdicts
+from pipeline.entrypoints.jobs.job import open_store
 from pipeline.errors import ArtifactError, InvalidInputError, UnreachableError
 from pipeline.settings import Settings
-from pipeline.steps.promotion.verdict import Verdict
+from pipeline.steps.promotion.verdict import GateVerdict
 from tests.integration.training.trained import RUN, Trained, retrain, variables
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 def test_the_gate_judges_what_was_trained(tracked: Trained) -> None:
     """A model trained on drawings passes the first model's rule, and every check is named."""
     with variables(tracked.environment):
-        assert entrypoints.verdict_passed(tracked.verdict)
-        table = entrypoints.verdict_markdown(tracked.verdict)
+        assert verdicts.passed(tracked.verdict)
+        table = verdicts.as_markdown(tracked.verdict)
     named = ("copies across", "cells to judge on", "first model", "balanced accuracy")
     assert all(word in table for word in (*named, "calibration", "parity", "serves", "size"))
 
@@ -55,11 +55,11 @@ def test_a_challenger_is_compared_with_the_champion(tracked: Trained, tmp_path: 
     config = tmp_path / "other.yaml"
     config.write_text(yaml.safe_dump(body))
     with variables(tracked.environment):
-        entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+        promotion.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
         other = retrain(tracked, str(config))
         store = open_store()
         said = store.read(store.open(other, VerdictManifest), "verdict.json")
-    verdict = Verdict.model_validate_json(said)
+    verdict = GateVerdict.model_validate_json(said)
     compared = [check for check in verdict.checks if check.topic == "champion"]
     assert [check.name.split()[0] for check in compared] == ["balanced", *["sensitivity"] * 4]
     assert all(check.low is not None and check.low <= check.value for check in compared)
@@ -78,14 +78,14 @@ def test_a_champion_of_another_preprocessing_is_judged_by_what_it_answered_then(
     config.write_text(yaml.safe_dump(body))
     archive = Path(tracked.config).parent / "drawn.zip"
     with variables(tracked.environment):
-        entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+        promotion.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
         monkeypatch.setattr("pipeline.contract.spec.PREPROCESSING_VERSION", "next")
         other = retrain(tracked, str(config))
         store = open_store()
         said = store.read(store.open(other, VerdictManifest), "verdict.json")
         with pytest.raises(ArtifactError, match="another preprocessing; expected next; received 2"):
-            entrypoints.evaluate_archive(str(archive), "tiny", "champion")
-    verdict = Verdict.model_validate_json(said)
+            evaluation.evaluate_archive(str(archive), "tiny", "champion")
+    verdict = GateVerdict.model_validate_json(said)
     overall = next(check for check in verdict.checks if check.topic == "champion")
     assert overall.name == "balanced accuracy against the champion"
     # The same pixels in truth, and so the same answers.
@@ -117,8 +117,8 @@ def test_the_run_is_in_mlflow(tracked: Trained) -> None:
 def test_the_same_archive_trains_the_same_bundle(tracked: Trained) -> None:
     """A second training of the same split gives the same digest."""
     with variables(tracked.environment):
-        features = [entrypoints.featurize(tracked.config, RUN, tracked.split, n) for n in (0, 1)]
-        again = entrypoints.train(tracked.config, RUN, tracked.split, features)
+        features = [training.featurize(tracked.config, RUN, tracked.split, n) for n in (0, 1)]
+        again = training.train(tracked.config, RUN, tracked.split, features)
     assert again == tracked.bundle
 
 
@@ -127,7 +127,7 @@ def test_the_recipe_is_cross_validated_beside_the_dag(tracked: Trained) -> None:
     archive = Path(tracked.config).parent / "drawn.zip"
     with variables(tracked.environment):
         plan = CrossvalConfig(folds=3)
-        report = entrypoints.crossval(tracked.config, RUN, plan, [str(archive)])
+        report = experiments.crossval(tracked.config, RUN, plan, [str(archive)])
         outside = open_store().open(tracked.split, SplitManifest).manifest.counts
     assert report.scores.cells == outside["train_groups"] + outside["val_groups"]
     assert "balanced accuracy, cells" in report.table()
@@ -138,29 +138,29 @@ def test_the_recipe_is_cross_validated_beside_the_dag(tracked: Trained) -> None:
 def test_cross_validation_says_where_a_class_that_nobody_labelled_would_go(
     tracked: Trained,
 ) -> None:
-    """Its images are asked of every fold's model, and doubted as the review rule doubts."""
+    """Every fold's model classifies its images; their uncertainty follows from the review rule."""
     archive = str(Path(tracked.config).parent / "drawn.zip")
     plan = CrossvalConfig(folds=3, unknown="LYMPHOCYTE")
     with variables(tracked.environment):
-        report = entrypoints.crossval(tracked.config, RUN, plan, [archive])
+        report = experiments.crossval(tracked.config, RUN, plan, [archive])
         absent = CrossvalConfig(folds=3, unknown="BASOPHIL")
         with pytest.raises(InvalidInputError, match="one of EOSINOPHIL, LYMPHOCYTE"):
-            entrypoints.crossval(tracked.config, RUN, absent, [archive])
+            experiments.crossval(tracked.config, RUN, absent, [archive])
     assert set(report.scores.sensitivity) == {"EOSINOPHIL", "MONOCYTE", "NEUTROPHIL"}
     assert report.unknown is not None
     assert report.unknown.auroc is not None
     assert report.unknown.images % 3 == 0
     assert 0 < report.unknown.auroc.value <= 1
-    assert "AUROC of doubt, LYMPHOCYTE" in report.table()
+    assert "AUROC of uncertainty, LYMPHOCYTE" in report.table()
 
 
 def test_promotion_moves_the_pointer_once(tracked: Trained) -> None:
     """Promoting twice serves the model once, and both mirrors name it."""
     with variables(tracked.environment):
         for _ in range(2):
-            ended = entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+            ended = promotion.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
             assert (ended.outcome, ended.served) == ("promoted", tracked.served)
-        moves = entrypoints.history("tiny")
+        moves = registry.history("tiny")
         tag = open_store().open(tracked.served, ServedManifest).manifest.tag
     assert [move.tag for move in moves] == [tag]
     models = MlflowModels(tracked.environment["MLFLOW_TRACKING_URI"], "tiny")
@@ -171,8 +171,8 @@ def test_an_archive_is_scored_by_the_champion(tracked: Trained, tmp_path: Path) 
     """`evaluate` scores any labelled archive with what is served."""
     archive = Path(tracked.config).parent / "drawn.zip"
     with variables(tracked.environment):
-        entrypoints.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
-        report, table, _ = entrypoints.evaluate_archive(str(archive), "tiny", "champion")
+        promotion.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+        report, table, _ = evaluation.evaluate_archive(str(archive), "tiny", "champion")
     assert report["images"] == len(table.splitlines()) - 1 == 96
 
 

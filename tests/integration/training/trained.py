@@ -10,9 +10,9 @@ from unittest.mock import patch
 import yaml
 
 from benchmarks.training.random_weights import publish_weights
-from pipeline import entrypoints
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
+from pipeline.entrypoints import chain
 from pipeline.sample.archive import write_archive
 from pipeline.sample.cells import CLASSES
 
@@ -75,11 +75,11 @@ def train_on(folder: Path, archive: Path, config_file: Path, extra: dict[str, st
     }
     config = str(config_file)
     with variables(environment):
-        split = entrypoints.to_split(config, RUN, [str(archive)])
-        judged = entrypoints.to_verdict(config, RUN, split)
+        split = chain.to_split(config, RUN, [str(archive)])
+        judged = chain.to_verdict(config, RUN, split)
     return Trained(config, environment, split, **dataclasses.asdict(judged))
 
 
 def retrain(trained: Trained, config: str) -> str:
     """Verdict on another training of the same split, by another config."""
-    return entrypoints.to_verdict(config, RUN, trained.split).verdict
+    return chain.to_verdict(config, RUN, trained.split).verdict

@@ -32,24 +32,26 @@ HERE, FAR = (1.0, 0.0), (4.0, 8.0)
         ),
     ],
 )
-def test_the_first_class_is_named_and_doubts_are_told(
+def test_top_class_and_reasons_for_review(
     probabilities: tuple[float, ...],
     embedding: tuple[float, ...],
     cell_found: bool,
     label: str,
     reasons: tuple[str, ...],
 ) -> None:
-    """Each doubt has its own reason, and the thresholds themselves are good enough."""
+    """Each exceeded limit has its own reason; a value at the limit is accepted."""
     said = decide(probabilities, embedding, cell_found, CONTRACT, RULE)
     assert (said.label, said.reasons) == (label, reasons)
     assert said.decision == ("review" if reasons else "accept")
 
 
-def test_doubt_is_measured_in_what_is_accepted() -> None:
-    """One is the threshold: the largest doubt counts, distance by its square."""
-    assert decide((0.8, 0.1, 0.1), HERE, True, CONTRACT, RULE).doubt == pytest.approx(0.5)
-    assert decide((1.0, 0.0, 0.0), (1.0, 10.0), True, CONTRACT, RULE).doubt == pytest.approx(4)
-    assert decide((0.4, 0.3, 0.3), HERE, True, CONTRACT, RULE).doubt == pytest.approx(1.5)
+def test_uncertainty_is_the_ratio_to_the_review_limit() -> None:
+    """1 is the limit; the largest ratio counts; distance enters squared."""
+    assert decide((0.8, 0.1, 0.1), HERE, True, CONTRACT, RULE).uncertainty == pytest.approx(0.5)
+    assert decide((1.0, 0.0, 0.0), (1.0, 10.0), True, CONTRACT, RULE).uncertainty == pytest.approx(
+        4
+    )
+    assert decide((0.4, 0.3, 0.3), HERE, True, CONTRACT, RULE).uncertainty == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +61,9 @@ def test_doubt_is_measured_in_what_is_accepted() -> None:
 def test_an_answer_that_is_no_number_is_never_accepted(
     probabilities: tuple[float, ...], embedding: tuple[float, ...]
 ) -> None:
-    """A broken model fails towards a person, and its doubt can still be ordered."""
+    """A broken model leads to review, and its uncertainty can still be sorted."""
     said = decide(probabilities, embedding, True, CONTRACT, RULE)
-    assert (said.decision, said.doubt) == ("review", 100)
+    assert (said.decision, said.uncertainty) == ("review", 100)
 
 
 @given(
@@ -72,9 +74,9 @@ def test_an_answer_that_is_no_number_is_never_accepted(
 def test_a_decision_always_has_its_reasons(
     probabilities: list[float], embedding: tuple[float, float], cell_found: bool
 ) -> None:
-    """Review, reasons and a doubt above one go together; the label is the most probable class."""
+    """Review, reasons and an uncertainty above 1 coincide; the label is the most probable class."""
     said = decide(probabilities, embedding, cell_found, CONTRACT, RULE)
-    assert (said.decision == "review") == bool(said.reasons) == (said.doubt > 1)
+    assert (said.decision == "review") == bool(said.reasons) == (said.uncertainty > 1)
     assert probabilities[CONTRACT.classes.index(said.label)] == max(probabilities)
 
 

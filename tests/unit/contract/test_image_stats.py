@@ -9,11 +9,17 @@ from PIL import Image
 from scipy import ndimage
 
 from pipeline.contract.decoding import Pixels
-from pipeline.contract.image_stats import STATISTICS, ImageStats, image_stats
+from pipeline.contract.image_stats import STATISTICS, ImageStats, comparable, image_stats
 from pipeline.contract.preprocessing import prepare
 from pipeline.contract.spec import ModelContract
 
 CONTRACT = ModelContract(name="cells", classes=("ROUND", "LOBED"))
+FIRST_LINE = (
+    '{"width": 320, "height": 240, "red": 180.0, "green": 150.0, "blue": 170.0, "contrast": 30.0,'
+    ' "sharpness": 400.0, "cell_side": 0.4, "cell_red": 140.0, "cell_green": 90.0,'
+    ' "cell_blue": 150.0, "wedge_share": 0.1}'
+)
+"""Statistics as 0.1.0 logs them: never add to it."""
 
 
 def measured(image: Pixels) -> ImageStats:
@@ -99,3 +105,21 @@ def test_sums_over_planes_are_the_plain_definitions() -> None:
     assert stats.contrast == pytest.approx(light[valid].std(), abs=0.006)
     assert stats.sharpness == pytest.approx(ndimage.laplace(light)[inside].var(), rel=1e-5)
     assert stats.wedge_share == pytest.approx(1 - valid.mean(), abs=1e-4)
+
+
+def test_the_first_log_lines_still_load() -> None:
+    """A statistic added later has a default, so that old lines and references can be read."""
+    ImageStats.model_validate_json(FIRST_LINE)
+
+
+def test_a_statistic_is_comparable_once_every_image_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line without the new statistic is enough to leave it out."""
+
+    class WithHaze(ImageStats):
+        haze: float | None = None
+
+    monkeypatch.setattr("pipeline.contract.image_stats.STATISTICS", (*STATISTICS, "haze"))
+    old = WithHaze.model_validate_json(FIRST_LINE)
+    new = old.model_copy(update={"haze": 0.2})
+    assert comparable([new, new]) == ((*STATISTICS, "haze"), ())
+    assert comparable([new, old]) == (STATISTICS, ("haze",))

@@ -142,7 +142,7 @@ def test_an_image_unlike_the_training_images_is_for_a_person(
     write_review(built, rule)
     strict = stage.artifacts.publish(built, manifest)
     prediction = Classifier(stage.artifacts.fetch(strict, tmp_path / "far")).classify(cell_image(0))
-    assert (prediction.decision, round(prediction.doubt, 2)) == ("review", 4.0)
+    assert (prediction.decision, round(prediction.uncertainty, 2)) == ("review", 4.0)
     assert "2.0 times as far" in prediction.reasons[-1].message
 
 

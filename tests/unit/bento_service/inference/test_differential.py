@@ -34,7 +34,7 @@ def test_no_answers_know_nothing() -> None:
 
 
 def test_a_reader_is_warned() -> None:
-    """Of few cells, of doubtful ones, and of files that are not counted; else of nothing."""
+    """A warning for few cells, for cells to review and for files not counted; else none."""
     few = warnings(Answered(images=99, review=2, failed=1))
     assert [line.split()[0] for line in few] == ["Only", "2", "1"]
     assert warnings(Answered(images=100, review=0, failed=0)) == ()

@@ -20,7 +20,7 @@ def answer(label: str) -> Classification:
         probabilities={label: 1.0},
         decision="accept",
         reasons=(),
-        doubt=0.0,
+        uncertainty=0.0,
         cell=CellBox(left=0, top=0, side=9),
         cell_found=True,
         width=9,

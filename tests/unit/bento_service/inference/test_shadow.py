@@ -9,7 +9,7 @@ import pytest
 from bento_service import metrics
 from bento_service.inference.loading import Loader
 from bento_service.inference.shadow import Challenger, Shadow
-from pipeline import entrypoints
+from pipeline.entrypoints import registry
 
 
 @pytest.fixture
@@ -34,11 +34,11 @@ def test_a_challenger_is_followed_until_it_is_taken_away(
     assert challenger.current is None
     for seed in range(2):
         served = stage.publish(tmp_path / f"{seed}", seed)
-        assert entrypoints.shadow(served.uri, "ada", "curious").tag == served.manifest.tag
+        assert registry.shadow(served.uri, "ada", "curious").tag == served.manifest.tag
         challenger.poll()
         assert challenger.current is not None
         assert challenger.current.classifier.tag == served.manifest.tag
-    entrypoints.shadow_off("blood_cells")
+    registry.shadow_off("blood_cells")
     challenger.poll()
     assert challenger.current is None
     assert stage.registry.read() is None
@@ -51,7 +51,7 @@ def test_agreement_is_counted_and_what_comes_too_fast_is_dropped(
     shadow = Shadow(challenger)
     shadow.offer(cell_image(0), "EOSINOPHIL")
     shadow.score()
-    tag = entrypoints.shadow(stage.publish(tmp_path / "a", 3).uri, "ada", "curious").tag
+    tag = registry.shadow(stage.publish(tmp_path / "a", 3).uri, "ada", "curious").tag
     challenger.poll()
     for label in ("EOSINOPHIL", "LYMPHOCYTE"):
         for _ in range(5):

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline import entrypoints
 from pipeline.artifacts import EngineParity, EvaluationManifest
 from pipeline.config import EvaluateConfig
 from pipeline.contract.decision import read_review
 from pipeline.contract.prediction_log import ReferenceRecord
+from pipeline.entrypoints import registry
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record
 from pipeline.run import RunContext
-from pipeline.steps.evaluation.answers import answer
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
-from pipeline.steps.evaluation.scoring import scores
+from pipeline.steps.evaluation.predictions import predict_images
+from pipeline.steps.evaluation.scoring import score_predictions
 
 if TYPE_CHECKING:
     from tests.conftest import Stage
@@ -49,11 +49,13 @@ def champion(
             for kind, label in enumerate(stage.contract.classes)
         )
     ]
-    said = answer(images, served, tmp_path / "bundle", datetime.now(UTC))
+    said = predict_images(images, served, tmp_path / "bundle", datetime.now(UTC))
     classes, config = stage.contract.classes, EvaluateConfig(draws=100)
     report = EvaluationReport(
         tag=served.manifest.tag,
-        scores=scores(said.records, said.probabilities, said.doubts, classes, config),
+        scores=score_predictions(
+            said.records, said.probabilities, said.uncertainties, classes, config
+        ),
         parity=EngineParity(images=8, top1_agreement=1.0, max_probability_difference=0.0),
         rule=read_review(tmp_path / "bundle", stage.contract),
         mistakes=(),
@@ -91,12 +93,12 @@ def archive(cell_image: Callable[..., bytes], tmp_path: Path) -> str:
 
 def test_a_tag_names_the_model(champion: str) -> None:
     """Without `--name`, whatever is served here; another name beside it is refused with both."""
-    assert entrypoints.find_model("", champion).tag == champion
-    assert entrypoints.find_model("blood_cells", champion).tag == champion
+    assert registry.find_model("", champion).tag == champion
+    assert registry.find_model("blood_cells", champion).tag == champion
     with pytest.raises(InvalidInputError, match="expected --name blood_cells, or none; received d"):
-        entrypoints.find_model("demo", champion)
+        registry.find_model("demo", champion)
     with pytest.raises(InvalidInputError, match="blood_cells has no such model; expected blood_c"):
-        entrypoints.find_model("", "blood_cells:0123456789ab")
+        registry.find_model("", "blood_cells:0123456789ab")
 
 
 def test_what_is_not_scored_as_a_class_is_said_everywhere(

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pipeline.entrypoints.job import Job, open_job
+from pipeline.entrypoints.jobs.job import Job, open_job
 from pipeline.errors import UnreachableError
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""A promoted model over a labelled archive: `leukoflow evaluate` and `leukoflow drift`."""
+"""Evaluation entry points: score a challenger, or any promoted model on a labelled archive."""
 
 import tempfile
 from dataclasses import dataclass
@@ -7,23 +7,54 @@ from typing import TYPE_CHECKING
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer
-from pipeline.artifacts import EvaluationManifest, ServedManifest
+from pipeline.artifacts import (
+    BundleManifest,
+    EvaluationManifest,
+    ServedManifest,
+    SplitManifest,
+)
 from pipeline.config import EvaluateConfig, RunConfig, ValidateConfig
 from pipeline.contract.decoding import decode
 from pipeline.contract.prediction_log import ReferenceRecord
-from pipeline.entrypoints.archives import Grouped, grouped
-from pipeline.entrypoints.job import named_model, open_store, registry_of
+from pipeline.entrypoints.cells import Grouped, grouped
+from pipeline.entrypoints.jobs.job import open_job, open_store
+from pipeline.entrypoints.jobs.mlflow_run import tell, tracked_run, until_it_fails
+from pipeline.entrypoints.jobs.pages import publish
+from pipeline.entrypoints.registry import find_model
 from pipeline.errors import InvalidInputError
 from pipeline.records import Quarantined, Record
 from pipeline.run import RunContext
 
 if TYPE_CHECKING:
-    from pipeline.steps.evaluation.answers import Answers
     from pipeline.steps.evaluation.evaluation_report import EvaluationReport
     from pipeline.steps.evaluation.omissions import Omissions
+    from pipeline.steps.evaluation.predictions import Predictions
 
 EVERYTHING = ValidateConfig(min_images_per_class=0, max_quarantined_share=1.0)
 """An archive that is only scored may be small and may hold what the model does not know."""
+
+
+def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> str:
+    """Score what serves on the locked part and write the drift reference."""
+    from pipeline.steps.evaluation.evaluate import evaluate as step
+    from pipeline.steps.evaluation.run_log import track_evaluation
+
+    job = open_job(config, run_id)
+    opened = job.open(served, ServedManifest)
+    source = job.open(bundle, BundleManifest)
+    parted = job.open(split, SplitManifest)
+    first = opened.manifest.tracking_run
+    with until_it_fails(job, first):
+        done = step(opened, parted, job.config, store=job.store, run=job.run)
+        badge = f"{done.report.scores.balanced_accuracy.value:.1%}"
+        beside = ("report.json", "model_card.md")
+        publish(job, done.artifact, "evaluation", "report.html", badge, beside)
+    tracked = tracked_run(job, first)
+    tell(
+        tracked,
+        lambda: track_evaluation(job.tracking, tracked, opened, source, done, store=job.store),
+    )
+    return done.artifact.uri
 
 
 @dataclass(frozen=True)
@@ -31,37 +62,12 @@ class Scored:
     """A model's answers to an archive: images of its own classes, and of others."""
 
     pointer: Pointer
-    known: "Answers"
-    unknown: "Answers"
+    known: "Predictions"
+    unknown: "Predictions"
     """Of folders whose name is no class of the model: only their review decision counts."""
     skipped: list[Quarantined]
     """Not answered, and why."""
     omissions: "Omissions"
-
-
-def find_model(name: str, model: str) -> Pointer:
-    """The pointer entry of `champion` or of a tag.
-
-    Args:
-        name: of the model; empty takes the tag's, else MODEL_NAME.
-        model: `champion`, or `<name>:<version>`, which names the model.
-
-    Raises:
-        InvalidInputError: when the history knows no such model, or the name is not the tag's.
-    """
-    registry = registry_of(named_model(name, model), open_store())
-    current = registry.read()
-    if model == "champion" and current is not None:
-        return current
-    history = registry.history()
-    wanted = [entry for entry in history if entry.tag == model]
-    if not wanted:
-        raise InvalidInputError(
-            f"{registry.name} has no such model",
-            expected=", ".join(sorted({entry.tag for entry in history})) or "a promoted model",
-            received=model,
-        )
-    return wanted[-1]
 
 
 def evaluate_archive(
@@ -75,8 +81,8 @@ def evaluate_archive(
     at all.
     """
     from pipeline.steps.evaluation.omissions import archive_csv
-    from pipeline.steps.evaluation.scoring import scores
-    from pipeline.steps.experiments.novelty import crowd, novelty
+    from pipeline.steps.evaluation.scoring import score_predictions
+    from pipeline.steps.experiments.novelty import novelty, novelty_scores
 
     scored, store = _score(archive, name, model), open_store()
     known, unknown = scored.known, scored.unknown
@@ -84,12 +90,14 @@ def evaluate_archive(
     own, reference = _own_evaluation(scored.pointer, store)
     config = EvaluateConfig(prevalence=own.scores.prevalence)
     home, same, other = (
-        crowd([line.record for line in lines], [line.group for line in lines], contract, own.rule)
+        novelty_scores(
+            [line.record for line in lines], [line.group for line in lines], contract, own.rule
+        )
         for lines in (reference, _as_reference(known), _as_reference(unknown))
     )
     figures = (
-        scores(
-            known.records, known.probabilities, known.doubts, contract.classes, config
+        score_predictions(
+            known.records, known.probabilities, known.uncertainties, contract.classes, config
         ).model_dump(mode="json")
         if known.records
         else {"images": 0}
@@ -126,7 +134,7 @@ def _own_evaluation(
     return report, [ReferenceRecord.model_validate_json(line) for line in lines]
 
 
-def _as_reference(answers: "Answers") -> list[ReferenceRecord]:
+def _as_reference(answers: "Predictions") -> list[ReferenceRecord]:
     return [
         ReferenceRecord(group=record.group, truth=record.label, record=said)
         for record, said in zip(answers.records, answers.predictions, strict=True)
@@ -135,8 +143,8 @@ def _as_reference(answers: "Answers") -> list[ReferenceRecord]:
 
 def _score(archive: str, name: str, model: str) -> Scored:
     from pipeline.adapters.image_packs import read_images
-    from pipeline.steps.evaluation.answers import answer
     from pipeline.steps.evaluation.omissions import is_unknown, omissions
+    from pipeline.steps.evaluation.predictions import predict_images
 
     store = open_store()
     pointer = find_model(name, model)
@@ -151,7 +159,7 @@ def _score(archive: str, name: str, model: str) -> Scored:
         aside = _without_unreadable(found)
         others = [_alone(image) for image in aside if is_unknown(image)]
         known, unknown = (
-            answer(read_images(found.store, records), served, files, when)
+            predict_images(read_images(found.store, records), served, files, when)
             for records in (found.records, others)
         )
     skipped = [image for image in aside if not is_unknown(image)]

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 from pipeline.artifacts import FeaturesManifest, SplitManifest
 from pipeline.config import CrossvalConfig
-from pipeline.entrypoints.job import open_job
-from pipeline.entrypoints.training import featurize, group, ingest, shards, split, validate
+from pipeline.entrypoints.cells import group, split
+from pipeline.entrypoints.dataset import ingest, validate
+from pipeline.entrypoints.jobs.job import open_job
+from pipeline.entrypoints.training import featurize, shards
 
 if TYPE_CHECKING:
     from pipeline.steps.experiments.crossval import CrossvalReport

@@ -1,4 +1,4 @@
-"""Answers: a served bundle over labelled images, exactly as the service would answer them."""
+"""Predictions: a served bundle over labelled images, exactly as the service would answer them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from pipeline.statistics.metrics import Floats
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """A model's answers to labelled images, in the order of `records`."""
 
     records: list[Record]
     predictions: list[PredictionRecord]
     probabilities: Floats
     """(n, classes)"""
-    doubts: Floats
+    uncertainties: Floats
     """As `decide` gives them (n,)."""
 
 
@@ -34,12 +34,12 @@ def request_id(record: Record) -> str:
     return record.sha256[:16]
 
 
-def answer(
+def predict_images(
     images: Iterable[tuple[Record, bytes]],
     served: Artifact[ServedManifest],
     folder: Path,
     when: datetime,
-) -> Answers:
+) -> Predictions:
     """Answer images exactly as the service would.
 
     Args:
@@ -55,7 +55,7 @@ def answer(
     contract = served.manifest.contract
     contract.require_current()
     engine, rule = Engine.of(folder, served.manifest.parity), read_review(folder, contract)
-    records, predictions, rows, doubts = [], [], [], []
+    records, predictions, rows, uncertainties = [], [], [], []
     for record, data in images:
         prepared = prepare(data, contract)
         probabilities, embedding = (output[0] for output in engine.predict(prepared.crop[None]))
@@ -79,6 +79,6 @@ def answer(
         )
         records.append(record)
         rows.append(probabilities.astype(np.float64))
-        doubts.append(decision.doubt)
+        uncertainties.append(decision.uncertainty)
     shape = (len(records), len(contract.classes))
-    return Answers(records, predictions, np.reshape(rows, shape), np.array(doubts))
+    return Predictions(records, predictions, np.reshape(rows, shape), np.array(uncertainties))

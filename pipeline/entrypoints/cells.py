@@ -1,17 +1,23 @@
-"""Archives that are looked at without training on them, and the watch for new ones."""
+"""Cell entry points: group the images of one cell, split groups into parts."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import UriStore
-from pipeline.artifacts import Artifact, SnapshotManifest
+from pipeline.artifacts import (
+    Artifact,
+    DatasetManifest,
+    GroupingManifest,
+    SnapshotManifest,
+)
 from pipeline.config import RunConfig, load_config
-from pipeline.entrypoints.job import config_path, kept_here, open_job
-from pipeline.entrypoints.pages import publish_refusal
+from pipeline.entrypoints.configs import config_path
+from pipeline.entrypoints.jobs.job import kept_here, open_job
+from pipeline.entrypoints.jobs.pages import publish, publish_refusal
 from pipeline.records import Quarantined, Record, from_csv
 from pipeline.run import RunContext
 from pipeline.settings import load_settings
@@ -21,20 +27,33 @@ if TYPE_CHECKING:
     from pipeline.steps.evaluation.omissions import Omissions
 
 
-def new_archives(config: str) -> list[dict[str, str]]:
-    """Archives of the config's name that changed since the stored watermark."""
-    from pipeline.steps.dataset.watch import new_archives as step
+def group(config: str, run_id: str, dataset: str) -> str:
+    """Find which images show the same cell, and set cells aside that contradict themselves."""
+    from pipeline.steps.cells.data_gate import data_gate
+    from pipeline.steps.cells.group import group as step
+    from pipeline.steps.dataset.validate import DatasetRefusedError
 
-    job = open_job(config, "watch")
-    return step(job.config.name, store=job.store)
+    job = open_job(config, run_id)
+    opened = job.open(dataset, DatasetManifest)
+    grouping = step(opened, job.config, store=job.store, run=job.run)
+    try:
+        passed = data_gate(grouping, job.config, store=job.store, run=job.run)
+    except DatasetRefusedError as refused:
+        raise publish_refusal(
+            refused, grouping, store=job.store, run=job.run, site=job.settings.reports_url
+        ) from refused
+    badge = f"{passed.manifest.counts['quarantined']} set aside"
+    publish(job, passed, "grouping", "report.html", badge)
+    return passed.uri
 
 
-def mark_seen(config: str, archives: Iterable[dict[str, str]]) -> None:
-    """Move the watermark past these archives."""
-    from pipeline.steps.dataset.watch import mark_seen as step
+def split(config: str, run_id: str, grouping: str) -> str:
+    """Deal groups into train, val and the locked test part."""
+    from pipeline.steps.cells.split import split as step
 
-    job = open_job(config, "watch")
-    step(job.config.name, archives, store=job.store)
+    job = open_job(config, run_id)
+    opened = job.open(grouping, GroupingManifest)
+    return step(opened, job.config, store=job.store, run=job.run).uri
 
 
 @dataclass(frozen=True)

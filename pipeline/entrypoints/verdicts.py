@@ -1,4 +1,4 @@
-"""The gate's verdict on a challenger, and what a stored verdict says."""
+"""Gate entry points: judge a challenger, and read a stored verdict."""
 
 import logging
 
@@ -12,9 +12,9 @@ from pipeline.artifacts import (
     VerdictManifest,
 )
 from pipeline.config import RunConfig
-from pipeline.entrypoints.job import Job, open_job, open_store, registry_of
-from pipeline.entrypoints.pages import address, publish
-from pipeline.entrypoints.tracked import tell, tracked_run, until_it_fails
+from pipeline.entrypoints.jobs.job import Job, open_job, open_store, registry_of
+from pipeline.entrypoints.jobs.mlflow_run import tell, tracked_run, until_it_fails
+from pipeline.entrypoints.jobs.pages import address, publish
 from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext
 from pipeline.settings import load_settings
@@ -80,27 +80,27 @@ def job_of_model(config: str, run_id: str, served: str) -> Job:
     return Job(own, load_settings(), RunContext.now(run_id, code_version()))
 
 
-def verdict_passed(verdict: str) -> bool:
+def passed(verdict: str) -> bool:
     """Whether the gate let the challenger pass."""
     return _open(verdict).manifest.passed
 
 
-def verdict_unchanged(verdict: str) -> bool:
+def unchanged(verdict: str) -> bool:
     """Whether the challenger served already when it was judged: nobody need approve it."""
     from pipeline.steps.promotion.verdict import read_verdict
 
     return read_verdict(_open(verdict), open_store()).unchanged
 
 
-def verdict_markdown(verdict: str) -> str:
+def as_markdown(verdict: str) -> str:
     """The verdict as a Markdown table, with what the ledger says of its model."""
-    from pipeline.steps.promotion.promote import standing_check
+    from pipeline.steps.promotion.promote import rollback_check
     from pipeline.steps.promotion.verdict import read_verdict
     from pipeline.steps.promotion.verdict_page import markdown
 
     store = open_store()
     judged = read_verdict(_open(verdict), store)
-    standing = standing_check(registry_of(judged.name, store).history(), judged.tag)
+    standing = rollback_check(registry_of(judged.name, store).history(), judged.tag)
     if standing.passed:
         return markdown(judged)
     return f"{markdown(judged)}\n\n**Mind:** {standing.sentence}"

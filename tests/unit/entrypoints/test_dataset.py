@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import entrypoints
+from pipeline.entrypoints import cells, dataset
 from pipeline.errors import InvalidInputError
 
 CONFIG = "{contract: {name: cells, classes: [ROUND, LOBED]}}"
@@ -36,9 +36,9 @@ def _page(refused: pytest.ExceptionInfo[InvalidInputError]) -> Path:
 
 def test_a_refused_run_publishes_its_report(config: str, archive: str, tmp_path: Path) -> None:
     """The page stands where those of good runs do, listed as refused."""
-    snapshot = entrypoints.ingest(config, "one", [archive])
+    snapshot = dataset.ingest(config, "one", [archive])
     with pytest.raises(InvalidInputError, match=r"the image cannot be read \(1\)") as refused:
-        entrypoints.validate(config, "one", snapshot)
+        dataset.validate(config, "one", snapshot)
     page = _page(refused)
     assert page.is_relative_to(tmp_path / "store/reports/cells/validation")
     assert "This dataset was refused" in page.read_text()
@@ -50,6 +50,6 @@ def test_grouping_without_a_stack_keeps_the_report_too(
 ) -> None:
     """The page outlives the folder that the archive was looked at in."""
     with pytest.raises(InvalidInputError, match="too many images are quarantined") as refused:
-        entrypoints.group_archive(archive, config)
+        cells.group_archive(archive, config)
     assert _page(refused).is_relative_to(tmp_path / "home/kept/reports/cells")
     assert "This dataset was refused" in _page(refused).read_text()

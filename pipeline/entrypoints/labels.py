@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pipeline.config import GatherConfig
-from pipeline.entrypoints.job import open_store
+from pipeline.entrypoints.jobs.job import open_store
 from pipeline.run import RunContext
 from pipeline.version import code_version
 

@@ -1,17 +1,15 @@
-"""What every entry point starts from: settings, one run's config, and the adapters between."""
+"""What every entry point starts from: settings, the run's config, and the adapters."""
 
-import logging
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Registry
 from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import Artifact, M, WeightsManifest
-from pipeline.artifacts import model_name as model_name_of
 from pipeline.config import RunConfig, load_config
+from pipeline.entrypoints.configs import config_path
 from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext
 from pipeline.settings import Settings, load_settings
@@ -19,9 +17,6 @@ from pipeline.version import code_version
 
 if TYPE_CHECKING:
     from pipeline.adapters.mlflow_runs import Tracking
-
-log = logging.getLogger(__name__)
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -94,55 +89,6 @@ def registry_of(name: str, store: ArtifactStore) -> Registry:
     return Registry(store.objects, store.root, name)
 
 
-def named_model(name: str, tag: str) -> str:
-    """The name of the model that a tag means: the tag's own, else the one given, else MODEL_NAME.
-
-    Args:
-        name: given by the caller, may be empty.
-        tag: `<name>:<version>`, or a word without a name such as `champion`.
-
-    Raises:
-        InvalidInputError: when the name given is not the tag's.
-    """
-    own = model_name_of(tag)
-    if own and name and own != name:
-        raise InvalidInputError(
-            f"{tag} is a model of another name", expected=f"--name {own}, or none", received=name
-        )
-    return own or name or model_name()
-
-
 def kept_here(settings: Settings) -> ArtifactStore:
     """Artefacts on this machine, whatever the settings name: the weights, once brought."""
     return ArtifactStore(UriStore(settings), str(settings.leukoflow_home.resolve() / "kept"))
-
-
-def config_path(config: str) -> Path:
-    """A config named relative to the working folder, else to the checkout."""
-    path = Path(config)
-    return path if path.is_absolute() or path.is_file() else ROOT / path
-
-
-def model_name() -> str:
-    """The name whose pointer this installation's service follows."""
-    return load_settings().model_name
-
-
-def own_config() -> str:
-    """The run config of that name."""
-    return load_settings().run_config
-
-
-def run_configs() -> list[str]:
-    """The run configs that are watched: each `configs/NAME.yaml` that is named like its model.
-
-    A variant under another file name shares the model's archives, and would start a second run.
-    """
-    watched = []
-    for path in sorted((ROOT / "configs").glob("*.yaml")):
-        try:
-            if path.name != "monitoring.yaml" and load_config(path).name == path.stem:
-                watched.append(f"configs/{path.name}")
-        except InvalidInputError as error:
-            log.warning("not watched: %s", error)
-    return watched

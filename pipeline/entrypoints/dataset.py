@@ -1,0 +1,65 @@
+"""Dataset entry points: watch for archives, ingest them, validate the snapshot."""
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from pipeline.artifacts import (
+    SnapshotManifest,
+)
+from pipeline.entrypoints.jobs.job import open_job
+from pipeline.entrypoints.jobs.pages import publish, publish_refusal
+
+log = logging.getLogger(__name__)
+
+
+def has_archives(config: str) -> bool:
+    """Whether `archives/<name>/` holds anything to train on; the log says so when it does not."""
+    from pipeline.steps.dataset.watch import uploaded
+
+    job = open_job(config, "look")
+    found = bool(uploaded(job.config.name, store=job.store))
+    if not found:
+        log.info("archives/%s/ is empty: there is nothing to train on", job.config.name)
+    return found
+
+
+def ingest(config: str, run_id: str, archives: Sequence[str] = (), limit: int = 0) -> str:
+    """Freeze archives (all of the name's when none is given) into a snapshot."""
+    from pipeline.steps.dataset.ingest import ingest as step
+
+    job = open_job(config, run_id, limit)
+    return step(archives, job.config, store=job.store, run=job.run).uri
+
+
+def validate(config: str, run_id: str, snapshot: str) -> str:
+    """Set bad images aside and publish the validation report, also that of a refusal."""
+    from pipeline.steps.dataset.validate import DatasetRefusedError
+    from pipeline.steps.dataset.validate import validate as step
+
+    job = open_job(config, run_id)
+    opened = job.open(snapshot, SnapshotManifest)
+    try:
+        dataset = step(opened, job.config, store=job.store, run=job.run)
+    except DatasetRefusedError as refused:
+        raise publish_refusal(
+            refused, opened, store=job.store, run=job.run, site=job.settings.reports_url
+        ) from refused
+    counts = dataset.manifest.counts
+    publish(job, dataset, "validation", "report.html", f"{counts.get('quarantined', 0)} set aside")
+    return dataset.uri
+
+
+def new_archives(config: str) -> list[dict[str, str]]:
+    """Archives of the config's name that changed since the stored watermark."""
+    from pipeline.steps.dataset.watch import new_archives as step
+
+    job = open_job(config, "watch")
+    return step(job.config.name, store=job.store)
+
+
+def mark_seen(config: str, archives: Iterable[dict[str, str]]) -> None:
+    """Move the watermark past these archives."""
+    from pipeline.steps.dataset.watch import mark_seen as step
+
+    job = open_job(config, "watch")
+    step(job.config.name, archives, store=job.store)
