@@ -15,7 +15,7 @@ from rich.table import Table
 
 from benchmarks.measure import Row
 from benchmarks.statistics.gate_errors import LOCKED
-from benchmarks.statistics.simulated import Found, World, classified, told_apart
+from benchmarks.statistics.simulated import Found, World, classified, separated
 from pipeline.statistics.metrics import Floats, Interval
 
 CELLS = (2, 4, 16, 50)
@@ -57,7 +57,7 @@ def combinations() -> list[tuple[str, World, Drawing]]:
         size = f"{cells} cells a class"
         four = World((cells,) * 4, (accuracy,) * 4, rho)
         worlds.append((size, four, classified))
-        worlds.append((size, World((cells,) * 2, (accuracy,) * 2, rho), told_apart))
+        worlds.append((size, World((cells,) * 2, (accuracy,) * 2, rho), separated))
     for rho in CORRELATIONS:
         worlds.append(("locked part of blood_cells.zip", World(locked, aims, rho), classified))
     return worlds

@@ -16,8 +16,8 @@ from pipeline.records import Record
 from pipeline.statistics.intervals import Resamples, percentile_interval
 from pipeline.statistics.metrics import Floats, Interval, Ints, group_codes, vote
 from pipeline.statistics.review import auroc
-from pipeline.steps.evaluation.scoring import scores
-from pipeline.steps.experiments.novelty import Crowd, novelty
+from pipeline.steps.evaluation.scoring import score_predictions
+from pipeline.steps.experiments.novelty import NoveltyScores, novelty
 
 COPIES = 8
 """Most images of a cell; each has 1 to so many."""
@@ -73,7 +73,9 @@ def classified(world: World, rng: np.random.Generator) -> dict[str, Found]:
         for label, cell in zip(drawn.truth, drawn.codes, strict=True)
     ]
     config = EvaluateConfig(draws=DRAWS)
-    found = scores(records, _probabilities(drawn), np.ones(len(records)), CLASSES, config)
+    found = score_predictions(
+        records, _probabilities(drawn), np.ones(len(records)), CLASSES, config
+    )
     intervals = {
         "balanced accuracy per image": found.balanced_accuracy,
         "balanced accuracy per cell": found.by_cell.balanced_accuracy,
@@ -90,12 +92,12 @@ def classified(world: World, rng: np.random.Generator) -> dict[str, Found]:
     }
 
 
-def told_apart(world: World, rng: np.random.Generator) -> dict[str, Found]:
-    """The AUROC between two crowds; its truth is the world's accuracy."""
+def separated(world: World, rng: np.random.Generator) -> dict[str, Found]:
+    """The AUROC between two sets of images; its truth is the world's accuracy."""
     (true, _), (many, few) = world.accuracy, world.cells
     shift = np.sqrt(2) * (norm.ppf(true) if true < 1 else 99)
-    above, below = (_crowd(cells, world, rng) for cells in (many, few))
-    above = Crowd(above.groups, above.uncertainties + shift, above.distances)
+    above, below = (_novelty_scores(cells, world, rng) for cells in (many, few))
+    above = NoveltyScores(above.groups, above.uncertainties + shift, above.distances)
     ours = novelty(above, below, draws=DRAWS).auroc
     assert ours is not None
     drawn = [
@@ -185,9 +187,9 @@ def _accuracy_of_cells(accuracy: tuple[float, ...], correlation: float) -> float
     return float(np.mean([right[many.truth[first] == at].mean() for at in range(len(accuracy))]))
 
 
-def _crowd(cells: int, world: World, rng: np.random.Generator) -> Crowd:
+def _novelty_scores(cells: int, world: World, rng: np.random.Generator) -> NoveltyScores:
     """Uncertainties of images that share their cell's part of the variance, 1 in all."""
     codes = np.repeat(np.arange(cells), rng.integers(1, COPIES + 1, cells))
     shared = np.sqrt(world.correlation) * rng.normal(size=cells)[codes]
     uncertainties = shared + np.sqrt(1 - world.correlation) * rng.normal(size=len(codes))
-    return Crowd([f"{cell:05d}" for cell in codes], uncertainties, np.zeros(len(codes)))
+    return NoveltyScores([f"{cell:05d}" for cell in codes], uncertainties, np.zeros(len(codes)))

@@ -20,7 +20,7 @@ from pipeline.artifacts import EvaluationManifest, Parity, ServedManifest, Verdi
 from pipeline.entrypoints import chain, training
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.scoring import Scores
-from pipeline.steps.promotion.verdict import Verdict
+from pipeline.steps.promotion.verdict import GateVerdict
 
 _CONFIG = "configs/blood_cells.yaml"
 
@@ -64,7 +64,7 @@ def rows() -> list[Row]:
         verdict = store.read(store.open(judged.verdict, VerdictManifest), "verdict.json")
         parity = store.open(judged.served, ServedManifest).manifest.parity
     found += [*_scores(EvaluationReport.model_validate_json(report).scores), _agreement(parity)]
-    return [*found, _gate(Verdict.model_validate_json(verdict))]
+    return [*found, _gate(GateVerdict.model_validate_json(verdict))]
 
 
 def _train(take: _Stopwatch, run: str, archive: str) -> chain.Judged:
@@ -104,6 +104,6 @@ def _agreement(parity: Parity) -> Row:
     return figure(name, parity.top1_agreement, "", f"Keras; {loss}")
 
 
-def _gate(verdict: Verdict) -> Row:
+def _gate(verdict: GateVerdict) -> Row:
     refused = ", ".join(verdict.failed) or "none"
     return figure("checks of the gate", len(verdict.checks), "", f"refused: {refused}")

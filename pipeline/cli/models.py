@@ -106,13 +106,13 @@ def history(name: Name = "", as_json: Json = False) -> None:
     from pipeline.steps.promotion.history import refusal_table, table
 
     name = name or load_settings().model_name
-    reigns = registry.history(name)
+    periods = registry.history(name)
     if as_json:
-        _show([reign.model_dump(mode="json") for reign in reigns], as_json)
+        _show([period.model_dump(mode="json") for period in periods], as_json)
         return
     console = Console()
     wide = console if console.is_terminal else Console(width=WIDE)
-    wide.print(table(name, reigns) if reigns else f"no model of {name} was promoted yet")
+    wide.print(table(name, periods) if periods else f"no model of {name} was promoted yet")
     if refusals := registry.refusals(name):
         wide.print(refusal_table(refusals))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, BundleManifest, ServedManifest, SplitManifest
 from pipeline.records import Record, from_csv
-from pipeline.steps.promotion.fair_cells import weigh
+from pipeline.steps.promotion.eligible_cells import select_eligible_cells
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def unseen(split: Artifact[SplitManifest], served: str, most: int, store: Artifa
     """
     records = store.records(split)
     reserve = [record for record in records if record.part == "reserve"]
-    _, fair = weigh(reserve, _trained_on(served, store), (), ())
+    _, fair = select_eligible_cells(reserve, _trained_on(served, store), (), ())
     missing = sorted({record.label for record in records} - {record.label for record in fair})
     return Unseen(first_by_hash(fair, most), missing)
 

@@ -27,7 +27,7 @@ def build(config: str, run_id: str, served: str = "") -> str:
 def smoke(config: str, run_id: str, bento: str) -> str:
     """Serve the stored Bento from its own folder and ask it the golden images."""
     from pipeline.adapters.bento import baked_bundle
-    from pipeline.steps.deployment.served_bento import ask_golden, serving
+    from pipeline.steps.deployment.served_bento import replay_golden_images, serve_bento
 
     job = open_job(config, run_id)
     built = job.store.open(bento, BentoManifest)
@@ -35,23 +35,23 @@ def smoke(config: str, run_id: str, bento: str) -> str:
         files = job.store.fetch(built, Path(folder))
         bundle = baked_bundle(files)
         manifest = ServedManifest.model_validate_json((bundle / "manifest.json").read_text())
-        with serving(files) as url:
-            ask_golden(url, bundle, manifest.contract, manifest.parity.precision)
+        with serve_bento(files) as url:
+            replay_golden_images(url, bundle, manifest.contract, manifest.parity.precision)
     return bento
 
 
 def image(config: str, run_id: str, bento: str) -> str:
     """Build and push the image where a registry and a builder are there; else say what can."""
-    from pipeline.steps.deployment.container_image import ship
+    from pipeline.steps.deployment.container_image import build_and_push
 
     job = open_job(config, run_id)
     built = job.store.open(bento, BentoManifest)
-    return ship(built, settings=job.settings, store=job.store)
+    return build_and_push(built, settings=job.settings, store=job.store)
 
 
 def build_image(config: str, run_id: str, bento: str) -> str:
     """Build the image whether or not it can be pushed; says what was done."""
-    from pipeline.steps.deployment.container_image import image as step
+    from pipeline.steps.deployment.container_image import build_image as step
 
     job = open_job(config, run_id)
     built = job.store.open(bento, BentoManifest)

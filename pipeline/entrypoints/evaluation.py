@@ -26,9 +26,9 @@ from pipeline.records import Quarantined, Record
 from pipeline.run import RunContext
 
 if TYPE_CHECKING:
-    from pipeline.steps.evaluation.answers import Answers
     from pipeline.steps.evaluation.evaluation_report import EvaluationReport
     from pipeline.steps.evaluation.omissions import Omissions
+    from pipeline.steps.evaluation.predictions import Predictions
 
 EVERYTHING = ValidateConfig(min_images_per_class=0, max_quarantined_share=1.0)
 """An archive that is only scored may be small and may hold what the model does not know."""
@@ -62,8 +62,8 @@ class Scored:
     """A model's answers to an archive: images of its own classes, and of others."""
 
     pointer: Pointer
-    known: "Answers"
-    unknown: "Answers"
+    known: "Predictions"
+    unknown: "Predictions"
     """Of folders whose name is no class of the model: only their review decision counts."""
     skipped: list[Quarantined]
     """Not answered, and why."""
@@ -81,8 +81,8 @@ def evaluate_archive(
     at all.
     """
     from pipeline.steps.evaluation.omissions import archive_csv
-    from pipeline.steps.evaluation.scoring import scores
-    from pipeline.steps.experiments.novelty import crowd, novelty
+    from pipeline.steps.evaluation.scoring import score_predictions
+    from pipeline.steps.experiments.novelty import novelty, novelty_scores
 
     scored, store = _score(archive, name, model), open_store()
     known, unknown = scored.known, scored.unknown
@@ -90,11 +90,13 @@ def evaluate_archive(
     own, reference = _own_evaluation(scored.pointer, store)
     config = EvaluateConfig(prevalence=own.scores.prevalence)
     home, same, other = (
-        crowd([line.record for line in lines], [line.group for line in lines], contract, own.rule)
+        novelty_scores(
+            [line.record for line in lines], [line.group for line in lines], contract, own.rule
+        )
         for lines in (reference, _as_reference(known), _as_reference(unknown))
     )
     figures = (
-        scores(
+        score_predictions(
             known.records, known.probabilities, known.uncertainties, contract.classes, config
         ).model_dump(mode="json")
         if known.records
@@ -132,7 +134,7 @@ def _own_evaluation(
     return report, [ReferenceRecord.model_validate_json(line) for line in lines]
 
 
-def _as_reference(answers: "Answers") -> list[ReferenceRecord]:
+def _as_reference(answers: "Predictions") -> list[ReferenceRecord]:
     return [
         ReferenceRecord(group=record.group, truth=record.label, record=said)
         for record, said in zip(answers.records, answers.predictions, strict=True)
@@ -141,8 +143,8 @@ def _as_reference(answers: "Answers") -> list[ReferenceRecord]:
 
 def _score(archive: str, name: str, model: str) -> Scored:
     from pipeline.adapters.image_packs import read_images
-    from pipeline.steps.evaluation.answers import answer
     from pipeline.steps.evaluation.omissions import is_unknown, omissions
+    from pipeline.steps.evaluation.predictions import predict_images
 
     store = open_store()
     pointer = find_model(name, model)
@@ -157,7 +159,7 @@ def _score(archive: str, name: str, model: str) -> Scored:
         aside = _without_unreadable(found)
         others = [_alone(image) for image in aside if is_unknown(image)]
         known, unknown = (
-            answer(read_images(found.store, records), served, files, when)
+            predict_images(read_images(found.store, records), served, files, when)
             for records in (found.records, others)
         )
     skipped = [image for image in aside if not is_unknown(image)]

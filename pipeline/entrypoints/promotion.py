@@ -16,7 +16,7 @@ from pipeline.settings import load_settings
 from pipeline.version import code_version
 
 if TYPE_CHECKING:
-    from pipeline.steps.promotion.promote import Decision, Promoted, Promotion
+    from pipeline.steps.promotion.promote import Authorization, Promoted, Promotion
 
 
 def promote(
@@ -53,27 +53,31 @@ def promote(
         InvalidInputError: when the config is another model's.
         StaleVerdictError: when an approved verdict is stale.
     """
-    from pipeline.steps.promotion.promote import Decision, Promotion, contend
+    from pipeline.steps.promotion.promote import Authorization, Promotion, promote_with_retry
     from pipeline.steps.promotion.promote import promote as step
 
-    decision = Decision.model_validate(
+    authorization = Authorization.model_validate(
         {"author": author, "reason": reason, "approved_at": approved_at}
     )
     store, run = open_store(), RunContext.now(run_id, code_version())
     opened = _open(verdict, config, run_id, store)
     registry = registry_of(opened.manifest.name, store)
     if not untracked:
-        _await_tracking(opened, registry, decision, run_id, store)
+        _await_tracking(opened, registry, authorization, run_id, store)
 
     def attempt(uri: str) -> "Promoted":
-        return step(store.open(uri, VerdictManifest), registry, decision, store=store, run=run)
+        return step(store.open(uri, VerdictManifest), registry, authorization, store=store, run=run)
 
     def judge(uri: str) -> str:
         inputs = store.open(uri, VerdictManifest).manifest.inputs
         return gate(config, run_id, inputs["evaluation"], inputs["served"])
 
     try:
-        made = attempt(verdict) if decision.approved_at else contend(verdict, attempt, judge)
+        made = (
+            attempt(verdict)
+            if authorization.approved_at
+            else promote_with_retry(verdict, attempt, judge)
+        )
     except GateRefusedError as error:
         record_refusal(run_id, verdict, "gate", str(error))
         return Promotion(outcome="refused", sentence=str(error))
@@ -108,17 +112,17 @@ def _open(
 def _await_tracking(
     opened: Artifact[VerdictManifest],
     registry: Registry,
-    decision: "Decision",
+    authorization: "Authorization",
     run_id: str,
     store: ArtifactStore,
 ) -> None:
     """Hold a promotion while MLflow is not reachable, if there is anything to move."""
     from pipeline.adapters.mlflow_runs import Tracking
-    from pipeline.steps.promotion.promote import settled
+    from pipeline.steps.promotion.promote import earlier_outcome
     from pipeline.steps.promotion.verdict import read_verdict
 
     judged, moves = read_verdict(opened, store), registry.history()
-    if not judged.passed or settled(judged, moves, run_id, decision.approved_at):
+    if not judged.passed or earlier_outcome(judged, moves, run_id, authorization.approved_at):
         return
     try:
         Tracking(load_settings().mlflow_tracking_uri, registry.name).reach()
@@ -157,13 +161,13 @@ def rollback(name: str, tag: str, author: str, reason: str, run_id: str = "rollb
     Raises:
         InvalidInputError: when the name is not the tag's, or the history knows no such model.
     """
-    from pipeline.steps.promotion.promote import Decision
+    from pipeline.steps.promotion.promote import Authorization
     from pipeline.steps.promotion.rollback import rollback as step
 
     store = open_store()
     run = RunContext.now(run_id, code_version())
     registry = registry_of(named_model(name, tag), store)
-    decision = Decision(author=author, reason=reason, approved_at=run.created_at)
-    pointer = step(registry, tag, decision, store=store, run=run)
+    authorization = Authorization(author=author, reason=reason, approved_at=run.created_at)
+    pointer = step(registry, tag, authorization, store=store, run=run)
     repair_if_possible(registry.name)
     return pointer

@@ -15,17 +15,17 @@ from pipeline.errors import InvalidInputError, PipelineError
 from pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from pipeline.steps.promotion.history import Reign
+    from pipeline.steps.promotion.history import ServingPeriod
 
 
 log = logging.getLogger(__name__)
 
 
-def history(name: str) -> "list[Reign]":
+def history(name: str) -> "list[ServingPeriod]":
     """What served when, who moved the pointer and why; oldest first."""
-    from pipeline.steps.promotion.history import reigns
+    from pipeline.steps.promotion.history import serving_periods
 
-    return reigns(registry_of(name, open_store()).history(), datetime.now(UTC))
+    return serving_periods(registry_of(name, open_store()).history(), datetime.now(UTC))
 
 
 def refusals(name: str) -> list[Refusal]:

@@ -94,13 +94,13 @@ def unchanged(verdict: str) -> bool:
 
 def as_markdown(verdict: str) -> str:
     """The verdict as a Markdown table, with what the ledger says of its model."""
-    from pipeline.steps.promotion.promote import standing_check
+    from pipeline.steps.promotion.promote import rollback_check
     from pipeline.steps.promotion.verdict import read_verdict
     from pipeline.steps.promotion.verdict_page import markdown
 
     store = open_store()
     judged = read_verdict(_open(verdict), store)
-    standing = standing_check(registry_of(judged.name, store).history(), judged.tag)
+    standing = rollback_check(registry_of(judged.name, store).history(), judged.tag)
     if standing.passed:
         return markdown(judged)
     return f"{markdown(judged)}\n\n**Mind:** {standing.sentence}"

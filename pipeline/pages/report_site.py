@@ -13,13 +13,12 @@ from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from pipeline.adapters.storage import ObjectStore
-from pipeline.errors import ArtifactError, ConflictError
+from pipeline.adapters.storage import Document, ObjectStore
+from pipeline.errors import ArtifactError
 from pipeline.records import Frozen
 
 INDEX = "index.html"
 ENTRY = "entry.json"
-_TRIES = 10
 _LISTED = 200
 """Newest pages that an index lists; older ones keep their address."""
 _TONES = {
@@ -32,47 +31,45 @@ _TONES = {
 }
 
 
-class Entry(Frozen):
-    """One published page, as the index lists it."""
+class Page(Frozen):
+    """What the index shows of one page."""
 
     name: str
+    """Name of the model."""
     section: str
+    """Kind of report: `drift`, `evaluation`, `grouping`, `validation` or `verdicts`."""
     title: str
     badge: str
+    """Outcome in one or two words; `tone` gives its colour."""
     note: str = ""
+    """Small print next to the title."""
     time: datetime
-    path: str
-    """Folder of the page below `reports/`."""
+    """When the report was made."""
 
     @property
     def tone(self) -> str:
-        """How the badge looks: good, bad or plain."""
+        """Colour of the badge: good, bad or plain."""
         return tone(self.badge)
 
 
-def publish_page(
-    objects: ObjectStore,
-    root: str,
-    name: str,
-    section: str,
-    title: str,
-    badge: str,
-    folder: Path,
-    time: datetime,
-    note: str = "",
-) -> str:
-    """Upload a folder as a page, list it, and return its URI; the same page twice is one page.
+class Entry(Page):
+    """`entry.json`: a published page."""
+
+    path: str
+    """Folder of the page below `reports/`."""
+
+
+def publish_page(objects: ObjectStore, root: str, page: Page, folder: Path) -> str:
+    """Upload a folder as a page and list it; publishing the same folder again changes nothing.
 
     Args:
-        objects: where to.
-        root: the store's root; pages stand under `<root>/reports/<name>/<section>/`.
-        name: model name.
-        section: `drift`, `validation`, `verdicts`.
-        title: what the index calls it.
-        badge: one or two words; quiet, passed, promoted, alarm, refused and failed have a colour.
-        folder: holds `index.html` and what it links to.
-        time: when it was made.
-        note: small print beside the title.
+        objects: the object store.
+        root: URI of the store's root; pages go to `<root>/reports/<name>/<section>/`.
+        page: how the index lists it.
+        folder: contains `index.html` and the files that it links to.
+
+    Returns:
+        URI of the published folder.
 
     Raises:
         ArtifactError: when the folder has no `index.html`.
@@ -80,14 +77,12 @@ def publish_page(
     if not (folder / INDEX).is_file():
         raise ArtifactError("not a page", expected=INDEX, received=str(folder))
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != ENTRY)
-    stamp = f"{time.astimezone(UTC):%Y%m%dT%H%M%SZ}-{_digest(folder, files)[:8]}"
-    path = f"{name}/{section}/{stamp}"
+    stamp = f"{page.time.astimezone(UTC):%Y%m%dT%H%M%SZ}-{_digest(folder, files)[:8]}"
+    path = f"{page.name}/{page.section}/{stamp}"
     uri = f"{_site(root)}/{path}"
     for file in files:
         objects.upload(file, f"{uri}/{file.relative_to(folder).as_posix()}")
-    entry = Entry(
-        name=name, section=section, title=title, badge=badge, note=note, time=time, path=path
-    )
+    entry = Entry(**page.model_dump(), path=path)
     objects.write(f"{uri}/{ENTRY}", entry.model_dump_json(indent=2).encode())
     rebuild_index(objects, root)
     return uri
@@ -100,7 +95,7 @@ def rebuild_index(objects: ObjectStore, root: str) -> None:
         _rebuild(objects, root, name)
 
 
-def pages(*packages: str) -> Environment:
+def page_templates(*packages: str) -> Environment:
     """Templates of the given packages, each of which may extend `base.html.j2` of this one."""
     loaders = [PackageLoader(package) for package in (*packages, "pipeline.pages")]
     environment = Environment(
@@ -125,15 +120,8 @@ def content_type(path: str) -> str:
 def _rebuild(objects: ObjectStore, root: str, name: str | None) -> None:
     """Write one index; whoever loses a race lists again, so that no entry is forgotten."""
     uri = f"{_site(root)}/{INDEX}" if name is None else f"{_site(root)}/{name}/{INDEX}"
-    for _ in range(_TRIES):
-        found = objects.read_tagged(uri)
-        body = _render(_entries(objects, root, name), name).encode()
-        try:
-            objects.write(uri, body, if_match=found[1] if found else None, if_absent=found is None)
-        except ConflictError:
-            continue
-        return
-    raise ConflictError(f"{uri} keeps changing")
+    index = Document(objects, uri, load=bytes, initial=b"", dump=bytes)
+    index.update(lambda _: _render(_entries(objects, root, name), name).encode())
 
 
 def _render(entries: Sequence[Entry], name: str | None) -> str:
@@ -145,7 +133,7 @@ def _render(entries: Sequence[Entry], name: str | None) -> str:
     days = [(day, list(group)) for day, group in by_day]
     depth = 0 if name is None else 1
     return (
-        pages()
+        page_templates()
         .get_template("index.html.j2")
         .render(
             title=f"Reports of {name}" if name else "Reports",

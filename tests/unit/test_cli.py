@@ -13,7 +13,7 @@ import pytest
 from pipeline.adapters.registry import Registry
 from pipeline.artifacts import Artifact, VerdictManifest, canonical_json
 from pipeline.run import RunContext
-from pipeline.steps.promotion.verdict import Check, Verdict
+from pipeline.steps.promotion.verdict import Check, GateVerdict
 from tests.unit.steps.promotion.contest import Contest
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def test_approving_by_hand_needs_a_reason(
 
 def refused(stage: "Stage", folder: Path) -> Artifact[VerdictManifest]:
     check = Check(name="parity", value=0, threshold=1, passed=False, sentence="They agree.")
-    verdict = Verdict(
+    verdict = GateVerdict(
         name="blood_cells", tag="blood_cells:1", champion=None, passed=False, checks=(check,)
     )
     folder.mkdir()

@@ -9,7 +9,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, M
 from pipeline.entrypoints.jobs.job import Job
 from pipeline.errors import InvalidInputError
-from pipeline.pages.report_site import INDEX, publish_page
+from pipeline.pages.report_site import INDEX, Page, publish_page
 from pipeline.run import RunContext
 
 if TYPE_CHECKING:
@@ -29,16 +29,14 @@ def publish(
         (Path(folder) / INDEX).write_bytes(job.store.read(artifact, page))
         for name in beside:
             (Path(folder) / name).write_bytes(job.store.read(artifact, name))
-        return publish_page(
-            job.store.objects,
-            job.store.root,
-            job.config.name,
-            section,
-            f"{section.rstrip('s').capitalize()} {artifact.digest[:12]}",
-            badge,
-            Path(folder),
-            job.run.created_at,
+        listed = Page(
+            name=job.config.name,
+            section=section,
+            title=f"{section.rstrip('s').capitalize()} {artifact.digest[:12]}",
+            badge=badge,
+            time=job.run.created_at,
         )
+        return publish_page(job.store.objects, job.store.root, listed, Path(folder))
 
 
 def publish_refusal(
@@ -63,17 +61,15 @@ def publish_refusal(
     """
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / INDEX).write_text(refused.page)
-        uri = publish_page(
-            store.objects,
-            store.root,
-            snapshot.manifest.name,
-            "validation",
-            f"Validation {snapshot.digest[:12]}",
-            "refused",
-            Path(folder),
-            run.created_at,
-            refused.message,
+        page = Page(
+            name=snapshot.manifest.name,
+            section="validation",
+            title=f"Validation {snapshot.digest[:12]}",
+            badge="refused",
+            note=refused.message,
+            time=run.created_at,
         )
+        uri = publish_page(store.objects, store.root, page, Path(folder))
     return InvalidInputError(
         refused.message,
         expected=refused.expected,

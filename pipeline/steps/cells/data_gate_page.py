@@ -12,7 +12,7 @@ from pipeline.adapters.image_packs import read_images
 from pipeline.artifacts import Artifact, GroupingManifest
 from pipeline.contract.decoding import Pixels, decode
 from pipeline.contract.spec import ModelContract
-from pipeline.pages.report_site import pages
+from pipeline.pages.report_site import page_templates
 from pipeline.records import Link, Quarantined, Record
 from pipeline.steps.cells.matching.overlap import MIN_INLIERS, overlap
 from pipeline.steps.cells.matching.view import view
@@ -53,7 +53,7 @@ def render(
 ) -> str:
     """One self-contained HTML page; the same content gives the same bytes."""
     return (
-        pages()
+        page_templates()
         .get_template("data_gate.html.j2")
         .render(
             title=f"Data gate of {grouping.manifest.name}",

@@ -14,7 +14,7 @@ from pipeline.contract.decoding import Pixels, decode
 from pipeline.contract.preprocessing import prepare
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
-from pipeline.pages.report_site import pages
+from pipeline.pages.report_site import page_templates
 from pipeline.records import Quarantined, Record
 from pipeline.steps.dataset.validation_rules import Rule, reasons
 
@@ -57,7 +57,7 @@ class Findings:
 def render(snapshot: Artifact[SnapshotManifest], findings: Findings, config: RunConfig) -> str:
     """One self-contained HTML page; the same content gives the same bytes."""
     return (
-        pages()
+        page_templates()
         .get_template("validation.html.j2")
         .render(
             title=f"Validation of {config.name}",

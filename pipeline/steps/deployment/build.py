@@ -13,7 +13,7 @@ from pipeline.adapters.bento import baked_bundle, build_bento
 from pipeline.artifacts import Artifact, BentoManifest, ServedManifest
 from pipeline.contract.golden import read_golden
 from pipeline.run import RunContext
-from pipeline.steps.deployment.served_bento import ask_golden, serving
+from pipeline.steps.deployment.served_bento import replay_golden_images, serve_bento
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +36,8 @@ def build(
         bundle = store.fetch(served, Path(folder) / "served")
         version = manifest.tag.partition(":")[2]
         bento = build_bento(bundle, Path(folder) / "bento", version=version)
-        with serving(bento) as url:
-            worst = ask_golden(
+        with serve_bento(bento) as url:
+            worst = replay_golden_images(
                 url, baked_bundle(bento), manifest.contract, manifest.parity.precision
             )
         built = store.publish(bento, _manifest(served, bento, run))

@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.adapters import requirements
 from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.requirements import ROOT
 from pipeline.artifacts import Artifact, BentoManifest
 from pipeline.errors import ArtifactError, InvalidInputError
 from pipeline.records import Frozen
@@ -24,7 +24,7 @@ LOCAL = "localhost"
 """Stands where a registry would in the name of an image that stays on this machine."""
 WORKFLOW = ".github/workflows/image.yml"
 """Builds and pushes the image of the served model where no worker can."""
-DOCKERFILE = requirements.ROOT / "docker" / "service.Dockerfile"
+DOCKERFILE = ROOT / "docker" / "service.Dockerfile"
 _LAST_CHARACTERS = 3000
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class ImageResult(Frozen):
         return f"built {self.reference}; IMAGE_REGISTRY is empty, with one I would run: {command}"
 
 
-def image(
+def build_image(
     bento: Artifact[BentoManifest], *, settings: Settings, store: ArtifactStore
 ) -> ImageResult:
     """Build the service's image from a Bento and push it where a registry is configured.
@@ -57,7 +57,7 @@ def image(
         InvalidInputError: when there is no working builder.
         ArtifactError: when the builder or the push fails.
     """
-    tool = choose(working_tools())
+    tool = preferred_tool(working_tools())
     reference = image_reference(settings, bento.manifest.tag)
     logger.info("building image %s with %s", reference, tool)
     with tempfile.TemporaryDirectory(prefix="image-") as folder:
@@ -74,7 +74,9 @@ def image(
     return result
 
 
-def ship(bento: Artifact[BentoManifest], *, settings: Settings, store: ArtifactStore) -> str:
+def build_and_push(
+    bento: Artifact[BentoManifest], *, settings: Settings, store: ArtifactStore
+) -> str:
     """Build and push where a registry and a builder are there; elsewhere say what is missing.
 
     Returns:
@@ -88,7 +90,7 @@ def ship(bento: Artifact[BentoManifest], *, settings: Settings, store: ArtifactS
     elif not working_tools():
         result = _without_builder(image_reference(settings, bento.manifest.tag), bento)
     else:
-        return image(bento, settings=settings, store=store).summary
+        return build_image(bento, settings=settings, store=store).summary
     logger.info(result)
     return result
 
@@ -110,7 +112,7 @@ def _without_builder(reference: str, bento: Artifact[BentoManifest]) -> str:
     )
 
 
-def choose(tools: Sequence[str]) -> str:
+def preferred_tool(tools: Sequence[str]) -> str:
     """The preferred of the builders that work here.
 
     Raises:

@@ -13,11 +13,12 @@ from pathlib import Path
 import httpx
 import psutil
 
-from pipeline.adapters.bento import QUIET, baked_bundle
+from pipeline.adapters.bento import baked_bundle
 from pipeline.artifacts import Precision
 from pipeline.contract.golden import GOLDEN, GoldenExample, read_golden, tolerance
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import ArtifactError, UnreachableError
+from pipeline.telemetry import TELEMETRY_OFF
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 15.0
@@ -25,7 +26,7 @@ _ANSWER_SECONDS = 30.0
 
 
 @contextlib.contextmanager
-def serving(bento: Path) -> Iterator[str]:
+def serve_bento(bento: Path) -> Iterator[str]:
     """Serve a Bento from its own folder on a free loopback port; yields its URL.
 
     Nothing of this installation leaks in: the model is the baked one, and what the service logs
@@ -45,7 +46,9 @@ def serving(bento: Path) -> Iterator[str]:
         yield url
 
 
-def ask_golden(url: str, bundle: Path, contract: ModelContract, precision: Precision) -> float:
+def replay_golden_images(
+    url: str, bundle: Path, contract: ModelContract, precision: Precision
+) -> float:
     """Send a bundle's golden images to a running service.
 
     Returns:
@@ -105,7 +108,7 @@ def _process(command: list[str], bento: Path, folder: Path) -> Iterator[subproce
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     variables = {
         **inherited,
-        **QUIET,
+        **TELEMETRY_OFF,
         "API_KEYS_FILE": "",  # in the empty home: none, so that nobody asks for a key
         "BENTOML_HOME": str(folder / "bentoml"),
         "BUNDLE_DIR": str(bundle),

@@ -21,12 +21,12 @@ from pipeline.contract.decision import read_review
 from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.run import RunContext
 from pipeline.steps.evaluation import evaluation_page
-from pipeline.steps.evaluation.answers import Answers, answer
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.lineage import trace
-from pipeline.steps.evaluation.mistakes import show, worst_mistakes
+from pipeline.steps.evaluation.mistakes import explain_mistakes, worst_mistakes
 from pipeline.steps.evaluation.model_card import model_card
-from pipeline.steps.evaluation.scoring import scores
+from pipeline.steps.evaluation.predictions import Predictions, predict_images
+from pipeline.steps.evaluation.scoring import score_predictions
 
 log = logging.getLogger(__name__)
 FIGURES, PAGE, CARD = "report.json", "report.html", "model_card.md"
@@ -61,10 +61,10 @@ def evaluate(
     contract = served.manifest.contract
     with tempfile.TemporaryDirectory() as scratch:
         folder = store.fetch(served, Path(scratch) / "served")
-        answers = answer(read_images(store, held), served, folder, run.created_at)
+        answers = predict_images(read_images(store, held), served, folder, run.created_at)
         report = EvaluationReport(
             tag=served.manifest.tag,
-            scores=scores(
+            scores=score_predictions(
                 answers.records,
                 answers.probabilities,
                 answers.uncertainties,
@@ -77,7 +77,7 @@ def evaluate(
         )
     with tempfile.TemporaryDirectory() as scratch:
         _write(Path(scratch), report, answers)
-        evidence = show(report.mistakes, held, served, store=store)
+        evidence = explain_mistakes(report.mistakes, held, served, store=store)
         page = evaluation_page.render(report, evidence, served.manifest)
         (Path(scratch) / PAGE).write_text(page)
         lineage = trace(served.uri, store)
@@ -89,7 +89,7 @@ def evaluate(
     return Evaluated(artifact, report)
 
 
-def _write(folder: Path, report: EvaluationReport, answers: Answers) -> None:
+def _write(folder: Path, report: EvaluationReport, answers: Predictions) -> None:
     """The figures, every answer as a table, and the reference that drift is measured against."""
     (folder / FIGURES).write_text(canonical_json(report.model_dump(mode="json")))
     (folder / "predictions.csv").write_text(predictions_csv(answers))
@@ -116,7 +116,7 @@ def _manifest(
     )
 
 
-def predictions_csv(*parts: Answers) -> str:
+def predictions_csv(*parts: Predictions) -> str:
     """`file,label,predicted,confidence,decision,p_<CLASS>...,group,cell`, one row an image."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -11,10 +11,10 @@ from PIL import Image, ImageDraw
 from pipeline.artifacts import ServedManifest
 from pipeline.contract.preprocessing import Prepared
 from pipeline.engine.occlusion import evidence_picture
-from pipeline.pages.report_site import pages
+from pipeline.pages.report_site import page_templates
 from pipeline.statistics.metrics import Interval
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
-from pipeline.steps.evaluation.mistakes import Evidence, Mistake
+from pipeline.steps.evaluation.mistakes import ExplainedMistake, Mistake
 from pipeline.steps.evaluation.scoring import UnitScores
 
 _PHOTO = (256, 192)
@@ -63,7 +63,9 @@ class _Shown:
     """Largest log-odds that a part is worth."""
 
 
-def render(report: EvaluationReport, evidence: Sequence[Evidence], served: ServedManifest) -> str:
+def render(
+    report: EvaluationReport, evidence: Sequence[ExplainedMistake], served: ServedManifest
+) -> str:
     """One self-contained page of the report site.
 
     Args:
@@ -76,7 +78,7 @@ def render(report: EvaluationReport, evidence: Sequence[Evidence], served: Serve
         for unit in (report.scores, report.scores.by_cell)
         for point in unit.review.curve
     )
-    template = pages().get_template("evaluation.html.j2")
+    template = page_templates().get_template("evaluation.html.j2")
     return template.render(
         title=f"Evaluation of {report.tag}",
         report=report,
@@ -107,7 +109,7 @@ def curve(unit: UnitScores, end: str) -> list[tuple[float, float]]:
     return [(point.coverage, getattr(point.accuracy, end)) for point in unit.review.curve]
 
 
-def _shown(evidence: Evidence) -> _Shown:
+def _shown(evidence: ExplainedMistake) -> _Shown:
     return _Shown(
         mistake=evidence.mistake,
         photo=_jpeg(_photo(evidence.prepared)),

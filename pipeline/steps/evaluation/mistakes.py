@@ -17,7 +17,7 @@ from pipeline.contract.preprocessing import Prepared, prepare
 from pipeline.engine.engine import Engine
 from pipeline.engine.occlusion import occlusion_map
 from pipeline.records import Frozen, Record
-from pipeline.steps.evaluation.answers import Answers
+from pipeline.steps.evaluation.predictions import Predictions
 
 
 class Mistake(Frozen):
@@ -40,7 +40,7 @@ class Mistake(Frozen):
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ExplainedMistake:
     """What a person needs to see to understand a mistake."""
 
     mistake: Mistake
@@ -49,7 +49,7 @@ class Evidence:
     """Log-odds of the named class that each part of the crop is worth (grid, grid)."""
 
 
-def worst_mistakes(answers: Answers, count: int) -> tuple[Mistake, ...]:
+def worst_mistakes(answers: Predictions, count: int) -> tuple[Mistake, ...]:
     """The wrong predictions with the lowest uncertainty, at most one a cell, in that order."""
     images = Counter(record.cell for record in answers.records)
     wrong: dict[str, list[int]] = defaultdict(list)
@@ -65,7 +65,7 @@ def worst_mistakes(answers: Answers, count: int) -> tuple[Mistake, ...]:
 
 
 def _mistake(
-    answers: Answers, place: int, wrong: dict[str, list[int]], images: Counter[str]
+    answers: Predictions, place: int, wrong: dict[str, list[int]], images: Counter[str]
 ) -> Mistake:
     record, said = answers.records[place], answers.predictions[place]
     return Mistake(
@@ -83,13 +83,13 @@ def _mistake(
     )
 
 
-def show(
+def explain_mistakes(
     mistakes: Sequence[Mistake],
     records: Sequence[Record],
     served: Artifact[ServedManifest],
     *,
     store: ArtifactStore,
-) -> list[Evidence]:
+) -> list[ExplainedMistake]:
     """Fetch the images of mistakes again and ask the served engine what it saw in them."""
     contract = served.manifest.contract
     wanted = {mistake.sha256 for mistake in mistakes}
@@ -98,7 +98,7 @@ def show(
     with tempfile.TemporaryDirectory() as folder:
         engine = Engine.of(store.fetch(served, Path(folder)), served.manifest.parity)
         return [
-            Evidence(
+            ExplainedMistake(
                 mistake,
                 prepared[mistake.sha256],
                 occlusion_map(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pipeline.artifacts import ServedManifest
 from pipeline.config import RunConfig
-from pipeline.pages.report_site import pages
+from pipeline.pages.report_site import page_templates
 from pipeline.records import FITTED, Part, Record
 from pipeline.statistics.metrics import Interval
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
@@ -30,7 +30,7 @@ def model_card(
         lineage: the bundle and its ancestors.
         config: of the run that trained it.
     """
-    template = pages().get_template("model_card.md.j2")
+    template = page_templates().get_template("model_card.md.j2")
     dealt = {record.part for record in records}
     parts = [part for part in _PARTS if part != "reserve" or part in dealt]
     return template.render(

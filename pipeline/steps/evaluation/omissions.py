@@ -8,8 +8,8 @@ from difflib import get_close_matches
 
 from pipeline.records import Frozen, Quarantined
 from pipeline.steps.dataset.validation_rules import UNKNOWN_CLASS
-from pipeline.steps.evaluation.answers import Answers
 from pipeline.steps.evaluation.evaluate import predictions_csv
+from pipeline.steps.evaluation.predictions import Predictions
 
 SCORED_AS = "scored_as"
 """Column of an archive's predictions: `class`, `unknown class`, or why the image was skipped."""
@@ -49,18 +49,18 @@ def is_unknown(image: Quarantined) -> bool:
 
 
 def omissions(
-    set_aside: Iterable[Quarantined], classes: Sequence[str], duplicates: int = 0
+    quarantined: Iterable[Quarantined], classes: Sequence[str], duplicates: int = 0
 ) -> Omissions:
     """Count what was set aside: by label where that is no class, else by reason.
 
     Args:
-        set_aside: of the archive, with what cannot be read among it.
+        quarantined: of the archive, with what cannot be read among it.
         classes: of the model.
         duplicates: copies that were dropped before.
     """
     labels: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    for image in set_aside:
+    for image in quarantined:
         if is_unknown(image):
             labels[image.label] += 1
         else:
@@ -74,7 +74,7 @@ def omissions(
     )
 
 
-def archive_csv(known: Answers, unknown: Answers, skipped: Iterable[Quarantined]) -> str:
+def archive_csv(known: Predictions, unknown: Predictions, skipped: Iterable[Quarantined]) -> str:
     """`predictions_csv` with a last column `scored_as`, and a row for each skipped image."""
     answered = csv.DictReader(io.StringIO(predictions_csv(known, unknown)))
     out, fields = io.StringIO(), [*(answered.fieldnames or ()), SCORED_AS]

@@ -10,7 +10,7 @@ from pipeline.errors import InvalidInputError
 from pipeline.records import Frozen, Record
 from pipeline.statistics.calibration import Bin, calibration_interval, reliability
 from pipeline.statistics.intervals import Resamples, predictive_value
-from pipeline.statistics.metrics import Bools, Floats, Interval, Ints, confusion, group_codes, vote
+from pipeline.statistics.metrics import Bools, Floats, Interval, Ints, group_codes, vote
 from pipeline.statistics.review import auroc, least_uncertain
 
 COVERAGES = np.round(np.arange(0.05, 1.001, 0.05), 2)
@@ -72,7 +72,7 @@ class Scores(UnitScores):
     image, and the images of a cell share its weight."""
 
 
-def scores(
+def score_predictions(
     records: Sequence[Record],
     probabilities: Floats,
     uncertainties: Floats,
@@ -129,6 +129,8 @@ def _named(
     prevalence: dict[str, float],
 ) -> dict[str, Any]:
     """Fields of `UnitScores` that follow from which class is named."""
+    from sklearn.metrics import confusion_matrix
+
     of_class = np.eye(len(classes))[truth]
     count = of_class.sum(axis=0)
     balanced = of_class @ (1 / np.maximum(count, 1))
@@ -150,7 +152,7 @@ def _named(
             _at_prevalence(truth, predicted, resamples, sensitivity, typical)[1] if typical else {}
         ),
         "confusion": tuple(
-            tuple(int(n) for n in row) for row in confusion(truth, predicted, len(classes))
+            map(tuple, confusion_matrix(truth, predicted, labels=range(len(classes))).tolist())
         ),
     }
 

@@ -24,14 +24,14 @@ from pipeline.modeling.feature_cache import ActivationFiles
 from pipeline.modeling.weights import read_weights
 from pipeline.records import FITTED, Frozen, Record
 from pipeline.statistics.metrics import Floats
-from pipeline.steps.evaluation.scoring import Scores, scores
-from pipeline.steps.experiments.folds import deal_folds, parts_of
-from pipeline.steps.experiments.novelty import Crowd, Novelty, novelty
+from pipeline.steps.evaluation.scoring import Scores, score_predictions
+from pipeline.steps.experiments.folds import assign_folds, parts_of
+from pipeline.steps.experiments.novelty import Novelty, NoveltyScores, novelty
 from pipeline.steps.training.examples import (
     TrainInputs,
-    bring_activations,
-    few_of_each_cell,
-    to_ask_about,
+    limit_images_per_cell,
+    load_activations,
+    unlabelled_examples,
 )
 from pipeline.steps.training.train import learn_from
 
@@ -98,8 +98,10 @@ class _Answers:
         )
 
     @property
-    def crowd(self) -> Crowd:
-        return Crowd([record.group for record in self.records], self.uncertainties, self.distances)
+    def novelty_scores(self) -> NoveltyScores:
+        return NoveltyScores(
+            [record.group for record in self.records], self.uncertainties, self.distances
+        )
 
 
 def crossval(
@@ -119,18 +121,18 @@ def crossval(
     """
     records = [record for record in store.records(inputs.split) if record.part in FITTED]
     known = [record for record in records if record.label in config.contract.classes]
-    strangers = few_of_each_cell([r for r in records if r.label == plan.unknown])
-    fold_of = deal_folds(known, plan.folds)
+    strangers = limit_images_per_cell([r for r in records if r.label == plan.unknown])
+    fold_of = assign_folds(known, plan.folds)
     folds = [parts_of(known, fold_of, fold, plan.share) for fold in range(plan.folds)]
     learned_from = [{record.cell for record in parts["train"] + parts["val"]} for parts in folds]
     arrays = read_weights(store.read(inputs.weights, "weights.npz"))
     home, away, temperatures = [], [], []
     with tempfile.TemporaryDirectory() as scratch:
-        files = bring_activations(inputs, config, store, Path(scratch) / "packs")
+        files = load_activations(inputs, config, store, Path(scratch) / "packs")
         for parts in folds:
             learned = _learn(files, parts, arrays, config)
             temperatures.append(round(learned.temperature, 4))
-            home.append(_ask(learned, files, few_of_each_cell(parts["test"]), config))
+            home.append(_ask(learned, files, limit_images_per_cell(parts["test"]), config))
             if strangers:
                 away.append(_ask(learned, files, strangers, config))
     return CrossvalReport(
@@ -144,11 +146,13 @@ def crossval(
 
 def _scores(home: _Answers, config: RunConfig) -> Scores:
     classes = config.contract.classes
-    return scores(home.records, home.probabilities, home.uncertainties, classes, config.evaluate)
+    return score_predictions(
+        home.records, home.probabilities, home.uncertainties, classes, config.evaluate
+    )
 
 
 def _novelty(home: Sequence[_Answers], away: Sequence[_Answers], config: RunConfig) -> Novelty:
-    strangers, known = (_Answers.joined(answers).crowd for answers in (away, home))
+    strangers, known = (_Answers.joined(answers).novelty_scores for answers in (away, home))
     return novelty(strangers, known, draws=config.evaluate.draws)
 
 
@@ -199,7 +203,7 @@ def _ask(
     from pipeline.modeling.fit import logits_of
     from pipeline.modeling.learn import averages
 
-    asked = to_ask_about(files, records)
+    asked = unlabelled_examples(files, records)
     logits = logits_of(learned.trained, asked).astype(np.float64)
     probabilities = softmax(logits / learned.temperature, axis=1)
     embeddings = learned.projection(averages(asked))

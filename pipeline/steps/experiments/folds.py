@@ -12,7 +12,7 @@ from pipeline.records import Record
 from pipeline.statistics.folds import balanced_folds
 
 
-def deal_folds(records: Sequence[Record], folds: int) -> dict[str, int]:
+def assign_folds(records: Sequence[Record], folds: int) -> dict[str, int]:
     """Group to fold, 0 to `folds` - 1: each class's groups in turn, in order of a hash.
 
     Raises:
@@ -40,7 +40,7 @@ def parts_of(
 
     Args:
         records: labelled images with their groups.
-        fold_of: as `deal_folds` gives it.
+        fold_of: as `assign_folds` gives it.
         fold: whose groups are scored.
         share: of each class's groups that are left to calibrate on and to learn from.
     """

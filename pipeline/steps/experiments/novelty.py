@@ -15,7 +15,7 @@ from pipeline.statistics.review import auroc
 
 
 @dataclass(frozen=True)
-class Crowd:
+class NoveltyScores:
     """Images with what speaks for showing them to a person."""
 
     groups: Sequence[str]
@@ -37,12 +37,12 @@ class Novelty(Frozen):
     """The same of the distance to the training images alone."""
 
 
-def crowd(
+def novelty_scores(
     predictions: Sequence[PredictionRecord],
     groups: Sequence[str],
     contract: ModelContract,
     rule: ReviewRule,
-) -> Crowd:
+) -> NoveltyScores:
     """Logged answers under a rule, from what the log keeps of them."""
     uncertainties = [
         decide(
@@ -55,10 +55,12 @@ def crowd(
         for said in predictions
     ]
     distances = [rule.distance(said.embedding) for said in predictions]
-    return Crowd(groups, np.array(uncertainties, np.float64), np.array(distances, np.float64))
+    return NoveltyScores(
+        groups, np.array(uncertainties, np.float64), np.array(distances, np.float64)
+    )
 
 
-def novelty(strangers: Crowd, home: Crowd, *, draws: int) -> Novelty:
+def novelty(strangers: NoveltyScores, home: NoveltyScores, *, draws: int) -> Novelty:
     """Compare images with home's; intervals resample the groups of both."""
     count = len(strangers.uncertainties)
     both = count > 0 and len(home.uncertainties) > 0
@@ -70,10 +72,10 @@ def novelty(strangers: Crowd, home: Crowd, *, draws: int) -> Novelty:
     )
 
 
-def _auroc(strangers: Crowd, home: Crowd, by: str, draws: int) -> Interval:
-    """Chance that an image of one crowd exceeds one of the other.
+def _auroc(strangers: NoveltyScores, home: NoveltyScores, by: str, draws: int) -> Interval:
+    """Chance that an image of one set exceeds one of the other.
 
-    The pseudo-observation of `Resamples.ends` is one more group of the smaller crowd, which loses
+    The pseudo-observation of `Resamples.ends` is one more group of the smaller set, which loses
     or wins every pair: with all pairs in order, the low end is that of so many right cells.
     """
     above, below = getattr(strangers, by), getattr(home, by)

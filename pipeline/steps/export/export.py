@@ -30,14 +30,14 @@ from pipeline.engine.low_rank import thin
 from pipeline.engine.quantization import quantize
 from pipeline.records import Part
 from pipeline.run import RunContext
-from pipeline.steps.export.parity import Candidate, Held, choose_engine
+from pipeline.steps.export.parity import Candidate, ParityImages, choose_engine
 
 log = logging.getLogger(__name__)
-HELD_IMAGES = 1024
+PARITY_IMAGES = 1024
 """Of the locked part, by hash; a wrong answer more is a tenth of a point of balanced accuracy."""
 CALIBRATION_IMAGES = 200
 """Of the training part, by hash; NNCF's own default is 300, and 200 give the same ranges."""
-FITTED_IMAGES = 100
+LOW_RANK_IMAGES = 100
 """Of those, to which thinner convolutions are fitted, at 250 places each."""
 KEPT_VARIANCE = (0.9925, 0.996)
 """Of each layer's responses, by thinner convolutions (docs/decisions/0011-eight-bits.md)."""
@@ -94,10 +94,10 @@ def _write_engine(
     store: ArtifactStore,
 ) -> Parity:
     """Write the fastest engine's model that is accepted."""
-    crops, labels = _crops(split, "test", HELD_IMAGES, contract, store)
+    crops, labels = _crops(split, "test", PARITY_IMAGES, contract, store)
     examples, _ = _crops(split, "train", CALIBRATION_IMAGES, contract, store)
     truth = np.array([contract.classes.index(label) for label in labels], np.int64)
-    held = Held(crops, truth, _convert(source / "model.keras", folder / MODEL_XML, crops))
+    held = ParityImages(crops, truth, _convert(source / "model.keras", folder / MODEL_XML, crops))
     with tempfile.TemporaryDirectory() as scratch:
         candidates = _candidates(folder, Path(scratch), examples)
         taken, parity = choose_engine(candidates, folder, contract, held, config.gate)
@@ -110,7 +110,7 @@ def _candidates(whole: Path, scratch: Path, examples: Pixels) -> Iterator[Candid
     """Engines, fastest first; each is made once those before it were passed over."""
     for kept in KEPT_VARIANCE:
         thinner, both = _folder(scratch, f"thin-{kept}"), _folder(scratch, f"int8-thin-{kept}")
-        fitted = examples[:FITTED_IMAGES]
+        fitted = examples[:LOW_RANK_IMAGES]
         operations = thin(whole / MODEL_XML, thinner / MODEL_XML, fitted, kept)
         quantize(thinner / MODEL_XML, both / MODEL_XML, examples)
         yield Candidate("int8-thin", both, operations)

@@ -14,13 +14,13 @@ from pipeline.contract.golden import replay
 from pipeline.contract.spec import ModelContract
 from pipeline.engine.engine import Engine
 from pipeline.errors import ArtifactError
-from pipeline.statistics.metrics import Floats, Ints, confusion, sensitivities
+from pipeline.statistics.metrics import Floats, Ints
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Held:
+class ParityImages:
     """Images of the locked part, and what Keras says of them."""
 
     crops: Pixels
@@ -46,7 +46,7 @@ def choose_engine(
     candidates: Iterable[Candidate],
     folder: Path,
     contract: ModelContract,
-    held: Held,
+    held: ParityImages,
     gate: GateConfig,
 ) -> tuple[Candidate, Parity]:
     """The first engine that agrees with Keras, is as right, and repeats the golden images.
@@ -81,7 +81,7 @@ def choose_engine(
     )
 
 
-def compare(candidate: Candidate, given: Floats, held: Held) -> Parity:
+def compare(candidate: Candidate, given: Floats, held: ParityImages) -> Parity:
     """How an engine's probabilities (n, classes) differ from Keras's."""
     named, keras = given.argmax(axis=1), held.answers.argmax(axis=1)
     loss = _balanced(held, keras) - _balanced(held, named)
@@ -95,9 +95,12 @@ def compare(candidate: Candidate, given: Floats, held: Held) -> Parity:
     )
 
 
-def _balanced(held: Held, named: Ints) -> float:
-    counts = confusion(held.truth, named, held.answers.shape[1])
-    return float(np.nanmean(sensitivities(counts)))
+def _balanced(held: ParityImages, named: Ints) -> float:
+    """Balanced accuracy over the classes that are present."""
+    from sklearn.metrics import recall_score
+
+    present = np.unique(held.truth)
+    return float(recall_score(held.truth, named, labels=present, average="macro"))
 
 
 def _repeats_golden(folder: Path, contract: ModelContract, engine: Engine, parity: Parity) -> bool:

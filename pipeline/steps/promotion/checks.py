@@ -9,12 +9,12 @@ from pipeline.config import GateConfig
 from pipeline.statistics.metrics import Interval, group_codes
 from pipeline.statistics.paired import Difference, paired_differences
 from pipeline.steps.evaluation.scoring import Scores
-from pipeline.steps.promotion.fair_cells import Evidence
+from pipeline.steps.promotion.eligible_cells import EligibleCells
 from pipeline.steps.promotion.serve_check import ServeCheck
 from pipeline.steps.promotion.verdict import Check, at_least, at_most, judge
 
 
-def evidence_checks(evidence: Evidence, config: GateConfig) -> list[Check]:
+def evidence_checks(evidence: EligibleCells, config: GateConfig) -> list[Check]:
     """Whether training stayed off the locked cells, and whether enough are left to judge on."""
     leaked = len(evidence.leaked)
     copies = "No locked cell has a copy in the challenger's training data."
@@ -188,7 +188,7 @@ def _points(share: float) -> str:
     return f"{abs(100 * share):.1f}"
 
 
-def _cells_sentence(evidence: Evidence, least: int) -> str:
+def _cells_sentence(evidence: EligibleCells, least: int) -> str:
     short = [name for name, cells in evidence.fair.items() if cells < least]
     if not short:
         name = min(evidence.fair, key=lambda label: evidence.fair[label])

@@ -21,12 +21,12 @@ from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record, from_csv
 from pipeline.run import RunContext
-from pipeline.steps.evaluation.answers import answer, request_id
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
+from pipeline.steps.evaluation.predictions import predict_images, request_id
 from pipeline.steps.promotion import checks
-from pipeline.steps.promotion.fair_cells import weigh
+from pipeline.steps.promotion.eligible_cells import select_eligible_cells
 from pipeline.steps.promotion.serve_check import serve_check
-from pipeline.steps.promotion.verdict import Check, Verdict
+from pipeline.steps.promotion.verdict import Check, GateVerdict
 from pipeline.steps.promotion.verdict_page import page, plain
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def gate(
     *,
     store: ArtifactStore,
     run: RunContext,
-) -> tuple[Artifact[VerdictManifest], Verdict]:
+) -> tuple[Artifact[VerdictManifest], GateVerdict]:
     """Judge a challenger against floors and against what is served now.
 
     Args:
@@ -78,13 +78,13 @@ def _judged(
     *,
     store: ArtifactStore,
     run: RunContext,
-) -> Verdict:
+) -> GateVerdict:
     report = EvaluationReport.model_validate_json(store.read(evaluation, "report.json"))
     rival = store.open(champion.served, ServedManifest) if champion else None
     split = store.open(evaluation.manifest.inputs["split"], SplitManifest)
     test = [record for record in store.records(split) if record.part == "test"]
     recorded = _last_words(champion, rival, store)
-    evidence, fair = weigh(
+    evidence, fair = select_eligible_cells(
         test,
         _trained_on(served, store),
         _trained_on(rival, store) if rival else (),
@@ -101,7 +101,7 @@ def _judged(
     found.append(checks.calibration_check(report.scores.by_cell.calibration_error, config.gate))
     found += checks.parity_checks(served.manifest.parity, config.gate)
     found += _serving_checks(served, config, store)
-    return Verdict(
+    return GateVerdict(
         name=config.name,
         tag=served.manifest.tag,
         champion=champion,
@@ -156,7 +156,7 @@ def _answered_anew(
 ) -> Answered:
     with tempfile.TemporaryDirectory() as folder:
         files = store.fetch(rival, Path(folder))
-        given = answer(read_images(store, fair), rival, files, run.created_at)
+        given = predict_images(read_images(store, fair), rival, files, run.created_at)
     return {said.request_id: said.label for said in given.predictions}
 
 
@@ -173,7 +173,7 @@ def _trained_on(served: Artifact[ServedManifest], store: ArtifactStore) -> list[
 
 
 def _publish(
-    verdict: Verdict,
+    verdict: GateVerdict,
     evaluation: Artifact[EvaluationManifest],
     served: Artifact[ServedManifest],
     *,

@@ -14,7 +14,7 @@ from pipeline.records import Frozen
 _WORDS = {"promotion": "promoted", "rollback": "rolled back"}
 
 
-class Reign(Frozen):
+class ServingPeriod(Frozen):
     """One move of the pointer and the time that its model then served."""
 
     sequence: int
@@ -34,8 +34,8 @@ class Reign(Frozen):
     verdict: str
 
 
-def reigns(moves: Sequence[Pointer], now: datetime) -> list[Reign]:
-    """The ledger as reigns.
+def serving_periods(moves: Sequence[Pointer], now: datetime) -> list[ServingPeriod]:
+    """The ledger as periods.
 
     Args:
         moves: every move, oldest first.
@@ -44,14 +44,14 @@ def reigns(moves: Sequence[Pointer], now: datetime) -> list[Reign]:
     tags = ["", *(move.tag for move in moves)]
     ends = [*(move.time for move in moves[1:]), None]
     return [
-        Reign(
+        ServingPeriod(
             sequence=move.sequence,
             kind=move.kind,
             from_tag=before,
             tag=move.tag,
             since=move.time,
             until=end,
-            # Two machines' clocks may disagree by more than a short reign.
+            # Two machines' clocks may disagree by more than a short period.
             seconds=max(((end or now) - move.time).total_seconds(), 0.0),
             author=move.author,
             reason=move.reason,
@@ -63,17 +63,18 @@ def reigns(moves: Sequence[Pointer], now: datetime) -> list[Reign]:
     ]
 
 
-def table(name: str, shown: Sequence[Reign]) -> Table:
-    """The reigns for people, newest first; the tags of one name differ in their version only."""
+def table(name: str, shown: Sequence[ServingPeriod]) -> Table:
+    """The periods for people, newest first; the tags of one name differ in their version only."""
     out = _table(f"What served as {name}", "#", "since (UTC)", "served for", "model")
-    for reign in reversed(shown):
+    for period in reversed(shown):
         out.add_row(
-            str(reign.sequence),
-            f"{reign.since:%Y-%m-%d %H:%M}",
-            duration(reign.seconds) + ("\nand serves" if reign.until is None else ""),
-            _version(reign.tag) + (f"\nafter {_version(reign.from_tag)}" if reign.from_tag else ""),
-            _said(f"{_WORDS[reign.kind]} by {reign.author}: {reign.reason}", reign.run_id),
-            style="bold" if reign.until is None else None,
+            str(period.sequence),
+            f"{period.since:%Y-%m-%d %H:%M}",
+            duration(period.seconds) + ("\nand serves" if period.until is None else ""),
+            _version(period.tag)
+            + (f"\nafter {_version(period.from_tag)}" if period.from_tag else ""),
+            _said(f"{_WORDS[period.kind]} by {period.author}: {period.reason}", period.run_id),
+            style="bold" if period.until is None else None,
         )
     return out
 

@@ -18,10 +18,10 @@ from pipeline.errors import (
 )
 from pipeline.records import Frozen
 from pipeline.run import RunContext
-from pipeline.steps.promotion.verdict import Check, Verdict, read_verdict
+from pipeline.steps.promotion.verdict import Check, GateVerdict, read_verdict
 
 log = logging.getLogger(__name__)
-TURNS = 8
+MAX_ATTEMPTS = 8
 """How often a challenger is judged before it gives way; each lost turn is another's promotion."""
 
 
@@ -41,7 +41,7 @@ class Promotion(Frozen):
     """URI of the bundle that serves now; empty when the model was refused."""
 
 
-class Decision(Frozen):
+class Authorization(Frozen):
     """On whose word the pointer moves."""
 
     author: str
@@ -59,7 +59,9 @@ class Promoted:
     pointer: Pointer
 
 
-def contend(verdict: str, attempt: Callable[[str], Result], judge: Callable[[str], str]) -> Result:
+def promote_with_retry(
+    verdict: str, attempt: Callable[[str], Result], judge: Callable[[str], str]
+) -> Result:
     """Promote on a verdict, or on a new one whenever another model was promoted first.
 
     Args:
@@ -69,9 +71,9 @@ def contend(verdict: str, attempt: Callable[[str], Result], judge: Callable[[str
 
     Raises:
         GateRefusedError: when a verdict, first or later, is a refusal.
-        ConflictError: when it lost `TURNS` times.
+        ConflictError: when it lost `MAX_ATTEMPTS` times.
     """
-    for _ in range(TURNS - 1):
+    for _ in range(MAX_ATTEMPTS - 1):
         try:
             return attempt(verdict)
         except ConflictError as lost:
@@ -83,7 +85,7 @@ def contend(verdict: str, attempt: Callable[[str], Result], judge: Callable[[str
 def promote(
     artifact: Artifact[VerdictManifest],
     registry: Registry,
-    decision: Decision,
+    authorization: Authorization,
     *,
     store: ArtifactStore,
     run: RunContext,
@@ -104,13 +106,13 @@ def promote(
     served = store.open(artifact.manifest.inputs["served"], ServedManifest)
     _require_one_model(verdict, served)
     history = registry.history()
-    outcome = settled(verdict, history, run.run_id, decision.approved_at)
+    outcome = earlier_outcome(verdict, history, run.run_id, authorization.approved_at)
     if outcome is not None:
         log.info("promote: %s; %s serves", outcome, history[-1].tag)
         return Promoted(outcome, history[-1])
-    _require_standing(verdict, history, decision)
+    _require_standing(verdict, history, authorization)
     current = history[-1] if history else None
-    _require_fresh(verdict, current, decision)
+    _require_fresh(verdict, current, authorization)
     wanted = Pointer(
         sequence=0,
         name=verdict.name,
@@ -118,8 +120,8 @@ def promote(
         served=served.uri,
         evaluation=artifact.manifest.inputs["evaluation"],
         verdict=artifact.uri,
-        author=decision.author,
-        reason=decision.reason,
+        author=authorization.author,
+        reason=authorization.reason,
         time=run.created_at,
         run_id=run.run_id,
     )
@@ -128,8 +130,8 @@ def promote(
     return Promoted("promoted", moved)
 
 
-def settled(
-    verdict: Verdict, history: Sequence[Pointer], run_id: str, approved_at: datetime | None
+def earlier_outcome(
+    verdict: GateVerdict, history: Sequence[Pointer], run_id: str, approved_at: datetime | None
 ) -> Outcome | None:
     """How a promotion ended before it began, or None while the pointer is still to move.
 
@@ -138,7 +140,7 @@ def settled(
         history: every move, oldest first.
         run_id: of the promotion. A move that this run made was made by a try of it that ended
             before it could say so.
-        approved_at: of the decision; an earlier move was not made on this approval.
+        approved_at: of the authorization; an earlier move was not made on this approval.
 
     Returns:
         `promoted` when this run moved the pointer to the model and nobody rolled back from it
@@ -156,7 +158,7 @@ def settled(
     return "unchanged" if verdict.unchanged and approved_at is None else None
 
 
-def _require_one_model(verdict: Verdict, served: Artifact[ServedManifest]) -> None:
+def _require_one_model(verdict: GateVerdict, served: Artifact[ServedManifest]) -> None:
     received = (served.manifest.name, served.manifest.tag)
     if received != (verdict.name, verdict.tag):
         raise InvalidInputError(
@@ -166,13 +168,17 @@ def _require_one_model(verdict: Verdict, served: Artifact[ServedManifest]) -> No
         )
 
 
-def _require_standing(verdict: Verdict, history: Sequence[Pointer], decision: Decision) -> None:
-    standing = standing_check(history, verdict.tag, decision.approved_at)
+def _require_standing(
+    verdict: GateVerdict, history: Sequence[Pointer], authorization: Authorization
+) -> None:
+    standing = rollback_check(history, verdict.tag, authorization.approved_at)
     if not standing.passed:
         raise GateRefusedError(f"{verdict.tag} is not promoted. {standing.sentence}")
 
 
-def _require_fresh(verdict: Verdict, current: Pointer | None, decision: Decision) -> None:
+def _require_fresh(
+    verdict: GateVerdict, current: Pointer | None, authorization: Authorization
+) -> None:
     """The champion must be the one that the verdict compares with.
 
     For a person who read the comparison the bundle counts; without one the move counts too, since
@@ -181,7 +187,7 @@ def _require_fresh(verdict: Verdict, current: Pointer | None, decision: Decision
     champion = verdict.champion
     expected = champion.tag if champion else "no champion"
     received = current.tag if current else "no champion"
-    if decision.approved_at is not None and expected != received:
+    if authorization.approved_at is not None and expected != received:
         raise StaleVerdictError(
             f"the approved verdict on {verdict.tag} is stale, since another model was promoted: "
             "clear the task `gate` and all after it, or run `leukoflow gate EVALUATION SERVED`, "
@@ -189,7 +195,7 @@ def _require_fresh(verdict: Verdict, current: Pointer | None, decision: Decision
             expected=expected,
             received=received,
         )
-    if decision.approved_at is None and current != champion:
+    if authorization.approved_at is None and current != champion:
         raise ConflictError(
             f"{verdict.tag} was judged against another champion: judge it again",
             expected=expected,
@@ -197,7 +203,7 @@ def _require_fresh(verdict: Verdict, current: Pointer | None, decision: Decision
         )
 
 
-def standing_check(
+def rollback_check(
     history: Sequence[Pointer], tag: str, approved_at: datetime | None = None
 ) -> Check:
     """Whether a model may return: not while the last word on it was a rollback from it.

@@ -8,13 +8,18 @@ from pipeline.adapters.registry import Pointer, Registry
 from pipeline.artifacts import ServedManifest
 from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext
-from pipeline.steps.promotion.promote import Decision
+from pipeline.steps.promotion.promote import Authorization
 
 log = logging.getLogger(__name__)
 
 
 def rollback(
-    registry: Registry, tag: str, decision: Decision, *, store: ArtifactStore, run: RunContext
+    registry: Registry,
+    tag: str,
+    authorization: Authorization,
+    *,
+    store: ArtifactStore,
+    run: RunContext,
 ) -> Pointer:
     """Point back to an earlier model: the one before this one, or the tag named.
 
@@ -30,8 +35,8 @@ def rollback(
     earlier = _earlier(history, tag)
     store.open(earlier.served, ServedManifest)
     update = {
-        "author": decision.author,
-        "reason": decision.reason,
+        "author": authorization.author,
+        "reason": authorization.reason,
         "time": run.created_at,
         "run_id": run.run_id,
         "kind": "rollback",

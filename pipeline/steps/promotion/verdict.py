@@ -7,7 +7,7 @@ from pipeline.adapters.registry import Pointer
 from pipeline.artifacts import Artifact, VerdictManifest
 from pipeline.records import Frozen
 from pipeline.statistics.metrics import Interval
-from pipeline.steps.promotion.fair_cells import Evidence
+from pipeline.steps.promotion.eligible_cells import EligibleCells
 
 Topic = Literal["evidence", "champion", "floors", "calibration", "serving"]
 Unit = Literal["", "difference", "cells", "yes", "ms", "MB"]
@@ -52,7 +52,7 @@ class Check(Frozen):
     sentence: str
 
 
-class Verdict(Frozen):
+class GateVerdict(Frozen):
     """`verdict.json`: every check, and what they come to."""
 
     name: str
@@ -60,7 +60,7 @@ class Verdict(Frozen):
     champion: Pointer | None
     """Whom the challenger was judged against; promotion holds only while it still serves."""
     passed: bool
-    evidence: Evidence | None = None
+    evidence: EligibleCells | None = None
     """What it was judged on."""
     checks: tuple[Check, ...]
 
@@ -75,9 +75,9 @@ class Verdict(Frozen):
         return self.champion is not None and self.champion.tag == self.tag
 
 
-def read_verdict(artifact: Artifact[VerdictManifest], store: ArtifactStore) -> Verdict:
+def read_verdict(artifact: Artifact[VerdictManifest], store: ArtifactStore) -> GateVerdict:
     """The verdict of an artefact."""
-    return Verdict.model_validate_json(store.read(artifact, "verdict.json"))
+    return GateVerdict.model_validate_json(store.read(artifact, "verdict.json"))
 
 
 def judge(

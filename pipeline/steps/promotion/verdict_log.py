@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.mlflow_runs import Tracking
 from pipeline.artifacts import Artifact, VerdictManifest
-from pipeline.steps.promotion.verdict import Verdict
+from pipeline.steps.promotion.verdict import GateVerdict
 from pipeline.steps.promotion.verdict_page import badge, markdown
 
 DESCRIPTION = "mlflow.note.content"
@@ -18,7 +18,7 @@ LONGEST = 8000
 def track_verdict(
     tracking: Tracking,
     run_id: str,
-    verdict: Verdict,
+    verdict: GateVerdict,
     artifact: Artifact[VerdictManifest],
     *,
     store: ArtifactStore,
@@ -48,7 +48,7 @@ def track_verdict(
     tracking.finish(run_id)
 
 
-def _metrics(verdict: Verdict) -> dict[str, float]:
+def _metrics(verdict: GateVerdict) -> dict[str, float]:
     """`gate/<check>`, the ends of its interval, and how many checks failed."""
     figures = {"gate/failed": float(len(verdict.failed))}
     for check in verdict.checks:

@@ -2,9 +2,9 @@
 
 from itertools import groupby
 
-from pipeline.pages.report_site import pages
+from pipeline.pages.report_site import page_templates
 from pipeline.records import Frozen
-from pipeline.steps.promotion.verdict import Check, Topic, Unit, Verdict
+from pipeline.steps.promotion.verdict import Check, GateVerdict, Topic, Unit
 
 _TITLES: dict[Topic, str] = {
     "evidence": "The cells it is judged on",
@@ -35,13 +35,13 @@ class Scale(Frozen):
         return round(100 * min(max(share, 0.0), 1.0), 2)
 
 
-def page(verdict: Verdict) -> str:
+def page(verdict: GateVerdict) -> str:
     """The verdict as a page of the report site."""
     topics = [
         (_title(topic, verdict), [(check, _scale(check, checks)) for check in checks])
         for topic, checks in _by_topic(verdict)
     ]
-    template = pages().get_template("verdict.html.j2")
+    template = page_templates().get_template("verdict.html.j2")
     return template.render(
         title=f"{_word(verdict)}: {verdict.tag}",
         verdict=verdict,
@@ -53,14 +53,14 @@ def page(verdict: Verdict) -> str:
     )
 
 
-def badge(verdict: Verdict) -> str:
+def badge(verdict: GateVerdict) -> str:
     """`passed`, `refused`, or `unchanged` when the challenger serves already."""
     if not verdict.passed:
         return "refused"
     return "unchanged" if verdict.unchanged else "passed"
 
 
-def headline(verdict: Verdict) -> str:
+def headline(verdict: GateVerdict) -> str:
     """What the checks come to, in a sentence."""
     total = len(verdict.checks)
     if verdict.passed and verdict.unchanged:
@@ -73,7 +73,7 @@ def headline(verdict: Verdict) -> str:
     return f"{len(verdict.failed)} of {total} checks failed: {', '.join(verdict.failed)}."
 
 
-def markdown(verdict: Verdict) -> str:
+def markdown(verdict: GateVerdict) -> str:
     """The verdict as a table for the approval form and the MLflow page."""
     lines = [
         f"**{_word(verdict)}**: `{verdict.tag}` {_opponent(verdict, '`')}. {headline(verdict)}",
@@ -88,7 +88,7 @@ def markdown(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
-def plain(verdict: Verdict) -> list[str]:
+def plain(verdict: GateVerdict) -> list[str]:
     """The verdict as lines of equal columns, for the log that an Airflow task's page shows."""
     rows = [
         ["pass" if c.passed else "FAIL", c.name, figure(c), interval(c), limit(c)]
@@ -135,13 +135,13 @@ def limit(check: Check) -> str:
     return f"{ends[check.figure]}{_SIGNS[check.side]} {figure(check, check.threshold)}"
 
 
-def _title(topic: Topic, verdict: Verdict) -> str:
+def _title(topic: Topic, verdict: GateVerdict) -> str:
     if topic == "champion" and verdict.champion is None:
         return "The rule for a first model"
     return _TITLES[topic]
 
 
-def _by_topic(verdict: Verdict) -> list[tuple[Topic, list[Check]]]:
+def _by_topic(verdict: GateVerdict) -> list[tuple[Topic, list[Check]]]:
     grouped = groupby(verdict.checks, key=lambda check: check.topic)
     return [(topic, list(checks)) for topic, checks in grouped]
 
@@ -158,11 +158,11 @@ def _scale(check: Check, checks: list[Check]) -> Scale | None:
     return Scale(start=0, end=1) if check.low is not None else None
 
 
-def _word(verdict: Verdict) -> str:
+def _word(verdict: GateVerdict) -> str:
     return badge(verdict).capitalize()
 
 
-def _opponent(verdict: Verdict, quote: str = "") -> str:
+def _opponent(verdict: GateVerdict, quote: str = "") -> str:
     if verdict.champion is None:
         return "as first model"
     if verdict.champion.tag == verdict.tag:

@@ -30,7 +30,7 @@ class TrainInputs:
     tracking_run: str = ""
 
 
-def bring_activations(
+def load_activations(
     inputs: TrainInputs, config: RunConfig, store: ArtifactStore, folder: Path
 ) -> ActivationFiles:
     """All crops of a split's images that may be learned from, in `folder`."""
@@ -45,19 +45,23 @@ def bring_activations(
     return fetch_activations(store, packs, wanted, folder)
 
 
-def to_learn_from(files: ActivationFiles, records: Sequence[Record], config: RunConfig) -> Examples:
+def training_examples(
+    files: ActivationFiles, records: Sequence[Record], config: RunConfig
+) -> Examples:
     """Images with all their crops; classes count alike, and a cell's copies as the config says."""
-    weights = evidence_weights(records, config.train.copies)
+    weights = sample_weights(records, config.train.copies)
     return _examples(files, records, config, config.features.jitters, weights)
 
 
-def to_check_on(files: ActivationFiles, records: Sequence[Record], config: RunConfig) -> Examples:
+def validation_examples(
+    files: ActivationFiles, records: Sequence[Record], config: RunConfig
+) -> Examples:
     """A few plain crops of each cell; cells count alike within a class."""
-    few = few_of_each_cell(records)
-    return _examples(files, few, config, 0, evidence_weights(few))
+    few = limit_images_per_cell(records)
+    return _examples(files, few, config, 0, sample_weights(few))
 
 
-def to_ask_about(files: ActivationFiles, records: Sequence[Record]) -> Examples:
+def unlabelled_examples(files: ActivationFiles, records: Sequence[Record]) -> Examples:
     """The plain crops of images of any class, without their labels."""
     none = np.zeros(len(records), np.int64)
     views = [view_names(record.sha256, 0) for record in records]
@@ -78,7 +82,7 @@ def _examples(
     return Examples(files, views, labels, weights, groups)
 
 
-def evidence_weights(records: Sequence[Record], copies: float = 0.0) -> NDArray[np.float32]:
+def sample_weights(records: Sequence[Record], copies: float = 0.0) -> NDArray[np.float32]:
     """Weight of each image (n,), mean 1: classes count alike, and cells within a class.
 
     Args:
@@ -93,7 +97,7 @@ def evidence_weights(records: Sequence[Record], copies: float = 0.0) -> NDArray[
     return np.asarray(np.array(raw) / np.mean(raw), np.float32)
 
 
-def few_of_each_cell(records: Sequence[Record]) -> list[Record]:
+def limit_images_per_cell(records: Sequence[Record]) -> list[Record]:
     """At most eight images of each cell, by hash: its further copies say the same."""
     seen: Counter[tuple[str, str]] = Counter()
     few = []

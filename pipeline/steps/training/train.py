@@ -24,9 +24,9 @@ from pipeline.records import FITTED, Record, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.training.examples import (
     TrainInputs,
-    bring_activations,
-    to_check_on,
-    to_learn_from,
+    load_activations,
+    training_examples,
+    validation_examples,
 )
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def train(
     network.set_determinism(config.train.seed)
     with tempfile.TemporaryDirectory() as scratch:
         records = store.records(inputs.split)
-        files = bring_activations(inputs, config, store, Path(scratch) / "packs")
+        files = load_activations(inputs, config, store, Path(scratch) / "packs")
         parts = {p: [r for r in records if r.part == p] for p in FITTED}
         log.info("train: %s", {part: len(found) for part, found in parts.items()})
         arrays = read_weights(store.read(inputs.weights, "weights.npz"))
@@ -108,8 +108,8 @@ def learn_from(
     from pipeline.modeling.learn import learn_head, learn_maps
 
     if config.features.keep == "regions":
-        return learn_head(to_learn_from(files, [*train, *val], config), config, report)
-    learn, check = to_learn_from(files, train, config), to_check_on(files, val, config)
+        return learn_head(training_examples(files, [*train, *val], config), config, report)
+    learn, check = training_examples(files, train, config), validation_examples(files, val, config)
     return learn_maps(arrays, learn, check, config, checkpoint, report)
 
 

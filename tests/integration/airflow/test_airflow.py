@@ -23,7 +23,7 @@ from pipeline.embedded.parts import ROOT
 from pipeline.embedded.processes.foreground import on_free_ports, running
 from pipeline.errors import InvalidInputError
 from pipeline.settings import Settings
-from tests.unit.monitoring.world import TAG, World
+from tests.unit.monitoring.fake_predictions import TAG, FakePredictions
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -56,9 +56,9 @@ def airflow(settings: Settings) -> AirflowClient:
 @pytest.fixture(scope="module")
 def logged(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
     """Promotes models named demo and second; the function adds fifty answers of one to its log."""
-    store, world = ArtifactStore(LocalStore(), settings.store_uri), World(seed=3)
+    store, predictions = ArtifactStore(LocalStore(), settings.store_uri), FakePredictions(seed=3)
     folder, now = tmp_path_factory.mktemp("evaluation"), datetime.now(UTC)
-    lines = [item.model_dump_json() + "\n" for item in world.images(40, 4)]
+    lines = [item.model_dump_json() + "\n" for item in predictions.draw(40, 4)]
     (folder / "reference.jsonl").write_text("".join(lines))
     for name in ("demo", "second"):
         evaluation = store.publish(
@@ -73,7 +73,7 @@ def logged(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Call
 
     def answer(segment: str, shift: float, name: str = "demo") -> None:
         now = datetime.now(UTC)
-        images = world.images(50, 1, shift=shift)
+        images = predictions.draw(50, 1, shift=shift)
         records = [item.record.model_copy(update={"time": now}) for item in images]
         body = "".join(record.model_dump_json() + "\n" for record in records)
         uri = f"{store.root}/logs/{name}/{now:%Y-%m-%d}/{segment}.jsonl"

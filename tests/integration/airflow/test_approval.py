@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from monitoring.retraining.policy import Decision, RetrainRequest
+from monitoring.retraining.policy import RetrainDecision, RetrainRequest
 from monitoring.retraining.retrain_requests import RetrainRequests
 from pipeline.adapters.airflow import AirflowClient, DagRun
 from pipeline.artifacts import ServedManifest
@@ -242,7 +242,7 @@ def test_a_retrain_that_gives_the_model_that_serves_is_unchanged(office: Office)
     window, decision = "window", f"{store.root}/retrain/tiny/decisions/1.json"
     now = datetime.now(UTC)
     asked = {"window": window, "reason": "drift", "time": now, "run_id": "watch"}
-    said = Decision(name="tiny", drift="drift", verdict="alarm", requested=True, **asked)
+    said = RetrainDecision(name="tiny", drift="drift", verdict="alarm", requested=True, **asked)
     store.objects.write(decision, said.model_dump_json().encode())
     request = RetrainRequest(sequence=1, **asked)
     store.objects.write(f"{store.root}/retrain/tiny/open.json", request.model_dump_json().encode())

@@ -21,7 +21,7 @@ from pipeline.embedded import airflow_home, preflight
 from pipeline.embedded.environment import of_stack
 from pipeline.embedded.processes.foreground import on_free_ports, running
 from pipeline.settings import Settings
-from tests.unit.monitoring.world import TAG, World
+from tests.unit.monitoring.fake_predictions import TAG, FakePredictions
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -38,11 +38,11 @@ class Watch:
     settings: Settings
     airflow: AirflowClient
     store: ArtifactStore
-    world: World
+    predictions: FakePredictions
 
     def promote(self, folder: Path) -> None:
         """A model that was promoted an hour before the first interval's end."""
-        lines = [item.model_dump_json() + "\n" for item in self.world.images(40, 4)]
+        lines = [item.model_dump_json() + "\n" for item in self.predictions.draw(40, 4)]
         (folder / "reference.jsonl").write_text("".join(lines))
         manifest = EvaluationManifest(
             name=NAME, run_id="r", code_version="c", created_at=FIRST, tag=TAG
@@ -57,7 +57,7 @@ class Watch:
     def answer(self, hour: float, count: int) -> None:
         """Log images answered so many hours after the first interval's end."""
         time = FIRST + hour * HOUR
-        images = self.world.images(count, 1)
+        images = self.predictions.draw(count, 1)
         records = [item.record.model_copy(update={"time": time}) for item in images]
         body = "".join(record.model_dump_json() + "\n" for record in records)
         uri = f"{self.store.root}/logs/{NAME}/{time.date()}/{records[0].request_id}.jsonl"
@@ -139,7 +139,9 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
         airflow = AirflowClient(own)
         airflow.wait_for_dag(MONITORING, 120)
         airflow.unpause(MONITORING)
-        made = Watch(own, airflow, ArtifactStore(LocalStore(), own.store_uri), World(seed=3))
+        made = Watch(
+            own, airflow, ArtifactStore(LocalStore(), own.store_uri), FakePredictions(seed=3)
+        )
         made.promote(tmp_path_factory.mktemp("evaluation"))
         yield made
 

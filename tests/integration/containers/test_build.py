@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.adapters.bento import baked_bundle
 from pipeline.artifacts import Artifact, BentoManifest
-from pipeline.steps.deployment.served_bento import ask_golden, serving
+from pipeline.steps.deployment.served_bento import replay_golden_images, serve_bento
 
 if TYPE_CHECKING:
     from tests.conftest import Stage
@@ -54,6 +54,6 @@ def test_a_stored_bento_answers_its_golden_images(
     """Fetched on another machine it serves from its own folder and repeats the answers."""
     contract = lasting_stage.contract
     bento = lasting_stage.artifacts.fetch(built_bento, tmp_path / "bento")
-    with serving(bento) as url:
-        worst = ask_golden(url, baked_bundle(bento), contract, "f32")
+    with serve_bento(bento) as url:
+        worst = replay_golden_images(url, baked_bundle(bento), contract, "f32")
     assert worst <= contract.golden_tolerance

@@ -15,7 +15,7 @@ import pytest
 from pipeline.adapters.bento import baked_bundle
 from pipeline.artifacts import Artifact, BentoManifest
 from pipeline.steps.deployment.container_image import build_command
-from pipeline.steps.deployment.served_bento import ask_golden
+from pipeline.steps.deployment.served_bento import replay_golden_images
 from tests.integration.containers import buildah as builder
 from tests.integration.containers.buildah import Buildah
 
@@ -66,7 +66,7 @@ def test_the_image_answers_its_golden_images(
 ) -> None:
     """The image's own command serves the baked model, which repeats what training saw."""
     with _running(container, buildah) as url:
-        worst = ask_golden(url, baked_bundle(bento), lasting_stage.contract, "f32")
+        worst = replay_golden_images(url, baked_bundle(bento), lasting_stage.contract, "f32")
     assert worst <= lasting_stage.contract.golden_tolerance
 
 

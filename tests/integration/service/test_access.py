@@ -214,7 +214,7 @@ def leave_canaries(url: str, image: bytes) -> list[httpx.Response]:
 
 
 def leave_broken_http(url: str) -> None:
-    """Bytes that are not HTTP, a WebSocket request, and a client that disconnects during the body."""
+    """Bytes that are not HTTP, a WebSocket request, and a client that disconnects early."""
     address = ("127.0.0.1", httpx.URL(url).port or 0)
     begun = f"POST /classify?{CANARY} HTTP/1.1\r\nHost: {CANARY}\r\nContent-Length: 100\r\n"
     begun += f"Content-Type: multipart/form-data; boundary={CANARY}\r\n\r\n{CANARY}"

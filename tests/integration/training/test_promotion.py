@@ -26,7 +26,7 @@ from pipeline.embedded.processes.foreground import on_free_ports, running
 from pipeline.entrypoints import promotion, registry
 from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
-from pipeline.steps.promotion.promote import contend
+from pipeline.steps.promotion.promote import promote_with_retry
 from tests.integration.training.trained import variables
 from tests.unit.steps.promotion.contest import Contest
 
@@ -51,7 +51,7 @@ def test_of_two_promotions_at_once_the_loser_is_judged_again(
             judged.append(stale)
             return contest.judge_again(stale)
 
-        contend(verdict, contest.promote, judge)
+        promote_with_retry(verdict, contest.promote, judge)
 
     with ThreadPoolExecutor(2) as pool:
         for first in range(0, 20, 2):

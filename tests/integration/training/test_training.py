@@ -14,7 +14,7 @@ from pipeline.entrypoints import evaluation, experiments, promotion, registry, t
 from pipeline.entrypoints.jobs.job import open_store
 from pipeline.errors import ArtifactError, InvalidInputError, UnreachableError
 from pipeline.settings import Settings
-from pipeline.steps.promotion.verdict import Verdict
+from pipeline.steps.promotion.verdict import GateVerdict
 from tests.integration.training.trained import RUN, Trained, retrain, variables
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -59,7 +59,7 @@ def test_a_challenger_is_compared_with_the_champion(tracked: Trained, tmp_path: 
         other = retrain(tracked, str(config))
         store = open_store()
         said = store.read(store.open(other, VerdictManifest), "verdict.json")
-    verdict = Verdict.model_validate_json(said)
+    verdict = GateVerdict.model_validate_json(said)
     compared = [check for check in verdict.checks if check.topic == "champion"]
     assert [check.name.split()[0] for check in compared] == ["balanced", *["sensitivity"] * 4]
     assert all(check.low is not None and check.low <= check.value for check in compared)
@@ -85,7 +85,7 @@ def test_a_champion_of_another_preprocessing_is_judged_by_what_it_answered_then(
         said = store.read(store.open(other, VerdictManifest), "verdict.json")
         with pytest.raises(ArtifactError, match="another preprocessing; expected next; received 2"):
             evaluation.evaluate_archive(str(archive), "tiny", "champion")
-    verdict = Verdict.model_validate_json(said)
+    verdict = GateVerdict.model_validate_json(said)
     overall = next(check for check in verdict.checks if check.topic == "champion")
     assert overall.name == "balanced accuracy against the champion"
     # The same pixels in truth, and so the same answers.

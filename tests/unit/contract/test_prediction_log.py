@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 
 from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord, kept_path
-from tests.unit.monitoring.world import World
+from tests.unit.monitoring.fake_predictions import FakePredictions
 
 
 def test_a_line_without_an_image_is_as_it_always_was() -> None:
     """Old lines read, and where no image is kept nothing is added to a line."""
-    (reference,) = World(seed=1).images(1, 1)
+    (reference,) = FakePredictions(seed=1).draw(1, 1)
     line = reference.record.model_dump_json()
     assert "image" not in line
     assert PredictionRecord.model_validate_json(line) == reference.record
@@ -23,7 +23,7 @@ def test_a_kept_image_stands_under_the_day_of_its_answer() -> None:
 
 def test_a_reference_of_an_earlier_version_has_a_cell() -> None:
     """Version 0.1 wrote none, for its groups were cells; what has one keeps it."""
-    (line,) = World(seed=1).images(1, 1)
+    (line,) = FakePredictions(seed=1).draw(1, 1)
     old = line.model_dump(mode="json", exclude={"cell"})
     assert ReferenceRecord.model_validate(old).cell == line.group
     new = line.model_copy(update={"cell": "c1"})

@@ -23,7 +23,7 @@ from pipeline.demo.traffic import shifted_title
 from pipeline.errors import InvalidInputError, UnreachableError
 from pipeline.records import Record
 from pipeline.run import RunContext
-from pipeline.steps.evaluation.scoring import scores
+from pipeline.steps.evaluation.scoring import score_predictions
 
 
 def test_a_part_that_fails_becomes_a_row() -> None:
@@ -65,7 +65,7 @@ def test_a_flawless_score_of_sixteen_cells_is_no_certainty() -> None:
         for n in range(64)
     ]
     right = np.eye(4)[np.arange(64) // 16]
-    found = scores(records, right, np.zeros(64), classes, EvaluateConfig())
+    found = score_predictions(records, right, np.zeros(64), classes, EvaluateConfig())
     ((title, row),) = score_rows({"scores": found.model_dump(mode="json")})
     assert title == "held-out score"
     assert row == (

@@ -19,9 +19,9 @@ from pipeline.entrypoints import registry
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record
 from pipeline.run import RunContext
-from pipeline.steps.evaluation.answers import answer
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
-from pipeline.steps.evaluation.scoring import scores
+from pipeline.steps.evaluation.predictions import predict_images
+from pipeline.steps.evaluation.scoring import score_predictions
 
 if TYPE_CHECKING:
     from tests.conftest import Stage
@@ -49,11 +49,13 @@ def champion(
             for kind, label in enumerate(stage.contract.classes)
         )
     ]
-    said = answer(images, served, tmp_path / "bundle", datetime.now(UTC))
+    said = predict_images(images, served, tmp_path / "bundle", datetime.now(UTC))
     classes, config = stage.contract.classes, EvaluateConfig(draws=100)
     report = EvaluationReport(
         tag=served.manifest.tag,
-        scores=scores(said.records, said.probabilities, said.uncertainties, classes, config),
+        scores=score_predictions(
+            said.records, said.probabilities, said.uncertainties, classes, config
+        ),
         parity=EngineParity(images=8, top1_agreement=1.0, max_probability_difference=0.0),
         rule=read_review(tmp_path / "bundle", stage.contract),
         mistakes=(),

@@ -1,11 +1,11 @@
-"""A seeded world for the tests of monitoring."""
+"""Fixtures for the tests of monitoring."""
 
 import pytest
 
-from tests.unit.monitoring.world import World
+from tests.unit.monitoring.fake_predictions import FakePredictions
 
 
 @pytest.fixture
-def world() -> World:
-    """A seeded world."""
-    return World(seed=11)
+def predictions() -> FakePredictions:
+    """A source of simulated predictions with a fixed seed."""
+    return FakePredictions(seed=11)

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.adapters.storage import LocalStore
 from pipeline.errors import ArtifactError
-from pipeline.pages.report_site import publish_page, rebuild_index
+from pipeline.pages.report_site import Page, publish_page, rebuild_index
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -23,7 +23,8 @@ def page(tmp_path: Path) -> Path:
 
 def _publish(root: Path, page: Path, name: str, title: str, hours: int = 0) -> str:
     time = NOW + timedelta(hours=hours)
-    return publish_page(LocalStore(), str(root), name, "drift", title, "alarm", page, time)
+    listed = Page(name=name, section="drift", title=title, badge="alarm", time=time)
+    return publish_page(LocalStore(), str(root), listed, page)
 
 
 def test_the_same_page_twice_is_one_page(tmp_path: Path, page: Path) -> None:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from benchmarks.statistics.coverage import CELLS, Drawing, covered, rows
-from benchmarks.statistics.simulated import World, classified, told_apart
+from benchmarks.statistics.simulated import World, classified, separated
 
 ACCURACIES = (0.95, 0.98, 1.0)
 
 
-@pytest.mark.parametrize(("drawing", "classes"), [(classified, 4), (told_apart, 2)])
+@pytest.mark.parametrize(("drawing", "classes"), [(classified, 4), (separated, 2)])
 @pytest.mark.parametrize("cells", [2, 4])
 def test_few_cells_that_are_nearly_all_right_are_covered(
     drawing: Drawing, classes: int, cells: int

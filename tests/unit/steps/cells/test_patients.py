@@ -20,8 +20,8 @@ from pipeline.steps.cells.group import group, write_groups_csv
 from pipeline.steps.cells.split import split
 from pipeline.steps.dataset.ingest import ingest
 from pipeline.steps.dataset.validate import validate
-from pipeline.steps.evaluation.scoring import scores
-from pipeline.steps.training.examples import evidence_weights
+from pipeline.steps.evaluation.scoring import score_predictions
+from pipeline.steps.training.examples import sample_weights
 
 WriteZip = Callable[..., str]
 PATIENTS, CELLS = 6, 3
@@ -77,13 +77,15 @@ def test_patients_are_never_split_and_cells_vote(
     shares = np.array(
         [[0.9, 0.1] if (r.label == "ROUND") != (r.cell in wrong) else [0.1, 0.9] for r in held]
     )
-    found = scores(held, shares, np.zeros(len(held)), ("ROUND", "LOBED"), EvaluateConfig(draws=100))
+    found = score_predictions(
+        held, shares, np.zeros(len(held)), ("ROUND", "LOBED"), EvaluateConfig(draws=100)
+    )
     cells = {(r.label, r.cell) for r in held}
     assert (found.images, found.cells) == (len(held), len(cells))
     assert found.groups == len({r.group for r in held})
     assert np.sum(found.by_cell.confusion) == len(cells)
     assert found.by_cell.confusion[0][1] == len(wrong)
-    weights = evidence_weights(records)
+    weights = sample_weights(records)
     of_cells = [weights[[r.cell == cell for r in records]].sum() for cell in shown]
     labels = [next(r.label for r in records if r.cell == cell) for cell in shown]
     rounds = [w for w, label in zip(of_cells, labels, strict=True) if label == "ROUND"]

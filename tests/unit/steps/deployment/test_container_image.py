@@ -14,11 +14,11 @@ from pipeline.steps.deployment.container_image import (
     DOCKERFILE,
     WORKFLOW,
     ImageResult,
+    build_and_push,
     build_command,
-    choose,
     image_reference,
+    preferred_tool,
     push_command,
-    ship,
 )
 
 TAG = "blood_cells:0123456789ab"
@@ -46,13 +46,13 @@ def _bento() -> Artifact[BentoManifest]:
 )
 def test_docker_is_preferred_then_podman_then_buildah(tools: list[str], expected: str) -> None:
     """The first working builder of a fixed order is taken."""
-    assert choose(tools) == expected
+    assert preferred_tool(tools) == expected
 
 
 def test_a_machine_without_a_builder_is_told_what_is_missing() -> None:
     """The error names all builders that would do."""
     with pytest.raises(InvalidInputError, match="docker, podman, buildah"):
-        choose([])
+        preferred_tool([])
 
 
 def test_the_reference_carries_the_model_tag() -> None:
@@ -95,7 +95,7 @@ def test_a_configured_registry_is_pushed_to_by_its_own_name() -> None:
 def test_without_a_registry_shipping_stops_and_says_what_it_would_do(tmp_path: Path) -> None:
     """Nothing is fetched or built; the line names the image and the push."""
     nowhere = ArtifactStore(LocalStore(), str(tmp_path / "absent"))
-    said = ship(
+    said = build_and_push(
         _bento(),
         settings=Settings(image_registry="", image_name="cells"),
         store=nowhere,
@@ -114,7 +114,7 @@ def test_a_worker_that_cannot_build_says_what_can(
         docker.write_text("#!/bin/sh\nexit 1\n")
         docker.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    result = ship(
+    result = build_and_push(
         _bento(),
         settings=Settings(image_registry="registry.example", image_name="cells"),
         store=ArtifactStore(LocalStore(), str(tmp_path / "absent")),

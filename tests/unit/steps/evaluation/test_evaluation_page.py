@@ -19,13 +19,13 @@ from pipeline.contract.decision import ReviewRule
 from pipeline.records import Record
 from pipeline.run import RunContext
 from pipeline.steps.evaluation import evaluation_page
-from pipeline.steps.evaluation.answers import Answers, answer
 from pipeline.steps.evaluation.evaluate import predictions_csv
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.lineage import trace
-from pipeline.steps.evaluation.mistakes import Mistake, show, worst_mistakes
+from pipeline.steps.evaluation.mistakes import Mistake, explain_mistakes, worst_mistakes
 from pipeline.steps.evaluation.model_card import model_card
-from pipeline.steps.evaluation.scoring import scores
+from pipeline.steps.evaluation.predictions import Predictions, predict_images
+from pipeline.steps.evaluation.scoring import score_predictions
 
 if TYPE_CHECKING:
     from tests.conftest import Stage
@@ -46,19 +46,19 @@ class Judged:
         records = _archived(stage, images, folder / "packs")
         files = stage.artifacts.fetch(self.served, folder / "served")
         when = datetime(2026, 11, 1, tzinfo=UTC)
-        said = answer(read_images(stage.artifacts, records), self.served, files, when)
+        said = predict_images(read_images(stage.artifacts, records), self.served, files, when)
         self.records = [
             _labelled(record, told.label, stage.contract.classes)
             for record, told in zip(said.records, said.predictions, strict=True)
         ]
-        self.answers: Answers = replace(said, records=self.records)
+        self.answers: Predictions = replace(said, records=self.records)
 
     def report(self) -> EvaluationReport:
         """The figures, as `evaluate` works them out."""
         told = self.answers
         return EvaluationReport(
             tag=self.served.manifest.tag,
-            scores=scores(
+            scores=score_predictions(
                 told.records,
                 told.probabilities,
                 told.uncertainties,
@@ -128,7 +128,7 @@ def test_reports_of_version_0_1_are_read(judged: Judged) -> None:
 
 def test_evidence_is_asked_of_the_served_engine(judged: Judged) -> None:
     """The mean-colour model looks at the plasma in the middle, and nowhere near the corners."""
-    evidence = show(
+    evidence = explain_mistakes(
         worst_mistakes(judged.answers, 5),
         judged.records,
         judged.served,
@@ -144,7 +144,9 @@ def test_evidence_is_asked_of_the_served_engine(judged: Judged) -> None:
 def test_the_page_stands_alone_and_shows_every_figure(judged: Judged) -> None:
     """No file, script or host beside it is needed; names from archives are text, not markup."""
     report = judged.report()
-    evidence = show(report.mistakes, judged.records, judged.served, store=judged.stage.artifacts)
+    evidence = explain_mistakes(
+        report.mistakes, judged.records, judged.served, store=judged.stage.artifacts
+    )
     html = evaluation_page.render(report, evidence, judged.served.manifest)
     assert not re.findall(r'(?:src|href)="(?!data:|report\.json|model_card\.md|\.\./)', html)
     assert "<script" not in html
@@ -163,7 +165,7 @@ def test_a_faultless_model_has_a_page(judged: Judged) -> None:
     ]
     classes = judged.stage.contract.classes
     config = EvaluateConfig(draws=100)
-    figures = scores(right, told.probabilities, told.uncertainties, classes, config)
+    figures = score_predictions(right, told.probabilities, told.uncertainties, classes, config)
     report = judged.report().model_copy(update={"scores": figures, "mistakes": ()})
     html = evaluation_page.render(report, [], judged.served.manifest)
     assert "No held-out image was named wrongly." in html

@@ -7,7 +7,7 @@ from pipeline.config import EvaluateConfig
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record
 from pipeline.statistics.metrics import Interval
-from pipeline.steps.evaluation.scoring import Scores, UnitScores, scores
+from pipeline.steps.evaluation.scoring import Scores, UnitScores, score_predictions
 
 CLASSES = ("A", "B", "C")
 
@@ -38,7 +38,7 @@ def config(draws: int, **prevalence: float) -> EvaluateConfig:
 
 def test_a_toy_is_scored_as_by_hand() -> None:
     """Three of five images, half of the cells of A and all of B."""
-    found = scores(RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(200))
+    found = score_predictions(RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(200))
     assert (found.images, found.cells) == (5, 3)
     assert found.confusion == ((1, 1, 1), (0, 2, 0), (0, 0, 0))
     assert found.accuracy.value == pytest.approx(3 / 5)
@@ -53,7 +53,7 @@ def test_a_toy_is_scored_as_by_hand() -> None:
 
 def test_a_toy_is_scored_by_cell_as_by_hand() -> None:
     """Cells are named by the mean of their images; confidence shares a cell's weight."""
-    found = scores(RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(200)).by_cell
+    found = score_predictions(RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(200)).by_cell
     assert found.confusion == ((1, 0, 1), (0, 1, 0), (0, 0, 0))
     assert found.accuracy.value == pytest.approx(2 / 3)
     # Gaps of .6 and .3 in halves of a cell, .8 in a whole one, .1 and 0 in one bin of a cell.
@@ -62,7 +62,7 @@ def test_a_toy_is_scored_by_cell_as_by_hand() -> None:
 
 def test_review_is_scored_as_by_hand() -> None:
     """All are accepted here; wrong predictions rank as less certain in five of six pairs."""
-    found = scores(RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(200)).review
+    found = score_predictions(RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(200)).review
     assert found.accepted.value == 1
     assert found.accepted_accuracy is not None
     assert found.accepted_accuracy.value == pytest.approx(3 / 5)
@@ -74,24 +74,30 @@ def test_review_is_scored_as_by_hand() -> None:
 
 def test_nothing_accepted_has_no_accuracy() -> None:
     """A rule that sends everything to a person is told as that."""
-    found = scores(RECORDS, PROBABILITIES, UNCERTAINTIES + 1.5, CLASSES, config(200)).review
+    found = score_predictions(
+        RECORDS, PROBABILITIES, UNCERTAINTIES + 1.5, CLASSES, config(200)
+    ).review
     assert (found.accepted.value, found.accepted_accuracy) == (0, None)
 
 
 def test_precision_is_told_at_the_prevalence_of_the_config() -> None:
     """Shares need not sum to one; without them there is only precision at equal shares."""
-    plain = scores(RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(100))
+    plain = score_predictions(RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(100))
     assert (plain.prevalence, plain.typical_precision) == ({}, {})
     assert plain.precision["B"].value == pytest.approx(1 / (1 + 1 / 3))
-    typical = scores(RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(100, A=6, B=2, C=2))
+    typical = score_predictions(
+        RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(100, A=6, B=2, C=2)
+    )
     assert typical.prevalence == {"A": 0.6, "B": 0.2, "C": 0.2}
     assert typical.typical_precision["B"].value == pytest.approx(0.2 / (0.2 + 0.6 / 3))
 
 
 def test_the_interval_is_over_cells() -> None:
     """A has two cells, one half right and one wrong: little is known, copies or not."""
-    once = scores(RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(400)).sensitivity["A"]
-    often = scores(
+    once = score_predictions(
+        RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(400)
+    ).sensitivity["A"]
+    often = score_predictions(
         RECORDS * 20,
         np.tile(PROBABILITIES, (20, 1)),
         np.tile(UNCERTAINTIES, 20),
@@ -110,7 +116,7 @@ def right_cells(cells: int, copies: int = 4) -> Scores:
     probabilities = np.array(
         [[0.98 if label == name else 0.01 for name in CLASSES] for label in labels]
     )
-    return scores(
+    return score_predictions(
         records, probabilities, np.zeros(len(records)), CLASSES, config(1000, A=1, B=2, C=7)
     )
 
@@ -164,7 +170,7 @@ def test_groups_may_hold_several_classes() -> None:
     found = right_cells(12)
     records = [image(CLASSES[n % 3], str(n // 12)) for n in range(48)]
     probabilities = np.array([np.eye(3)[n % 3] for n in range(48)])
-    patients = scores(records, probabilities, np.zeros(48), CLASSES, config(1000))
+    patients = score_predictions(records, probabilities, np.zeros(48), CLASSES, config(1000))
     # Four patients, and not four cells of each class: 0.398, where cells have 0.65.
     assert patients.balanced_accuracy.low == pytest.approx(0.398, abs=1e-3)
     assert patients.balanced_accuracy.low < found.balanced_accuracy.low
@@ -186,14 +192,14 @@ def test_an_evaluation_of_an_earlier_version_can_be_read() -> None:
 def test_the_order_of_images_does_not_matter() -> None:
     """Workers that read packs in another order publish the same report."""
     order = [4, 1, 3, 0, 2]
-    shuffled = scores(
+    shuffled = score_predictions(
         [RECORDS[n] for n in order],
         PROBABILITIES[order],
         UNCERTAINTIES[order],
         CLASSES,
         config(100),
     )
-    straight = scores(RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(100))
+    straight = score_predictions(RECORDS, PROBABILITIES, UNCERTAINTIES, CLASSES, config(100))
     assert shuffled.confusion == straight.confusion
     assert shuffled.balanced_accuracy.value == pytest.approx(straight.balanced_accuracy.value)
     assert shuffled.balanced_accuracy.low == pytest.approx(straight.balanced_accuracy.low)
@@ -222,7 +228,7 @@ SHARES = np.array(
 
 def test_a_patients_cells_vote_one_by_one() -> None:
     """Five cells of two classes in three groups: four are named right."""
-    found = scores(PATIENTS, SHARES, 2 - 2 * SHARES.max(axis=1), CLASSES, config(200))
+    found = score_predictions(PATIENTS, SHARES, 2 - 2 * SHARES.max(axis=1), CLASSES, config(200))
     assert (found.images, found.cells, found.groups) == (7, 5, 3)
     assert found.by_cell.confusion == ((2, 0, 0), (1, 2, 0), (0, 0, 0))
     assert found.by_cell.sensitivity["B"].value == pytest.approx(2 / 3)
@@ -237,7 +243,7 @@ def test_intervals_resample_patients() -> None:
     truth = np.array([label == "B" for _, label, _ in cells], np.int64)
     shares = np.eye(3)[np.where(right, truth, 1 - truth)] * 0.8 + 0.2 / 3
     whole, alone = (
-        scores(
+        score_predictions(
             [
                 patient(cell, label, group if by == "group" else cell)
                 for cell, label, group in cells
@@ -257,7 +263,7 @@ def test_a_cell_under_two_labels_is_a_cell_of_each() -> None:
     """An archive that is only scored passes no data gate: no image decides for the others."""
     records = [patient("1", "A", "g"), patient("1", "B", "g"), patient("2", "B", "h")]
     shares = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.0, 1.0, 0.0]])
-    found = scores(records, shares, np.zeros(3), CLASSES, config(100))
+    found = score_predictions(records, shares, np.zeros(3), CLASSES, config(100))
     assert found.cells == 3
     assert found.by_cell.confusion == ((1, 0, 0), (1, 1, 0), (0, 0, 0))
 
@@ -266,10 +272,10 @@ def test_where_groups_are_cells_both_columns_say_the_same() -> None:
     """Records of earlier versions, without a cell, are scored as they were."""
     named = [r.model_copy(update={"cell": f"c{r.group}"}) for r in RECORDS]
     arguments = (PROBABILITIES, UNCERTAINTIES, CLASSES, config(100))
-    assert scores(named, *arguments) == scores(RECORDS, *arguments)
+    assert score_predictions(named, *arguments) == score_predictions(RECORDS, *arguments)
 
 
 def test_nothing_to_score_is_refused() -> None:
     """An empty test part is told as one."""
     with pytest.raises(InvalidInputError, match="nothing to score"):
-        scores([], np.empty((0, 3)), np.empty(0), CLASSES, config(100))
+        score_predictions([], np.empty((0, 3)), np.empty(0), CLASSES, config(100))

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record
-from pipeline.steps.experiments.folds import deal_folds, parts_of
+from pipeline.steps.experiments.folds import assign_folds, parts_of
 
 RECORDS = [
     Record(sha256=f"{label}{cell}{copy}", label=label, file="", archive="", group=f"{label}{cell}")
@@ -18,7 +18,7 @@ RECORDS = [
 
 def test_every_class_has_its_share_of_cells_in_every_fold() -> None:
     """Folds of a class differ by one cell at most."""
-    folds = deal_folds(RECORDS, 5)
+    folds = assign_folds(RECORDS, 5)
     for label, cells in (("ROUND", 11), ("LOBED", 24)):
         counts = Counter(fold for group, fold in folds.items() if group.startswith(label))
         assert set(counts) == set(range(5))
@@ -27,13 +27,13 @@ def test_every_class_has_its_share_of_cells_in_every_fold() -> None:
 
 def test_the_deal_does_not_depend_on_the_order_of_images() -> None:
     """The same cells give the same folds, whoever lists them."""
-    assert deal_folds(RECORDS[::-1], 4) == deal_folds(RECORDS, 4)
+    assert assign_folds(RECORDS[::-1], 4) == assign_folds(RECORDS, 4)
 
 
 @pytest.mark.parametrize("fold", range(5))
 def test_no_cell_is_learned_from_and_scored(fold: int) -> None:
     """The three parts share no cell, leave none out, and most is learned from."""
-    parts = parts_of(RECORDS, deal_folds(RECORDS, 5), fold, 1.0)
+    parts = parts_of(RECORDS, assign_folds(RECORDS, 5), fold, 1.0)
     groups = [{record.group for record in part} for part in parts.values()]
     assert sum(len(group) for group in groups) == len(set.union(*groups)) == 35
     assert len(parts["train"]) > len(RECORDS) / 2
@@ -42,7 +42,7 @@ def test_no_cell_is_learned_from_and_scored(fold: int) -> None:
 
 def test_each_cell_is_scored_once() -> None:
     """Over all folds every cell is in the scored part exactly once."""
-    folds = deal_folds(RECORDS, 5)
+    folds = assign_folds(RECORDS, 5)
     scored = Counter(
         record.sha256 for fold in range(5) for record in parts_of(RECORDS, folds, fold, 1.0)["test"]
     )
@@ -52,7 +52,7 @@ def test_each_cell_is_scored_once() -> None:
 
 def test_a_share_of_every_class_is_learned_from_and_all_is_scored() -> None:
     """A smaller share is a part of a larger one, so that a learning curve compares like things."""
-    folds = deal_folds(RECORDS, 5)
+    folds = assign_folds(RECORDS, 5)
     whole, half, third = (parts_of(RECORDS, folds, 0, share) for share in (1.0, 0.5, 0.3))
     assert whole["test"] == half["test"] == third["test"]
 
@@ -73,7 +73,7 @@ def test_a_share_of_every_class_is_learned_from_and_all_is_scored() -> None:
 def test_too_few_or_too_many_folds_are_refused(folds: int) -> None:
     """The rarest class decides how many folds there can be, and the error says so."""
     with pytest.raises(InvalidInputError, match="3 to 11 folds"):
-        deal_folds(RECORDS, folds)
+        assign_folds(RECORDS, folds)
 
 
 def test_patients_leave_no_class_out_of_a_fold() -> None:
@@ -83,7 +83,7 @@ def test_patients_leave_no_class_out_of_a_fold() -> None:
         for n in range(9)
         for label in ("N", *(("E",) if n < 4 else ()))
     ]
-    folds = deal_folds(records, 4)
+    folds = assign_folds(records, 4)
     assert {folds[f"p{n}"] for n in range(4)} == {0, 1, 2, 3}
     with pytest.raises(InvalidInputError, match="3 to 4 folds"):
-        deal_folds(records, 5)
+        assign_folds(records, 5)

@@ -9,17 +9,19 @@ from pipeline.contract.decision import ReviewRule
 from pipeline.contract.image_stats import ImageStats
 from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.contract.spec import ModelContract
-from pipeline.steps.experiments.novelty import Crowd, crowd, novelty
+from pipeline.steps.experiments.novelty import NoveltyScores, novelty, novelty_scores
 
 CONTRACT = ModelContract(name="cells", classes=("A", "B"), embedding_size=2)
 RULE = ReviewRule(min_confidence=0.6, max_distance=2.0, centre=(0.0, 0.0))
 STATS = ImageStats.model_validate(dict.fromkeys(ImageStats.model_fields, 0))
 
 
-def people(uncertainties: list[float], copies: int = 1) -> Crowd:
+def people(uncertainties: list[float], copies: int = 1) -> NoveltyScores:
     """One group of `copies` images per uncertainty; all distances are equal."""
     values = np.repeat(np.array(uncertainties, float), copies)
-    return Crowd([str(n // copies) for n in range(len(values))], values, np.ones(len(values)))
+    return NoveltyScores(
+        [str(n // copies) for n in range(len(values))], values, np.ones(len(values))
+    )
 
 
 def test_strangers_are_told_from_home() -> None:
@@ -44,7 +46,7 @@ def test_the_interval_is_over_groups() -> None:
 
 
 def test_sixteen_groups_in_order_are_no_certainty() -> None:
-    """All pairs in order leave the exact bound of the smaller crowd, however many the other."""
+    """With all pairs in order, the interval has the exact bound of the smaller set of images."""
     found = novelty(people([3.0] * 16, 5), people([1.0] * 50), draws=400)
     assert found.auroc is not None
     assert (found.auroc.value, found.auroc.high) == (1, 1)
@@ -76,5 +78,5 @@ def test_logged_answers_are_enough() -> None:
         stats=STATS,
         embedding=(0.0, 4.0),
     )
-    found = crowd([said], ["cell"], CONTRACT, RULE)
+    found = novelty_scores([said], ["cell"], CONTRACT, RULE)
     assert (found.uncertainties.tolist(), found.distances.tolist()) == ([4.0], [4.0])

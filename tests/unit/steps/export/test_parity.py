@@ -10,16 +10,16 @@ from pipeline.config import GateConfig
 from pipeline.contract.preprocessing import prepare
 from pipeline.engine.engine import Engine
 from pipeline.errors import ArtifactError
-from pipeline.steps.export.parity import Candidate, Held, choose_engine, compare
+from pipeline.steps.export.parity import Candidate, ParityImages, choose_engine, compare
 from tests.conftest import Stage, draw_cell, write_bundle
 
 CROP = np.zeros((1, 4, 4, 3), np.uint8)
 NOWHERE = Path("nowhere")
 
 
-def held(answers: list[list[float]], truth: list[int]) -> Held:
+def held(answers: list[list[float]], truth: list[int]) -> ParityImages:
     """Images whose pixels nobody looks at."""
-    return Held(np.repeat(CROP, len(truth), axis=0), np.array(truth), np.array(answers))
+    return ParityImages(np.repeat(CROP, len(truth), axis=0), np.array(truth), np.array(answers))
 
 
 def test_agreement_and_loss_are_counted() -> None:
@@ -51,19 +51,19 @@ def test_an_engine_that_is_less_right_is_passed_over(
     crops = np.stack([prepare(draw_cell(kind), stage.contract).crop for kind in range(4)])
     many = np.concatenate([np.repeat(crops[:1], 299, axis=0), crops[3:]])
     answers = Engine(tmp_path / "float", "f32").predict(many)[0].astype(np.float64)
-    said = Held(many, np.array([*[0] * 299, 3]), answers)
-    off = Held(many, said.truth, np.concatenate([answers[:-1], answers[:1]]))
+    said = ParityImages(many, np.array([*[0] * 299, 3]), answers)
+    off = ParityImages(many, said.truth, np.concatenate([answers[:-1], answers[:1]]))
     floats = Candidate("f32", tmp_path / "float")
     loose = compare(floats, answers, off)
     assert loose.top1_agreement > GateConfig().min_parity
     assert loose.accuracy_loss == -0.5
-    turned = Held(many, np.array([0] * 300), off.answers)
+    turned = ParityImages(many, np.array([0] * 300), off.answers)
     with pytest.raises(ArtifactError, match=r"at most 0\.002 less balanced accuracy"):
         choose_engine([floats], tmp_path / "float", stage.contract, turned, GateConfig())
 
 
 @pytest.fixture
-def engines(stage: Stage, tmp_path: Path) -> tuple[list[Candidate], Held]:
+def engines(stage: Stage, tmp_path: Path) -> tuple[list[Candidate], ParityImages]:
     """Another model where bf16 should be, and what Keras would say: the float model's answers."""
     folder, other = tmp_path / "float", tmp_path / "other"
     write_bundle(folder, stage.contract, 0)
@@ -71,11 +71,11 @@ def engines(stage: Stage, tmp_path: Path) -> tuple[list[Candidate], Held]:
     crops = np.stack([prepare(draw_cell(kind), stage.contract).crop for kind in range(4)])
     answers = Engine(folder, "f32").predict(crops)[0].astype(np.float64)
     candidates = [Candidate("bf16", other), Candidate("f32", folder)]
-    return candidates, Held(crops, np.arange(4), answers)
+    return candidates, ParityImages(crops, np.arange(4), answers)
 
 
 def test_the_first_that_repeats_the_golden_answers_serves(
-    stage: Stage, engines: tuple[list[Candidate], Held]
+    stage: Stage, engines: tuple[list[Candidate], ParityImages]
 ) -> None:
     """An engine that names the same classes but is too sure of them is passed over."""
     (other, floats), said = engines
@@ -88,7 +88,7 @@ def test_the_first_that_repeats_the_golden_answers_serves(
 
 
 def test_no_engine_is_made_behind_the_one_that_serves(
-    stage: Stage, engines: tuple[list[Candidate], Held]
+    stage: Stage, engines: tuple[list[Candidate], ParityImages]
 ) -> None:
     """To quantise takes a minute: candidates come from a generator, and the rest of it waits."""
     (_, floats), said = engines
@@ -98,11 +98,11 @@ def test_no_engine_is_made_behind_the_one_that_serves(
 
 
 def test_no_engine_is_better_than_a_wrong_one(
-    stage: Stage, engines: tuple[list[Candidate], Held]
+    stage: Stage, engines: tuple[list[Candidate], ParityImages]
 ) -> None:
     """Where none agrees, the error says by how much each of them is off."""
     candidates, said = engines
-    turned = Held(said.crops, said.truth, np.roll(said.answers, 1, axis=1))
+    turned = ParityImages(said.crops, said.truth, np.roll(said.answers, 1, axis=1))
     with pytest.raises(ArtifactError, match="does not give Keras's answers") as refused:
         choose_engine(candidates, candidates[1].place, stage.contract, turned, GateConfig())
     assert refused.value.received.startswith("bf16: 0.0000, ")

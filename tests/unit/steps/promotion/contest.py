@@ -9,9 +9,9 @@ from pipeline.adapters.registry import Pointer, Registry
 from pipeline.artifacts import Artifact, Parity, ServedManifest, VerdictManifest, canonical_json
 from pipeline.contract.spec import ModelContract
 from pipeline.run import RunContext
-from pipeline.steps.promotion.promote import Decision, Promoted, contend, promote
+from pipeline.steps.promotion.promote import Authorization, Promoted, promote, promote_with_retry
 from pipeline.steps.promotion.rollback import rollback
-from pipeline.steps.promotion.verdict import Check, Verdict
+from pipeline.steps.promotion.verdict import Check, GateVerdict
 
 RUN = RunContext.now("test-run", "test")
 
@@ -43,7 +43,7 @@ class Contest:
         """URI of a verdict against whatever serves now."""
         check = Check(name="parity", value=1, threshold=1, passed=passed, sentence="They agree.")
         tag = served.manifest.tag
-        verdict = Verdict(
+        verdict = GateVerdict(
             name=self.name,
             tag=tag,
             champion=self.registry.read(),
@@ -72,13 +72,15 @@ class Contest:
         self, verdict: str, *, approved_at: datetime | None = None, run: RunContext = RUN
     ) -> Promoted:
         """Promote by a verdict in a run; how that ended."""
-        decision = Decision(author="somebody", reason="it is better", approved_at=approved_at)
+        authorization = Authorization(
+            author="somebody", reason="it is better", approved_at=approved_at
+        )
         artifact = self.store.open(verdict, VerdictManifest)
-        return promote(artifact, self.registry, decision, store=self.store, run=run)
+        return promote(artifact, self.registry, authorization, store=self.store, run=run)
 
-    def contend(self, verdict: str) -> Pointer:
+    def promote_with_retry(self, verdict: str) -> Pointer:
         """Promote by a verdict, judged again as often as it takes."""
-        return contend(verdict, self.promote, self.judge_again)
+        return promote_with_retry(verdict, self.promote, self.judge_again)
 
     def serve(self, served: Artifact[ServedManifest]) -> Pointer:
         """Judge and promote."""
@@ -86,11 +88,11 @@ class Contest:
 
     def back(self, tag: str = "") -> Pointer:
         """Roll back."""
-        decision = Decision(author="somebody", reason="it was better")
-        return rollback(self.registry, tag, decision, store=self.store, run=RUN)
+        authorization = Authorization(author="somebody", reason="it was better")
+        return rollback(self.registry, tag, authorization, store=self.store, run=RUN)
 
     def champion_of(self, move: Pointer) -> Pointer | None:
         """Whom the verdict of a move compared its model with."""
         artifact = self.store.open(move.verdict, VerdictManifest)
         said = self.store.read(artifact, "verdict.json")
-        return Verdict.model_validate_json(said).champion
+        return GateVerdict.model_validate_json(said).champion

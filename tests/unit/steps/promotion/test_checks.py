@@ -18,7 +18,7 @@ from pipeline.steps.promotion.checks import (
     parity_checks,
     serving_checks,
 )
-from pipeline.steps.promotion.fair_cells import Evidence
+from pipeline.steps.promotion.eligible_cells import EligibleCells
 from pipeline.steps.promotion.serve_check import ServeCheck
 from pipeline.steps.promotion.verdict import Check
 
@@ -46,8 +46,8 @@ def failed(checks: list[Check]) -> list[str]:
     return [check.name for check in checks if not check.passed]
 
 
-def weighed(*, leaked: tuple[str, ...] = (), spent: int = 0, **fair: int) -> Evidence:
-    return Evidence(images=99, fair=fair, leaked=leaked, spent=dict.fromkeys(fair, spent))
+def weighed(*, leaked: tuple[str, ...] = (), spent: int = 0, **fair: int) -> EligibleCells:
+    return EligibleCells(images=99, fair=fair, leaked=leaked, spent=dict.fromkeys(fair, spent))
 
 
 def test_clean_evidence_passes() -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.adapters.registry import Pointer, Refusal
-from pipeline.steps.promotion.history import duration, refusal_table, reigns, table
+from pipeline.steps.promotion.history import duration, refusal_table, serving_periods, table
 
 START = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
 FIELDS = {"name": "cells", "served": "s", "evaluation": "e", "verdict": "v"}
@@ -36,8 +36,8 @@ def printed(shown: Table) -> list[str]:
 
 
 def test_a_model_served_until_the_next_move() -> None:
-    """Each reign names whom it replaced, when it began and ended, and how long it was."""
-    first, second, last = reigns(MOVES, NOW)
+    """Each period names whom it replaced, when it began and ended, and how long it was."""
+    first, second, last = serving_periods(MOVES, NOW)
     assert [(r.from_tag, r.tag) for r in (first, second, last)] == [
         ("", "cells:aaa"),
         ("cells:aaa", "cells:bbb"),
@@ -50,13 +50,15 @@ def test_a_model_served_until_the_next_move() -> None:
 
 def test_no_reign_is_shorter_than_nothing() -> None:
     """Two machines' clocks may disagree; the ledger's order does not."""
-    assert reigns([move(1, "aaa", 1), move(2, "bbb", 0)], NOW)[0].seconds == 0
-    assert reigns([], NOW) == []
+    assert serving_periods([move(1, "aaa", 1), move(2, "bbb", 0)], NOW)[0].seconds == 0
+    assert serving_periods([], NOW) == []
 
 
 def test_the_table_says_who_moved_what_and_why() -> None:
     """Newest first, whole on 80 columns; a reason is text, whatever brackets it has."""
-    lines = [" ".join(line.split()) for line in printed(table("cells", reigns(MOVES, NOW)))]
+    lines = [
+        " ".join(line.split()) for line in printed(table("cells", serving_periods(MOVES, NOW)))
+    ]
     assert lines[4:10] == [
         "3 2026-11-02 17:00 42 s aaa rolled back by ada: misreads",
         "and serves after bbb [eosinophils]",

@@ -22,7 +22,12 @@ from pipeline.errors import (
     StaleVerdictError,
 )
 from pipeline.run import RunContext
-from pipeline.steps.promotion.promote import TURNS, Promoted, contend, standing_check
+from pipeline.steps.promotion.promote import (
+    MAX_ATTEMPTS,
+    Promoted,
+    promote_with_retry,
+    rollback_check,
+)
 from tests.unit.steps.promotion.contest import RUN, Contest
 
 Model = Artifact[ServedManifest]
@@ -104,7 +109,7 @@ def test_a_repeated_promotion_takes_nothing_back(contest: Contest, models: list[
     verdict = contest.judge(models[0])
     contest.promote(verdict)
     newer = contest.serve(models[1])
-    assert contest.contend(verdict) == newer
+    assert contest.promote_with_retry(verdict) == newer
     assert contest.registry.read() == newer
 
 
@@ -270,7 +275,7 @@ def test_a_model_that_was_rolled_back_from_does_not_return_by_itself(
     champion = contest.back()
     verdict = contest.judge(models[1])
     with pytest.raises(GateRefusedError, match=r"somebody rolled back .*\(it was better\)"):
-        contest.contend(verdict)
+        contest.promote_with_retry(verdict)
     assert contest.registry.read() == champion
     assert contest.promote(verdict, approved=True).tag == models[1].manifest.tag
 
@@ -304,7 +309,7 @@ def test_the_last_word_on_a_model_decides_whether_it_may_return(steps: str, may:
         Pointer.model_validate({"sequence": n, "kind": kind, "tag": tag, **fields, **said})
         for n, (kind, tag) in enumerate((step.split(":") for step in steps.split()), 1)
     ]
-    check = standing_check(history, "b")
+    check = rollback_check(history, "b")
     assert check.passed is may
     assert ("2026-11-01 00:00 UTC ada" in check.sentence) is not may
 
@@ -315,7 +320,7 @@ def test_of_two_promotions_at_once_the_loser_is_judged_again(tmp_path: Path) -> 
         for number in range(100):
             contest = Contest(ArtifactStore(LocalStore(), str(tmp_path / str(number))))
             verdicts = [contest.judge(contest.model(n)) for n in range(2)]
-            list(pool.map(contest.contend, verdicts))
+            list(pool.map(contest.promote_with_retry, verdicts))
             history = contest.registry.history()
             assert [move.sequence for move in history] == [1, 2]
             assert len({move.tag for move in history}) == 2
@@ -334,8 +339,8 @@ def test_whoever_always_loses_gives_way() -> None:
         return f"{verdict}'"
 
     with pytest.raises(ConflictError):
-        contend("v", lose, judge)
-    assert judged == ["v" + "'" * n for n in range(TURNS - 1)]
+        promote_with_retry("v", lose, judge)
+    assert judged == ["v" + "'" * n for n in range(MAX_ATTEMPTS - 1)]
 
 
 class Deadly(LocalStore):
@@ -365,7 +370,7 @@ def killed(root: str, verdict: str, last: int, *, before: bool) -> bool:
     """Promote in a process that dies at an operation of its store; False when it outlives it."""
 
     def act() -> None:
-        Contest(ArtifactStore(Deadly(last, before=before), root)).contend(verdict)
+        Contest(ArtifactStore(Deadly(last, before=before), root)).promote_with_retry(verdict)
 
     child = multiprocessing.get_context("fork").Process(target=act)
     child.start()
@@ -391,7 +396,7 @@ def test_a_kill_leaves_the_old_or_the_new_model_and_a_repetition_converges(tmp_p
             left = contest.registry.read()
             assert left is not None
             assert left == old or left.tag == models[2].manifest.tag
-            assert contest.contend(stale).tag == models[2].manifest.tag
+            assert contest.promote_with_retry(stale).tag == models[2].manifest.tag
             contest.registry.settle()
             history = contest.registry.history()
             assert [move.sequence for move in history] == [1, 2, 3]

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.statistics.metrics import Interval
-from pipeline.steps.promotion.verdict import Limit, Verdict, at_least, at_most, judge
+from pipeline.steps.promotion.verdict import GateVerdict, Limit, at_least, at_most, judge
 
 SURE = Interval(value=0.5, low=0.4, high=0.6)
 
@@ -45,12 +45,12 @@ def test_what_failed_is_named() -> None:
     """In the order of the checks."""
     checks = tuple(judge("floors", name, 0.5, at_least(0.6), "") for name in "ab")
     good = judge("floors", "c", 0.5, at_least(0.5), "")
-    verdict = Verdict(name="x", tag="x:1", champion=None, passed=False, checks=(*checks, good))
+    verdict = GateVerdict(name="x", tag="x:1", champion=None, passed=False, checks=(*checks, good))
     assert verdict.failed == ("a", "b")
 
 
 def test_a_verdict_reads_back_as_it_was_written() -> None:
     """`verdict.json` loses nothing."""
     check = judge("floors", "x", SURE, at_least(0.5), "Good.")
-    verdict = Verdict(name="x", tag="x:1", champion=None, passed=True, checks=(check,))
-    assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
+    verdict = GateVerdict(name="x", tag="x:1", champion=None, passed=True, checks=(check,))
+    assert GateVerdict.model_validate_json(verdict.model_dump_json()) == verdict

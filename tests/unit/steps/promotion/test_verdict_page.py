@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from pipeline.adapters.registry import Pointer
 from pipeline.statistics.metrics import Interval
-from pipeline.steps.promotion.fair_cells import Evidence
-from pipeline.steps.promotion.verdict import Check, Verdict, at_least, at_most, judge
+from pipeline.steps.promotion.eligible_cells import EligibleCells
+from pipeline.steps.promotion.verdict import Check, GateVerdict, at_least, at_most, judge
 from pipeline.steps.promotion.verdict_page import headline, markdown, page, plain
 
 CHAMPION = Pointer(
@@ -34,14 +34,14 @@ LOSS = judge(
 LATENCY = judge("serving", "latency", 23.44, at_most(500), "Fast.", "ms")
 
 
-def verdict(champion: Pointer | None = None, *checks: Check) -> Verdict:
+def verdict(champion: Pointer | None = None, *checks: Check) -> GateVerdict:
     checks = checks or (LOSS, FLOOR, LATENCY)
-    return Verdict(
+    return GateVerdict(
         name="cells",
         tag="cells:2",
         champion=champion,
         passed=all(check.passed for check in checks),
-        evidence=Evidence(images=1234, fair={"A": 3}, leaked=(), spent={"A": 0}),
+        evidence=EligibleCells(images=1234, fair={"A": 3}, leaked=(), spent={"A": 0}),
         checks=checks,
     )
 

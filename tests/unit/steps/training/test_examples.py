@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.records import Record
-from pipeline.steps.training.examples import evidence_weights, few_of_each_cell
+from pipeline.steps.training.examples import limit_images_per_cell, sample_weights
 
 
 def image(label: str, group: str) -> Record:
@@ -15,26 +15,26 @@ def image(label: str, group: str) -> Record:
 
 def test_a_cell_counts_once_however_often_it_was_copied() -> None:
     """Three copies of one cell weigh as much as the single image of another."""
-    weights = evidence_weights([image("A", "copied")] * 3 + [image("A", "single")])
+    weights = sample_weights([image("A", "copied")] * 3 + [image("A", "single")])
     assert weights[:3].sum() == pytest.approx(weights[3])
 
 
 def test_classes_count_alike() -> None:
     """One cell of a rare class weighs as much as four of a common one."""
-    weights = evidence_weights([image("A", str(n)) for n in range(4)] + [image("B", "5")])
+    weights = sample_weights([image("A", str(n)) for n in range(4)] + [image("B", "5")])
     assert weights[:4].sum() == pytest.approx(weights[4])
 
 
 def test_a_cell_under_two_labels_is_a_cell_of_each() -> None:
     """A disputed cell is not split between its classes by chance."""
-    weights = evidence_weights([image("A", "same"), image("B", "same")])
+    weights = sample_weights([image("A", "same"), image("B", "same")])
     assert weights.tolist() == [1, 1]
 
 
 @given(st.lists(st.tuples(st.sampled_from("AB"), st.sampled_from("xyz")), min_size=1, max_size=30))
 def test_weights_keep_the_scale_of_the_loss(images: list[tuple[str, str]]) -> None:
     """Their mean is 1, so that a learning rate means the same for every archive."""
-    weights = evidence_weights([image(label, group) for label, group in images])
+    weights = sample_weights([image(label, group) for label, group in images])
     assert weights.dtype == np.float32
     assert (weights > 0).all()
     assert weights.mean() == pytest.approx(1, rel=1e-5)
@@ -43,7 +43,7 @@ def test_weights_keep_the_scale_of_the_loss(images: list[tuple[str, str]]) -> No
 @given(st.integers(1, 30))
 def test_copies_can_count_for_something(count: int) -> None:
     """With an exponent of a half a cell of n images counts as the root of n single ones."""
-    weights = evidence_weights([image("A", "copied")] * count + [image("A", "single")], copies=0.5)
+    weights = sample_weights([image("A", "copied")] * count + [image("A", "single")], copies=0.5)
     assert weights[:count].sum() == pytest.approx(np.sqrt(count) * weights[-1], rel=1e-4)
 
 
@@ -54,7 +54,7 @@ def test_few_images_of_a_large_cell_are_checked() -> None:
         for group, count in (("large", 100), ("small", 3))
         for n in range(count)
     ]
-    few = few_of_each_cell(records)
+    few = limit_images_per_cell(records)
     assert [sum(r.group == group for r in few) for group in ("large", "small")] == [8, 3]
 
 
@@ -65,7 +65,7 @@ def test_cells_of_one_patient_count_by_themselves() -> None:
         for cell, copies in (("1", 4), ("2", 1))
         for n in range(copies)
     ]
-    weights = evidence_weights([*patient, image("A", "q")])
+    weights = sample_weights([*patient, image("A", "q")])
     assert weights[:4].sum() == pytest.approx(weights[4])
     assert weights[4] == pytest.approx(weights[5])
-    assert len(few_of_each_cell(patient * 4)) == 8 + 4
+    assert len(limit_images_per_cell(patient * 4)) == 8 + 4

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.records import Record
-from pipeline.steps.evaluation.answers import answer
+from pipeline.steps.evaluation.predictions import predict_images
 
 if TYPE_CHECKING:
     from tests.conftest import Stage
@@ -25,7 +25,7 @@ def test_images_are_answered_as_the_service_would(
     classes = stage.contract.classes
     images = [(image(classes[kind], str(kind), "f" * 64), cell_image(kind)) for kind in (3, 0)]
     when = datetime(2026, 11, 1, tzinfo=UTC)
-    answers = answer(images, served, folder, when)
+    answers = predict_images(images, served, folder, when)
     assert [said.label for said in answers.predictions] == [classes[3], classes[0]]
     assert answers.probabilities.shape == (2, 4)
     assert answers.uncertainties.shape == (2,)

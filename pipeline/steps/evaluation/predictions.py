@@ -1,4 +1,4 @@
-"""Answers: a served bundle over labelled images, exactly as the service would answer them."""
+"""Predictions: a served bundle over labelled images, exactly as the service would answer them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from pipeline.statistics.metrics import Floats
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """A model's answers to labelled images, in the order of `records`."""
 
     records: list[Record]
@@ -34,12 +34,12 @@ def request_id(record: Record) -> str:
     return record.sha256[:16]
 
 
-def answer(
+def predict_images(
     images: Iterable[tuple[Record, bytes]],
     served: Artifact[ServedManifest],
     folder: Path,
     when: datetime,
-) -> Answers:
+) -> Predictions:
     """Answer images exactly as the service would.
 
     Args:
@@ -81,4 +81,4 @@ def answer(
         rows.append(probabilities.astype(np.float64))
         uncertainties.append(decision.uncertainty)
     shape = (len(records), len(contract.classes))
-    return Answers(records, predictions, np.reshape(rows, shape), np.array(uncertainties))
+    return Predictions(records, predictions, np.reshape(rows, shape), np.array(uncertainties))

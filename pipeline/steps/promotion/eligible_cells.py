@@ -1,4 +1,4 @@
-"""Evidence: which held-out cells may judge a challenger and its champion.
+"""Eligible cells: which held-out cells may judge a challenger and its champion.
 
 A cell was seen by a model when any image of its group, or its group by name, was in the training or
 the validation part, from which the best epoch and the calibration were chosen.
@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from pipeline.records import Frozen, Record
 
 
-class Evidence(Frozen):
+class EligibleCells(Frozen):
     """The locked test part, told apart by who has seen it."""
 
     images: int
@@ -24,13 +24,13 @@ class Evidence(Frozen):
     """Class to number of cells that only the champion has seen."""
 
 
-def weigh(
+def select_eligible_cells(
     test: Sequence[Record],
     challenger: Iterable[Record],
     champion: Iterable[Record],
     classes: Sequence[str],
     unanswered: AbstractSet[str] = frozenset(),
-) -> tuple[Evidence, list[Record]]:
+) -> tuple[EligibleCells, list[Record]]:
     """Tell the fair cells from the others; returns their records too, in order of `test`.
 
     Args:
@@ -43,7 +43,7 @@ def weigh(
     leaked, seen = _seen(test, challenger), _seen(test, champion)
     unseen = [record for record in test if record.group not in leaked | seen]
     fair = [record for record in unseen if record.sha256 not in unanswered]
-    evidence = Evidence(
+    evidence = EligibleCells(
         images=len(fair),
         fair=_cells(fair, classes),
         leaked=tuple(sorted(leaked)),
