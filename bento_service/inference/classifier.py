@@ -122,7 +122,7 @@ class Classifier:
             InvalidInputError: when the image cannot be decoded.
         """
         prepared = prepare(data, self.contract)
-        outputs = self._engine.predict(prepared.crop[None], crowd=concurrent())
+        outputs = self._engine.predict(prepared.crop[None], concurrent=concurrent())
         probabilities, embedding = (output[0] for output in outputs)
         by_class = dict(zip(self.contract.classes, map(float, probabilities), strict=True))
         decision = decide(
@@ -159,7 +159,7 @@ class Classifier:
         return Explanation(self.contract.classes[predicted], picture)
 
     def _probabilities(self, crop: Pixels, concurrent: bool) -> NDArray[np.float32]:
-        probabilities, _ = self._engine.predict(crop[None], crowd=concurrent)
+        probabilities, _ = self._engine.predict(crop[None], concurrent=concurrent)
         return np.asarray(probabilities[0], np.float32)
 
 

@@ -12,8 +12,8 @@ from bento_service.http import errors
 
 T = TypeVar("T")
 THREADS = 3
-"""The engine runs two images at once while the third thread decodes the next one; with two threads
-the engine would sometimes idle."""
+"""The engine runs two images at once (`CONCURRENT_REQUESTS`) while a third thread decodes; with two
+threads it would sometimes idle."""
 QUEUE_SLOTS = 9
 """At 80 % load with random arrivals, more than twelve concurrent requests are rare
 (docs/decisions/0014-a-short-line-in-a-crowd.md)."""

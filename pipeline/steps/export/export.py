@@ -26,7 +26,7 @@ from pipeline.contract.preprocessing import prepare
 from pipeline.contract.spec import ModelContract
 from pipeline.engine.compiled import save_graph
 from pipeline.engine.engine import MODEL_XML
-from pipeline.engine.low_rank import thin
+from pipeline.engine.low_rank import write_low_rank
 from pipeline.engine.quantization import quantize
 from pipeline.records import Part
 from pipeline.run import RunContext
@@ -38,9 +38,10 @@ PARITY_IMAGES = 1024
 CALIBRATION_IMAGES = 200
 """Of the training part, by hash; NNCF's own default is 300, and 200 give the same ranges."""
 LOW_RANK_IMAGES = 100
-"""Of those, to which thinner convolutions are fitted, at 250 places each."""
+"""Images used to fit the low-rank convolutions; 250 spatial positions are sampled from each."""
 KEPT_VARIANCE = (0.9925, 0.996)
-"""Of each layer's responses, by thinner convolutions (docs/decisions/0011-eight-bits.md)."""
+"""Shares of the variance that low-rank convolutions keep; the first engine that passes parity is
+served (docs/decisions/0011-int8-and-low-rank.md)."""
 
 
 def export(
@@ -109,10 +110,10 @@ def _write_engine(
 def _candidates(whole: Path, scratch: Path, examples: Pixels) -> Iterator[Candidate]:
     """Engines, fastest first; each is made once those before it were passed over."""
     for kept in KEPT_VARIANCE:
-        thinner, both = _folder(scratch, f"thin-{kept}"), _folder(scratch, f"int8-thin-{kept}")
+        low_rank, both = _folder(scratch, f"thin-{kept}"), _folder(scratch, f"int8-thin-{kept}")
         fitted = examples[:LOW_RANK_IMAGES]
-        operations = thin(whole / MODEL_XML, thinner / MODEL_XML, fitted, kept)
-        quantize(thinner / MODEL_XML, both / MODEL_XML, examples)
+        operations = write_low_rank(whole / MODEL_XML, low_rank / MODEL_XML, fitted, kept)
+        quantize(low_rank / MODEL_XML, both / MODEL_XML, examples)
         yield Candidate("int8-thin", both, operations)
     eight_bits = _folder(scratch, "int8")
     quantize(whole / MODEL_XML, eight_bits / MODEL_XML, examples)
