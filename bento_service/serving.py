@@ -14,13 +14,15 @@ from bento_service.http import errors
 from bento_service.http.errors import HttpError
 from bento_service.http.schemas import (
     Classification,
+    CountedDifferential,
     Differential,
+    DifferentialCounts,
     FeedbackReceipt,
     FeedbackRequest,
     ModelCard,
 )
 from bento_service.inference.classifier import Classifier, Explanation, verify_bundle
-from bento_service.inference.differential import differential
+from bento_service.inference.differential import counted_differential, differential
 from bento_service.inference.follow import Follower, Served
 from bento_service.inference.loading import Loader, load_in_thread
 from bento_service.inference.model_card import model_card
@@ -176,6 +178,10 @@ class Serving:
 
         results = await classify_all(images, classify)
         return differential(results, classifier.contract.classes, classifier.tag, request_id)
+
+    def shares(self, request: DifferentialCounts) -> CountedDifferential:
+        """Shares and intervals of cells that were counted before; needs no model."""
+        return counted_differential(request.counts)
 
     async def explain(self, image: bytes) -> tuple[Explanation, str]:
         """Evidence map of an image and the tag of the model; not logged.

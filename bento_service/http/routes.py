@@ -82,12 +82,9 @@ async def _differential(request: Request) -> Differential:
     return await _serving(request).differential(state.files, request_id=state.request_id)
 
 
-def _shares(body: DifferentialCounts) -> CountedDifferential:
+def _shares(body: DifferentialCounts, request: Request) -> CountedDifferential:
     """Percentages with exact 95 % intervals of cells that were counted before; logs nothing."""
-    # SciPy is not needed to start the service.
-    from bento_service.inference.differential import shares, totals, warnings
-
-    return CountedDifferential(shares=shares(body.counts), warnings=warnings(totals(body.counts)))
+    return _serving(request).shares(body)
 
 
 async def _predict(body: LegacyRequest, request: Request) -> list[LegacyPrediction]:

@@ -8,6 +8,7 @@ from scipy.special import betaincinv  # not scipy.stats, which would slow down t
 from bento_service.http.schemas import (
     ClassCount,
     Classification,
+    CountedDifferential,
     Differential,
     DifferentialTotals,
     Failure,
@@ -44,6 +45,11 @@ def differential(
         tag=tag,
         request_id=request_id,
     )
+
+
+def counted_differential(counts: Sequence[ClassCount]) -> CountedDifferential:
+    """The response to cells that were counted before."""
+    return CountedDifferential(shares=shares(counts), warnings=warnings(totals(counts)))
 
 
 def count_classes(
