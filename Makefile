@@ -1,4 +1,6 @@
 # Every target makes .venv when it is missing; the command behind most of them is .venv/bin/leukoflow.
+# Test processes at once.
+WORKERS ?= 2
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -8,7 +10,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
 	2>/dev/null && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: demo up down status test lint bench scoreboard image env cluster clean help
+.PHONY: demo up down status check test lint bench scoreboard image env cluster clean help
 
 demo: env ## the whole loop on sample smears; DATA=archive.zip uses your images, LIMIT=n takes n per class
 	$(BIN)/leukoflow demo $(if $(DATA),--data '$(DATA)') $(if $(LIMIT),--limit '$(LIMIT)')
@@ -22,8 +24,14 @@ down: env ## stop the stack; its data stays
 status: env ## state and address of every part
 	$(BIN)/leukoflow status
 
+check: env ## style, types and unit tests: two minutes on two cores
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n $(WORKERS) -m "not slow and not integration" tests/architecture tests/unit
+
 test: env ## all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 lint: env ## style, types, and the checks of what is shipped
 	$(BIN)/ruff check .
@@ -32,7 +40,7 @@ lint: env ## style, types, and the checks of what is shipped
 	@if [ -x .ci/lint-ship ]; then PATH="$(CURDIR)/$(BIN):$$PATH" .ci/lint-ship; fi
 
 bench: env ## ratios against named baselines, into benchmarks/results.json
-	$(BIN)/python -m benchmarks
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m benchmarks
 
 scoreboard: env ## the table of the last make bench, without measuring again
 	$(BIN)/python -m benchmarks --scoreboard

@@ -1,16 +1,20 @@
 # The processes of the Procfile as containers. Build context: the checkout. EXTRAS names the extras
-# of pyproject.toml to install, at the versions and hashes of the one lock.
+# of pyproject.toml to install, at the versions and hashes of uv.lock.
 FROM python:3.11-slim-bookworm
 RUN useradd --uid 10001 --create-home leukoflow \
     && install -d -o leukoflow -g leukoflow /var/lib/leukoflow
 WORKDIR /opt/leukoflow
-COPY pyproject.toml requirements.txt ./
-COPY pipeline/__init__.py pipeline/errors.py pipeline/
-COPY pipeline/adapters/__init__.py pipeline/adapters/requirements.py pipeline/adapters/
+COPY pyproject.toml uv.lock requirements.txt ./
 ARG EXTRAS
-# EXTRAS is a list of words.
-# hadolint ignore=SC2086
-RUN python3 -m pipeline.adapters.requirements ${EXTRAS:?} > /opt/requirements.txt \
+# EXTRAS is a list of words. uv, at the version and hash of the lock, exports their part of it.
+# hadolint ignore=SC2046,SC2086
+RUN : ${EXTRAS:?} \
+    && python3 -m venv /opt/uv \
+    && sed -n '/^uv==/,/# via/p' requirements.txt > /opt/uv/requirements.txt \
+    && /opt/uv/bin/pip install --no-cache-dir --require-hashes -r /opt/uv/requirements.txt \
+    && /opt/uv/bin/uv export --frozen --offline --no-cache --quiet --no-emit-project \
+        $(printf -- '--extra %s ' ${EXTRAS}) --output-file /opt/requirements.txt \
+    && rm -r /opt/uv \
     && python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r /opt/requirements.txt
 COPY bentofile.yaml .git_archival.txt ./

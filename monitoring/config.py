@@ -1,4 +1,4 @@
-"""How windows are tested and when drift asks for a retrain: one YAML file of `configs/`."""
+"""Monitoring configuration (`configs/monitoring.yaml`): windows, drift test, retrain policy."""
 
 from pathlib import Path
 
@@ -11,38 +11,39 @@ from pipeline.records import Frozen
 
 
 class CollectConfig(Frozen):
-    """Which log segments a window reads."""
+    """Log segments that a window reads."""
 
     late_days: int = Field(default=2, ge=0, le=30)
-    """How long after its day a segment may still arrive and be read."""
+    """Days after its date on which a late segment is still read."""
 
 
 class DriftTestConfig(Frozen):
-    """The calibrated test of a window against the reference."""
+    """Drift test of a window against the reference."""
 
     alpha: float = Field(default=0.01, gt=0, le=0.2)
-    """Share of windows without drift that may alarm, over all columns together."""
+    """Family-wise false alarm rate: share of windows without drift that alarm."""
     draws: int = Field(default=500, ge=100, le=10_000)
-    """Windows drawn from the reference itself to learn what chance alone does."""
+    """Windows drawn from the reference to estimate the null distribution."""
     min_sample: int = Field(default=30, ge=10)
-    """Fewest distinct images that are tested."""
+    """Minimum number of distinct images in a window."""
     min_groups: int = Field(default=8, ge=4)
-    """Fewest source cells that a reference needs."""
+    """Minimum number of source cells in the reference."""
     max_images: int = Field(default=1500, ge=100, le=5000)
-    """Larger references and windows are thinned: memory grows with the square."""
+    """Larger references and windows are subsampled: memory grows with the square."""
     seed: int = 7
 
 
 class PolicyConfig(Frozen):
-    """When drift becomes a request to retrain."""
+    """Conditions under which drift requests a retrain."""
 
     min_sample: int = Field(default=30, ge=1)
+    """Minimum number of distinct images in the window."""
     alarms_in_a_row: int = Field(default=1, ge=1, le=20)
-    """Windows that must alarm one after another; those too small to test are passed over."""
+    """Consecutive windows that must alarm; windows too small to test are ignored."""
     cool_down_hours: float = Field(default=24, ge=0)
-    """Rest between one request and the next."""
+    """Minimum time between two requests."""
     request_expires_hours: float = Field(default=72, gt=0)
-    """An open request older than this counts as lost."""
+    """An open request older than this no longer blocks a new one."""
 
 
 class MonitoringConfig(Frozen):
@@ -55,16 +56,16 @@ class MonitoringConfig(Frozen):
 
 
 def load_monitoring_config(path: Path) -> MonitoringConfig:
-    """Read the YAML file.
+    """Read and validate the YAML file.
 
     Raises:
-        InvalidInputError: when the file is absent or says something a config cannot.
+        InvalidInputError: if the file is missing, is no valid YAML, or has an invalid value.
     """
     if not path.is_file():
         raise InvalidInputError(
-            "no such config", expected="configs/monitoring.yaml", received=str(path)
+            "configuration file not found", expected="configs/monitoring.yaml", received=str(path)
         )
     try:
         return MonitoringConfig.model_validate(yaml.safe_load(path.read_text()) or {})
     except (ValidationError, yaml.YAMLError) as error:
-        raise InvalidInputError(f"{path}: {error}") from error
+        raise InvalidInputError(f"invalid configuration {path}: {error}") from error

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measure import Row, figure
-from pipeline.adapters.requirements import locked
+from pipeline.adapters.requirements import export_requirements
 
 _NAMED = 4
 _LAYOUT = "lib/python{}.{}/site-packages"
@@ -16,7 +16,7 @@ def rows() -> list[Row]:
     """Megabytes of an environment with the serve extra alone, and what takes the space."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        (folder / "requirements.txt").write_text(locked(["serve"]))
+        (folder / "requirements.txt").write_text(export_requirements(["serve"]))
         python = folder / "env" / "bin" / "python"
         uv = str(Path(sys.executable).parent / "uv")
         _run(uv, "venv", "--quiet", "--python", sys.executable, str(folder / "env"))

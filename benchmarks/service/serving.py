@@ -113,7 +113,7 @@ def _against_itself(made: Promoted, busy: Busy, image: bytes) -> list[Row]:
 
     alone: list[tuple[str, Callable[[], object]]] = [
         ("decode, locate, engine and statistics in one process", work),
-        ("the engine alone", partial(engine.predict, crop, crowd=True)),
+        ("the engine alone", partial(engine.predict, crop, concurrent=True)),
     ]
     return [
         _throughput(

@@ -121,7 +121,7 @@ class Classifier:
             InvalidInputError: when they are no image that can be decoded.
         """
         prepared = prepare(data, self.contract)
-        answered = self._engine.predict(prepared.crop[None], crowd=crowd())
+        answered = self._engine.predict(prepared.crop[None], concurrent=crowd())
         probabilities, embedding = (out[0] for out in answered)
         named = dict(zip(self.contract.classes, map(float, probabilities), strict=True))
         decided = decide(
@@ -158,7 +158,7 @@ class Classifier:
         return Explanation(self.contract.classes[winner], picture)
 
     def _probabilities(self, crop: Pixels, crowd: bool) -> NDArray[np.float32]:
-        probabilities, _ = self._engine.predict(crop[None], crowd=crowd)
+        probabilities, _ = self._engine.predict(crop[None], concurrent=crowd)
         return np.asarray(probabilities[0], np.float32)
 
 

@@ -12,8 +12,8 @@ from bento_service.http import errors
 
 T = TypeVar("T")
 THREADS = 3
-"""The engine answers two at once (`modeling.engine.CROWD`) while a third decodes; with two threads
-it would wait for one of them now and then."""
+"""The engine runs two at a time (`CONCURRENT_REQUESTS`) while a third decodes; with two threads it
+would wait for one of them now and then."""
 WAITING = 9
 """Few: with random arrivals at 80 % of what the engine can do, more than twelve requests hardly
 ever are there (docs/decisions/0014-a-short-line-in-a-crowd.md)."""

@@ -1,4 +1,4 @@
-"""Many windows drawn from one scored archive: how often would monitoring alarm on it?"""
+"""Alarm rate: the share of windows, drawn from a scored archive, that alarm."""
 
 from collections.abc import Sequence
 
@@ -13,18 +13,18 @@ from pipeline.errors import InvalidInputError
 def draw_windows(
     records: Sequence[ReferenceRecord], n: int, draws: int, seed: int
 ) -> list[list[ReferenceRecord]]:
-    """`draws` windows of `n` different images each, drawn alike for the same seed.
+    """`draws` windows of `n` distinct images each; the same seed draws the same windows.
 
     Raises:
-        InvalidInputError: when there are fewer than `n` records.
+        InvalidInputError: if there are fewer than `n` records.
     """
     if n > len(records) or n < 1:
         raise InvalidInputError(
-            "a window cannot be drawn", expected=f"1 to {len(records)} images", received=str(n)
+            "invalid window size", expected=f"1 to {len(records)} images", received=str(n)
         )
     rng = np.random.default_rng(seed)
-    picks = (rng.choice(len(records), n, replace=False) for _ in range(draws))
-    return [[records[i] for i in pick] for pick in picks]
+    drawn = (rng.choice(len(records), n, replace=False) for _ in range(draws))
+    return [[records[i] for i in indices] for indices in drawn]
 
 
 def measure_alarm_rate(
@@ -34,14 +34,14 @@ def measure_alarm_rate(
     draws: int,
     config: DriftTestConfig,
 ) -> dict[str, object]:
-    """`drift.json` of the command line: `alarm_share`, then each window's verdict."""
-    drawn = draw_windows(records, window, draws, config.seed)
-    verdicts = [detect_drift([r.record for r in one], reference, config) for one in drawn]
-    alarms = sum(verdict.alarm for verdict in verdicts)
+    """The JSON of `leukoflow drift`: `alarm_share`, then the result of each window."""
+    windows = draw_windows(records, window, draws, config.seed)
+    results = [detect_drift([r.record for r in one], reference, config) for one in windows]
+    n_alarms = sum(result.alarm for result in results)
     return {
-        "alarm_share": alarms / len(verdicts) if verdicts else 0.0,
+        "alarm_share": n_alarms / len(results) if results else 0.0,
         "window": window,
         "draws": draws,
         "groups": len({r.group for r in records}),
-        "windows": [verdict.model_dump(mode="json") for verdict in verdicts],
+        "windows": [result.model_dump(mode="json") for result in results],
     }

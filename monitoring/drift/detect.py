@@ -1,10 +1,9 @@
-"""Test a window against the reference of the model that answered, and draw it for human eyes.
+"""Detect drift: test a window against the reference of its model and write the drift report.
 
-The verdict is ours (detector.py); Evidently draws the distributions and takes no part in it.
+The result comes from `detector`; Evidently draws the distributions and decides nothing.
 """
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,9 +20,9 @@ from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord
 from pipeline.run import RunContext
 
 REFERENCE = "reference.jsonl"
-VERDICT = "drift.json"
+RESULT = "drift.json"
 _DRAWN_COMPONENTS = 4
-"""Numbers of an embedding in the Evidently page: enough to look at, each costs a plot."""
+"""Embedding components in the Evidently report; each is one plot."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -34,35 +33,35 @@ def detect(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[DriftManifest]:
-    """Publish the verdict (`drift.json`), its page and, when it was tested, Evidently's report.
+    """Publish the result (`drift.json`), its page and, if it was tested, Evidently's report.
 
     Raises:
-        ArtifactError: when the evaluation that the window names is not there.
+        ArtifactError: if the evaluation of the window is missing.
     """
     evaluation = store.open(window.manifest.inputs["evaluation"], EvaluationManifest)
     live = read_window(store, window)
     reference = read_reference(store, evaluation)
-    _LOG.info("testing %d predictions against %d", len(live), len(reference))
-    verdict = detect_drift(live, reference, config)
+    _LOG.info("testing %d predictions against %d reference images", len(live), len(reference))
+    result = detect_drift(live, reference, config)
     with TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / VERDICT).write_text(verdict.model_dump_json(indent=2))
-        drawn = verdict.verdict != "not_enough"
-        if drawn:
-            draw(live, [item.record for item in reference], config.alpha, folder)
-        write_summary(verdict, window.manifest, folder, evidently=drawn)
+        (folder / RESULT).write_text(result.model_dump_json(indent=2))
+        tested = result.verdict != "not_enough"
+        if tested:
+            write_evidently(live, [item.record for item in reference], config.alpha, folder)
+        write_summary(result, window.manifest, folder, evidently=tested)
         manifest = DriftManifest(
             name=window.manifest.name,
             run_id=run.run_id,
             code_version=run.code_version,
             created_at=run.created_at,
             inputs={"window": window.uri, "evaluation": evaluation.uri},
-            counts={"predictions": verdict.n, "distinct": verdict.distinct},
+            counts={"predictions": result.n, "distinct": result.distinct},
             tag=evaluation.manifest.tag,
-            alarm=verdict.alarm,
+            alarm=result.alarm,
         )
         drift = store.publish(folder, manifest)
-    _LOG.info("tested %s: %s", drift.uri, verdict.verdict)
+    _LOG.info("tested %s: %s: %s", drift.uri, result.verdict, result.summary)
     return drift
 
 
@@ -75,17 +74,17 @@ def read_window(store: ArtifactStore, window: Artifact[WindowManifest]) -> list[
 def read_reference(
     store: ArtifactStore, evaluation: Artifact[EvaluationManifest]
 ) -> list[ReferenceRecord]:
-    """What the model said of the images held out from it."""
+    """The model's predictions on its held-out images."""
     lines = store.read(evaluation, REFERENCE).splitlines()
     return [ReferenceRecord.model_validate_json(line) for line in lines]
 
 
 def read_result(store: ArtifactStore, drift: Artifact[DriftManifest]) -> DriftResult:
-    """The verdict of a drift artefact."""
-    return DriftResult.model_validate_json(store.read(drift, VERDICT))
+    """The result in a drift artefact."""
+    return DriftResult.model_validate_json(store.read(drift, RESULT))
 
 
-def draw(
+def write_evidently(
     window: Sequence[PredictionRecord],
     reference: Sequence[PredictionRecord],
     alpha: float,
@@ -93,25 +92,24 @@ def draw(
 ) -> None:
     """Write Evidently's `evidently.html` and `report.json` into `folder`.
 
-    Its Kolmogorov-Smirnov tests get the family's alpha, divided by the columns (Bonferroni).
+    Its Kolmogorov-Smirnov tests use alpha divided by the number of columns (Bonferroni).
     """
-    os.environ["DO_NOT_TRACK"] = "1"  # read by Evidently's telemetry at each event
     import pandas as pd
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset, DataSummaryPreset
 
-    compared, _ = comparable(record.stats for record in [*window, *reference])
+    statistics, _ = comparable(record.stats for record in [*window, *reference])
     live, known = (
-        pd.DataFrame([_row(record, compared) for record in side]) for side in (window, reference)
+        pd.DataFrame([_row(record, statistics) for record in side]) for side in (window, reference)
     )
-    numbers = [column for column in live if column != "label"]
-    definition = DataDefinition(numerical_columns=numbers, categorical_columns=["label"])
+    numeric = [column for column in live if column != "label"]
+    definition = DataDefinition(numerical_columns=numeric, categorical_columns=["label"])
     current, base = (Dataset.from_pandas(f, data_definition=definition) for f in (live, known))
     columns = DataDriftPreset(
-        columns=numbers,
+        columns=numeric,
         num_method="ks",
-        num_threshold=alpha / len(numbers),
-        drift_share=1 / len(numbers),
+        num_threshold=alpha / len(numeric),
+        drift_share=1 / len(numeric),
         include_tests=False,
     )
     snapshot = Report([columns, DataSummaryPreset()]).run(current, base)

@@ -1,4 +1,4 @@
-"""The drift page that people read, and its way to the report site."""
+"""The drift page (`index.html`), and publishing it on the report site."""
 
 from datetime import datetime
 from pathlib import Path
@@ -10,20 +10,20 @@ from pipeline.artifacts import Artifact, DriftManifest, WindowManifest
 from pipeline.pages.report_site import Page, page_templates, publish_page
 
 SUMMARY = "index.html"
-_BADGES = {"quiet": "quiet", "alarm": "alarm", "not_enough": "not enough"}
+_BADGES = {"quiet": "quiet", "alarm": "alarm", "not_enough": "not tested"}
 
 
 def write_summary(
-    verdict: DriftResult, window: WindowManifest, folder: Path, *, evidently: bool
+    result: DriftResult, window: WindowManifest, folder: Path, *, evidently: bool
 ) -> None:
-    """Write `index.html`: the verdict in a sentence, then every column against chance."""
+    """Write `index.html`: the result, then each column against its alarm threshold."""
     page = page_templates("monitoring.drift").get_template("drift.html.j2")
-    columns = sorted(verdict.columns, key=lambda column: -column.ratio)
+    columns = sorted(result.columns, key=lambda column: -column.ratio)
     (folder / SUMMARY).write_text(
         page.render(
-            title=f"Drift of {window.name}",
-            verdict=verdict,
-            badge=_BADGES[verdict.verdict],
+            title=f"Drift report of {window.name}",
+            result=result,
+            badge=_BADGES[result.verdict],
             columns=columns,
             scale=max([1.5, *(column.ratio for column in columns)]),
             window=window,
@@ -34,26 +34,26 @@ def write_summary(
 
 def publish_drift(
     drift: Artifact[DriftManifest],
-    verdict: DriftResult,
+    result: DriftResult,
     window: Artifact[WindowManifest],
     *,
     requested: bool,
     store: ArtifactStore,
 ) -> str:
-    """Copy a drift report to the report site and list it there; returns the page's folder.
+    """Copy a drift report to the report site and list it there; returns the URI of its folder.
 
-    `requested` says whether the policy asked for a retrain because of it.
+    `requested`: whether the policy requested a retrain because of this report.
     """
     start, end = window.manifest.start, window.manifest.end
-    asked = "retrain requested" if requested else "no retrain"
+    outcome = "retrain requested" if requested else "no retrain"
     with TemporaryDirectory() as folder:
         store.fetch(drift, Path(folder))
         page = Page(
             name=drift.manifest.name,
             section="drift",
             title=_span(start, end),
-            badge=_BADGES[verdict.verdict],
-            note=f"{verdict.distinct} images · {drift.manifest.tag} · {asked}",
+            badge=_BADGES[result.verdict],
+            note=f"{result.distinct} images · {drift.manifest.tag} · {outcome}",
             time=drift.manifest.created_at,
         )
         return publish_page(store.objects, store.root, page, Path(folder))

@@ -1,4 +1,4 @@
-"""What the test says of a window: quiet, alarm, or not enough to say anything."""
+"""Result of the drift test of one window."""
 
 from typing import Literal
 
@@ -6,22 +6,22 @@ from pipeline.records import Frozen
 
 
 class ColumnDrift(Frozen):
-    """One column, or the embedding as a whole, against chance."""
+    """One column, or the embedding as a whole, against its alarm threshold."""
 
     name: str
     statistic: float
     """Energy distance to the reference at the window's class mix, in standard deviations."""
     null_quantile: float
-    """What chance alone exceeds in a share alpha of windows, over all columns together."""
+    """The alarm threshold: without drift, a share alpha of windows exceeds any column's."""
     ratio: float
-    """statistic / null_quantile: above 1 is drift."""
+    """statistic / null_quantile; above 1 alarms."""
     reference_median: float | None = None
-    """At the window's class mix; none for the embedding."""
+    """At the window's class mix; None for the embedding."""
     window_median: float | None = None
 
 
 class ClassShare(Frozen):
-    """How often a class was predicted, 0 to 1."""
+    """Share of the images predicted as a class, 0 to 1."""
 
     label: str
     reference: float
@@ -29,36 +29,42 @@ class ClassShare(Frozen):
 
 
 class Quality(Frozen):
-    """Images in which no cell was found."""
+    """Share of images in which no cell was found, 0 to 1."""
 
     reference: float
-    """Share, 0 to 1; likewise the window's."""
     window: float
     p_value: float
-    """Chance of that many or more, given the reference's cells."""
+    """Probability of as many or more such images, given the reference."""
     alarm: bool
 
 
 class DriftResult(Frozen):
-    """`drift.json`: everything that a person or the policy needs to detect_drift a window."""
+    """`drift.json`: what the page shows and the retrain policy reads."""
 
     verdict: Literal["quiet", "alarm", "not_enough"]
+    """`not_enough`: too few images or reference cells to test."""
     alarm: bool
     reasons: tuple[str, ...]
+    """Texts of `messages`, one for each column above its threshold."""
     caveats: tuple[str, ...] = ()
-    """What weakens the verdict."""
+    """Limits of the test."""
     n: int
-    """Predictions in the window."""
+    """Number of predictions in the window."""
     distinct: int
-    """Different images among them; only these are tested."""
+    """Number of distinct images; repeated images are tested once."""
     reference_images: int
     reference_groups: int
     alpha: float
     draws: int
     p_value: float | None = None
-    """Share of draws as extreme as the window, over all columns; none when not tested."""
+    """Share of null windows as extreme as this one, over all columns; None if not tested."""
     columns: tuple[ColumnDrift, ...] = ()
     mix: tuple[ClassShare, ...] = ()
     mix_distance: float = 0.0
-    """Total variation between predicted class shares, 0 to 1: told apart, never an alarm."""
+    """Total variation distance of the predicted class mix, 0 to 1; never alarms."""
     quality: Quality | None = None
+
+    @property
+    def summary(self) -> str:
+        """The reasons in one line."""
+        return "; ".join(self.reasons)

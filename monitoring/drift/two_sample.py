@@ -1,15 +1,15 @@
-"""How far two samples of images are apart, and how far chance alone would put them.
+"""Energy distance between two samples of images, and its null distribution.
 
-The distance is the energy distance (Szekely & Rizzo, J. Stat. Plan. Inference 143, 2013): with
-signed weights d that are positive on one sample, negative on the other and sum to zero, and D the
-distances between all images, its square is -d'Dd. One formula serves a single statistic and the
-whole embedding, needs no bins, and grows without bound as the samples move apart.
+Energy distance: Szekely & Rizzo, J. Stat. Plan. Inference 143, 2013. Let D be the distances between
+all images, and d signed weights that sum to zero, positive on one sample and negative on the other:
+the squared energy distance is -d'Dd. The formula covers a single statistic and the whole embedding,
+needs no bins, and grows without bound as the samples move apart.
 
-Its null distribution comes from the reference alone. Each draw deals the source cells into two
-halves, takes a window's worth of images from one and compares it with the other, so the variation
-between cells is part of what counts as chance. Half against half varies more than a window
-against the whole reference; the test therefore keeps its level down to windows that show about a
-third as many cells as the reference.
+The null distribution comes from the reference alone. Each draw splits the source cells into two
+halves, samples a window of images from one half and compares it with the other half: the null
+distribution includes the variation between cells. Half against half varies more than a window
+against the whole reference, so the test keeps its level for windows of at least about a third as
+many cells as the reference.
 """
 
 from collections.abc import Mapping
@@ -21,20 +21,20 @@ from scipy.spatial.distance import cdist
 Values = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Quotas = Mapping[int, int]
-"""Stratum to how many images of a window are in it."""
+"""Stratum to its number of images in a window."""
 
 
-def distances(values: Values, reference: int) -> Values:
-    """Distances between all rows, in standard deviations of the reference.
+def distances(values: Values, n_reference: int) -> Values:
+    """Euclidean distances between all rows, in standard deviations of the reference.
 
     Args:
-        values: (images, dimensions); the first `reference` rows are the reference.
-        reference: how many rows set the scale.
+        values: (images, dimensions); the first `n_reference` rows are the reference.
+        n_reference: number of rows that set the scale.
 
     Returns:
         (images, images); divided by the square root of the dimensions.
     """
-    spread = values[:reference].std(axis=0)
+    spread = values[:n_reference].std(axis=0)
     scaled = values / np.where(spread > 0, spread, 1.0)
     return np.asarray(cdist(scaled, scaled) / np.sqrt(values.shape[1]))
 
@@ -54,7 +54,7 @@ def energy(between: Values, weights: Values) -> Values:
 
 
 def matched_weights(strata: Indices, quotas: Quotas) -> Values:
-    """Weights (images,) that give a reference the class mix of a window; they sum to one."""
+    """Weights (images,) that give the reference the class mix of a window; their sum is 1."""
     weights = np.zeros(len(strata))
     for stratum, quota in quotas.items():
         inside = strata == stratum
@@ -65,37 +65,37 @@ def matched_weights(strata: Indices, quotas: Quotas) -> Values:
 def null_weights(
     strata: Indices, groups: Indices, quotas: Quotas, draws: int, rng: np.random.Generator
 ) -> Values:
-    """Weights (draws, images) of windows drawn from one half of the cells against the other."""
-    home = _home_strata(strata, groups)
-    rows = [_draw(strata, _deal(home, rng)[groups], quotas, rng) for _ in range(draws)]
+    """Signed weights (draws, images) of windows from one half of the cells against the other."""
+    modal = _modal_strata(strata, groups)
+    rows = [_draw(strata, _split(modal, rng)[groups], quotas, rng) for _ in range(draws)]
     return np.stack(rows)
 
 
-def _home_strata(strata: Indices, groups: Indices) -> Indices:
-    """The commonest stratum of each group: (groups,)."""
+def _modal_strata(strata: Indices, groups: Indices) -> Indices:
+    """Most frequent stratum of each group (groups,)."""
     table = np.zeros((groups.max() + 1, strata.max() + 1), dtype=np.intp)
     np.add.at(table, (groups, strata), 1)
     return np.asarray(table.argmax(axis=1))
 
 
-def _deal(home: Indices, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Deal groups alternately, stratum by stratum, so that both halves hold every class."""
-    order = np.lexsort((rng.random(len(home)), home))
-    live = np.empty(len(home), dtype=bool)
-    live[order] = (np.arange(len(home)) + rng.integers(2)) % 2 == 0
+def _split(modal: Indices, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Assign groups to two halves, alternating within each stratum: both halves get every class."""
+    order = np.lexsort((rng.random(len(modal)), modal))
+    live = np.empty(len(modal), dtype=bool)
+    live[order] = (np.arange(len(modal)) + rng.integers(2)) % 2 == 0
     return live
 
 
 def _draw(
     strata: Indices, live: NDArray[np.bool_], quotas: Quotas, rng: np.random.Generator
 ) -> Values:
-    """One window from the live half against the rest, with the quotas' class mix."""
+    """Signed weights (images,) of one window from the live half against the other half."""
     weights, total = np.zeros(len(strata)), 0
     for stratum, quota in quotas.items():
         inside = strata == stratum
-        seen, rest = np.flatnonzero(inside & live), np.flatnonzero(inside & ~live)
-        if len(seen) and len(rest):
-            weights += np.bincount(rng.choice(seen, quota), minlength=len(strata))
+        drawn, rest = np.flatnonzero(inside & live), np.flatnonzero(inside & ~live)
+        if len(drawn) and len(rest):
+            weights += np.bincount(rng.choice(drawn, quota), minlength=len(strata))
             weights[rest] -= quota / len(rest)
             total += quota
     return weights / max(total, 1)

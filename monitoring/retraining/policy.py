@@ -1,7 +1,8 @@
-"""When drift becomes a request to retrain. Pure: what is known goes in, a decision comes out."""
+"""Retrain policy: whether a drift result requests a retrain. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from monitoring.config import PolicyConfig
 from monitoring.drift.result import DriftResult
@@ -9,26 +10,26 @@ from pipeline.records import Frozen
 
 
 class RetrainRequest(Frozen):
-    """`retrain/<name>/open.json`: the last request, open until its training run has ended."""
+    """`retrain/<name>/open.json`: the last request; open until its training run ends."""
 
     sequence: int
-    """Grows by one with each change, so that a return to earlier words is noticed."""
+    """Incremented by every change."""
     window: str
-    """URI of the window that caused it."""
+    """URI of the window that caused the request."""
     reason: str
     time: datetime
     run_id: str
     outcome: str = ""
-    """How the training ended; empty while the request is open."""
+    """Result of the training run; empty while the request is open."""
 
     @property
     def open(self) -> bool:
-        """Whether its training has not ended yet."""
+        """Whether the training run has not ended."""
         return not self.outcome
 
 
 class RetrainDecision(Frozen):
-    """What was decided on one window, and why."""
+    """`retrain/<name>/decisions/*.json`: the decision on one window, with its reason."""
 
     name: str
     run_id: str
@@ -47,39 +48,41 @@ def apply_policy(
     config: PolicyConfig,
     now: datetime,
 ) -> tuple[bool, str]:
-    """Whether to ask for a retrain, and the first reason that settles it.
+    """Whether to request a retrain, and the reason: the first rule that applies.
 
     Args:
-        drift: verdict on the window.
-        earlier: verdicts on the windows before it, oldest first.
-        last: the last request, if any.
-        config: the policy.
+        drift: result of the window.
+        earlier: verdicts of earlier windows, oldest first.
+        last: the last request, None before the first.
+        config: thresholds of the policy.
         now: time of the decision.
     """
-    row = _alarms_in_a_row([*earlier, drift.verdict])
     if not drift.alarm:
-        return False, f"no alarm: {'; '.join(drift.reasons)}"
+        return False, drift.summary
     if drift.distinct < config.min_sample:
-        return False, f"sample too small: {drift.distinct} images of {config.min_sample}"
-    if row < config.alarms_in_a_row:
-        return False, f"not yet persistent: {row} alarms in a row of {config.alarms_in_a_row}"
+        return False, (
+            f"too few images for a retrain request: {drift.distinct} distinct images, "
+            f"at least {config.min_sample} required"
+        )
+    consecutive = _consecutive_alarms([*earlier, drift.verdict])
+    if consecutive < config.alarms_in_a_row:
+        return False, (
+            f"drift is not yet persistent: {consecutive} of {config.alarms_in_a_row} "
+            "consecutive alarms"
+        )
     age = now - last.time if last is not None else timedelta.max
     if last is not None and last.open and age < timedelta(hours=config.request_expires_hours):
-        return False, f"a request is open since {last.time:%Y-%m-%d %H:%M} UTC"
+        return False, f"a retrain request is open since {last.time:%Y-%m-%d %H:%M} UTC"
     cool_down = timedelta(hours=config.cool_down_hours)
     if last is not None and age < cool_down:
         return False, (
             f"cool-down until {last.time + cool_down:%Y-%m-%d %H:%M} UTC: the last request was at "
             f"{last.time:%Y-%m-%d %H:%M} UTC"
         )
-    return True, f"drift on {drift.distinct} images: {'; '.join(drift.reasons[:3])}"
+    return True, f"drift in {drift.distinct} images ({'; '.join(drift.reasons[:3])})"
 
 
-def _alarms_in_a_row(verdicts: Sequence[str]) -> int:
-    """Alarms at the end of the row; windows that were too small to test are passed over."""
-    row = 0
-    for verdict in reversed([v for v in verdicts if v != "not_enough"]):
-        if verdict != "alarm":
-            break
-        row += 1
-    return row
+def _consecutive_alarms(verdicts: Sequence[str]) -> int:
+    """Number of alarms at the end; windows too small to test are ignored."""
+    tested = [verdict for verdict in verdicts if verdict != "not_enough"]
+    return len(list(takewhile(lambda verdict: verdict == "alarm", reversed(tested))))

@@ -19,18 +19,17 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipeline.adapters import requirements
+from pipeline.adapters.requirements import ROOT, export_requirements
 from pipeline.artifacts import MANIFEST, ServedManifest, require_files
 from pipeline.errors import ArtifactError
 from pipeline.settings import Settings
+from pipeline.telemetry import TELEMETRY_OFF
 
 BUNDLE = "bundle"
 """Folder of the served bundle inside a Bento's sources."""
 SOURCES = "src"
 """Where a Bento keeps the files it was built from."""
 BENTOFILE = "bentofile.yaml"
-QUIET = {"BENTOML_DO_NOT_TRACK": "True"}
-"""Environment that keeps BentoML from reporting home; OpenVINO does so in its converter only."""
 _INFO = "model.yaml"
 _LAST_CHARACTERS = 2000
 
@@ -104,11 +103,11 @@ def _context(context: Path, served_folder: Path) -> Path:
     """A folder with nothing in it but what `bentofile.yaml` may include."""
     context.mkdir()
     for package in ("bento_service", "pipeline"):
-        source = requirements.ROOT / package
+        source = ROOT / package
         shutil.copytree(source, context / package, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(requirements.ROOT / BENTOFILE, context)
+    shutil.copy(ROOT / BENTOFILE, context)
     shutil.copytree(served_folder, context / BUNDLE)
-    (context / "requirements.txt").write_text(requirements.locked(["serve"]))
+    (context / "requirements.txt").write_text(export_requirements(["serve"]))
     return context
 
 
@@ -121,7 +120,7 @@ def _save(private: Path, folder: Path, tag: str, labels: Mapping[str, str]) -> P
 def _run(command: list[str], private: Path) -> None:
     done = subprocess.run(
         command,
-        env={**os.environ, **QUIET, "BENTOML_HOME": str(private)},
+        env={**os.environ, **TELEMETRY_OFF, "BENTOML_HOME": str(private)},
         cwd=private,
         capture_output=True,
         text=True,

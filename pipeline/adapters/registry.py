@@ -1,15 +1,15 @@
 """The one pointer that says what is served, and the ledger of every place it pointed to."""
 
 import hashlib
-import json
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import to_json
 
-from pipeline.adapters.storage import ObjectStore
+from pipeline.adapters.storage import Document, ObjectStore
 from pipeline.artifacts import model_name
-from pipeline.errors import ArtifactError, ConflictError, InvalidInputError
+from pipeline.errors import ConflictError, InvalidInputError
 from pipeline.records import Frozen
 
 
@@ -32,7 +32,7 @@ class Pointer(Frozen):
     run_id: str = ""
 
 
-_SHADOW = TypeAdapter(Pointer | None)
+_SHADOW = TypeAdapter[Pointer | None](Pointer | None)
 
 
 class Refusal(Frozen):
@@ -56,6 +56,12 @@ class Registry:
         self._objects = objects
         self.name = name
         self._root = f"{root.rstrip('/')}/pointer/{name}"
+        self._document = Document[Pointer | None](
+            objects, f"{self._root}/pointer.json", Pointer.model_validate_json, None, _body
+        )
+        self._shadow = Document[Pointer | None](
+            objects, f"{self._root}/shadow.json", _SHADOW.validate_json, None, _body
+        )
 
     def read(self) -> Pointer | None:
         """What is served now, or None before the first promotion.
@@ -63,8 +69,7 @@ class Registry:
         Raises:
             ArtifactError: when something else than a pointer stands in its place.
         """
-        found = self._read()
-        return found[0] if found else None
+        return self._document.read()[0]
 
     def move(self, to: Pointer, expected: Pointer | None) -> Pointer:
         """Point to `to` (its sequence is set here) if the pointer still is `expected`.
@@ -74,8 +79,7 @@ class Registry:
             ConflictError: when somebody moved it meanwhile; judge again before another try.
         """
         self._require_own(to.name, to.tag)
-        found = self._read()
-        current = found[0] if found else None
+        current, etag = self._document.read()
         if current != expected:
             raise ConflictError(
                 f"the pointer of {self.name} was moved",
@@ -86,7 +90,7 @@ class Registry:
         if current is not None:
             # The entry being replaced must outlive a crash between pointer and ledger.
             self._record(current)
-        self._replace(moved, found[1] if found else None)
+        self._replace(moved, etag)
         self._record(moved)
         return moved
 
@@ -126,11 +130,7 @@ class Registry:
 
     def shadow(self) -> Pointer | None:
         """The challenger that scores the requests as well, without being heard, if there is one."""
-        found = self._objects.read_tagged(f"{self._root}/shadow.json")
-        try:
-            return _SHADOW.validate_json(found[0]) if found else None
-        except ValidationError as error:
-            raise ArtifactError(f"{self._root}/shadow.json is no pointer: {error}") from error
+        return self._shadow.read()[0]
 
     def set_shadow(self, to: Pointer | None) -> None:
         """Name a challenger or none; the last word holds, since it changes no answer.
@@ -140,7 +140,7 @@ class Registry:
         """
         if to is not None:
             self._require_own(to.name, to.tag)
-        self._objects.write(f"{self._root}/shadow.json", _SHADOW.dump_json(to, indent=2) + b"\n")
+        self._objects.write(self._shadow.uri, _body(to))
 
     def _require_own(self, name: str, tag: str) -> None:
         if name != self.name:
@@ -151,10 +151,6 @@ class Registry:
             )
 
     @property
-    def _uri(self) -> str:
-        return f"{self._root}/pointer.json"
-
-    @property
     def _ledger(self) -> str:
         return f"{self._root}/ledger/"
 
@@ -162,18 +158,9 @@ class Registry:
     def _refusals(self) -> str:
         return f"{self._root}/refusals/"
 
-    def _read(self) -> tuple[Pointer, str] | None:
-        found = self._objects.read_tagged(self._uri)
-        if found is None:
-            return None
-        try:
-            return Pointer.model_validate_json(found[0]), found[1]
-        except ValidationError as error:
-            raise ArtifactError(f"{self._uri} is no pointer: {error}") from error
-
     def _replace(self, moved: Pointer, etag: str | None) -> None:
         try:
-            self._objects.write(self._uri, _body(moved), if_match=etag, if_absent=etag is None)
+            self._document.replace(moved, etag)
         except ConflictError:
             # A client that lost the answer repeats the write, and then loses against itself.
             if moved not in self.history():
@@ -189,8 +176,8 @@ class Registry:
             return  # written by an earlier, interrupted try
 
 
-def _body(entry: BaseModel) -> bytes:
-    return (json.dumps(entry.model_dump(mode="json"), indent=2) + "\n").encode()
+def _body(entry: BaseModel | None) -> bytes:
+    return to_json(entry, indent=2) + b"\n"
 
 
 def _describe(pointer: Pointer | None) -> str:

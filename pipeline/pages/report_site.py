@@ -13,13 +13,12 @@ from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from pipeline.adapters.storage import ObjectStore
-from pipeline.errors import ArtifactError, ConflictError
+from pipeline.adapters.storage import Document, ObjectStore
+from pipeline.errors import ArtifactError
 from pipeline.records import Frozen
 
 INDEX = "index.html"
 ENTRY = "entry.json"
-_TRIES = 10
 _LISTED = 200
 """Newest pages that an index lists; older ones keep their address."""
 _TONES = {
@@ -121,15 +120,8 @@ def content_type(path: str) -> str:
 def _rebuild(objects: ObjectStore, root: str, name: str | None) -> None:
     """Write one index; whoever loses a race lists again, so that no entry is forgotten."""
     uri = f"{_site(root)}/{INDEX}" if name is None else f"{_site(root)}/{name}/{INDEX}"
-    for _ in range(_TRIES):
-        found = objects.read_tagged(uri)
-        body = _render(_entries(objects, root, name), name).encode()
-        try:
-            objects.write(uri, body, if_match=found[1] if found else None, if_absent=found is None)
-        except ConflictError:
-            continue
-        return
-    raise ConflictError(f"{uri} keeps changing")
+    index = Document(objects, uri, load=bytes, initial=b"", dump=bytes)
+    index.update(lambda _: _render(_entries(objects, root, name), name).encode())
 
 
 def _render(entries: Sequence[Entry], name: str | None) -> str:

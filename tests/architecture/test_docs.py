@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted({ROOT / "README.md", *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
 PROMISED = set(
-    "demo up down status test lint bench scoreboard image env cluster clean help".split()
+    "demo up down status check test lint bench scoreboard image env cluster clean help".split()
 )
 
 

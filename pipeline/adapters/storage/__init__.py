@@ -5,10 +5,11 @@ object is the MD5 of its content, so a pointer that returns to an earlier conten
 ETag: whoever compares must carry a sequence number.
 """
 
+from pipeline.adapters.storage.document import Document
 from pipeline.adapters.storage.local import LocalStore
 from pipeline.adapters.storage.protocol import ObjectInfo, ObjectStore
 from pipeline.adapters.storage.s3 import S3Store
 from pipeline.adapters.storage.s3_errors import split_s3
 from pipeline.adapters.storage.uri import UriStore
 
-__all__ = ["LocalStore", "ObjectInfo", "ObjectStore", "S3Store", "UriStore", "split_s3"]
+__all__ = ["Document", "LocalStore", "ObjectInfo", "ObjectStore", "S3Store", "UriStore", "split_s3"]

@@ -1,13 +1,13 @@
 """The locked test part: images that no model of this name may ever be trained on."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from pydantic import Field, field_validator
+
 from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.storage import Document
 from pipeline.artifacts import canonical_json
-from pipeline.errors import ArtifactError
 from pipeline.records import Frozen, Record
 
 
@@ -33,13 +33,22 @@ class LockedImage(Frozen):
         )
 
 
-@dataclass(frozen=True)
-class LockedImages:
-    """The images in the test part, as they stood when they were read."""
+class LockedImages(Frozen):
+    """`locks/<name>.json`: the images in the test part, by hash."""
 
-    by_hash: Mapping[str, LockedImage]
-    etag: str | None
-    """None when nothing has been locked yet."""
+    by_hash: dict[str, LockedImage] = Field(default_factory=dict, alias="test")
+
+    @field_validator("by_hash", mode="before")
+    @classmethod
+    def _read_version_0_1(cls, locked: Any) -> Any:
+        """Version 0.1 wrote a list of hashes, then the URI of an archive for each hash."""
+        entries = dict.fromkeys(locked, "") if isinstance(locked, list) else locked
+        if not isinstance(entries, dict):
+            return entries
+        return {
+            sha256: {"archive": entry} if isinstance(entry, str) else entry
+            for sha256, entry in entries.items()
+        }
 
     @property
     def images(self) -> frozenset[str]:
@@ -51,57 +60,49 @@ class LockedImages:
         """Groups of theirs that an archive's maker named."""
         return frozenset(image.group for image in self.by_hash.values() if image.group)
 
+    def extended(self, images: Mapping[str, LockedImage]) -> "LockedImages":
+        """The lock with more images, by hash; it only grows.
+
+        The entry of a locked image stays, unless it has no label or a returned one: then an entry
+        with an archive's label takes its place.
+        """
+        fixed = {sha: image for sha, image in self.by_hash.items() if image.source == "archive"}
+        return LockedImages(test={**self.by_hash, **images, **fixed})
+
 
 def read_lock(name: str, store: ArtifactStore) -> LockedImages:
-    """What is locked under a dataset's name.
+    """The locked images of a dataset's name.
 
     Raises:
         ArtifactError: when the lock cannot be read; it is never taken for an empty one.
     """
-    uri = _uri(name, store)
-    found = store.objects.read_tagged(uri)
-    if found is None:
-        return LockedImages({}, None)
-    try:
-        locked = json.loads(found[0])["test"]
-        # Version 0.1 wrote a list of hashes.
-        entries = dict.fromkeys(locked, "") if isinstance(locked, list) else dict(locked)
-        return LockedImages({sha: _image(entry) for sha, entry in entries.items()}, found[1])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(
-            f"{uri} is damaged",
-            expected='{"test": {hash: {"archive", "label", "source", "group"}}}',
-            received=repr(error),
-        ) from error
+    return _document(name, store).read()[0]
 
 
 def extend_lock(
-    name: str, lock: LockedImages, images: Mapping[str, LockedImage], store: ArtifactStore
-) -> None:
-    """Lock more images, by hash; the set only grows.
+    name: str,
+    images: Callable[[LockedImages], Mapping[str, LockedImage]],
+    store: ArtifactStore,
+) -> LockedImages:
+    """Lock more images; returns the lock from which they were computed.
 
-    What is known of a locked image stays, unless an earlier version noted no label or the label
-    was a returned one and an archive's maker gives one now.
+    Args:
+        name: the dataset's name.
+        images: pure: the images to lock, from the lock as it stands; called again when another run
+            extended the lock meanwhile.
+        store: where the lock is.
 
     Raises:
-        ConflictError: when somebody extended the lock since it was read.
+        ConflictError: when other runs keep extending the lock.
     """
-    known = {sha256: image for sha256, image in lock.by_hash.items() if image.source == "archive"}
-    merged = {**lock.by_hash, **images, **known}
-    if merged == lock.by_hash:
-        return
-    entries = {sha256: image.model_dump(mode="json") for sha256, image in merged.items()}
-    body = canonical_json({"test": entries}).encode()
-    if lock.etag is None:
-        store.objects.write(_uri(name, store), body, if_absent=True)
-    else:
-        store.objects.write(_uri(name, store), body, if_match=lock.etag)
+    before, _ = _document(name, store).update(lambda lock: lock.extended(images(lock)))
+    return before
 
 
-def _image(entry: Any) -> LockedImage:
-    """An entry as this version keeps it; the one before kept an archive's URI alone."""
-    return LockedImage(archive=entry) if isinstance(entry, str) else LockedImage(**entry)
+def _document(name: str, store: ArtifactStore) -> Document[LockedImages]:
+    uri = f"{store.root}/locks/{name}.json"
+    return Document(store.objects, uri, LockedImages.model_validate_json, LockedImages(), _dump)
 
 
-def _uri(name: str, store: ArtifactStore) -> str:
-    return f"{store.root}/locks/{name}.json"
+def _dump(lock: LockedImages) -> bytes:
+    return canonical_json(lock.model_dump(mode="json", by_alias=True)).encode()

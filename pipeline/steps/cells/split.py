@@ -9,19 +9,16 @@ from pathlib import Path
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, GroupingManifest, SplitManifest
 from pipeline.config import RunConfig
-from pipeline.errors import ConflictError
 from pipeline.records import Quarantined, Record, from_csv, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.cells.assignment import assign, groups_in
 from pipeline.steps.cells.group import LOCKED
-from pipeline.steps.cells.lock import LockedImage, extend_lock, read_lock
+from pipeline.steps.cells.lock import LockedImage, LockedImages, extend_lock
 from pipeline.steps.dataset.validation_rules import set_aside
 
 _log = logging.getLogger(__name__)
 
 _UNTRUSTED = "its label was returned through the service and it shows a cell of the test part"
-_ATTEMPTS = 5
-"""How often another run may extend the lock while this one assigns."""
 
 
 def split(
@@ -80,21 +77,18 @@ def without_reserve(records: Iterable[Record]) -> list[str]:
 def _assign_and_lock(
     records: Sequence[Record], away: Sequence[Record], config: RunConfig, store: ArtifactStore
 ) -> list[Record]:
-    """Assign by the lock as it stands, and extend it; from the top when another run was faster."""
+    """Assign by the lock as it stands, and extend it; again when another run extended it first."""
     groups = groups_in(records)
-    for _ in range(_ATTEMPTS):
-        lock = read_lock(config.name, store)
+
+    def assigned(lock: LockedImages) -> list[Record]:
         held = {r.group for r in (*records, *away) if r.sha256 in lock.images} | lock.groups
         parts = assign(groups, config.split, held, seed=config.name)
-        assigned = [record.model_copy(update={"part": parts[record.group]}) for record in records]
-        tested = {r.sha256: LockedImage.of(r) for r in assigned if r.part == "test"}
-        try:
-            extend_lock(config.name, lock, tested, store)
-        except ConflictError:
-            _log.info("split: another run extended the test lock; assigning again")
-            continue
-        return assigned
-    raise ConflictError(f"the test lock of {config.name} changed {_ATTEMPTS} times meanwhile")
+        return [record.model_copy(update={"part": parts[record.group]}) for record in records]
+
+    def tested(lock: LockedImages) -> dict[str, LockedImage]:
+        return {r.sha256: LockedImage.of(r) for r in assigned(lock) if r.part == "test"}
+
+    return assigned(extend_lock(config.name, tested, store))
 
 
 def _counts(records: Sequence[Record]) -> dict[str, int]:

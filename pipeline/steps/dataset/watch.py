@@ -1,12 +1,11 @@
 """Watch: which archives are new or changed since somebody last looked."""
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from pydantic import Field
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.errors import ConflictError
+from pipeline.adapters.storage import Document
 from pipeline.records import Frozen
 
 Archives = list[dict[str, str]]
@@ -53,17 +52,15 @@ def new_archives(name: str, *, store: ArtifactStore) -> Archives:
             return mark
         return mark.model_copy(update={"pending": fresh, "turn": mark.turn + 1})
 
-    mark = _update(name, claim, store)
+    _, mark = _document(name, store).update(claim)
     turn = str(mark.turn)
     return [{"uri": uri, "etag": etag, "turn": turn} for uri, etag in sorted(mark.pending.items())]
 
 
 def hold(name: str, uri: str, *, store: ArtifactStore) -> None:
     """Hand an archive on to nobody until it is marked seen: for who replaces it and trains."""
-    _update(
-        name,
-        lambda mark: mark.model_copy(update={"held": tuple(sorted({*mark.held, uri}))}),
-        store,
+    _document(name, store).update(
+        lambda mark: mark.model_copy(update={"held": tuple(sorted({*mark.held, uri}))})
     )
 
 
@@ -76,24 +73,9 @@ def mark_seen(name: str, archives: Iterable[dict[str, str]], *, store: ArtifactS
         held = tuple(uri for uri in mark.held if uri not in done)
         return mark.model_copy(update={"seen": mark.seen | done, "pending": left, "held": held})
 
-    _update(name, settle, store)
+    _document(name, store).update(settle)
 
 
-def _update(name: str, change: Callable[[Watermark], Watermark], store: ArtifactStore) -> Watermark:
-    """Apply a change by compare-and-set, so that no two watchers lose one."""
+def _document(name: str, store: ArtifactStore) -> Document[Watermark]:
     uri = f"{store.root}/watermarks/{name}.json"
-    while True:
-        found = store.objects.read_tagged(uri)
-        before = Watermark.model_validate_json(found[0]) if found else Watermark()
-        after = change(before)
-        if after == before:
-            return after
-        body = json.dumps(after.model_dump(), indent=2, sort_keys=True).encode()
-        try:
-            if found is None:
-                store.objects.write(uri, body, if_absent=True)
-            else:
-                store.objects.write(uri, body, if_match=found[1])
-        except ConflictError:
-            continue
-        return after
+    return Document(store.objects, uri, Watermark.model_validate_json, Watermark())

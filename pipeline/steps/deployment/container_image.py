@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.adapters import requirements
 from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.requirements import ROOT
 from pipeline.artifacts import Artifact, BentoManifest
 from pipeline.errors import ArtifactError, InvalidInputError
 from pipeline.records import Frozen
@@ -24,7 +24,7 @@ LOCAL = "localhost"
 """Stands where a registry would in the name of an image that stays on this machine."""
 WORKFLOW = ".github/workflows/image.yml"
 """Builds and pushes the image of the served model where no worker can."""
-DOCKERFILE = requirements.ROOT / "docker" / "service.Dockerfile"
+DOCKERFILE = ROOT / "docker" / "service.Dockerfile"
 _LAST_CHARACTERS = 3000
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from pipeline.errors import InvalidInputError
 from pipeline.records import Frozen, Record
 from pipeline.statistics.calibration import Bin, calibration_interval, reliability
 from pipeline.statistics.intervals import Resamples, predictive_value
-from pipeline.statistics.metrics import Bools, Floats, Interval, Ints, confusion, group_codes, vote
+from pipeline.statistics.metrics import Bools, Floats, Interval, Ints, group_codes, vote
 from pipeline.statistics.review import auroc, least_uncertain
 
 COVERAGES = np.round(np.arange(0.05, 1.001, 0.05), 2)
@@ -136,6 +136,9 @@ class _Classified:
 
 def _classification_fields(units: _Classified, prevalence: dict[str, float]) -> dict[str, Any]:
     """The fields of `UnitScores` that depend on truth and predicted class alone."""
+    from sklearn.metrics import confusion_matrix
+
+    labels = range(len(units.classes))
     of_class = np.eye(len(units.classes))[units.truth]
     balanced = of_class @ (1 / np.maximum(of_class.sum(axis=0), 1))
     correct = (units.predicted == units.truth) * 1.0
@@ -155,8 +158,7 @@ def _classification_fields(units: _Classified, prevalence: dict[str, float]) -> 
         "precision": precision,
         "typical_precision": _at_prevalence(units, sensitivity, typical)[1] if typical else {},
         "confusion": tuple(
-            tuple(int(n) for n in row)
-            for row in confusion(units.truth, units.predicted, len(units.classes))
+            map(tuple, confusion_matrix(units.truth, units.predicted, labels=labels).tolist())
         ),
     }
 

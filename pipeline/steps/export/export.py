@@ -26,7 +26,7 @@ from pipeline.contract.preprocessing import prepare
 from pipeline.contract.spec import ModelContract
 from pipeline.engine.compiled import save_graph
 from pipeline.engine.engine import MODEL_XML
-from pipeline.engine.low_rank import thin
+from pipeline.engine.low_rank import write_low_rank
 from pipeline.engine.quantization import quantize
 from pipeline.records import Part
 from pipeline.run import RunContext
@@ -41,7 +41,8 @@ CALIBRATION_IMAGES = 200
 LOW_RANK_IMAGES = 100
 """Calibration images used to fit the low-rank convolutions; 250 positions are sampled from each."""
 KEPT_VARIANCE = (0.9925, 0.996)
-"""Share of each layer's variance that its low-rank convolution keeps (decision 0011)."""
+"""Shares of the variance that low-rank convolutions keep; the first engine that passes parity is
+served (docs/decisions/0011-int8-and-low-rank.md)."""
 
 
 def export(
@@ -113,7 +114,7 @@ def _candidates(converted: Path, scratch: Path, calibration: Pixels) -> Iterator
         low_rank = _subfolder(scratch, f"low-rank-{variance}")
         both = _subfolder(scratch, f"int8-low-rank-{variance}")
         crops = calibration[:LOW_RANK_IMAGES]
-        operations = thin(converted / MODEL_XML, low_rank / MODEL_XML, crops, variance)
+        operations = write_low_rank(converted / MODEL_XML, low_rank / MODEL_XML, crops, variance)
         quantize(low_rank / MODEL_XML, both / MODEL_XML, calibration)
         yield Candidate("int8-thin", both, operations)
     int8 = _subfolder(scratch, "int8")

@@ -14,7 +14,7 @@ from pipeline.contract.golden import replay
 from pipeline.contract.spec import ModelContract
 from pipeline.engine.engine import Engine
 from pipeline.errors import ArtifactError
-from pipeline.statistics.metrics import Floats, Ints, confusion, sensitivities
+from pipeline.statistics.metrics import Floats, Ints
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +99,11 @@ def compare(candidate: Candidate, probabilities: Floats, images: ParityImages) -
 
 
 def _balanced_accuracy(images: ParityImages, predicted: Ints) -> float:
-    counts = confusion(images.truth, predicted, images.probabilities.shape[1])
-    return float(np.nanmean(sensitivities(counts)))
+    """Balanced accuracy over the classes that are present."""
+    from sklearn.metrics import recall_score
+
+    present = np.unique(images.truth)
+    return float(recall_score(images.truth, predicted, labels=present, average="macro"))
 
 
 def _replays_golden(folder: Path, contract: ModelContract, engine: Engine, parity: Parity) -> bool:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.adapters.artifact_store import ArtifactStore, sha256_bytes
+from pipeline.adapters.storage import Document
 from pipeline.artifacts import canonical_json
 from pipeline.config import GatherConfig, IngestConfig
 from pipeline.contract.feedback import FeedbackRecord
@@ -97,13 +98,15 @@ def gather(name: str, config: GatherConfig, *, store: ArtifactStore, run: RunCon
     """
     since = run.created_at - timedelta(days=config.days)
     joined, unreadable = _read(name, since, run.created_at, store)
-    state, etag = _state(name, store)
+    document = _document(name, store)
+    state, etag = document.read()
     labels = kept(joined.labelled)
     new = {path: label for path, label in labels.items() if state.used.get(_sha(path)) != label}
     sizes = _sizes(name, new, store)
     if not state.pending and len(sizes) >= config.min_labels:
         chosen = {path: new[path] for path in _first(sizes, config.max_bytes)}
-        state, etag = _move(name, state.model_copy(update={"pending": chosen}), etag, store)
+        state = _next(state, pending=chosen)
+        etag = document.replace(state, etag)
     archive, written = _finish(name, state, etag, store) if state.pending else ("", 0)
     missing = len(new) - len(sizes)
     returned = Returned(
@@ -187,7 +190,7 @@ def _finish(name: str, state: Gathered, etag: str | None, store: ArtifactStore) 
         if taken:
             store.objects.upload(path, uri)
     used = state.used | {_sha(kept_at): label for kept_at, label in taken.items()}
-    _move(name, state.model_copy(update={"used": used, "pending": {}}), etag, store)
+    _document(name, store).replace(_next(state, used=used, pending={}), etag)
     return (uri, len(taken)) if taken else ("", 0)
 
 
@@ -199,19 +202,10 @@ def _sha(path: str) -> str:
     return PurePosixPath(path).stem
 
 
-def _state_uri(name: str, store: ArtifactStore) -> str:
-    return f"{store.root}/returned/{name}.json"
+def _document(name: str, store: ArtifactStore) -> Document[Gathered]:
+    uri = f"{store.root}/returned/{name}.json"
+    return Document(store.objects, uri, Gathered.model_validate_json, Gathered())
 
 
-def _state(name: str, store: ArtifactStore) -> tuple[Gathered, str | None]:
-    found = store.objects.read_tagged(_state_uri(name, store))
-    return (Gathered.model_validate_json(found[0]), found[1]) if found else (Gathered(), None)
-
-
-def _move(
-    name: str, state: Gathered, etag: str | None, store: ArtifactStore
-) -> tuple[Gathered, str]:
-    moved = state.model_copy(update={"sequence": state.sequence + 1})
-    body = moved.model_dump_json(indent=2).encode()
-    uri = _state_uri(name, store)
-    return moved, store.objects.write(uri, body, if_match=etag, if_absent=etag is None)
+def _next(state: Gathered, **changed: dict[str, str]) -> Gathered:
+    return state.model_copy(update={"sequence": state.sequence + 1, **changed})

@@ -1,4 +1,4 @@
-"""A seeded predictions for the tests of monitoring."""
+"""Fixtures for the tests of monitoring."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from tests.unit.monitoring.fake_predictions import FakePredictions
 
 @pytest.fixture
 def predictions() -> FakePredictions:
-    """A seeded predictions."""
+    """A source of simulated predictions with a fixed seed."""
     return FakePredictions(seed=11)

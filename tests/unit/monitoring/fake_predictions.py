@@ -14,16 +14,16 @@ TAG = "demo:0123456789ab"
 
 
 class FakePredictions:
-    """Cells vary between each other (sd 8) more than copies of one cell do (sd 4)."""
+    """Draws predictions; variation is larger between cells (sd 8) than within a cell (sd 4)."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
-        self._made = 0
+        self._count = 0
 
     def draw(
         self, cells: int, copies: int, shift: float = 0.0, mix: tuple[float, ...] = (0.25,) * 4
     ) -> list[ReferenceRecord]:
-        """`cells * copies` images; `shift` moves the stain by so many grey levels."""
+        """`cells * copies` images; `shift` is added to the stain, in grey levels."""
         return [
             self._image(cell, label, effect, shift)
             for cell in range(cells)
@@ -38,9 +38,9 @@ class FakePredictions:
         effect: NDArray[np.float64],
         shift: float,
     ) -> ReferenceRecord:
-        self._made += 1
+        self._count += 1
         v = effect + self._rng.normal(0, 4, 40) + 12 * label
-        said = label if self._rng.random() < 0.85 else int(self._rng.integers(4))
+        predicted = label if self._rng.random() < 0.85 else int(self._rng.integers(4))
         stats = ImageStats(
             width=320, height=240, red=180 + v[0] + shift, green=150 + v[1], blue=170 + v[2],
             contrast=30 + v[3] / 4, sharpness=400 + 9 * v[4], cell_side=0.4 + v[5] / 400,
@@ -48,13 +48,13 @@ class FakePredictions:
             wedge_share=0.1,
         )  # fmt: skip
         record = PredictionRecord(
-            request_id=f"r{self._made}",
+            request_id=f"r{self._count}",
             time=START,
             tag=TAG,
             route="/classify",
-            label=LABELS[said],
+            label=LABELS[predicted],
             decision="accept",
-            probabilities={name: 0.7 if name == LABELS[said] else 0.1 for name in LABELS},
+            probabilities={name: 0.7 if name == LABELS[predicted] else 0.1 for name in LABELS},
             cell_found=True,
             stats=stats,
             embedding=tuple(float(x) for x in v[8:]),

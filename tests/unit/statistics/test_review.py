@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pipeline.config import ReviewConfig
 from pipeline.contract.decision import ReviewRule
 from pipeline.errors import InvalidInputError
-from pipeline.statistics.review import auroc, fit_review, least_uncertain, quantile
+from pipeline.statistics.review import auroc, fit_review, least_uncertain, weighted_quantile
 
 CONFIG = ReviewConfig(coverage=0.8, distance_quantile=0.95)
 
@@ -21,14 +21,14 @@ def held_out(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fitted(embeddings: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> ReviewRule:
-    """A rule whose training images were those held out."""
+    """A rule whose training images are the held-out ones."""
     centre = np.average(embeddings, axis=0, weights=weights)
     distances = np.linalg.norm(embeddings - centre, axis=1)
     return fit_review(centre, distances, probabilities, weights, CONFIG)
 
 
-def test_the_rule_accepts_what_the_config_asks_for() -> None:
-    """Four fifths of held-out evidence pass both limits, nineteen in twenty the distance."""
+def test_the_rule_accepts_the_configured_coverage() -> None:
+    """80 % of held-out weight passes both limits, 95 % the distance limit."""
     embeddings, probabilities = held_out(5000)
     rule = fitted(embeddings, probabilities, np.ones(5000))
     near = np.array([rule.distance(row) for row in embeddings]) <= rule.max_distance
@@ -38,7 +38,7 @@ def test_the_rule_accepts_what_the_config_asks_for() -> None:
 
 
 def test_copies_of_a_cell_do_not_move_the_rule() -> None:
-    """Images share the weight of their cell."""
+    """The images of a cell share its weight."""
     embeddings, probabilities = held_out(300)
     times = np.where(np.arange(300) % 5 == 0, 40, 1)
     weights = (1 / times).repeat(times)
@@ -50,27 +50,32 @@ def test_copies_of_a_cell_do_not_move_the_rule() -> None:
 
 
 def test_a_rule_needs_held_out_images() -> None:
-    """Thresholds are not made up."""
-    with pytest.raises(InvalidInputError, match="no review rule"):
+    """Without them there is an error, not a default threshold."""
+    with pytest.raises(InvalidInputError, match="cannot fit the review rule"):
         fit_review(np.zeros(6), np.empty(0), np.empty((0, 2)), np.empty(0), CONFIG)
 
 
-def test_a_perfectly_sure_model_still_gets_a_rule() -> None:
-    """All probabilities one and all embeddings alike: accepted, and anything else is far."""
+def test_a_model_with_probabilities_of_one_gets_a_rule() -> None:
+    """Probabilities of 1 and equal embeddings are accepted; another embedding exceeds the limit."""
     same, sure = np.ones((4, 3)), np.tile([1.0, 0.0], (4, 1))
     rule = fitted(same, sure, np.ones(4))
     assert rule.min_confidence < 1
     assert rule.distance([1, 1, 1]) <= rule.max_distance < rule.distance([1, 1, 1.1])
 
 
-def test_a_quantile_weighs_its_values() -> None:
-    """Three quarters of the weight lie on the first value."""
+def test_a_weighted_quantile() -> None:
+    """The first value carries three quarters of the weight."""
     values, weights = np.array([5.0, 1.0]), np.array([1.0, 3.0])
-    assert [quantile(values, share, weights) for share in (0.5, 0.75, 0.76, 1.0)] == [1, 1, 5, 5]
+    assert [weighted_quantile(values, share, weights) for share in (0.5, 0.75, 0.76, 1.0)] == [
+        1,
+        1,
+        5,
+        5,
+    ]
 
 
 def test_the_least_uncertain_are_accepted_first() -> None:
-    """Up to the share of the weight that is asked for, in whatever order images stand."""
+    """Up to the coverage, in any order of the images."""
     uncertainties, correct = np.array([0.9, 0.1, 0.6, 0.2]), np.array([True, True, False, True])
     coverages = np.array([0.25, 0.5, 0.75, 1.0])
     accepted = least_uncertain(uncertainties, correct, np.ones(4), coverages)
@@ -79,8 +84,8 @@ def test_the_least_uncertain_are_accepted_first() -> None:
     assert heavy.T.astype(int).tolist() == [[0, 1, 0, 0], [0, 1, 0, 1], [0, 1, 1, 1], [0, 1, 1, 1]]
 
 
-def test_equal_uncertainties_give_nothing_for_luck() -> None:
-    """Wrong answers come first among equals, in whatever order images are read."""
+def test_among_equal_uncertainties_wrong_predictions_come_first() -> None:
+    """In any order of the images."""
     for correct in ([True, False], [False, True]):
         accepted = least_uncertain(np.zeros(2), np.array(correct), np.ones(2), np.array([0.5]))
         assert accepted[:, 0].tolist() == [not right for right in correct]
@@ -91,7 +96,7 @@ def test_equal_uncertainties_give_nothing_for_luck() -> None:
     st.lists(st.integers(0, 5), min_size=1, max_size=12),
 )
 def test_auroc_counts_pairs(above: list[int], below: list[int]) -> None:
-    """A pair in order counts one, a tie a half."""
+    """A pair in order counts 1, a tie 0.5."""
     wins = sum((a > b) + 0.5 * (a == b) for a in above for b in below)
     found = auroc(
         np.array(above, float), np.array(below, float), np.ones(len(above)), np.ones(len(below))
@@ -99,8 +104,8 @@ def test_auroc_counts_pairs(above: list[int], below: list[int]) -> None:
     assert found == pytest.approx(wins / len(above) / len(below))
 
 
-def test_auroc_weighs_both_sides() -> None:
-    """An image of weight two is two images."""
+def test_auroc_uses_the_weights_of_both_sides() -> None:
+    """An image of weight 2 counts as two images."""
     above, below = np.array([3.0, 1.0]), np.array([2.0, 0.0])
     weighted = auroc(above, below, np.array([2.0, 1.0]), np.array([1.0, 3.0]))
     repeated = auroc(

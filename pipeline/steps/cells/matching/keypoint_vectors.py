@@ -5,11 +5,13 @@ given to the nearest of some typical ones, and what it differs by is summed up f
 The fitting looks at a sample of bounded size, so that the whole grows with the number of images.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans2
 
 from pipeline.steps.cells.matching.keypoints import LENGTH, Floats, Keypoints, mirrored, rooted
 
@@ -73,18 +75,9 @@ def _fit(sample: Floats) -> _Vocabulary | None:
     # A word needs some descriptors to be typical of.
     count = min(_WORDS, 1 + len(places) // _WORDS)
     starts = places[:: len(places) // count][:count]
-    return _Vocabulary(mean, axes, _means(places, starts))
-
-
-def _means(places: Floats, words: Floats) -> Floats:
-    """Lloyd's k-means from given starts; a word that nobody is nearest to stays where it is."""
-    for _ in range(_ROUNDS):
-        nearest = _nearest(places, words)
-        sums = np.zeros_like(words)
-        np.add.at(sums, nearest, places)
-        counts = np.bincount(nearest, minlength=len(words))[:, None]
-        words = np.where(counts > 0, sums / np.maximum(counts, 1), words).astype(np.float32)
-    return words
+    with warnings.catch_warnings(action="ignore"):  # an empty cluster keeps its centre
+        words, _ = kmeans2(places, starts, iter=_ROUNDS, minit="matrix")
+    return _Vocabulary(mean, axes, words)
 
 
 def _nearest(places: Floats, words: Floats) -> NDArray[np.intp]:

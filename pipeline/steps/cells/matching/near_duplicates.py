@@ -15,6 +15,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from scipy.cluster.hierarchy import DisjointSet
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
 
 from pipeline.steps.cells.matching.keypoint_vectors import embeddings
@@ -81,10 +84,10 @@ def _voted(found: Sequence[Overlap]) -> bool:
 
 def unite(count: int, ties: Iterable[Tie]) -> list[int]:
     """For each of `count` items the smallest item it is linked to, directly or not."""
-    union = _Union(count)
-    for tie in ties:
-        union.join(tie.one, tie.other)
-    return [union.root(item) for item in range(count)]
+    pairs = np.array([(tie.one, tie.other) for tie in ties], np.intp).reshape(-1, 2)
+    links = coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(count, count))
+    labels = connected_components(links, directed=False)[1]
+    return [int(item) for item in np.unique(labels, return_index=True)[1][labels]]
 
 
 def nearest(vectors: Floats, count: int) -> list[Pair]:
@@ -125,30 +128,13 @@ def between_groups(vectors: Floats, roots: Sequence[int]) -> Iterator[list[Pair]
         yield [(left[k // len(right)], right[k % len(right)]) for k in best]
 
 
-class _Union:
-    """Union-find; a set is called after its smallest item."""
-
-    def __init__(self, count: int) -> None:
-        self._parent = list(range(count))
-
-    def root(self, item: int) -> int:
-        while self._parent[item] != item:
-            self._parent[item] = self._parent[self._parent[item]]
-            item = self._parent[item]
-        return item
-
-    def join(self, one: int, other: int) -> None:
-        low, high = sorted((self.root(one), self.root(other)))
-        self._parent[high] = low
-
-
 class _Forest:
     """What was found so far, of which none closes a circle."""
 
     def __init__(self, images: Sequence[View], min_inliers: int) -> None:
         self.ties: list[Tie] = []
         self._images, self._min_inliers = images, min_inliers
-        self._union = _Union(len(images))
+        self._groups = DisjointSet(range(len(images)))
 
     def grow(self, candidates: Iterable[list[Pair]], proves: Rule) -> None:
         """Join what the overlaps of candidates, each some pairs of two groups, prove to be one.
@@ -164,16 +150,12 @@ class _Forest:
             best = max(overlaps, key=lambda pair: overlaps[pair].inliers)
             return Tie(*best, overlaps[best].inliers)
 
-        apart = (pairs for pairs in candidates if not self._joined(*pairs[0]))
+        apart = (pairs for pairs in candidates if not self._groups.connected(*pairs[0]))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             while batch := list(islice(apart, _BATCH)):
                 for tie in pool.map(prove, batch):
-                    if tie is not None and not self._joined(tie.one, tie.other):
-                        self._union.join(tie.one, tie.other)
+                    if tie is not None and self._groups.merge(tie.one, tie.other):
                         self.ties.append(tie)
-
-    def _joined(self, one: int, other: int) -> bool:
-        return self._union.root(one) == self._union.root(other)
 
     def _overlap(self, one: int, other: int) -> Overlap | None:
         return overlap(self._images[one], self._images[other], self._min_inliers)

@@ -1,4 +1,4 @@
-"""Windows drawn from a scored archive."""
+"""Windows drawn from a scored archive, and their alarm rate."""
 
 import pytest
 
@@ -8,8 +8,8 @@ from pipeline.errors import InvalidInputError
 from tests.unit.monitoring.fake_predictions import FakePredictions
 
 
-def test_windows_repeat_for_a_seed_and_hold_different_images(predictions: FakePredictions) -> None:
-    """The same seed draws the same windows; none shows an image twice."""
+def test_windows_are_reproducible_and_contain_distinct_images(predictions: FakePredictions) -> None:
+    """The same seed draws the same windows; no window repeats an image."""
     records = predictions.draw(20, 2)
     windows = draw_windows(records, 15, 3, seed=5)
     assert windows == draw_windows(records, 15, 3, seed=5)
@@ -23,12 +23,12 @@ def test_a_window_larger_than_the_archive_is_refused(predictions: FakePrediction
         draw_windows(predictions.draw(10, 1), 11, 1, seed=0)
 
 
-def test_alarm_share_counts_windows(predictions: FakePredictions) -> None:
-    """The share is of windows, and each verdict is listed."""
-    reference, moved = predictions.draw(40, 4), predictions.draw(40, 2, shift=40)
+def test_alarm_share_is_the_share_of_windows(predictions: FakePredictions) -> None:
+    """The JSON has the share of windows that alarm and the result of each."""
+    reference, shifted = predictions.draw(40, 4), predictions.draw(40, 2, shift=40)
     config = DriftTestConfig(draws=100)
-    found = measure_alarm_rate(moved, reference, 40, 3, config)
-    assert found["alarm_share"] == 1.0
-    assert isinstance(found["windows"], list)
-    assert len(found["windows"]) == 3
-    assert measure_alarm_rate(moved, reference, 20, 2, config)["alarm_share"] == 0.0
+    result = measure_alarm_rate(shifted, reference, 40, 3, config)
+    assert result["alarm_share"] == 1.0
+    assert isinstance(result["windows"], list)
+    assert len(result["windows"]) == 3
+    assert measure_alarm_rate(shifted, reference, 20, 2, config)["alarm_share"] == 0.0

@@ -1,11 +1,12 @@
-"""The calibrated test keeps quiet without drift and sees it where there is some."""
+"""The drift test rarely alarms without drift and detects a shift."""
 
 from typing import Any
 
 import pytest
 
 from monitoring.config import DriftTestConfig
-from monitoring.drift.detector import EMBEDDING, detect_drift
+from monitoring.drift.columns import EMBEDDING
+from monitoring.drift.detector import detect_drift
 from monitoring.drift.result import DriftResult
 from pipeline.contract.image_stats import STATISTICS, ImageStats
 from pipeline.contract.prediction_log import PredictionRecord
@@ -15,7 +16,7 @@ CONFIG = DriftTestConfig(draws=200)
 ROUNDS = 15
 
 
-def _verdict(seed: int, **window: Any) -> DriftResult:
+def _result(seed: int, **window: Any) -> DriftResult:
     predictions = FakePredictions(seed)
     reference = predictions.draw(40, 5)
     images = predictions.draw(**{"cells": 60, "copies": 1, **window})
@@ -23,33 +24,34 @@ def _verdict(seed: int, **window: Any) -> DriftResult:
 
 
 @pytest.mark.parametrize("copies", [1, 4])
-def test_unseen_cells_of_the_same_laboratory_are_quiet(copies: int) -> None:
-    """Windows of unseen cells, also of few cells with several images, hardly ever alarm."""
-    alarms = [_verdict(seed, cells=60 // copies, copies=copies).alarm for seed in range(ROUNDS)]
+def test_unseen_cells_of_the_same_laboratory_rarely_alarm(copies: int) -> None:
+    """At most one false alarm in 15 windows, also with several images per cell."""
+    alarms = [_result(seed, cells=60 // copies, copies=copies).alarm for seed in range(ROUNDS)]
     assert sum(alarms) <= 1
 
 
-def test_another_stain_alarms() -> None:
-    """A stain that moved by two spreads between cells alarms each time, and by name."""
-    verdicts = [_verdict(seed, shift=20.0) for seed in range(ROUNDS)]
-    assert all(verdict.alarm for verdict in verdicts)
-    worst = max(verdicts[0].columns, key=lambda column: column.ratio)
+def test_a_shifted_stain_alarms() -> None:
+    """A stain shifted by two standard deviations between cells alarms in every window, by name."""
+    results = [_result(seed, shift=20.0) for seed in range(ROUNDS)]
+    assert all(result.alarm for result in results)
+    worst = max(results[0].columns, key=lambda column: column.ratio)
     assert worst.name in ("red", "cell_red")
+    assert f"{worst.name}: {worst.ratio:.1f}x the alarm threshold" in results[0].summary
     assert worst.window_median is not None
     assert worst.reference_median is not None
     assert worst.window_median > worst.reference_median + 10
 
 
-def test_another_class_mix_is_told_but_is_no_alarm() -> None:
-    """A differential of healthy blood is reported as a mix and does not alarm."""
-    verdicts = [_verdict(seed, mix=(0.03, 0.30, 0.05, 0.62)) for seed in range(ROUNDS)]
-    assert sum(verdict.alarm for verdict in verdicts) <= 1
-    assert min(verdict.mix_distance for verdict in verdicts) > 0.15
-    assert {share.label for share in verdicts[0].mix} >= {"NEUTROPHIL", "LYMPHOCYTE"}
+def test_a_different_class_mix_is_reported_without_an_alarm() -> None:
+    """The class mix of healthy blood changes the mix distance and does not alarm."""
+    results = [_result(seed, mix=(0.03, 0.30, 0.05, 0.62)) for seed in range(ROUNDS)]
+    assert sum(result.alarm for result in results) <= 1
+    assert min(result.mix_distance for result in results) > 0.15
+    assert {share.label for share in results[0].mix} >= {"NEUTROPHIL", "LYMPHOCYTE"}
 
 
 def test_the_embedding_alone_can_alarm(predictions: FakePredictions) -> None:
-    """A change that only the network sees alarms by the embedding."""
+    """A shift in the embedding alone alarms on the embedding column alone."""
     reference = predictions.draw(40, 5)
     moved = [
         image.record.model_copy(
@@ -57,15 +59,15 @@ def test_the_embedding_alone_can_alarm(predictions: FakePredictions) -> None:
         )
         for image in predictions.draw(60, 1)
     ]
-    verdict = detect_drift(moved, reference, CONFIG)
-    assert [column.name for column in verdict.columns if column.ratio > 1] == [EMBEDDING]
+    result = detect_drift(moved, reference, CONFIG)
+    assert [column.name for column in result.columns if column.ratio > 1] == [EMBEDDING]
 
 
 @pytest.mark.parametrize("old", ["reference", "window", "one line"])
-def test_a_statistic_that_old_lines_lack_is_not_compared(
+def test_a_statistic_missing_in_old_log_lines_is_not_compared(
     predictions: FakePredictions, monkeypatch: pytest.MonkeyPatch, old: str
 ) -> None:
-    """The other columns are tested as before, and a caveat names the one that is left out."""
+    """The other columns are tested as before; a caveat names the missing statistic."""
 
     class WithHaze(ImageStats):
         haze: float | None = None
@@ -95,19 +97,19 @@ def test_a_statistic_that_old_lines_lack_is_not_compared(
 
 
 def test_images_without_a_cell_alarm_on_quality(predictions: FakePredictions) -> None:
-    """Many images in which no cell is found alarm, although every column is quiet."""
+    """A high share of images without a cell alarms although no column does."""
     reference = predictions.draw(40, 5)
     records = [image.record for image in predictions.draw(60, 1)]
     window = [r.model_copy(update={"cell_found": i >= 15}) for i, r in enumerate(records)]
-    verdict = detect_drift(window, reference, CONFIG)
-    assert verdict.quality is not None
-    assert verdict.quality.alarm
-    assert verdict.quality.window == 0.25
-    assert verdict.alarm
+    result = detect_drift(window, reference, CONFIG)
+    assert result.quality is not None
+    assert result.quality.alarm
+    assert result.quality.window == 0.25
+    assert result.alarm
 
 
 def test_one_image_without_a_cell_is_no_alarm(predictions: FakePredictions) -> None:
-    """A single miss is what chance gives, even if the reference has none."""
+    """A single image without a cell does not alarm, even if the reference has none."""
     reference = predictions.draw(40, 5)
     records = [image.record for image in predictions.draw(60, 1)]
     window = [r.model_copy(update={"cell_found": i > 0}) for i, r in enumerate(records)]
@@ -115,50 +117,54 @@ def test_one_image_without_a_cell_is_no_alarm(predictions: FakePredictions) -> N
 
 
 def test_repeated_images_count_once(predictions: FakePredictions) -> None:
-    """A hundred requests with one image are one image, which is too little to tell."""
+    """A hundred requests with one image count as one image: too few to test."""
     record = predictions.draw(1, 1, shift=50)[0].record
     window = [record.model_copy(update={"request_id": f"again{i}"}) for i in range(100)]
-    verdict = detect_drift(window, predictions.draw(40, 5), CONFIG)
-    assert (verdict.verdict, verdict.distinct, verdict.n) == ("not_enough", 1, 100)
-    assert not verdict.alarm
-    assert verdict.p_value is None
+    result = detect_drift(window, predictions.draw(40, 5), CONFIG)
+    assert (result.verdict, result.distinct, result.n) == ("not_enough", 1, 100)
+    assert "too few images to test: 1 distinct in 100 predictions, at least 30" in result.summary
+    assert not result.alarm
+    assert result.p_value is None
 
 
-def test_a_weak_reference_is_said(predictions: FakePredictions) -> None:
-    """A reference of few cells cannot tell chance from drift, and the verdict says so."""
+def test_a_reference_of_few_cells_is_not_tested_against(predictions: FakePredictions) -> None:
+    """The reason gives the number of reference cells and the minimum."""
     window = [image.record for image in predictions.draw(60, 1, shift=50)]
-    verdict = detect_drift(window, predictions.draw(5, 20), CONFIG)
-    assert verdict.verdict == "not_enough"
-    assert "5 source cells" in verdict.reasons[0]
+    result = detect_drift(window, predictions.draw(5, 20), CONFIG)
+    assert result.verdict == "not_enough"
+    (reason,) = result.reasons
+    assert reason.startswith("too few reference cells to test: 5 source cells, at least 8 required")
 
 
 def test_an_empty_window_is_not_enough(predictions: FakePredictions) -> None:
-    """No predictions, no verdict, no error."""
+    """A window without predictions is `not_enough`, not an error."""
     assert detect_drift([], predictions.draw(40, 2), CONFIG).verdict == "not_enough"
 
 
-def test_a_class_the_reference_never_shows_is_not_hidden(predictions: FakePredictions) -> None:
-    """A window called by an unknown class is still compared, unmatched, and alarms if moved."""
+def test_a_class_missing_in_the_reference_is_compared_unmatched(
+    predictions: FakePredictions,
+) -> None:
+    """A window predicted as a class missing in the reference is tested without class matching."""
     reference = predictions.draw(40, 5)
     window = [
         image.record.model_copy(update={"label": "BASOPHIL"})
         for image in predictions.draw(60, 1, shift=40)
     ]
-    verdict = detect_drift(window, reference, CONFIG)
-    assert verdict.alarm
-    assert "without matching" in verdict.caveats[0]
+    result = detect_drift(window, reference, CONFIG)
+    assert result.alarm
+    assert "without matching" in result.caveats[0]
 
 
-def test_a_large_reference_is_thinned_by_images_not_by_cells(predictions: FakePredictions) -> None:
-    """More images than the limit still give a verdict over all cells."""
+def test_a_large_reference_keeps_every_cell(predictions: FakePredictions) -> None:
+    """A reference above `max_images` is subsampled by images, not by cells."""
     reference = predictions.draw(40, 6)
     window = [image.record for image in predictions.draw(60, 1)]
-    verdict = detect_drift(window, reference, CONFIG.model_copy(update={"max_images": 100}))
-    assert (verdict.verdict, verdict.reference_groups) == ("quiet", 40)
+    result = detect_drift(window, reference, CONFIG.model_copy(update={"max_images": 100}))
+    assert (result.verdict, result.reference_groups) == ("quiet", 40)
 
 
-def test_the_verdict_repeats(predictions: FakePredictions) -> None:
-    """The same window and reference give the same verdict, number for number."""
+def test_the_result_is_deterministic(predictions: FakePredictions) -> None:
+    """The same window and reference give an equal result."""
     reference = predictions.draw(40, 3)
     window = [image.record for image in predictions.draw(50, 1)]
     assert detect_drift(window, reference, CONFIG) == detect_drift(window, reference, CONFIG)

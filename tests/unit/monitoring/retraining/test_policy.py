@@ -1,4 +1,4 @@
-"""The policy, case by case."""
+"""The retrain policy, one case per rule."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from monitoring.config import PolicyConfig
+from monitoring.drift.messages import NO_DRIFT
 from monitoring.drift.result import DriftResult
 from monitoring.retraining.policy import RetrainRequest, apply_policy
 
@@ -15,11 +16,19 @@ CONFIG = PolicyConfig(
 )
 
 
+DRIFT = "drift in 60 images (red: 2.0x the alarm threshold)"
+REASONS = {
+    "alarm": "red: 2.0x the alarm threshold",
+    "quiet": NO_DRIFT,
+    "not_enough": "too few images to test",
+}
+
+
 def _drift(verdict: Any = "alarm", distinct: int = 60) -> DriftResult:
     return DriftResult(
         verdict=verdict,
         alarm=verdict == "alarm",
-        reasons=("red is 2.0 times as far off as chance explains",),
+        reasons=(REASONS[verdict],),
         n=distinct,
         distinct=distinct,
         reference_images=100,
@@ -41,30 +50,48 @@ def _request(hours_ago: float, outcome: str = "") -> RetrainRequest:
 
 
 @pytest.mark.parametrize(
-    ("drift", "earlier", "last", "requested", "why"),
+    ("drift", "earlier", "last", "requested", "expected"),
     [
-        (_drift("quiet"), ["alarm"], None, False, "no alarm"),
-        (_drift("not_enough"), ["alarm"], None, False, "no alarm"),
-        (_drift(distinct=29), ["alarm"], None, False, "sample too small"),
-        (_drift(), [], None, False, "1 alarms in a row of 2"),
-        (_drift(), ["alarm", "quiet"], None, False, "1 alarms in a row of 2"),
-        (_drift(), ["alarm", "not_enough"], None, True, "drift on 60 images"),
-        (_drift(), ["alarm"], None, True, "drift on 60 images"),
-        (_drift(), ["alarm"], _request(1), False, "a request is open"),
-        (_drift(), ["alarm"], _request(71), False, "a request is open"),
-        (_drift(), ["alarm"], _request(73), True, "drift on 60 images"),
+        (_drift("quiet"), ["alarm"], None, False, NO_DRIFT),
+        (_drift("not_enough"), ["alarm"], None, False, "too few images to test"),
+        (_drift(distinct=29), ["alarm"], None, False, "29 distinct images, at least 30 required"),
+        (_drift(), [], None, False, "1 of 2 consecutive alarms"),
+        (_drift(), ["alarm", "quiet"], None, False, "1 of 2 consecutive alarms"),
+        (
+            _drift(),
+            ["alarm", "not_enough"],
+            None,
+            True,
+            DRIFT,
+        ),
+        (_drift(), ["alarm"], None, True, DRIFT),
+        (_drift(), ["alarm"], _request(1), False, "a retrain request is open"),
+        (_drift(), ["alarm"], _request(71), False, "a retrain request is open"),
+        (
+            _drift(),
+            ["alarm"],
+            _request(73),
+            True,
+            DRIFT,
+        ),
         (_drift(), ["alarm"], _request(23, "promoted"), False, "cool-down until 2026-11-22 13:00"),
-        (_drift(), ["alarm"], _request(25, "refused"), True, "drift on 60 images"),
+        (
+            _drift(),
+            ["alarm"],
+            _request(25, "refused"),
+            True,
+            DRIFT,
+        ),
     ],
 )
-def test_rule(
+def test_policy(
     drift: DriftResult,
     earlier: list[str],
     last: RetrainRequest | None,
     requested: bool,
-    why: str,
+    expected: str,
 ) -> None:
-    """Each rule in turn settles the decision and is named as its reason."""
-    decided, reason = apply_policy(drift, earlier, last, CONFIG, NOW)
-    assert decided is requested
-    assert why in reason
+    """The first rule that applies decides, and the reason names it."""
+    result, reason = apply_policy(drift, earlier, last, CONFIG, NOW)
+    assert result is requested
+    assert expected in reason

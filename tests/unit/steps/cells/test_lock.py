@@ -26,8 +26,12 @@ def test_an_archives_label_takes_the_place_of_a_returned_one(store: ArtifactStor
     """The lock keeps an archive's label whatever is returned later, and only grows."""
     made = LockedImage(archive="a", label="ROUND", source="archive")
     returned = LockedImage(archive="r", label="LOBED", source="returned")
+
+    def lock(entries: dict[str, LockedImage]) -> None:
+        extend_lock("cells", lambda _: entries, store)
+
     for entry, kept in ((returned, returned), (made, made), (returned, made)):
-        extend_lock("cells", read_lock("cells", store), {"x": entry}, store)
+        lock({"x": entry})
         assert read_lock("cells", store).by_hash == {"x": kept}
-    extend_lock("cells", read_lock("cells", store), {}, store)
+    lock({})
     assert read_lock("cells", store).images == {"x"}

@@ -1,0 +1,61 @@
+"""Texts about a drift test, the same in `drift.json`, page, retrain reason, log and demo."""
+
+from collections.abc import Sequence
+
+from monitoring.config import DriftTestConfig
+from monitoring.drift.result import ColumnDrift, DriftResult, Quality
+
+NO_DRIFT = "No drift: every column is below its alarm threshold."
+
+
+def alarms(columns: Sequence[ColumnDrift], quality: Quality) -> tuple[str, ...]:
+    """Columns above their alarm threshold, largest ratio first, and quality; empty when quiet."""
+    drifted = sorted((c for c in columns if c.ratio > 1), key=lambda c: -c.ratio)
+    texts = [f"{c.name}: {c.ratio:.1f}x the alarm threshold" for c in drifted]
+    if quality.alarm:
+        texts.append(
+            f"no cell found in {quality.window:.0%} of images (reference: {quality.reference:.0%})"
+        )
+    return tuple(texts)
+
+
+def too_few(result: DriftResult, config: DriftTestConfig) -> tuple[str, ...]:
+    """What is missing for a test, and what to do next; empty when there is enough."""
+    texts = []
+    if result.distinct < config.min_sample:
+        texts.append(
+            f"too few images to test: {result.distinct} distinct in {result.n} predictions, "
+            f"at least {config.min_sample} required; the next scheduled window includes them "
+            "again, or choose a longer window"
+        )
+    if result.reference_groups < config.min_groups:
+        texts.append(
+            f"too few reference cells to test: {result.reference_groups} source cells, "
+            f"at least {config.min_groups} required; train on an archive of more cells"
+        )
+    return tuple(texts)
+
+
+def caveats(
+    result: DriftResult, unmatched: Sequence[str], missing: Sequence[str]
+) -> tuple[str, ...]:
+    """What limits the test.
+
+    Args:
+        result: the sizes of window and reference.
+        unmatched: caveats of the class mix.
+        missing: statistics that some log lines lack.
+    """
+    texts = list(unmatched)
+    if repeated := result.n - result.distinct:
+        texts.insert(
+            0, f"{repeated} of {result.n} predictions repeat an image; each image counts once"
+        )
+    if missing:
+        texts.append(f"not compared, missing in some log lines: {', '.join(missing)}")
+    # The log does not tell how many cells a window shows (see two_sample).
+    texts.append(
+        f"calibrated for windows of at least {-(-result.reference_groups // 3)} different cells; "
+        "fewer cells alarm more often without drift"
+    )
+    return tuple(texts)

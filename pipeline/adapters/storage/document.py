@@ -1,0 +1,103 @@
+"""One object that several writers change, each by compare-and-set."""
+
+import logging
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from pydantic_core import to_json
+
+from pipeline.adapters.storage.protocol import ObjectStore
+from pipeline.errors import ArtifactError, ConflictError
+
+log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 20
+"""Writes that `update` tries. Of n writers one wins each round, so 20 at once all succeed."""
+
+T = TypeVar("T")
+
+
+def _to_json(value: object) -> bytes:
+    return to_json(value, indent=2)
+
+
+class Document(Generic[T]):
+    """An object read as a value and written only if no other writer changed it since.
+
+    The value carries a sequence number, or its change is idempotent: an object that returns to an
+    earlier content has its earlier ETag again.
+    """
+
+    def __init__(
+        self,
+        objects: ObjectStore,
+        uri: str,
+        load: Callable[[bytes], T],
+        initial: T,
+        dump: Callable[[T], bytes] = _to_json,
+    ) -> None:
+        """Name an object; nothing is read yet.
+
+        Args:
+            objects: the store.
+            uri: the object.
+            load: parses the object; for JSON, a model's `model_validate_json`.
+            initial: value of an object that does not exist.
+            dump: serialises a value, by default as JSON.
+        """
+        self._objects = objects
+        self.uri = uri
+        self._load = load
+        self._initial = initial
+        self._dump = dump
+
+    def read(self) -> tuple[T, str | None]:
+        """The value and its ETag; the initial value and None when the object does not exist.
+
+        Raises:
+            ArtifactError: when the object cannot be parsed; it is never taken for a missing one.
+        """
+        stored = self._objects.read_tagged(self.uri)
+        if stored is None:
+            return self._initial, None
+        try:
+            return self._load(stored[0]), stored[1]
+        except (ValueError, LookupError, TypeError) as error:
+            raise ArtifactError(f"{self.uri} is damaged", received=str(error)) from error
+
+    def replace(self, value: T, etag: str | None) -> str:
+        """Write a value if the object still has this ETag, or still does not exist (None).
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            ConflictError: when another writer changed it since it was read.
+        """
+        data = self._dump(value)
+        return self._objects.write(self.uri, data, if_match=etag, if_absent=etag is None)
+
+    def update(self, change: Callable[[T], T]) -> tuple[T, T]:
+        """Apply a change to the current value, again after each lost race.
+
+        Args:
+            change: pure: from the current value to the new one. Equal values are not written.
+
+        Returns:
+            The values before and after the change that was written.
+
+        Raises:
+            ConflictError: when `MAX_ATTEMPTS` writes lost.
+        """
+        for _ in range(MAX_ATTEMPTS):
+            before, etag = self.read()
+            after = change(before)
+            if after == before:
+                return before, after
+            try:
+                self.replace(after, etag)
+            except ConflictError:
+                log.info("%s was changed by another writer; trying again", self.uri)
+                continue
+            return before, after
+        raise ConflictError(f"{self.uri} was changed by other writers {MAX_ATTEMPTS} times")
