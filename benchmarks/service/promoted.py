@@ -28,6 +28,9 @@ _NO_FLOORS = {
 }
 
 
+DECISION = {"author": "bench", "reason": "bench"}
+
+
 @dataclass(frozen=True)
 class Promoted:
     """Where the store is, and the files of the model as trained and as served."""
@@ -64,5 +67,5 @@ def promote(folder: Path) -> Promoted:
 def _train(config: str, archive: str) -> tuple[str, str]:
     """URIs of the bundle and of what is served."""
     judged = chain.to_verdict(config, RUN, chain.to_split(config, RUN, [archive]))
-    promoted = promotion.promote(config, RUN, judged.verdict, "bench", "bench", untracked=True)
+    promoted = promotion.promote(config, RUN, judged.verdict, DECISION, untracked=True)
     return judged.bundle, promoted.served

@@ -161,7 +161,7 @@ def test_a_model_that_serves_already_is_unchanged(
     contest.serve(model)
     assert leukoflow("promote", contest.judge(model)) == 0
     said = capsys.readouterr().out
-    assert said.startswith("unchanged: the challenger is the champion, same bundle; demo:0")
+    assert said.startswith("unchanged: the challenger is the champion (same bundle); demo:0")
     assert len(contest.registry.history()) == 1
 
 

@@ -34,7 +34,7 @@ from datetime import timedelta
 
 from _assets import MODEL_PROMOTED
 from airflow.sdk import Param, dag, task
-from blood_cell_training import close_request, decide
+from _promotion_tasks import close_request, decide
 
 
 @task
@@ -43,12 +43,12 @@ def ingest(**context):
     return context["params"]["verdict"]
 
 
-def decision(dag_id, patience):
+def decision(dag_id, response_timeout):
     fields = {"config": "", "verdict": "", "reason": "weekly", "require_approval": True}
 
     @dag(dag_id=dag_id, schedule=None, params={k: Param(v) for k, v in fields.items()})
     def build():
-        decide(ingest(), patience) >> close_request().as_teardown(on_failure_fail_dagrun=True)
+        decide(ingest(), response_timeout) >> close_request().as_teardown(on_failure_fail_dagrun=True)
 
     return build()
 
