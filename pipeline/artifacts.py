@@ -21,7 +21,7 @@ from pipeline.records import Frozen, UtcTime
 MANIFEST = "manifest.json"
 CIRCUMSTANCES = ("run_id", "code_version", "created_at", "tracking_run")
 Precision = Literal["int8-thin", "int8", "bf16", "f32"]
-"""What an engine computes its convolutions in; `int8-thin`: in 8 bits, through thinner ones."""
+"""Precision of an engine's convolutions; `int8-thin`: low-rank convolutions in 8 bits."""
 
 
 class Manifest(Frozen):

@@ -21,7 +21,7 @@ from benchmarks.service.graceful_shutdown import Ended, end_under_load
 from benchmarks.service.promoted import promote
 from benchmarks.service.served import served, supervisor
 from benchmarks.service.serving import SATURATION
-from pipeline.engine.engine import CROWD
+from pipeline.engine.engine import CONCURRENT_REQUESTS
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import HOME
 
@@ -51,7 +51,7 @@ def _under_load(url: str, image: Path) -> list[Row]:
     busy = partial(keep_busy, post_image(url, image.read_bytes()))
     capacity = busy(SATURATION, SECONDS).rate
     # As many callers as the engine answers at once: nobody waits, so that they see service times.
-    service = busy(CROWD, SECONDS).latencies
+    service = busy(CONCURRENT_REQUESTS, SECONDS).latencies
     found = [
         figure(
             f"capacity: closed loop of {SATURATION} callers", capacity, "answers/s", "saturation"
@@ -61,7 +61,9 @@ def _under_load(url: str, image: Path) -> list[Row]:
         told = _arrivals(url, image, share * capacity, calm=0)
         queue = _queue(service, share * capacity)
         label = f"arrivals at {share:.0%} of capacity"
-        found += _percentiles(label, told, f"M/G/{CROWD} with these service times", queue)
+        found += _percentiles(
+            label, told, f"M/G/{CONCURRENT_REQUESTS} with these service times", queue
+        )
         found += _refused(label, told)
     busy_day = _accepted(told)
     for share in (2.0, 5.0):
@@ -90,7 +92,7 @@ def _queue(service: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
         rate: arrivals a second.
     """
     random = np.random.default_rng(2)
-    free = np.zeros(CROWD)
+    free = np.zeros(CONCURRENT_REQUESTS)
     spent = []
     for at in 1000 * random_times(rate, 20_000 / rate, random):
         first = int(free.argmin())

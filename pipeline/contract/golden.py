@@ -62,7 +62,7 @@ def tolerance(contract: ModelContract, precision: str) -> float:
     """How far an engine of this precision may be from what training saw.
 
     Eight bits and thinner convolutions are farther from it than floats are
-    (docs/decisions/0011-eight-bits.md).
+    (docs/decisions/0011-int8-and-low-rank.md).
     """
     return max(contract.golden_tolerance, TOLERANCE.get(precision, 0.0))
 

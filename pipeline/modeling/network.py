@@ -10,7 +10,7 @@ from pipeline.config import FeaturesConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.engine.frozen import CAFFE_MEAN, LAYERS, TORCH_MEAN, TORCH_STD, Arrays
 from pipeline.modeling.head import floored
-from pipeline.modeling.network_regions import region_means
+from pipeline.modeling.keras_regions import region_means
 from pipeline.modeling.projection import Projection
 
 

@@ -53,7 +53,7 @@ def known() -> set[str]:
     """Every variable the checkout reads: settings, code, generated secrets, Compose, Procfile."""
     settings = Settings()
     names = {name.upper() for name in Settings.model_fields}
-    names |= set(credentials._generate())
+    names |= set(credentials._generate_secrets())
     for part in parts.PARTS:
         local = settings.model_copy(update={"aws_endpoint_url_s3": "http://127.0.0.1:8333"})
         names |= ports.variables(part, local).keys()

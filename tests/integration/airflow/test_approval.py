@@ -16,7 +16,7 @@ from monitoring.retraining.retrain_requests import RetrainRequests
 from pipeline.adapters.airflow import AirflowClient, DagRun
 from pipeline.artifacts import ServedManifest
 from pipeline.embedded import airflow_home, preflight
-from pipeline.embedded.environment import of_stack
+from pipeline.embedded.environment import stack_variables
 from pipeline.embedded.parts import ROOT
 from pipeline.embedded.processes.foreground import on_free_ports, running
 from pipeline.entrypoints import registry, verdicts
@@ -167,7 +167,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     airflow_home.write_passwords(settings)
     given["MLFLOW_TRACKING_URI"] = settings.mlflow_tracking_uri
     with variables({**model.environment, **given}):
-        airflow_home.migrate(home, of_stack(settings, os.environ))
+        airflow_home.migrate(home, stack_variables(settings, os.environ))
         with running(settings, "mlflow", "airflow-api", "airflow-scheduler", "airflow-dags"):
             client = AirflowClient(settings)
             for dag_id in ("patient", "hasty", "deployment"):

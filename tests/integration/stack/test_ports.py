@@ -114,7 +114,7 @@ def listening(settings: Settings) -> set[tuple[str, int]]:
     """Address and port of every TCP socket that a process of the stack listens on."""
     return {
         (connection.laddr[0], connection.laddr[1])
-        for process, _ in discovery.of_stack(settings.leukoflow_home)
+        for process, _ in discovery.stack_processes(settings.leukoflow_home)
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN and connection.laddr
     }
@@ -129,7 +129,7 @@ def test_other_users_cannot_open_the_unix_sockets(up: Settings) -> None:
     """SeaweedFS also listens in /tmp: connecting needs the right to write."""
     sockets = [
         Path(str(connection.laddr))
-        for process, _ in discovery.of_stack(up.leukoflow_home)
+        for process, _ in discovery.stack_processes(up.leukoflow_home)
         for connection in process.net_connections("unix")
         if isinstance(connection.laddr, str) and connection.laddr.startswith("/")
     ]
@@ -259,7 +259,7 @@ def test_what_mlflow_writes_is_not_run(up: Settings, tmp_path: Path) -> None:
         client.post("/ajax-api/2.0/mlflow/upload-artifact", params=query, content=code.encode())
     assert list((up.leukoflow_home / "data/airflow").rglob("planted.py"))
     load = "from airflow.plugins_manager import ensure_plugins_loaded as load; load()"
-    variables = environment.of_stack(up, os.environ)
+    variables = environment.stack_variables(up, os.environ)
     subprocess.run([sys.executable, "-c", load], env=variables, check=True, capture_output=True)
     assert not marker.exists()
 

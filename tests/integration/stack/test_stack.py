@@ -53,14 +53,14 @@ def _up(settings: Settings, procfile: Path) -> tuple[Settings, str]:
 
 
 def _pid(settings: Settings, part: str) -> int:
-    found = discovery.of_stack(settings.leukoflow_home)
+    found = discovery.stack_processes(settings.leukoflow_home)
     return next(process.pid for process, name in found if name == part)
 
 
 def _gone(settings: Settings, seconds: float = 20.0) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not list(discovery.of_stack(settings.leukoflow_home)):
+        if not list(discovery.stack_processes(settings.leukoflow_home)):
             return True
         time.sleep(0.2)
     return False
@@ -73,7 +73,7 @@ def test_data_survives_down_and_up(settings: Settings, procfile: Path) -> None:
     assert "healthy" in output
     S3Store(first).write("s3://leukoflow/kept", _DATA)
     assert stack.down(first) >= 3
-    assert not list(discovery.of_stack(settings.leukoflow_home))
+    assert not list(discovery.stack_processes(settings.leukoflow_home))
     second, _ = _up(settings, procfile)
     assert S3Store(second).read("s3://leukoflow/kept") == _DATA
 
@@ -113,7 +113,7 @@ def test_only_loopback_is_opened(settings: Settings, procfile: Path) -> None:
     _up(settings, procfile)
     addresses = [
         connection.laddr[0]
-        for process, _ in discovery.of_stack(settings.leukoflow_home)
+        for process, _ in discovery.stack_processes(settings.leukoflow_home)
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN and connection.laddr
     ]
@@ -141,7 +141,7 @@ def test_killed_supervisor_leaves_nothing_that_down_does_not_find(
     supervisor.kill()
     supervisor.wait(5)
     assert stack.down(settings) > 0
-    assert not list(discovery.of_stack(settings.leukoflow_home))
+    assert not list(discovery.stack_processes(settings.leukoflow_home))
 
 
 def test_part_that_cannot_start_is_named(settings: Settings, procfile: Path) -> None:
@@ -149,7 +149,7 @@ def test_part_that_cannot_start_is_named(settings: Settings, procfile: Path) -> 
     procfile.write_text(procfile.read_text().splitlines()[0] + "\nreports: sh -c 'exit 7'\n")
     with pytest.raises(UnreachableError, match=r"reports stopped with code 7; see .*reports\.log"):
         _up(settings, procfile)
-    assert not list(discovery.of_stack(settings.leukoflow_home))
+    assert not list(discovery.stack_processes(settings.leukoflow_home))
 
 
 def test_taken_port_starts_nothing(settings: Settings, procfile: Path) -> None:
@@ -159,4 +159,4 @@ def test_taken_port_starts_nothing(settings: Settings, procfile: Path) -> None:
         expected = re.escape(f"port {port} of Reports is taken by pid {os.getpid()} ")
         with pytest.raises(UnreachableError, match=expected):
             _up(settings, procfile)
-    assert not list(discovery.of_stack(settings.leukoflow_home))
+    assert not list(discovery.stack_processes(settings.leukoflow_home))

@@ -113,7 +113,7 @@ def test_a_kill_at_any_point_leaves_the_old_or_the_new_model_and_a_repetition_co
 ) -> None:
     """Pointer, ledger and both mirrors, between any two requests and renames of a promotion."""
     own = mlflow_server.model_copy(update={"bentoml_home": tmp_path / "bentoml"})
-    with variables(environment.of_stack(own, os.environ)):
+    with variables(environment.stack_variables(own, os.environ)):
         points = next(n for n in range(1, 200) if not killed_and_repeated(own, tmp_path, n)) - 1
     assert points >= 20
 
@@ -147,7 +147,7 @@ def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
     config = write_config(tmp_path, "late")
     contest = Contest(ArtifactStore(LocalStore(), settings.store_uri), "late")
     first, second = contest.model(1), contest.model(2)
-    with variables(environment.of_stack(settings, os.environ)):
+    with variables(environment.stack_variables(settings, os.environ)):
         for model in (first, second):
             verdict = contest.judge(model)
             promote = partial(
