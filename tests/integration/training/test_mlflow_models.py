@@ -168,7 +168,7 @@ def test_the_command_says_that_nothing_changed(trained: Trained) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("**Unchanged**: `tiny:"), done.stdout
     last = done.stdout.splitlines()[-1]
-    assert last.startswith("unchanged: the challenger is the champion, same bundle; tiny:")
+    assert last.startswith("unchanged: the challenger is the champion (same bundle); tiny:")
     with variables(trained.environment):
         assert len(registry.history("tiny")) == 1
 
