@@ -109,7 +109,7 @@ def _against_itself(made: Promoted, busy: Busy, image: bytes) -> list[Row]:
     engine = Engine.of(made.served, classifier.manifest.parity)
 
     def work() -> None:
-        image_stats(classifier.classify(image, crowd=lambda: True).prepared)
+        image_stats(classifier.classify(image, concurrent=lambda: True).prepared)
 
     alone: list[tuple[str, Callable[[], object]]] = [
         ("decode, locate, engine and statistics in one process", work),

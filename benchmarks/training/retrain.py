@@ -19,7 +19,7 @@ from pipeline.contract.spec import ModelContract
 from pipeline.records import Record, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.dataset.ingest import ingest
-from pipeline.steps.training.featurize import featurize
+from pipeline.steps.training.featurize import ShardInputs, featurize
 
 IMAGES = 3000
 NEW = IMAGES // 100
@@ -41,7 +41,7 @@ def rows() -> list[Row]:
         for archives in ([first], [first, more]):
             split = _split(archives, store)
             start = time.perf_counter()
-            featurize(split, 0, CONFIG, weights, store=store, run=RUN)
+            featurize(ShardInputs(split, 0, weights), CONFIG, store=store, run=RUN)
             seconds.append(time.perf_counter() - start)
     share = 100 * seconds[1] / seconds[0]
     return [

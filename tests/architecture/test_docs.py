@@ -86,16 +86,16 @@ def test_the_limits_in_the_api_page_are_those_of_the_service() -> None:
     body = middleware.MAX_BODY_BYTES // 1_000_000
     assert [int(number) for number in re.findall(r"\b\d+\b", section)] == [
         body,
-        differential.caps * body,
-        differential.most,
-        work_queue.THREADS + work_queue.WAITING,
+        differential.size_factor * body,
+        differential.max_files,
+        work_queue.THREADS + work_queue.QUEUE_SLOTS,
         work_queue.THREADS,
-        work_queue.WAITING,
-        middleware.MAX_HELD_BYTES // 1_000_000,
+        work_queue.QUEUE_SLOTS,
+        middleware.MAX_BUFFERED_BYTES // 1_000_000,
         429,
     ]
     defaults = {name.upper(): field.default for name, field in Settings.model_fields.items()}
     named = re.findall(r"`([A-Z_]+)` \((\d+)\)", api)
     assert named
     assert {name: float(value) for name, value in named} == {n: defaults[n] for n, _ in named}
-    assert f"or many longer than {multi_image.PATIENCE:.0f}" in api
+    assert f"or many longer than {multi_image.TIMEOUT_S:.0f}" in api

@@ -157,7 +157,7 @@ def _answered_anew(
     with tempfile.TemporaryDirectory() as folder:
         files = store.fetch(rival, Path(folder))
         given = predict_images(read_images(store, fair), rival, files, run.created_at)
-    return {said.request_id: said.label for said in given.predictions}
+    return {logged.request_id: logged.label for logged in given.logged}
 
 
 def _recorded(evaluation: Artifact[EvaluationManifest], store: ArtifactStore) -> Answered:
