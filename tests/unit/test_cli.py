@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from pipeline.adapters.registry import Registry
-from pipeline.artifacts import Artifact, VerdictManifest, canonical_json
+from pipeline.artifacts import Artifact, VerdictManifest
+from pipeline.digests import canonical_json
 from pipeline.run import RunContext
 from pipeline.steps.promotion.verdict import Check, GateVerdict
 from tests.unit.steps.promotion.contest import Contest
