@@ -27,6 +27,9 @@ _NO_FLOORS = {
 }
 
 
+DECISION = {"author": "bench", "reason": "bench"}
+
+
 @dataclass(frozen=True)
 class Promoted:
     """Folders of the store, of the trained bundle and of the served bundle."""
@@ -56,5 +59,5 @@ def promote(folder: Path) -> Promoted:
 def _train(config: str, archive: str) -> tuple[str, str]:
     """URIs of the trained and of the served bundle."""
     judged = chain.to_verdict(config, RUN, chain.to_split(config, RUN, [archive]))
-    promoted = promotion.promote(config, RUN, judged.verdict, "bench", "bench", untracked=True)
+    promoted = promotion.promote(config, RUN, judged.verdict, DECISION, untracked=True)
     return judged.bundle, promoted.served

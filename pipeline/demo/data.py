@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import sha256_file
+from pipeline.digests import sha256_file
 from pipeline.errors import InvalidInputError
 from pipeline.sample.archive import write_archive
 from pipeline.steps.dataset.watch import hold, mark_seen, uploaded

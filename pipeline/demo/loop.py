@@ -21,6 +21,7 @@ from pipeline.artifacts import (
     SplitManifest,
     VerdictManifest,
 )
+from pipeline.dag_ids import DEPLOYMENT, MONITORING, TRAINING
 from pipeline.demo import data as demo_data
 from pipeline.demo import summary, traffic
 from pipeline.demo.progress import follow
@@ -31,8 +32,6 @@ from pipeline.settings import Settings, load_settings
 
 CONFIG = "configs/demo.yaml"
 NAME = "demo"
-TRAINING, MONITORING = "blood_cell_training", "blood_cell_monitoring"
-DEPLOYMENT = "blood_cell_deployment"
 MAX_WINDOW_IMAGES = 64
 """Maximum number of images in each of the two drift windows."""
 _TRAINING_SECONDS, _MONITORING_SECONDS, _TEARDOWN_SECONDS = 3600.0, 900.0, 180.0

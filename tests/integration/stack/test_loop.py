@@ -33,6 +33,7 @@ from pipeline.artifacts import (
 from pipeline.contract.golden import GOLDEN
 from pipeline.contract.image_stats import image_stats
 from pipeline.contract.preprocessing import prepare
+from pipeline.dag_ids import TRAINING
 from pipeline.demo.progress import follow
 from pipeline.embedded import stack
 from pipeline.embedded.processes.foreground import on_free_ports
@@ -43,7 +44,6 @@ from pipeline.steps.cells.lock import read_lock
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(3600)]
 
-TRAINING = "blood_cell_training"
 LIMIT = 16
 """Images per class in a training run: the minimum for a split."""
 
@@ -250,10 +250,10 @@ def _request_retrain(settings: Settings) -> None:
     response = httpx.post(f"{settings.service_url}/train", json={"reason": "a test"}, headers=key)
     assert response.status_code == httpx.codes.ACCEPTED, response.text
     client = AirflowClient(settings)
-    started = client.run("blood_cell_training", response.json()["run_id"])
+    started = client.run(TRAINING, response.json()["run_id"])
     assert started.conf["reason"] == "a test"
     assert response.json()["url"] == started.url
-    client.cancel("blood_cell_training", started.run_id)
+    client.cancel(TRAINING, started.run_id)
 
 
 def _passwords(settings: Settings) -> set[str]:
