@@ -29,7 +29,7 @@ from pipeline.sample.laboratory import HOME
 MAX_SECONDS = 2.0
 """Maximum processor time of one image."""
 MAX_BYTES = 1_500_000_000
-"""Maximum growth of the process: more than the largest accepted image in its most expensive mode."""
+"""Maximum memory growth: more than the largest accepted image in its most expensive mode needs."""
 _CONTRACT = ModelContract(name="fuzz", classes=CLASSES, embedding_size=8)
 _PNG = b"\x89PNG\r\n\x1a\n"
 _KINDS = b"IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB iCCP tEXt zTXt iTXt eXIf acTL fcTL fdAT".split()
