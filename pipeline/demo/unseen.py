@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import Artifact, BundleManifest, ServedManifest, SplitManifest
-from pipeline.records import Record, from_csv
+from pipeline.artifacts import Artifact, ServedManifest, SplitManifest
+from pipeline.records import Record
 from pipeline.steps.promotion.eligible_cells import select_eligible_cells
+from pipeline.steps.promotion.predicted_labels import training_records
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,12 @@ def unseen(split: Artifact[SplitManifest], served: str, most: int, store: Artifa
     """
     records = store.records(split)
     reserve = [record for record in records if record.part == "reserve"]
-    _, fair = select_eligible_cells(reserve, _trained_on(served, store), (), ())
-    missing = sorted({record.label for record in records} - {record.label for record in fair})
-    return Unseen(first_by_hash(fair, most), missing)
+    seen = training_records(store.open(served, ServedManifest), store)
+    _, unseen_records = select_eligible_cells(reserve, seen, (), ())
+    missing = sorted({r.label for r in records} - {r.label for r in unseen_records})
+    return Unseen(first_by_hash(unseen_records, most), missing)
 
 
 def first_by_hash(records: Sequence[Record], most: int) -> list[Record]:
     """Up to `most` records, spread over their cells."""
     return sorted(records, key=lambda record: record.sha256)[:most]
-
-
-def _trained_on(served: str, store: ArtifactStore) -> list[Record]:
-    bundle = store.open(
-        store.open(served, ServedManifest).manifest.inputs["bundle"], BundleManifest
-    )
-    return from_csv(store.read(bundle, "training.csv").decode(), Record)

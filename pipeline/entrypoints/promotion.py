@@ -118,7 +118,7 @@ def _await_tracking(
 ) -> None:
     """Hold a promotion while MLflow is not reachable, if there is anything to move."""
     from pipeline.adapters.mlflow_runs import Tracking
-    from pipeline.steps.promotion.promote import earlier_outcome
+    from pipeline.steps.promotion.ledger_rules import earlier_outcome
     from pipeline.steps.promotion.verdict import read_verdict
 
     judged, moves = read_verdict(opened, store), registry.history()
