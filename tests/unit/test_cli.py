@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from pipeline.adapters.registry import Registry
-from pipeline.artifacts import Artifact, VerdictManifest, canonical_json
+from pipeline.artifacts import Artifact, VerdictManifest
+from pipeline.digests import canonical_json
 from pipeline.run import RunContext
 from pipeline.steps.promotion.verdict import Check, GateVerdict
 from tests.unit.steps.promotion.promotion_harness import PromotionHarness
@@ -161,7 +162,7 @@ def test_a_model_that_serves_already_is_unchanged(
     harness.serve(model)
     assert leukoflow("promote", harness.judge(model)) == 0
     said = capsys.readouterr().out
-    assert said.startswith("unchanged: the challenger is the champion, same bundle; demo:0")
+    assert said.startswith("unchanged: the challenger is the champion (same bundle); demo:0")
     assert len(harness.registry.history()) == 1
 
 

@@ -13,9 +13,9 @@ from pipeline.artifacts import (
     ServedManifest,
     SplitManifest,
     VerdictManifest,
-    canonical_json,
 )
 from pipeline.config import RunConfig
+from pipeline.digests import canonical_json
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record
 from pipeline.run import RunContext
