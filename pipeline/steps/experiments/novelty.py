@@ -85,9 +85,9 @@ def _auroc(strangers: NoveltyScores, home: NoveltyScores, by: str, draws: int) -
     ]
     samples = [
         auroc(above, below, ours[drawn[0].codes], theirs[drawn[1].codes])
-        for ours, theirs in zip(drawn[0].times, drawn[1].times, strict=True)
+        for ours, theirs in zip(drawn[0].counts, drawn[1].counts, strict=True)
     ]
     value = auroc(above, below, np.ones(len(above)), np.ones(len(below)))
-    cells = np.minimum(*(one.effective(np.ones((len(one.codes), 1))) for one in drawn))
-    (low,), (high,) = drawn[0].ends(np.array([value]), np.array(samples)[:, None], cells)
+    cells = np.minimum(*(one.effective_size(np.ones((len(one.codes), 1))) for one in drawn))
+    (low,), (high,) = drawn[0].bounds(np.array([value]), np.array(samples)[:, None], cells)
     return Interval(value=value, low=float(low), high=float(high))
