@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import Row, figure
+from benchmarks.measure import Row, single_row
 from pipeline.adapters.requirements import export_requirements
 
 _NAMED = 4
@@ -28,7 +28,7 @@ def rows() -> list[Row]:
     largest = sorted(sizes, key=lambda entry: -sizes[entry])[:_NAMED]
     told = ", ".join(f"{entry} {sizes[entry]:.0f}" for entry in largest)
     name = "installed environment of the service"
-    return [figure(name, total, "MB", f"of which {told}")]
+    return [single_row(name, total, "MB", f"of which {told}")]
 
 
 def _run(*command: str) -> None:

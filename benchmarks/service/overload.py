@@ -14,7 +14,7 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.measure import Row, figure
+from benchmarks.measure import Row, single_row
 from benchmarks.service.arrivals import ARRIVALS, Arrival, random_times
 from benchmarks.service.clients import keep_busy, post_image
 from benchmarks.service.graceful_shutdown import Ended, end_under_load
@@ -53,7 +53,7 @@ def _under_load(url: str, image: Path) -> list[Row]:
     # As many callers as the engine answers at once: nobody waits, so that they see service times.
     service = busy(CONCURRENT_REQUESTS, SECONDS).latencies
     found = [
-        figure(
+        single_row(
             f"capacity: closed loop of {SATURATION} callers", capacity, "answers/s", "saturation"
         )
     ]
@@ -74,7 +74,7 @@ def _under_load(url: str, image: Path) -> list[Row]:
         found += _refused(label, crowd)
         rest = [one for one in told if one.at >= SECONDS]
         recovered = _recovery(rest, float(np.percentile(busy_day, 99)))
-        found.append(figure(f"recovery from {label}", recovered, "s", "until the p99 of 80 %"))
+        found.append(single_row(f"recovery from {label}", recovered, "s", "until the p99 of 80 %"))
     return found
 
 
@@ -109,7 +109,7 @@ def _percentiles(
     label: str, told: list[Arrival], against: str, other: NDArray[np.float64]
 ) -> list[Row]:
     return [
-        figure(
+        single_row(
             f"{label}, p{percentile}",
             float(np.percentile(_accepted(told), percentile)),
             "ms",
@@ -124,7 +124,7 @@ def _refused(label: str, told: list[Arrival]) -> list[Row]:
     odd = [one for one in told if one.status not in (200, 429)]
     polite = sum(one.may_retry for one in busy)
     return [
-        figure(
+        single_row(
             f"{label}, refused with 429",
             100 * len(busy) / len(told),
             "%",
@@ -145,8 +145,10 @@ def _endings(seen: list[Ended]) -> list[Row]:
     name = f"SIGTERM under load, {len(seen)} times"
     first = max(one.unready - one.refused for one in seen)
     return [
-        figure(f"{name}: lost requests", lost, "requests", f"{answered} answered"),
-        figure(f"{name}: not ready, latest", max(one.unready for one in seen), "s", "target 1 s"),
-        figure(f"{name}: not ready before closed, at least", -first, "s", "more than 0"),
-        figure(f"{name}: exit, slowest", max(one.exited for one in seen), "s", "target 30 s"),
+        single_row(f"{name}: lost requests", lost, "requests", f"{answered} answered"),
+        single_row(
+            f"{name}: not ready, latest", max(one.unready for one in seen), "s", "target 1 s"
+        ),
+        single_row(f"{name}: not ready before closed, at least", -first, "s", "more than 0"),
+        single_row(f"{name}: exit, slowest", max(one.exited for one in seen), "s", "target 30 s"),
     ]

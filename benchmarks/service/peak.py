@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import Row, figure
+from benchmarks.measure import Row, single_row
 from pipeline.artifacts import Precision
 from pipeline.contract.decoding import Pixels
 from pipeline.engine.compiled import compile_graph, multiplications, save_graph
@@ -33,7 +33,9 @@ def peak_rows(served: Path, precision: Precision) -> list[Row]:
     crop = np.random.default_rng(1).integers(0, 256, (1, side, side, 3), np.uint8)
     graph.reshape({0: list(crop.shape)})
     reached = _operations(graph) / _seconds(graph, precision, crop)
-    rows = [figure("multiplications and additions of the engine", reached / 1e9, _UNIT, precision)]
+    rows = [
+        single_row("multiplications and additions of the engine", reached / 1e9, _UNIT, precision)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         _write_stack(Path(folder) / "f32.xml")
         pixels = np.random.default_rng(1).integers(0, 256, (8, _SIDE, _SIDE, 3), np.uint8)
@@ -45,10 +47,12 @@ def peak_rows(served: Path, precision: Precision) -> list[Row]:
             stack.reshape({0: [1, _SIDE, _SIDE, 3]})
             most = _operations(stack) / _seconds(stack, name, pixels[:1])
             rows.append(
-                figure(f"peak of convolutions at {name}", most / 1e9, _UNIT, "large ones alone")
+                single_row(f"peak of convolutions at {name}", most / 1e9, _UNIT, "large ones alone")
             )
             if name == precision.removesuffix("-thin"):
-                share = figure("share of that peak", reached / most, "", f"the engine at {name}")
+                share = single_row(
+                    "share of that peak", reached / most, "", f"the engine at {name}"
+                )
     return [*rows, share]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measure import Row, compared, figure, ratio
+from benchmarks.measure import Row, ratio, ratio_row, single_row
 from benchmarks.service.clients import Seen, keep_busy, post_image
 from benchmarks.service.peak import peak_rows
 from benchmarks.service.promoted import Promoted, promote
@@ -91,7 +91,7 @@ def _http(made: Promoted, folder: Path, image: bytes) -> list[Row]:
             *starts,
             *_against_itself(made, busy, image),
             *_latencies(url, image),
-            figure("memory of the service", megabytes(root), "MB", "resident"),
+            single_row("memory of the service", megabytes(root), "MB", "resident"),
         ]
         for side in (224, 128):
             with _replaced_app(side) as old:
@@ -109,7 +109,7 @@ def _against_itself(made: Promoted, busy: Busy, image: bytes) -> list[Row]:
     engine = Engine.of(made.served, classifier.manifest.parity)
 
     def work() -> None:
-        image_stats(classifier.classify(image, crowd=lambda: True).prepared)
+        image_stats(classifier.classify(image, concurrent=lambda: True).prepared)
 
     alone: list[tuple[str, Callable[[], object]]] = [
         ("decode, locate, engine and statistics in one process", work),
@@ -130,7 +130,7 @@ def _same(act: Callable[[], object]) -> Callable[[], Callable[[], object]]:
 def _throughput(subject: Busy, baseline: Busy, against: str) -> Row:
     """Rates in turns."""
     logs = [np.log(subject().rate / baseline().rate) for _ in range(ROUNDS)]
-    return compared("HTTP throughput at saturation", np.array(logs), against, "times")
+    return ratio_row("HTTP throughput at saturation", np.array(logs), "times", against)
 
 
 def _latencies(url: str, image: bytes) -> list[Row]:
@@ -139,7 +139,7 @@ def _latencies(url: str, image: bytes) -> list[Row]:
         seen = keep_busy(post_image(url, image), clients, 2 * SECONDS)
         for percentile in (50, 95, 99):
             found.append(
-                figure(
+                single_row(
                     f"HTTP latency p{percentile}, clients: {clients}",
                     float(np.percentile(seen.latencies, percentile)),
                     "ms",

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from benchmarks.measure import Row, compared, spread
+from benchmarks.measure import Row, range_row, ratio_row
 from benchmarks.service.served import served
 from pipeline.embedded.ports import free_block
 
@@ -28,9 +28,9 @@ def start_rows(home: Path, store: Path) -> list[Row]:
     ours, bare = seconds.T
     name, against = "start of the process to ready", "`bentoml serve` of a service without any work"
     return [
-        spread(name, ours, "s", f"range of {ROUNDS}; the model is loaded and proven"),
-        spread(against, bare, "s", f"range of {ROUNDS}"),
-        compared(name, np.log(ours / bare), against, "times"),
+        range_row(name, ours, "s", f"range of {ROUNDS}; the model is loaded and proven"),
+        range_row(against, bare, "s", f"range of {ROUNDS}"),
+        ratio_row(name, np.log(ours / bare), "times", against),
     ]
 
 

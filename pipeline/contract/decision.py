@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 REVIEW = "review.json"
-Verdict = Literal["accept", "review"]
-Code = Literal["no_cell_found", "low_confidence", "far_from_training"]
+ReviewDecision = Literal["accept", "review"]
+ReasonCode = Literal["no_cell_found", "low_confidence", "far_from_training"]
 _NO_CELL = 2.0
 _MAX_UNCERTAINTY = 100.0
 """Upper bound of `uncertainty`, also for NaN: it stays sortable and valid JSON."""
@@ -46,8 +46,8 @@ class Decision(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     label: str
-    decision: Verdict
-    reasons: tuple[Code, ...]
+    decision: ReviewDecision
+    reasons: tuple[ReasonCode, ...]
     """Why a person should look; empty when accepted."""
     uncertainty: float
     """Largest ratio of a measure to its review limit, 0 to 100; above 1 the decision is review."""
@@ -73,7 +73,7 @@ def decide(
         rule: of the same bundle.
     """
     best = max(range(len(contract.classes)), key=lambda index: probabilities[index])
-    ratios: dict[Code, float] = {
+    ratios: dict[ReasonCode, float] = {
         "no_cell_found": 0.0 if cell_found else _NO_CELL,
         "low_confidence": _bounded((1 - probabilities[best]) / (1 - rule.min_confidence)),
         "far_from_training": _bounded((rule.distance(embedding) / rule.max_distance) ** 2),

@@ -7,15 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipeline.artifacts import (
-    Artifact,
-    BundleManifest,
-    DatasetManifest,
-    Manifest,
-    canonical_json,
-    model_tag,
-    sha256_file,
-)
+from pipeline.artifacts import Artifact, BundleManifest, DatasetManifest, Manifest, model_tag
+from pipeline.digests import canonical_json, sha256_file
 
 BUNDLE = BundleManifest(
     name="cells",

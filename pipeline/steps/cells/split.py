@@ -14,7 +14,7 @@ from pipeline.run import RunContext
 from pipeline.steps.cells.assignment import assign, groups_in
 from pipeline.steps.cells.group import LOCKED
 from pipeline.steps.cells.lock import LockedImage, LockedImages, extend_lock
-from pipeline.steps.dataset.validation_rules import set_aside
+from pipeline.steps.dataset.validation_rules import quarantine
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def split(
     if config.split.reserve_share and (classes := without_reserve(assigned)):
         _log.warning("split: too few cells for a reserve: %s", ", ".join(classes))
     kept = [record for record in assigned if not _untrusted(record)]
-    aside = [set_aside(record, _UNTRUSTED) for record in assigned if _untrusted(record)]
+    aside = [quarantine(record, _UNTRUSTED) for record in assigned if _untrusted(record)]
     if aside:
         _log.warning("split: %d images set aside: %s", len(aside), _UNTRUSTED)
     manifest = SplitManifest(

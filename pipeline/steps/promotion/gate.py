@@ -14,10 +14,10 @@ from pipeline.artifacts import (
     ServedManifest,
     SplitManifest,
     VerdictManifest,
-    canonical_json,
 )
 from pipeline.config import RunConfig
 from pipeline.contract.prediction_log import ReferenceRecord
+from pipeline.digests import canonical_json
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record, from_csv
 from pipeline.run import RunContext
@@ -157,7 +157,7 @@ def _answered_anew(
     with tempfile.TemporaryDirectory() as folder:
         files = store.fetch(rival, Path(folder))
         given = predict_images(read_images(store, fair), rival, files, run.created_at)
-    return {said.request_id: said.label for said in given.predictions}
+    return {logged.request_id: logged.label for logged in given.logged}
 
 
 def _recorded(evaluation: Artifact[EvaluationManifest], store: ArtifactStore) -> Answered:

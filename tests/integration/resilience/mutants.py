@@ -181,6 +181,6 @@ MUTANTS = {
         "unfit", "cannot run the model",
     ),
     "no numbers": Mutant(_forged(_no_numbers), "unfit", "something else than numbers"),
-    "slow": Mutant(_forged(slow_down), "slow", "answers too slowly"),
+    "slow": Mutant(_forged(slow_down), "slow", "too slow"),
 }  # fmt: skip
 """Each is refused before it is used, and those that are changed before they are opened."""

@@ -71,11 +71,12 @@ def test_a_store_that_is_away_costs_no_request_no_line_and_no_promotion(
     assert clients.failures == []
     assert clients.tags() == [[model.manifest.tag for model in models]] * 8
     assert failed >= 5
-    away, back = (
-        log.count(f"that names the promoted model is {word}") for word in ("away", "back")
+    unreachable, recovered = (
+        log.count(f"with the pointer to the promoted model is {state}")
+        for state in ("unreachable", "reachable again")
     )
     # Before the first start and between the two; a store that is starting may blink.
-    assert 2 <= away == back <= 6
+    assert 2 <= unreachable == recovered <= 6
 
 
 def assert_without_model(url: str) -> None:

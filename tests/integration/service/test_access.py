@@ -214,7 +214,7 @@ def leave_canaries(url: str, image: bytes) -> list[httpx.Response]:
 
 
 def leave_broken_http(url: str) -> None:
-    """What is no HTTP, a wish for a websocket, and a sender who leaves in the middle of a body."""
+    """Bytes that are not HTTP, a WebSocket request, and a client that disconnects early."""
     address = ("127.0.0.1", httpx.URL(url).port or 0)
     begun = f"POST /classify?{CANARY} HTTP/1.1\r\nHost: {CANARY}\r\nContent-Length: 100\r\n"
     begun += f"Content-Type: multipart/form-data; boundary={CANARY}\r\n\r\n{CANARY}"
@@ -227,11 +227,11 @@ def leave_broken_http(url: str) -> None:
         f"GET /{CANARY} HTTP/9.9\r\n{CANARY}\r\n\r\n",
         begun,
     ):
-        with socket.create_connection(address, timeout=10) as sender:
-            sender.sendall(text.encode())
-            sender.settimeout(1)
+        with socket.create_connection(address, timeout=10) as response:
+            response.sendall(text.encode())
+            response.settimeout(1)
             with suppress(TimeoutError):
-                sender.recv(1000)
+                response.recv(1000)
 
 
 def test_nothing_of_a_caller_or_an_image_is_kept_but_figures(

@@ -41,8 +41,8 @@ def telling(image: bytes) -> bytes:
 
 def classify(url: str, image: bytes) -> str:
     """Ask about a file whose name and insides name somebody; the request id."""
-    reply = httpx.post(f"{url}/classify", files={"image": (f"{SECRET}.jpeg", telling(image))})
-    return str(reply.raise_for_status().json()["request_id"])
+    response = httpx.post(f"{url}/classify", files={"image": (f"{SECRET}.jpeg", telling(image))})
+    return str(response.raise_for_status().json()["request_id"])
 
 
 def say(url: str, request_id: str, label: str, reviewer: str = "Dr. Ada") -> httpx.Response:
@@ -92,10 +92,10 @@ def test_returned_labels_enter_the_next_dataset(
         many = httpx.post(f"{url}/differential", files=files, timeout=60).json()
         ids += [f"{many['request_id']}.{n}" for n in range(2)]
         for number, request_id in enumerate(ids):
-            reply = say(url, request_id, CLASSES[number % 4])
-            assert reply.status_code == 202, reply.text
-            assert reply.json()["enters_dataset"] is True
-            assert reply.json()["request_id"] == request_id
+            response = say(url, request_id, CLASSES[number % 4])
+            assert response.status_code == 202, response.text
+            assert response.json()["enters_dataset"] is True
+            assert response.json()["request_id"] == request_id
         assert say(url, ids[0], CLASSES[3]).status_code == 202  # on second thoughts
         assert say(url, "never-answered", CLASSES[3]).status_code == 202
         wait_for(lambda: len(lines(stage.root, "feedback")) == 8)
@@ -118,13 +118,13 @@ def test_returned_labels_enter_the_next_dataset(
 def test_without_kept_images_a_label_counts_and_trains_nothing(
     stage: Any, tmp_path: Path, serve: Serve, cell_image: Callable[..., bytes]
 ) -> None:
-    """The reply says why; a label that cannot be is refused, and names the classes."""
+    """The response says why; a label that cannot be is refused, and names the classes."""
     with serve(tmp_path, stage.root) as url:
         wait_for(lambda: answers(f"{url}/readyz"))
         request_id = classify(url, cell_image(2))
-        reply = say(url, request_id, "MONOCYTE")
-        assert (reply.status_code, reply.json()["enters_dataset"]) == (202, False)
-        assert "KEEP_IMAGES" in reply.json()["message"]
+        response = say(url, request_id, "MONOCYTE")
+        assert (response.status_code, response.json()["enters_dataset"]) == (202, False)
+        assert "KEEP_IMAGES" in response.json()["message"]
         unknown = say(url, request_id, "BASOPHIL")
         assert unknown.status_code == 422
         assert unknown.json()["error"]["expected"] == ", ".join(CLASSES)

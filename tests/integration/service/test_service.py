@@ -56,18 +56,18 @@ def test_classify_tells_everything_about_its_answer(
 ) -> None:
     """Label, probabilities in contract order, decision, cell, size, tag, request id."""
     url, stage, _ = served
-    reply = httpx.post(
+    response = httpx.post(
         f"{url}/classify",
         files={"image": ("x.jpeg", cell_image(0))},
         headers={"x-request-id": "mine"},
     )
-    assert reply.status_code == 200, reply.text
-    answer = reply.json()
+    assert response.status_code == 200, response.text
+    answer = response.json()
     assert tuple(answer["probabilities"]) == stage.contract.classes
     assert answer["label"] == max(answer["probabilities"], key=answer["probabilities"].get)
     assert answer["decision"] == ("review" if answer["reasons"] else "accept")
     assert (answer["width"], answer["height"]) == (320, 240)
-    assert answer["request_id"] == reply.headers["x-request-id"] == "mine"
+    assert answer["request_id"] == response.headers["x-request-id"] == "mine"
     assert answer["tag"] == httpx.get(f"{url}/model").json()["tag"]
 
 
@@ -78,11 +78,14 @@ def test_explain_draws_the_evidence(
     url = f"{served[0]}/explain"
     image = cell_image(0)
     answer = httpx.post(f"{served[0]}/classify", files={"image": ("x", image)}).json()
-    reply = httpx.post(url, files={"image": (SECRET_NAME, image)}, timeout=60)
-    assert reply.status_code == 200, reply.text
-    assert reply.headers["content-type"] == "image/png"
-    assert (reply.headers["x-label"], reply.headers["x-tag"]) == (answer["label"], answer["tag"])
-    assert Image.open(io.BytesIO(reply.content)).size == (384, 384)
+    response = httpx.post(url, files={"image": (SECRET_NAME, image)}, timeout=60)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "image/png"
+    assert (response.headers["x-label"], response.headers["x-tag"]) == (
+        answer["label"],
+        answer["tag"],
+    )
+    assert Image.open(io.BytesIO(response.content)).size == (384, 384)
     bad = httpx.post(url, files={"image": ("x", b"not an image")})
     assert bad.status_code == 422
     assert error_of(bad)["code"] == "invalid_image"
@@ -99,9 +102,9 @@ def test_a_differential_counts_and_names_what_it_could_not_read(
         for image in images
     ]
     files = [("images", (SECRET_NAME, data)) for data in [*images[:2], b"no image", *images[2:]]]
-    reply = httpx.post(f"{served[0]}/differential", files=files, timeout=60)
-    assert reply.status_code == 200, reply.text
-    told = reply.json()
+    response = httpx.post(f"{served[0]}/differential", files=files, timeout=60)
+    assert response.status_code == 200, response.text
+    told = response.json()
     assert [share["label"] for share in told["shares"]] == list(served[1].contract.classes)
     assert {share["label"]: share["count"] for share in told["shares"] if share["count"]} == {
         label: labels.count(label) for label in labels
@@ -110,7 +113,7 @@ def test_a_differential_counts_and_names_what_it_could_not_read(
     assert told["answered"] | {"review": 0} == {"images": 4, "review": 0, "failed": 1}
     assert [(no["index"], no["code"]) for no in told["failures"]] == [(2, "invalid_image")]
     assert told["warnings"][0].startswith("Only 4 cells were counted")
-    assert SECRET_NAME not in reply.text
+    assert SECRET_NAME not in response.text
     assert httpx.post(f"{served[0]}/differential", json={}).status_code == 415
 
 
@@ -224,7 +227,7 @@ def test_segments_arrive_without_names_or_pixels(
     data = io.BytesIO()
     image.save(data, "JPEG", exif=exif)
     files = {"image": (SECRET_NAME, data.getvalue(), "image/jpeg")}
-    reply = httpx.post(f"{url}/classify", files=files).json()
+    response = httpx.post(f"{url}/classify", files=files).json()
 
     def lines() -> list[str]:
         return [
@@ -233,13 +236,13 @@ def test_segments_arrive_without_names_or_pixels(
             for line in path.read_text().splitlines()
         ]
 
-    wait_for(lambda: any(reply["request_id"] in line for line in lines()))
+    wait_for(lambda: any(response["request_id"] in line for line in lines()))
     everything = "\n".join(lines()) + (folder / "service.log").read_text()
     assert "Jane-Doe" not in everything
-    (mine,) = [line for line in lines() if reply["request_id"] in line]
+    (mine,) = [line for line in lines() if response["request_id"] in line]
     record = PredictionRecord.model_validate_json(mine)
-    assert (record.tag, record.label) == (reply["tag"], reply["label"])
-    assert record.probabilities == {k: round(v, 5) for k, v in reply["probabilities"].items()}
+    assert (record.tag, record.label) == (response["tag"], response["label"])
+    assert record.probabilities == {k: round(v, 5) for k, v in response["probabilities"].items()}
 
 
 @pytest.mark.parametrize(
@@ -261,8 +264,8 @@ def test_a_baked_in_bundle_needs_no_pointer(
     variables = {"BUNDLE_DIR": str(bundle), "LOG_SEGMENT_SECONDS": "600"}
     with serve(tmp_path, store, command, **variables) as url:
         wait_for(lambda: answers(f"{url}/readyz"))
-        reply = httpx.post(f"{url}/classify", files={"image": ("x", cell_image(0))}).json()
+        response = httpx.post(f"{url}/classify", files={"image": ("x", cell_image(0))}).json()
         assert httpx.get(f"{url}/model").json()["promoted"] is None
         assert not list(store.rglob("*.jsonl"))
     (segment,) = store.rglob("*.jsonl")
-    assert reply["request_id"] in segment.read_text()
+    assert response["request_id"] in segment.read_text()

@@ -86,7 +86,7 @@ def test_the_same_images_are_compared_once(
     def look(*_: object) -> None:
         raise AssertionError("the images are looked at again")
 
-    monkeypatch.setattr("pipeline.steps.cells.group.find_ties", look)
+    monkeypatch.setattr("pipeline.steps.cells.group.find_matches", look)
     assert _grouped(str(path), drawn, store, run)[0].uri == first.uri
     stricter = drawn.model_copy(
         update={"group": drawn.group.model_copy(update={"min_inliers": 40})}

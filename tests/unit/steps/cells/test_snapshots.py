@@ -11,18 +11,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from PIL import Image
 
-from pipeline.adapters.artifact_store import ArtifactStore, sha256_bytes
+from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, GroupingManifest, SplitManifest
 from pipeline.config import DataGateConfig, RunConfig, ValidateConfig
 from pipeline.contract.spec import ModelContract
+from pipeline.digests import sha256_bytes
 from pipeline.errors import InvalidInputError
-from pipeline.records import Link, Record, from_csv
+from pipeline.records import ImageMatch, Record, from_csv
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import HOME
 from pipeline.steps.cells.data_gate import data_gate
-from pipeline.steps.cells.group import LINKS, LOCKED, group
+from pipeline.steps.cells.group import LOCKED, MATCHES, group
 from pipeline.steps.cells.lock import LockedImages, read_lock
 from pipeline.steps.cells.split import split
 from pipeline.steps.dataset.ingest import ingest
@@ -60,8 +61,8 @@ class Snapshots(RuleBasedStateMachine):
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
         self._patch = pytest.MonkeyPatch()
-        self._patch.setattr("pipeline.steps.cells.group.view", cell_of)
-        self._patch.setattr("pipeline.steps.cells.group.find_ties", same_cell)
+        self._patch.setattr("pipeline.steps.cells.group.extract_view", cell_of)
+        self._patch.setattr("pipeline.steps.cells.group.find_matches", same_cell)
         self.store = ArtifactStore(LocalStore(), f"{self._folder.name}/store")
         self.archives: dict[str, Rows] = {}
         self.earlier: list[dict[str, Rows]] = []
@@ -165,7 +166,7 @@ class Snapshots(RuleBasedStateMachine):
         """Both ends of a link are in one of the two tables."""
         tables = (self.store.read(artifact, name).decode() for name in ("records.csv", LOCKED))
         listed = {record.sha256 for table in tables for record in from_csv(table, Record)}
-        for link in from_csv(self.store.read(artifact, LINKS).decode(), Link):
+        for link in from_csv(self.store.read(artifact, MATCHES).decode(), ImageMatch):
             assert {link.one, link.other} <= listed
 
     def _check_parts(self, records: list[Record], before: LockedImages) -> None:
