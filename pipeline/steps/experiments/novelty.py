@@ -74,8 +74,8 @@ def novelty(images: NoveltyScores, reference: NoveltyScores, *, draws: int) -> N
 def _auroc(images: NoveltyScores, reference: NoveltyScores, score: str, draws: int) -> Interval:
     """Probability that an image scores higher than a reference image.
 
-    The pseudo-observation of `Resamples.bounds` is one more group of the smaller set, which loses or
-    wins every pair: with all pairs in order, the low end is that of as many correct cells.
+    The pseudo-observation of `Resamples.bounds` is one more group of the smaller set, which loses
+    or wins every pair: with all pairs in order, the low end is that of as many correct cells.
     """
     above, below = getattr(images, score), getattr(reference, score)
     resamples = [
