@@ -30,13 +30,13 @@ from bento_service.http.schemas import (
     TrainRequest,
     TrainStarted,
 )
+from pipeline.dag_ids import TRAINING
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from bento_service.serving import Serving
 
 PAGE = Path(__file__).parents[1] / "page"
-TRAINING_DAG = "blood_cell_training"
 
 
 def create_app() -> FastAPI:
@@ -120,7 +120,7 @@ def _train(
         )
     try:
         form = {"reason": body.reason, "config": settings.run_config}
-        run = AirflowClient(settings).trigger(TRAINING_DAG, form)
+        run = AirflowClient(settings).trigger(TRAINING, form)
     except PipelineError as error:
         raise errors.from_pipeline_error(error) from error
     return TrainStarted(run_id=run.run_id, url=run.url)

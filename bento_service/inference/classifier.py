@@ -22,12 +22,13 @@ from PIL import Image
 from pydantic import ValidationError
 
 from bento_service.http.schemas import Reason
-from pipeline.artifacts import MANIFEST, ServedManifest, sha256_file
+from pipeline.artifacts import MANIFEST, ServedManifest
 from pipeline.contract import golden
 from pipeline.contract.decision import ReasonCode, ReviewDecision, ReviewRule, decide, read_review
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import Prepared, prepare
 from pipeline.contract.spec import ModelContract
+from pipeline.digests import sha256_file
 from pipeline.engine.engine import Engine
 from pipeline.engine.occlusion import evidence_picture, occlusion_map
 from pipeline.errors import (

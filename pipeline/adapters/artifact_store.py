@@ -1,6 +1,5 @@
 """Artefacts in an object store: published whole, loaded verified."""
 
-import hashlib
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,8 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from pipeline.adapters.storage import ObjectStore
-from pipeline.artifacts import MANIFEST, Artifact, Manifest, digest_of, sha256_file
+from pipeline.artifacts import MANIFEST, Artifact, Manifest, digest_of
+from pipeline.digests import sha256_bytes, sha256_file
 from pipeline.errors import (
     ArtifactError,
     ChangedArtifactError,
@@ -136,11 +136,6 @@ class ArtifactStore:
             list(pool.map(bring, wanted))
         (folder / MANIFEST).write_text(artifact.manifest.model_dump_json(indent=2))
         return folder
-
-
-def sha256_bytes(data: bytes) -> str:
-    """SHA-256 of bytes, as hex."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def _verify(uri: str, name: str, expected: str, received: str) -> None:

@@ -20,7 +20,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipeline.adapters.requirements import ROOT, export_requirements
-from pipeline.artifacts import MANIFEST, ServedManifest, require_files
+from pipeline.artifacts import MANIFEST, ServedManifest
+from pipeline.digests import require_files
 from pipeline.errors import ArtifactError
 from pipeline.settings import Settings
 from pipeline.telemetry import TELEMETRY_OFF

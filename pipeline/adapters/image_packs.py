@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from pipeline.adapters.artifact_store import ArtifactStore, sha256_bytes
+from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import ArchiveManifest
+from pipeline.digests import sha256_bytes
 from pipeline.errors import ArtifactError
 from pipeline.records import Record
 

@@ -17,6 +17,7 @@ from pipeline.cli.options import (
     name_run,
     report_promotion,
 )
+from pipeline.dag_ids import TRAINING
 from pipeline.entrypoints import deployment, promotion, registry
 from pipeline.settings import load_settings
 
@@ -53,17 +54,12 @@ def promote(
     """Serve the model of a passed verdict; exit code 1 when it is refused."""
     if approve and not reason:
         raise typer.BadParameter("--approve needs a --reason")
-    report_promotion(
-        promotion.promote(
-            config,
-            name_run(run_id),
-            verdict,
-            getpass.getuser(),
-            reason or "promoted by hand",
-            datetime.now(UTC) if approve else None,
-            untracked,
-        )
-    )
+    decision = {
+        "author": getpass.getuser(),
+        "reason": reason or "promoted by hand",
+        "approved_at": datetime.now(UTC) if approve else None,
+    }
+    report_promotion(promotion.promote(config, name_run(run_id), verdict, decision, untracked))
 
 
 @app.command()
@@ -126,7 +122,7 @@ def retrain(
     from pipeline.adapters.airflow import AirflowClient
 
     client = AirflowClient(load_settings())
-    print(client.trigger("blood_cell_training", {"config": _served(config), "reason": reason}).url)
+    print(client.trigger(TRAINING, {"config": _served(config), "reason": reason}).url)
 
 
 @app.command()

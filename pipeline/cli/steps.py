@@ -48,10 +48,8 @@ def run(
     print(verdicts.as_markdown(verdict))
     if not verdicts.passed(verdict):
         raise typer.Exit(1)
-    author, reason = getpass.getuser(), "leukoflow run"
-    report_promotion(
-        promotion.promote(config, run_id, verdict, author, reason, untracked=untracked)
-    )
+    decision = {"author": getpass.getuser(), "reason": "leukoflow run"}
+    report_promotion(promotion.promote(config, run_id, verdict, decision, untracked))
 
 
 @app.command()

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.artifacts import MANIFEST, ServedManifest, require_files
+from pipeline.artifacts import MANIFEST, ServedManifest
 from pipeline.contract import golden
 from pipeline.contract.decision import decide, read_review
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import prepare
+from pipeline.digests import require_files
 from pipeline.engine.engine import Engine, Floats
 from pipeline.errors import InvalidInputError
 

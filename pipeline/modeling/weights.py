@@ -18,8 +18,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.adapters.artifact_store import ArtifactStore, sha256_bytes
+from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import MANIFEST, Artifact, WeightsManifest
+from pipeline.digests import sha256_bytes
 from pipeline.engine.frozen import LAYERS, Arrays
 from pipeline.errors import ArtifactError, InvalidInputError, UnreachableError
 from pipeline.run import RunContext

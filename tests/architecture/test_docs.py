@@ -7,16 +7,27 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from bento_service.http import middleware
+from bento_service import __main__ as service_supervisor
+from bento_service import serving
+from bento_service.http import api_keys, errors, middleware
 from bento_service.http.bodies import BODIES
 from bento_service.http.schemas import REQUEST_ID, FeedbackRequest
-from bento_service.inference import multi_image, work_queue
+from bento_service.inference import follow, loading, multi_image, work_queue
 from bento_service.inference.differential import MIN_CELLS
-from pipeline.embedded.parts import commands
+from bento_service.prediction_log import uploader
+from bento_service.process import graceful_shutdown
+from pipeline.adapters import mlflow_runs
+from pipeline.config import DataGateConfig
+from pipeline.embedded import credentials, object_store, ports
+from pipeline.embedded.parts import PARTS, commands
+from pipeline.errors import DiskFullError, InvalidInputError, UnreachableError
 from pipeline.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
+SECURITY = (ROOT / "docs" / "security.md").read_text()
 PAGES = sorted({ROOT / "README.md", *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
 PROMISED = set(
@@ -108,3 +119,67 @@ def test_the_limits_in_the_api_page_are_those_of_the_service() -> None:
     lengths = re.search(r"\{(\d+),(\d+)\}$", REQUEST_ID)
     assert lengths
     assert f"if it has {lengths[1]} to {lengths[2]} letters" in api
+
+
+def test_the_numbers_in_the_runbook_are_those_of_the_code() -> None:
+    """Every number on the page, in order, except the 5 of the example `gather --min 5`."""
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    monitoring = yaml.safe_load((ROOT / "configs" / "monitoring.yaml").read_text())
+    answer_seconds = Settings.model_fields["answer_seconds"]
+    unreadable = api_keys._unreadable().status
+    page = RUNBOOK.replace("gather --min 5", "")
+    assert [float(number) for number in re.findall(r"\b\d+\b", page)] == [
+        InvalidInputError.exit_code,
+        DiskFullError.exit_code,
+        errors.no_model().status,
+        errors.store_unreadable(UnreachableError("")).status,
+        unreadable,
+        unreadable,
+        uploader.MAX_PENDING_BYTES / 1e9,
+        loading.LOAD_TIMEOUT_S,
+        follow.RETRY_S,
+        1 + serving._MAX_STALL,  # the threads stall once they exceed the request timeout
+        *(limit.le for limit in answer_seconds.metadata if hasattr(limit, "le")),
+        *sorted(service_supervisor.START_FAILED),
+        graceful_shutdown.MAX_SHUTDOWN_S,
+        float(compose["services"]["service"]["stop_grace_period"].removesuffix("s")),
+        1,  # max_active_runs, checked in test_dags.py
+        mlflow_runs._LONGEST_MS / 3_600_000,
+        monitoring["gather"]["min_labels"],
+        100 * DataGateConfig().max_quarantined_share,
+    ]
+
+
+def test_the_messages_in_the_runbook_are_those_of_the_code() -> None:
+    """Each quoted message is a text in the sources; "..." stands for a value."""
+    folders = ("bento_service", "pipeline", "monitoring", "dags")
+    sources = "".join(p.read_text() for name in folders for p in (ROOT / name).rglob("*.py"))
+    sources = re.sub(r'"\s+f?"', "", sources)  # adjacent literals
+    messages = re.findall(r'"([^"{}]+)"', re.sub(r"`[^`]*`", "", RUNBOOK).partition("\n## ")[2])
+    assert len(messages) == 12
+    for message in messages:
+        for text in message.split("..."):
+            assert text.strip() in sources, message
+
+
+def test_the_ports_in_the_security_page_are_those_of_the_stack() -> None:
+    """One row for each port that the stack opens at its default addresses."""
+    settings = Settings(
+        aws_endpoint_url_s3=credentials.S3_URL,
+        **{
+            name: Settings.model_fields[name].default
+            for name in ("mlflow_tracking_uri", "airflow_url", "service_url", "reports_url")
+        },
+    )
+    numbers = [number for part in PARTS for number in ports.variables(part, settings).values()]
+    assert [int(row) for row in re.findall(r"^\| (\d+) \|", SECURITY, re.M)] == numbers
+
+
+def test_the_modes_in_the_security_page_are_those_of_the_files(tmp_path: Path) -> None:
+    """`stack.env` and the folder of the object store have the modes of the table."""
+    home = tmp_path / ".leukoflow"
+    object_store.write_access_files(credentials.prepare(Settings(leukoflow_home=home)))
+    rows = re.findall(r"^\| `\.leukoflow/([^`]+)` \| (\d+) \|", SECURITY, re.M)
+    assert [name for name, _ in rows] == ["stack.env", "object-store/"]
+    for name, mode in rows:
+        assert f"{(home / name).stat().st_mode & 0o777:o}" == mode

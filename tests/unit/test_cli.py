@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from pipeline.adapters.registry import Registry
-from pipeline.artifacts import Artifact, VerdictManifest, canonical_json
+from pipeline.artifacts import Artifact, VerdictManifest
+from pipeline.digests import canonical_json
 from pipeline.run import RunContext
 from pipeline.steps.promotion.verdict import Check, GateVerdict
 from tests.unit.steps.promotion.contest import Contest
@@ -161,7 +162,7 @@ def test_a_model_that_serves_already_is_unchanged(
     contest.serve(model)
     assert leukoflow("promote", contest.judge(model)) == 0
     said = capsys.readouterr().out
-    assert said.startswith("unchanged: the challenger is the champion, same bundle; demo:0")
+    assert said.startswith("unchanged: the challenger is the champion (same bundle); demo:0")
     assert len(contest.registry.history()) == 1
 
 

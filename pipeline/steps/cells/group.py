@@ -16,15 +16,10 @@ import cv2
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
-from pipeline.artifacts import (
-    ArchiveManifest,
-    Artifact,
-    DatasetManifest,
-    GroupingManifest,
-    canonical_json,
-)
+from pipeline.artifacts import ArchiveManifest, Artifact, DatasetManifest, GroupingManifest
 from pipeline.config import RunConfig
 from pipeline.contract.decoding import decode
+from pipeline.digests import canonical_json
 from pipeline.errors import ArtifactError
 from pipeline.records import ImageMatch, Record, to_csv
 from pipeline.run import RunContext

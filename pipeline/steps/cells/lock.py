@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import Document
-from pipeline.artifacts import canonical_json
+from pipeline.digests import canonical_json
 from pipeline.records import Frozen, Record
 
 

@@ -7,15 +7,10 @@ from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
-from pipeline.artifacts import (
-    Artifact,
-    EvaluationManifest,
-    ServedManifest,
-    SplitManifest,
-    canonical_json,
-)
+from pipeline.artifacts import Artifact, EvaluationManifest, ServedManifest, SplitManifest
 from pipeline.config import EvaluateConfig, RunConfig
 from pipeline.contract.decision import read_review
+from pipeline.digests import canonical_json
 from pipeline.run import RunContext
 from pipeline.steps.evaluation import evaluation_page
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport

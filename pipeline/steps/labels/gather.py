@@ -17,12 +17,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from pipeline.adapters.artifact_store import ArtifactStore, sha256_bytes
+from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import Document
-from pipeline.artifacts import canonical_json
 from pipeline.config import GatherConfig, IngestConfig
 from pipeline.contract.feedback import FeedbackRecord
 from pipeline.contract.prediction_log import PredictionRecord
+from pipeline.digests import canonical_json, sha256_bytes
 from pipeline.records import Frozen
 from pipeline.run import RunContext
 from pipeline.steps.labels.returned_archive import write_archive

@@ -5,8 +5,8 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from pipeline.adapters.artifact_store import sha256_bytes
 from pipeline.adapters.storage import ObjectStore
+from pipeline.digests import sha256_bytes
 from pipeline.records import RETURNED, Frozen, to_csv
 from pipeline.steps.dataset.manifest_csv import MANIFEST_CSV
 

@@ -14,10 +14,10 @@ from pipeline.artifacts import (
     ServedManifest,
     SplitManifest,
     VerdictManifest,
-    canonical_json,
 )
 from pipeline.config import RunConfig
 from pipeline.contract.prediction_log import ReferenceRecord
+from pipeline.digests import canonical_json
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record, from_csv
 from pipeline.run import RunContext

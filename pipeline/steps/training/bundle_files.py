@@ -8,11 +8,11 @@ import numpy as np
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
-from pipeline.artifacts import canonical_json
 from pipeline.config import RunConfig
 from pipeline.contract.decision import write_review
 from pipeline.contract.golden import GoldenExample, write_golden
 from pipeline.contract.preprocessing import prepare
+from pipeline.digests import canonical_json
 from pipeline.modeling.fit import Epoch
 from pipeline.records import Record, to_csv
 

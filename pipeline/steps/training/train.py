@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import Artifact, BundleManifest, canonical_json
+from pipeline.artifacts import Artifact, BundleManifest
 from pipeline.config import RunConfig
+from pipeline.digests import canonical_json
 from pipeline.modeling.fit import Checkpoint, Epoch
 from pipeline.modeling.weights import read_weights
 from pipeline.records import FITTED, Record

@@ -17,6 +17,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import EvaluationManifest
+from pipeline.dag_ids import DEPLOYMENT, INGESTION, MONITORING, TRAINING
 from pipeline.embedded import airflow_home, preflight
 from pipeline.embedded.environment import stack_variables
 from pipeline.embedded.parts import ROOT
@@ -26,10 +27,6 @@ from pipeline.settings import Settings
 from tests.unit.monitoring.fake_predictions import TAG, FakePredictions
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
-
-TRAINING = "blood_cell_training"
-INGESTION = "blood_cell_ingestion"
-MONITORING = "blood_cell_monitoring"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +45,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 def airflow(settings: Settings) -> AirflowClient:
     """A client, once all DAGs are read."""
     client = AirflowClient(settings)
-    for dag_id in (TRAINING, INGESTION, MONITORING, "blood_cell_deployment"):
+    for dag_id in (TRAINING, INGESTION, MONITORING, DEPLOYMENT):
         client.wait_for_dag(dag_id, 120)
     return client
 

@@ -34,7 +34,7 @@ from datetime import timedelta
 
 from _assets import MODEL_PROMOTED
 from airflow.sdk import Param, dag, task
-from blood_cell_training import close_request, decide
+from _promotion_tasks import close_request, decide
 
 
 @task
@@ -43,12 +43,13 @@ def ingest(**context):
     return context["params"]["verdict"]
 
 
-def decision(dag_id, patience):
+def decision(dag_id, response_timeout):
     fields = {"config": "", "verdict": "", "reason": "weekly", "require_approval": True}
 
     @dag(dag_id=dag_id, schedule=None, params={k: Param(v) for k, v in fields.items()})
     def build():
-        decide(ingest(), patience) >> close_request().as_teardown(on_failure_fail_dagrun=True)
+        end = close_request().as_teardown(on_failure_fail_dagrun=True)
+        decide(ingest(), response_timeout) >> end
 
     return build()
 
@@ -255,7 +256,7 @@ def test_a_retrain_that_gives_the_model_that_serves_is_unchanged(office: Office)
     }
     ended = office.promotion(run)
     assert (ended["outcome"], ended["served"]) == ("unchanged", office.model.served)
-    assert office.note(run).startswith("unchanged: the challenger is the champion, same bundle")
+    assert office.note(run).startswith("unchanged: the challenger is the champion (same bundle)")
     closed = RetrainRequests(store.objects, store.root, "tiny").last()
     assert closed is not None
     assert closed.outcome.startswith(f"unchanged ({run.run_id})")

@@ -17,6 +17,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, EvaluationManifest, WindowManifest
+from pipeline.dag_ids import MONITORING
 from pipeline.embedded import airflow_home, preflight
 from pipeline.embedded.environment import stack_variables
 from pipeline.embedded.processes.foreground import on_free_ports, running
@@ -25,7 +26,7 @@ from tests.unit.monitoring.fake_predictions import TAG, FakePredictions
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
-MONITORING, NAME = "blood_cell_monitoring", "hourly"
+NAME = "hourly"
 HOUR = timedelta(hours=1)
 FIRST = datetime.now(UTC).replace(minute=17, second=0, microsecond=0) - 30 * HOUR
 """End of the first interval, so long ago that these runs are over midnight and none is today's."""

@@ -22,6 +22,8 @@ from tests.integration.training.trained import RUN, train_all, variables
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
+DECISION = {"author": "test", "reason": "skew"}
+
 
 def test_the_same_bytes_get_the_same_pixels_and_probabilities(
     tmp_path: Path, serve: "Callable[..., AbstractContextManager[str]]"
@@ -31,7 +33,13 @@ def test_the_same_bytes_get_the_same_pixels_and_probabilities(
 
     trained = train_all(tmp_path, {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
     with variables(trained.environment):
-        promotion.promote(trained.config, RUN, trained.verdict, "test", "skew", untracked=True)
+        promotion.promote(
+            trained.config,
+            RUN,
+            trained.verdict,
+            DECISION,
+            untracked=True,
+        )
         store = open_store()
         served = store.open(trained.served, ServedManifest).manifest
         split = store.open(trained.split, SplitManifest)

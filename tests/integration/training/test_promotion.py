@@ -19,7 +19,6 @@ import yaml
 from urllib3.connectionpool import HTTPConnectionPool
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.mlflow_models import MlflowModels
 from pipeline.adapters.storage import LocalStore, UriStore
 from pipeline.embedded import environment
 from pipeline.embedded.processes.foreground import on_free_ports, running
@@ -27,10 +26,12 @@ from pipeline.entrypoints import promotion, registry
 from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
 from pipeline.steps.promotion.promote import promote_with_retry
-from tests.integration.training.trained import variables
+from tests.integration.training.trained import champion_tag, variables
 from tests.unit.steps.promotion.contest import Contest
 
 pytestmark = pytest.mark.integration
+
+DECISION = {"author": "ada", "reason": "a test"}
 KILLED = 137
 
 
@@ -85,7 +86,7 @@ def promote_and_die(config: str, verdict: str, last: int) -> bool:
         )
         Path.rename = deadly(Path.rename, left)  # type: ignore[method-assign]
         Path.replace = deadly(Path.replace, left)  # type: ignore[method-assign]
-        promotion.promote(config, "killed-run", verdict, "ada", "a test")
+        promotion.promote(config, "killed-run", verdict, DECISION)
 
     child = multiprocessing.get_context("fork").Process(target=act)
     child.start()
@@ -127,11 +128,11 @@ def killed_and_repeated(settings: Settings, folder: Path, last: int) -> bool:
     left = contest.registry.read()
     assert left is not None
     assert left == old or left.tag == new.manifest.tag
-    assert promotion.promote(config, "killed-run", verdict, "ada", "a test").served == new.uri
+    assert promotion.promote(config, "killed-run", verdict, DECISION).served == new.uri
     assert [move.tag for move in contest.registry.history()] == [old.tag, new.manifest.tag]
     ledger = contest.store.objects.list(f"{contest.store.root}/pointer/{name}/ledger/")
     assert [item.uri[-6] for item in ledger] == ["1", "2"]
-    assert MlflowModels(settings.mlflow_tracking_uri, name).champion_tag() == new.manifest.tag
+    assert champion_tag(settings.mlflow_tracking_uri, name) == new.manifest.tag
     models = settings.bento_home / "models" / name
     assert f"{name}:{(models / 'latest').read_text()}" == new.manifest.tag
     assert (models / (models / "latest").read_text() / "model.xml").read_text() == "model 2"
@@ -148,8 +149,14 @@ def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
     with variables(environment.stack_variables(settings, os.environ)):
         for model in (first, second):
             verdict = contest.judge(model)
-            promote = partial(promotion.promote, config, "late-run", verdict, "ada", "a test")
-            with pytest.raises(UnreachableError, match="the promotion is held"):
+            promote = partial(
+                promotion.promote,
+                config,
+                "late-run",
+                verdict,
+                DECISION,
+            )
+            with pytest.raises(UnreachableError, match="nothing was promoted"):
                 promote()
             assert promote(untracked=True).served == model.uri
             assert promote().served == model.uri, "what was promoted before waits for nobody"
@@ -159,12 +166,11 @@ def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
         with pytest.raises(UnreachableError):
             registry.repair("late")
         with running(settings, "mlflow"):
-            models = MlflowModels(settings.mlflow_tracking_uri, "late")
-            assert models.champion_tag() is None
+            assert champion_tag(settings.mlflow_tracking_uri, "late") is None
             shutil.rmtree(latest.parent)
             for _ in range(2):
                 assert registry.repair("late") == contest.registry.read()
-                assert models.champion_tag() == first.manifest.tag
+                assert champion_tag(settings.mlflow_tracking_uri, "late") == first.manifest.tag
             assert f"late:{latest.read_text()}" == first.manifest.tag
 
 
@@ -184,15 +190,19 @@ def test_a_mirror_that_cannot_be_written_does_not_undo_a_promotion(
     with variables(settings):
         for model in (first, second):
             ended = promotion.promote(
-                "", "odd-run", contest.judge(model), "ada", "a test", untracked=True
+                "",
+                "odd-run",
+                contest.judge(model),
+                DECISION,
+                untracked=True,
             )
             assert (ended.outcome, ended.served) == ("promoted", model.uri)
         assert "run `leukoflow repair --name odd` once this is mended" in caplog.text
         assert str(tmp_path / "bentoml") in caplog.text
         assert promotion.rollback("", first.manifest.tag, "ada", "worse").sequence == 3
         verdict = contest.registry.history()[1].verdict
-        later = datetime.now(UTC)
-        again = promotion.promote("", "later", verdict, "ada", "it was not", later, True)
+        approved = {"author": "ada", "reason": "it was not", "approved_at": datetime.now(UTC)}
+        again = promotion.promote("", "later", verdict, approved, untracked=True)
         assert (again.outcome, again.served) == ("promoted", second.uri)
     assert [move.tag for move in contest.registry.history()] == [
         model.manifest.tag for model in (first, second, first, second)

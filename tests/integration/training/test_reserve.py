@@ -45,7 +45,7 @@ def test_no_artefact_of_a_training_has_seen_a_reserved_cell(
     records = store.records(store.open(trained.split, SplitManifest))
     shown = unseen(store.open(trained.split, SplitManifest), trained.served, 64, store)
     assert (len(shown.records), shown.missing) == (12, [])
-    assert str(shown) == "12 images of 4 cells that nothing was fitted to"
+    assert str(shown) == "12 images of 4 unseen cells"
     hashes = {record.sha256 for record in shown.records}
     groups = {record.group for record in shown.records}
     bundle = store.open(trained.bundle, BundleManifest)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.adapters.artifact_store import sha256_bytes
 from pipeline.contract.decoding import Pixels
+from pipeline.digests import sha256_bytes
 from pipeline.steps.cells.matching.near_duplicates import MatchedPair
 
 CLASSES = ("ROUND", "LOBED")

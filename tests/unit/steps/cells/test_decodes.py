@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 from PIL import Image, ImageOps
 
-from pipeline.adapters.artifact_store import ArtifactStore, sha256_bytes
+from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.config import DataGateConfig, RunConfig
 from pipeline.contract import decoding
+from pipeline.digests import sha256_bytes
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import HOME

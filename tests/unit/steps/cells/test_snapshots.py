@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from PIL import Image
 
-from pipeline.adapters.artifact_store import ArtifactStore, sha256_bytes
+from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, GroupingManifest, SplitManifest
 from pipeline.config import DataGateConfig, RunConfig, ValidateConfig
 from pipeline.contract.spec import ModelContract
+from pipeline.digests import sha256_bytes
 from pipeline.errors import InvalidInputError
 from pipeline.records import ImageMatch, Record, from_csv
 from pipeline.run import RunContext

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pipeline.adapters.artifact_store import sha256_bytes
 from pipeline.adapters.image_packs import read_images, write_packs
 from pipeline.artifacts import ArchiveManifest, Artifact, EngineParity, ServedManifest
 from pipeline.config import EvaluateConfig, RunConfig
 from pipeline.contract.decision import ReviewRule
+from pipeline.digests import sha256_bytes
 from pipeline.records import Record
 from pipeline.run import RunContext
 from pipeline.steps.evaluation import evaluation_page

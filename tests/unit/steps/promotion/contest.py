@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer, Registry
-from pipeline.artifacts import Artifact, Parity, ServedManifest, VerdictManifest, canonical_json
+from pipeline.artifacts import Artifact, Parity, ServedManifest, VerdictManifest
 from pipeline.contract.spec import ModelContract
+from pipeline.digests import canonical_json
 from pipeline.run import RunContext
 from pipeline.steps.promotion.promote import Authorization, Promoted, promote, promote_with_retry
 from pipeline.steps.promotion.rollback import rollback
