@@ -19,7 +19,6 @@ import yaml
 from urllib3.connectionpool import HTTPConnectionPool
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.mlflow_models import MlflowModels
 from pipeline.adapters.storage import LocalStore, UriStore
 from pipeline.embedded import environment
 from pipeline.embedded.processes.foreground import on_free_ports, running
@@ -27,7 +26,7 @@ from pipeline.entrypoints import promotion, registry
 from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
 from pipeline.steps.promotion.promote import promote_with_retry
-from tests.integration.training.trained import variables
+from tests.integration.training.trained import champion_tag, variables
 from tests.unit.steps.promotion.contest import Contest
 
 pytestmark = pytest.mark.integration
@@ -133,7 +132,7 @@ def killed_and_repeated(settings: Settings, folder: Path, last: int) -> bool:
     assert [move.tag for move in contest.registry.history()] == [old.tag, new.manifest.tag]
     ledger = contest.store.objects.list(f"{contest.store.root}/pointer/{name}/ledger/")
     assert [item.uri[-6] for item in ledger] == ["1", "2"]
-    assert MlflowModels(settings.mlflow_tracking_uri, name).champion_tag() == new.manifest.tag
+    assert champion_tag(settings.mlflow_tracking_uri, name) == new.manifest.tag
     models = settings.bento_home / "models" / name
     assert f"{name}:{(models / 'latest').read_text()}" == new.manifest.tag
     assert (models / (models / "latest").read_text() / "model.xml").read_text() == "model 2"
@@ -167,12 +166,11 @@ def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
         with pytest.raises(UnreachableError):
             registry.repair("late")
         with running(settings, "mlflow"):
-            models = MlflowModels(settings.mlflow_tracking_uri, "late")
-            assert models.champion_tag() is None
+            assert champion_tag(settings.mlflow_tracking_uri, "late") is None
             shutil.rmtree(latest.parent)
             for _ in range(2):
                 assert registry.repair("late") == contest.registry.read()
-                assert models.champion_tag() == first.manifest.tag
+                assert champion_tag(settings.mlflow_tracking_uri, "late") == first.manifest.tag
             assert f"late:{latest.read_text()}" == first.manifest.tag
 
 
