@@ -18,7 +18,7 @@ def step(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Callable[..., str]:
-    """A function that runs a command with a 32-pixel config on a local store and returns its URI."""
+    """A function that runs a command with a 32-pixel config and returns the printed URI."""
     monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("STORE_URI", str(tmp_path / "store"))
     monkeypatch.setenv("WEIGHTS_URI", write_weights(tmp_path / "weights"))
