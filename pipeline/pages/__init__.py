@@ -1,6 +1,6 @@
 """Pages: the HTML of the report site, and the base template of all pages.
 
-`report_site` publishes a folder as a page and rebuilds the index. The templates are in `templates/`;
+`report_site` publishes a folder as a page and rebuilds the index. Templates are in `templates/`, and
 the module that renders one is in its step's folder, such as `steps/promotion/verdict_page.py`.
 
 When it fails: a conflict on the index means many writers at once, and a retry writes it. A lost or

@@ -94,7 +94,7 @@ def difference(
     differences = [abs(a - b) for a, b in zip(received, example.probabilities, strict=True)]
     if not all(value <= allowed for value in differences):
         raise ArtifactError(
-            f"golden image {example.file} ({example.label}) has other probabilities",
+            f"golden image {example.file} ({example.label}) gives other probabilities",
             expected=f"{example.probabilities} within {allowed}",
             received=str(probabilities),
         )
