@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.adapters.registry import Pointer, Refusal
+from pipeline.adapters.registry import Pointer, PromotionRefusal
 from pipeline.records import Frozen
 
 _WORDS = {"promotion": "promoted", "rollback": "rolled back"}
@@ -79,7 +79,7 @@ def table(name: str, shown: Sequence[ServingPeriod]) -> Table:
     return out
 
 
-def refusal_table(shown: Sequence[Refusal]) -> Table:
+def refusal_table(shown: Sequence[PromotionRefusal]) -> Table:
     """What was judged and not promoted, for people, newest first."""
     out = _table("Refused at promotion", "when (UTC)", "model")
     for refusal in reversed(shown):

@@ -114,5 +114,5 @@ def test_a_hurried_caller_waits_seconds_for_a_silent_store() -> None:
         )
         begun = time.monotonic()
         with pytest.raises(UnreachableError):
-            S3Store(settings, hurried=True).read("s3://bucket/key")
+            S3Store(settings, fail_fast=True).read("s3://bucket/key")
     assert 5 < time.monotonic() - begun < 20

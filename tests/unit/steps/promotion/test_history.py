@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.adapters.registry import Pointer, Refusal
+from pipeline.adapters.registry import Pointer, PromotionRefusal
 from pipeline.steps.promotion.history import duration, refusal_table, serving_periods, table
 
 START = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
@@ -72,7 +72,7 @@ def test_the_table_says_who_moved_what_and_why() -> None:
 
 def test_refusals_are_told_with_their_reason() -> None:
     """Who looks for a model that never served finds why."""
-    refusal = Refusal(
+    refusal = PromotionRefusal(
         verdict="v",
         tag="cells:ccc",
         author="nobody in time",
