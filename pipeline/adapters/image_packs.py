@@ -1,4 +1,4 @@
-"""Image packs: the images of an ingested archive in sixteen uncompressed zips, by hash."""
+"""Image packs: sixteen uncompressed zips, by hash, with the images of an ingested archive."""
 
 import io
 import zipfile
@@ -14,7 +14,7 @@ from pipeline.records import Record
 
 PARTITIONS = 16
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time in a zip, for every member: equal images give equal bytes."""
+"""The earliest time of a zip entry; constant, so that the same images give the same bytes."""
 
 
 def partition(sha256: str) -> int:
@@ -28,38 +28,39 @@ def pack_name(number: int) -> str:
 
 
 def write_packs(folder: Path, hashes: Iterable[str], read: Callable[[str], bytes]) -> None:
-    """Write all sixteen packs, including empty ones; one image is in memory at a time.
+    """Write sixteen packs, also empty ones; one image is in memory at a time.
 
     Args:
-        folder: folder of the packs.
+        folder: folder for the packs.
         hashes: SHA-256 of each image.
         read: returns the bytes of the image with a hash.
     """
-    unique = sorted(set(hashes))
+    ordered = sorted(set(hashes))
     for number in range(PARTITIONS):
         with zipfile.ZipFile(folder / pack_name(number), "w", zipfile.ZIP_STORED) as pack:
-            for sha256 in unique:
+            for sha256 in ordered:
                 if partition(sha256) == number:
                     pack.writestr(zipfile.ZipInfo(sha256, _EPOCH), read(sha256))
 
 
 def read_images(store: ArtifactStore, records: Iterable[Record]) -> Iterator[tuple[Record, bytes]]:
-    """Each record with its image's verified bytes, in order of archive and hash.
+    """Each record with the verified bytes of its image; one pack is in memory at a time.
 
-    One pack is in memory at a time.
+    Returns:
+        Pairs sorted by archive and hash.
 
     Raises:
-        ArtifactError: when a pack is missing or changed, or lacks an image.
+        ArtifactError: when a pack is missing or changed, or an image is missing or changed.
     """
 
     def pack_of(record: Record) -> tuple[str, int]:
         return record.archive, partition(record.sha256)
 
     ordered = sorted(records, key=lambda record: (record.archive, record.sha256))
-    for (archive, number), members in groupby(ordered, key=pack_of):
+    for (archive, number), group in groupby(ordered, key=pack_of):
         opened = store.open(archive, ArchiveManifest)
         with zipfile.ZipFile(io.BytesIO(store.read(opened, pack_name(number)))) as pack:
-            for record in members:
+            for record in group:
                 yield record, _read(pack, record)
 
 
@@ -71,5 +72,7 @@ def _read(pack: zipfile.ZipFile, record: Record) -> bytes:
             f"{record.archive} has no image {record.file}", expected=record.sha256
         ) from error
     if sha256_bytes(data) != record.sha256:
-        raise ArtifactError(f"{record.archive} contains other bytes for {record.file}")
+        raise ArtifactError(
+            f"the image {record.file} in {record.archive} was changed", expected=record.sha256
+        )
     return data

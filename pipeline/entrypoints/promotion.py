@@ -114,7 +114,7 @@ def _await_tracking(
 ) -> None:
     """Raise UnreachableError while MLflow is unreachable, if the pointer would move."""
     from pipeline.adapters.mlflow_runs import Tracking
-    from pipeline.steps.promotion.promote import earlier_outcome
+    from pipeline.steps.promotion.ledger_rules import earlier_outcome
     from pipeline.steps.promotion.verdict import read_verdict
 
     judged, moves = read_verdict(opened, store), registry.history()

@@ -15,7 +15,7 @@ from pipeline.artifacts import Artifact, VerdictManifest
 from pipeline.digests import canonical_json
 from pipeline.run import RunContext
 from pipeline.steps.promotion.verdict import Check, GateVerdict
-from tests.unit.steps.promotion.contest import Contest
+from tests.unit.steps.promotion.promotion_harness import PromotionHarness
 
 if TYPE_CHECKING:
     from tests.conftest import Stage
@@ -157,13 +157,13 @@ def test_a_model_that_serves_already_is_unchanged(
 ) -> None:
     """`promote` of it says so, exits with 0 and moves nothing."""
     monkeypatch.setattr("pipeline.entrypoints.promotion.repair_if_possible", lambda _: None)
-    contest = Contest(stage.artifacts, "demo")
-    model = contest.model(1)
-    contest.serve(model)
-    assert leukoflow("promote", contest.judge(model)) == 0
+    harness = PromotionHarness(stage.artifacts, "demo")
+    model = harness.model(1)
+    harness.serve(model)
+    assert leukoflow("promote", harness.judge(model)) == 0
     said = capsys.readouterr().out
     assert said.startswith("unchanged: the challenger is the champion (same bundle); demo:0")
-    assert len(contest.registry.history()) == 1
+    assert len(harness.registry.history()) == 1
 
 
 def test_the_verdict_names_the_model(
@@ -174,16 +174,16 @@ def test_the_verdict_names_the_model(
 ) -> None:
     """A demo's verdict moves the demo's pointer, whatever is served; another config is refused."""
     monkeypatch.setattr("pipeline.entrypoints.promotion.repair_if_possible", lambda _: None)
-    contest = Contest(stage.artifacts, "demo")
-    model = contest.model(1)
-    verdict = contest.judge(model)
+    harness = PromotionHarness(stage.artifacts, "demo")
+    model = harness.model(1)
+    verdict = harness.judge(model)
     assert leukoflow("promote", verdict, "--config", "configs/blood_cells.yaml", "--untracked") == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "the config is another model's" in said
     assert said.endswith("expected a config whose contract.name is demo; received blood_cells")
     assert leukoflow("promote", verdict, "--untracked") == 0
     assert capsys.readouterr().out.strip() == model.uri
-    assert [move.tag for move in contest.registry.history()] == [model.manifest.tag]
+    assert [move.tag for move in harness.registry.history()] == [model.manifest.tag]
     assert Registry(stage.artifacts.objects, stage.artifacts.root, "blood_cells").read() is None
 
 
@@ -195,14 +195,14 @@ def test_a_tag_names_the_model_to_roll_back(
 ) -> None:
     """Without `--name`; another name beside the tag is refused with both."""
     monkeypatch.setattr("pipeline.entrypoints.promotion.repair_if_possible", lambda _: None)
-    contest = Contest(stage.artifacts, "demo")
-    first, _ = (contest.serve(contest.model(number)) for number in range(2))
+    harness = PromotionHarness(stage.artifacts, "demo")
+    first, _ = (harness.serve(harness.model(number)) for number in range(2))
     assert leukoflow("rollback", first.tag, "--name", "blood_cells") == 2
     said = " ".join(capsys.readouterr().err.split())
     assert said.endswith("expected --name demo, or none; received blood_cells")
     assert leukoflow("rollback", first.tag) == 0
     assert capsys.readouterr().out.strip() == first.tag
-    now = contest.registry.read()
+    now = harness.registry.read()
     assert now is not None
     assert (now.tag, now.kind) == (first.tag, "rollback")
 
@@ -211,12 +211,12 @@ def test_a_challenger_of_another_name_is_no_shadow(
     leukoflow: Callable[..., int], capsys: pytest.CaptureFixture[str], stage: "Stage"
 ) -> None:
     """The bundle names the model, and a `--name` beside it must agree."""
-    contest = Contest(stage.artifacts, "demo")
-    model = contest.model(1)
+    harness = PromotionHarness(stage.artifacts, "demo")
+    model = harness.model(1)
     assert leukoflow("shadow", model.uri, "--name", "blood_cells") == 2
     assert "received a model of demo" in " ".join(capsys.readouterr().err.split())
     assert leukoflow("shadow", model.uri) == 0
-    shadow = contest.registry.shadow()
+    shadow = harness.registry.shadow()
     assert shadow is not None
     assert shadow.tag == model.manifest.tag
 

@@ -1,4 +1,4 @@
-"""Training and serving see the same pixels and give the same answers."""
+"""Training and serving use the same pixels and return the same probabilities."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -28,7 +28,7 @@ DECISION = {"author": "test", "reason": "skew"}
 def test_the_same_bytes_get_the_same_pixels_and_probabilities(
     tmp_path: Path, serve: "Callable[..., AbstractContextManager[str]]"
 ) -> None:
-    """The box that HTTP answers cuts the training loader's pixels; Keras and HTTP agree."""
+    """The cell box in the response yields the training pixels; Keras and HTTP agree."""
     import keras
 
     trained = train_all(tmp_path, {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
@@ -61,6 +61,6 @@ def test_the_same_bytes_get_the_same_pixels_and_probabilities(
             box = CellBox.model_validate(answer["cell"])
             seen = crop(decode(data), box, served.contract.input_size)
             np.testing.assert_array_equal(seen, pixels)
-            given = [answer["probabilities"][name] for name in served.contract.classes]
+            received = [answer["probabilities"][name] for name in served.contract.classes]
             bound = tolerance(served.contract, served.parity.precision)
-            np.testing.assert_allclose(given, probabilities, atol=bound)
+            np.testing.assert_allclose(received, probabilities, atol=bound)
