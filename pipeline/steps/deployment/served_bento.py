@@ -95,7 +95,7 @@ def difference(
     off = [abs(a - b) for a, b in zip(answered, example.probabilities, strict=True)]
     if not all(value <= allowed for value in off):
         raise ArtifactError(
-            f"golden image {example.file} ({example.label}) is answered differently",
+            f"golden image {example.file} ({example.label}) gives other probabilities",
             expected=f"{example.probabilities} within {allowed}",
             received=str(probabilities),
         )

@@ -165,7 +165,7 @@ MUTANTS = {
     "no contract": Mutant(
         _forged(lambda bundle: (bundle / "contract.json").unlink()), "missing", "no contract"
     ),
-    "wrong golden answers": Mutant(_forged(_reverse_golden), "golden", "answered differently"),
+    "wrong golden answers": Mutant(_forged(_reverse_golden), "golden", "gives other probabilities"),
     "no golden images": Mutant(
         _forged(lambda bundle: shutil.rmtree(bundle / "golden")), "unfit", "no golden images"
     ),
