@@ -170,7 +170,8 @@ MUTANTS = {
         _forged(lambda bundle: shutil.rmtree(bundle / "golden")), "unfit", "no golden images"
     ),
     "another kind": Mutant(
-        _restated(lambda document: document.update(kind="bundle")), "unfit", "manifest.json is invalid"
+        _restated(lambda document: document.update(kind="bundle")),
+        "unfit", "manifest.json is invalid",
     ),
     "names that climb": Mutant(
         _restated(lambda document: document["files"].update({"../escaped": "0" * 64})),
