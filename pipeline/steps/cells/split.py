@@ -34,8 +34,8 @@ def split(
     dataset (`locked.csv` of the grouping).
 
     Returned labels are not used for testing. A group with returned labels alone is assigned to
-    train or validation. A returned image of a test group is locked, so that it is never trained on, and
-    quarantined, so that it is not scored.
+    train or validation. A returned image of a test group is locked (never trained on) and
+    quarantined (not scored).
 
     Raises:
         InvalidInputError: when a class has too few groups for three parts.
