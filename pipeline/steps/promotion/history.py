@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.adapters.registry import Pointer, Refusal
+from pipeline.adapters.registry import Pointer, PromotionRefusal
 from pipeline.records import Frozen
 
 _VERBS = {"promotion": "promoted", "rollback": "rolled back"}
@@ -81,7 +81,7 @@ def table(name: str, periods: Sequence[ServingPeriod]) -> Table:
     return out
 
 
-def refusal_table(refusals: Sequence[Refusal]) -> Table:
+def refusal_table(refusals: Sequence[PromotionRefusal]) -> Table:
     """The refused promotions as a table, newest first."""
     out = _table("Refused at promotion", "when (UTC)", "model")
     for refusal in reversed(refusals):

@@ -114,5 +114,5 @@ def test_a_store_that_does_not_respond_times_out_within_seconds() -> None:
         )
         begun = time.monotonic()
         with pytest.raises(UnreachableError):
-            S3Store(settings, hurried=True).read("s3://bucket/key")
+            S3Store(settings, fail_fast=True).read("s3://bucket/key")
     assert 5 < time.monotonic() - begun < 20

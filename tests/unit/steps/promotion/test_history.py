@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.adapters.registry import Pointer, Refusal
+from pipeline.adapters.registry import Pointer, PromotionRefusal
 from pipeline.steps.promotion.history import duration, refusal_table, serving_periods, table
 
 START = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
@@ -72,7 +72,7 @@ def test_the_table_has_author_and_reason() -> None:
 
 def test_the_table_of_refusals_has_the_reasons() -> None:
     """It shows models that never served."""
-    refusal = Refusal(
+    refusal = PromotionRefusal(
         verdict="v",
         tag="cells:ccc",
         author="nobody in time",
