@@ -159,13 +159,13 @@ def test_damaged_bytes_are_decoded_or_rejected(which: str, damage: list[tuple[in
 
 def test_the_square_follows_the_nucleus(cell_image: Callable[..., bytes]) -> None:
     """The located square is centred on the nucleus, also off the image's centre."""
-    middle, aside = (prepare(cell_image(0, shift=shift), CONTRACT) for shift in (0, 70))
+    middle, shifted = (prepare(cell_image(0, shift=shift), CONTRACT) for shift in (0, 70))
     assert middle.cell_found
-    assert aside.cell_found
+    assert shifted.cell_found
     assert abs(middle.box.left + middle.box.side / 2 - 162) < 8
     assert abs(middle.box.top + middle.box.side / 2 - 117) < 8
-    assert abs(aside.box.left - middle.box.left - 70) <= 4
-    difference = np.abs(middle.crop.astype(int) - aside.crop).mean()
+    assert abs(shifted.box.left - middle.box.left - 70) <= 4
+    difference = np.abs(middle.crop.astype(int) - shifted.crop).mean()
     assert difference < 6
 
 
@@ -265,5 +265,5 @@ def test_a_square_at_any_position_has_the_photographs_pixels(
     if outside.any():
         median = np.median(bright.reshape(-1, 3), axis=0).astype(np.uint8)
         plain[ndimage.binary_dilation(outside, iterations=2)] = median
-    wanted = Image.fromarray(plain).resize((size, size), Image.Resampling.BILINEAR)
-    assert (crop(bright, box, size) == np.asarray(wanted)).all()
+    expected = Image.fromarray(plain).resize((size, size), Image.Resampling.BILINEAR)
+    assert (crop(bright, box, size) == np.asarray(expected)).all()
