@@ -40,9 +40,9 @@ def test_top_class_and_reasons_for_review(
     reasons: tuple[str, ...],
 ) -> None:
     """Each exceeded limit has its own reason; a value at the limit is accepted."""
-    said = decide(probabilities, embedding, cell_found, CONTRACT, RULE)
-    assert (said.label, said.reasons) == (label, reasons)
-    assert said.decision == ("review" if reasons else "accept")
+    decision = decide(probabilities, embedding, cell_found, CONTRACT, RULE)
+    assert (decision.label, decision.reasons) == (label, reasons)
+    assert decision.decision == ("review" if reasons else "accept")
 
 
 def test_uncertainty_is_the_ratio_to_the_review_limit() -> None:
@@ -62,8 +62,8 @@ def test_an_answer_that_is_no_number_is_never_accepted(
     probabilities: tuple[float, ...], embedding: tuple[float, ...]
 ) -> None:
     """A broken model leads to review, and its uncertainty can still be sorted."""
-    said = decide(probabilities, embedding, True, CONTRACT, RULE)
-    assert (said.decision, said.uncertainty) == ("review", 100)
+    decision = decide(probabilities, embedding, True, CONTRACT, RULE)
+    assert (decision.decision, decision.uncertainty) == ("review", 100)
 
 
 @given(
@@ -75,9 +75,9 @@ def test_a_decision_always_has_its_reasons(
     probabilities: list[float], embedding: tuple[float, float], cell_found: bool
 ) -> None:
     """Review, reasons and an uncertainty above 1 coincide; the label is the most probable class."""
-    said = decide(probabilities, embedding, cell_found, CONTRACT, RULE)
-    assert (said.decision == "review") == bool(said.reasons) == (said.uncertainty > 1)
-    assert probabilities[CONTRACT.classes.index(said.label)] == max(probabilities)
+    decision = decide(probabilities, embedding, cell_found, CONTRACT, RULE)
+    assert (decision.decision == "review") == bool(decision.reasons) == (decision.uncertainty > 1)
+    assert probabilities[CONTRACT.classes.index(decision.label)] == max(probabilities)
 
 
 def test_a_rule_travels_with_the_bundle(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_rule_travels_with_the_bundle(tmp_path: Path) -> None:
 
 
 def test_a_bundle_without_a_fitting_rule_is_refused(tmp_path: Path) -> None:
-    """Absent, torn, or made for another embedding: nobody guesses when to ask a person."""
+    """Absent, torn, or made for another embedding: there is no default for when to ask a person."""
     with pytest.raises(ArtifactError, match="when a person should look"):
         read_review(tmp_path, CONTRACT)
     (tmp_path / "review.json").write_text('{"min_confidence": 0.6')
