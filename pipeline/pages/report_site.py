@@ -8,6 +8,7 @@ import hashlib
 import mimetypes
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -95,8 +96,12 @@ def rebuild_index(objects: ObjectStore, root: str) -> None:
         _rebuild(objects, root, name)
 
 
+@cache
 def page_templates(*packages: str) -> Environment:
-    """Templates of the given packages, each of which may extend `base.html.j2` of this one."""
+    """Templates of the given packages, each of which may extend `base.html.j2` of this one.
+
+    Cached, so that a process compiles each template once.
+    """
     loaders = [PackageLoader(package) for package in (*packages, "pipeline.pages")]
     environment = Environment(
         loader=ChoiceLoader(loaders), autoescape=True, undefined=StrictUndefined, trim_blocks=True
