@@ -40,7 +40,7 @@ lint: env ## style, types, and the checks of what is shipped
 	@if [ -x .ci/lint-ship ]; then PATH="$(CURDIR)/$(BIN):$$PATH" .ci/lint-ship; fi
 
 bench: env ## ratios against named baselines, into benchmarks/results.json
-	$(BIN)/python -m benchmarks
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m benchmarks
 
 scoreboard: env ## the table of the last make bench, without measuring again
 	$(BIN)/python -m benchmarks --scoreboard

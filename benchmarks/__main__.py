@@ -5,7 +5,6 @@
 
 import importlib
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import Row
-from pipeline.telemetry import silence
+from pipeline.telemetry import configure_process
 
 RESULTS = Path(__file__).parent / "results.json"
 PARTS = {
@@ -32,7 +31,7 @@ PARTS = {
 
 def main(arguments: list[str]) -> None:
     """Measure anew, all parts or those that are named; or show the last results."""
-    silence(os.environ)
+    configure_process()
     if "--scoreboard" not in arguments:
         body: list[dict[str, object]] = []
         for part in arguments or PARTS:

@@ -1,9 +1,7 @@
 """The service: prediction over HTTP, its web page, and the worker that follows the pointer."""
 
-import os
+from pipeline.telemetry import configure_process
 
-from pipeline.telemetry import silence
-
-silence(os.environ)  # OpenVINO looks when it is imported
-# Pillow's blocks of 16 MB stay with the process once they were used; larger ones go back.
-os.environ.setdefault("PILLOW_BLOCK_SIZE", "64m")
+# Before OpenVINO and Pillow are imported, which read the environment then. Pillow keeps blocks of
+# 16 MB once it used them; it returns larger ones to the system.
+configure_process(PILLOW_BLOCK_SIZE="64m")

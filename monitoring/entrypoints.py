@@ -1,6 +1,6 @@
-"""URIs in, URI out: what the monitoring DAG and the command line call.
+"""Entry points of the monitoring DAG and the command line: URIs in, a URI out.
 
-`config` is the path of a monitoring config; imports of steps stand inside the functions, so that
+`config` is the path of a monitoring configuration. Functions import their steps when called:
 parsing a DAG loads none of them.
 """
 
@@ -23,7 +23,7 @@ from pipeline.version import code_version
 
 @dataclass(frozen=True)
 class _Job:
-    """Config and adapters of one call."""
+    """Configuration, store and run of one call."""
 
     config: MonitoringConfig
     store: ArtifactStore
@@ -31,32 +31,33 @@ class _Job:
 
 
 def collect(config: str, run_id: str, name: str, until: str, since: str | None = None) -> str:
-    """Make a window of a model's predictions.
+    """Publish a window of a model's predictions.
 
     Args:
-        config: path of a monitoring config.
-        run_id: who asks.
+        config: path of a monitoring configuration.
+        run_id: id of the run; stored in the manifest.
         name: model name.
-        until: ISO time, exclusive: the end of the run's data interval, so that the same run gets
-            the same window again. With or without an offset; without one it is UTC.
-        since: ISO time, inclusive; empty continues where the last tested window before ended.
+        until: ISO time, exclusive end: the end of the run's data interval, which identifies the
+            run. UTC unless it has an offset.
+        since: ISO time, inclusive start; empty: the end of the last tested window before `until`.
 
     Returns:
         URI of a WindowManifest.
 
     Raises:
-        InvalidInputError: when one is no time, `since` is not before `until`, or `until` is in the
-            future.
+        InvalidInputError: if a time is invalid, `since` is not before `until`, or `until` is in
+            the future.
     """
+    from monitoring.windows.collect import WindowRequest
     from monitoring.windows.collect import collect as step
 
-    begin, end = _time(since) if since else None, _time(until)
+    request = WindowRequest(name=name, since=_time(since) if since else None, until=_time(until))
     job = _job(config, run_id)
-    return step(name, begin, end, job.config, store=job.store, run=job.run).uri
+    return step(request, job.config, store=job.store, run=job.run).uri
 
 
 def gather(config: str, run_id: str, name: str) -> str:
-    """Put returned labels into an archive once there are enough; returns the counts' URI."""
+    """Write an archive once enough labels were returned; returns the URI of the counts."""
     from pipeline.entrypoints.labels import gather as returned
 
     return returned(name, run_id, _job(config, run_id).config.gather)[1]
@@ -72,7 +73,10 @@ def detect(config: str, run_id: str, window_uri: str) -> str:
 
 
 def decide(config: str, run_id: str, name: str, drift_uri: str) -> str:
-    """Apply the policy; returns the URI of the decision under `<store>/retrain/<name>/`."""
+    """Apply the retrain policy and open a request if it says so.
+
+    Returns the URI of the decision, `<store>/retrain/<name>/decisions/*.json`.
+    """
     from monitoring.drift.detect import read_result
     from monitoring.retraining.retrain_requests import RetrainRequests
 
@@ -80,15 +84,15 @@ def decide(config: str, run_id: str, name: str, drift_uri: str) -> str:
     drift = job.store.open(drift_uri, DriftManifest)
     window = job.store.open(drift.manifest.inputs["window"], WindowManifest)
     requests = RetrainRequests(job.store.objects, job.store.root, name)
-    verdict = read_result(job.store, drift)
-    return requests.decide(drift, verdict, window, job.config.policy, job.run)
+    result = read_result(job.store, drift)
+    return requests.decide(drift, result, window, job.config.policy, job.run)
 
 
 def publish(config: str, run_id: str, name: str, drift_uri: str, decision_uri: str) -> str:
-    """Put a drift report on the report site; returns the URI of its folder.
+    """Publish a drift report on the report site; returns the URI of its folder.
 
     Raises:
-        InvalidInputError: when the report is of another model.
+        InvalidInputError: if the report is of another model.
     """
     from monitoring.drift.detect import read_result
     from monitoring.drift.drift_page import publish_drift
@@ -98,16 +102,16 @@ def publish(config: str, run_id: str, name: str, drift_uri: str, decision_uri: s
     drift = store.open(drift_uri, DriftManifest)
     if drift.manifest.name != name:
         raise InvalidInputError(
-            "a report of another model", expected=name, received=drift.manifest.name
+            "the drift report is of another model", expected=name, received=drift.manifest.name
         )
     window = store.open(drift.manifest.inputs["window"], WindowManifest)
     decision = read_decision(store.objects, decision_uri)
-    verdict = read_result(store, drift)
-    return publish_drift(drift, verdict, window, requested=decision.requested, store=store)
+    result = read_result(store, drift)
+    return publish_drift(drift, result, window, requested=decision.requested, store=store)
 
 
 def retraining(decision_uri: str) -> tuple[str, dict[str, str]] | None:
-    """Id and form of the training run that a decision asks for; None when it asks for none."""
+    """Run id and form of the training run that a decision requests; None if it requests none."""
     from monitoring.retraining.retrain_requests import read_decision
 
     decision = read_decision(open_store().objects, decision_uri)
@@ -123,15 +127,15 @@ def retraining(decision_uri: str) -> tuple[str, dict[str, str]] | None:
 
 
 def close_request(run_id: str, decision_uri: str, outcome: str) -> bool:
-    """Close the request that a decision opened with how its training ended.
+    """Close the retrain request of a decision once its training run has ended.
 
     Args:
-        run_id: the training run.
-        decision_uri: what the run's form called `request`.
-        outcome: how it ended.
+        run_id: id of the training run.
+        decision_uri: the field `request` of the run's form.
+        outcome: result of the training run.
 
     Returns:
-        False when that request is not open: it was closed before, or had expired.
+        False if the request is not open: it is closed already, or a later request replaced it.
     """
     from monitoring.retraining.retrain_requests import RetrainRequests, read_decision
 
@@ -148,7 +152,7 @@ def drift(
     draws: int,
     config: str,
 ) -> dict[str, object]:
-    """Draw windows from a scored archive and test each: `alarm_share`, then the verdicts."""
+    """Draw windows from a scored archive and test each; returns the JSON of `leukoflow drift`."""
     from monitoring.drift.alarm_rate import measure_alarm_rate
 
     loaded = load_monitoring_config(config_path(config))
@@ -161,8 +165,8 @@ def _job(config: str, run_id: str) -> _Job:
 
 
 def _time(text: str) -> datetime:
-    """A time in UTC, from ISO 8601 with any offset or none."""
+    """ISO 8601 text as a time in UTC; UTC unless it has an offset."""
     try:
         return utc(datetime.fromisoformat(text))
     except ValueError as error:
-        raise InvalidInputError("not a time", expected="ISO 8601", received=text) from error
+        raise InvalidInputError("invalid time", expected="ISO 8601", received=text) from error

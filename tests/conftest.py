@@ -26,6 +26,9 @@ from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import prepare
 from pipeline.contract.spec import ModelContract
 from pipeline.embedded.ports import free_block
+from pipeline.telemetry import TELEMETRY_OFF, configure_process
+
+configure_process()
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ("EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE", "NEUTROPHIL")
@@ -196,7 +199,7 @@ def _serving(
     """The service as the Procfile starts it, or by another module, on a free port; its URL."""
     port = free_block(1)
     environment = os.environ | {
-        "BENTOML_DO_NOT_TRACK": "True",
+        **TELEMETRY_OFF,
         "BENTOML_HOME": str(folder / "bentoml"),
         "LEUKOFLOW_HOME": str(folder / "home"),
         "STORE_URI": str(store),

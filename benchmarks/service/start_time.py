@@ -22,9 +22,8 @@ def start_rows(home: Path, store: Path) -> list[Row]:
     """Starts in turns with those of a BentoML service without any work, after one of each.
 
     The first start of an installation compiles Python's sources where the installer did not; the
-    second finds them compiled, if writing them down is allowed.
+    second finds them compiled, if PYTHONDONTWRITEBYTECODE is not set (`make bench` clears it).
     """
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     seconds = np.array([(_ours(home, store), _bare()) for _ in range(ROUNDS + 1)])[1:]
     ours, bare = seconds.T
     name, against = "start of the process to ready", "`bentoml serve` of a service without any work"

@@ -4,7 +4,6 @@ The result comes from `detector`; Evidently draws the distributions and decides 
 """
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -95,7 +94,6 @@ def write_evidently(
 
     Its Kolmogorov-Smirnov tests use alpha divided by the number of columns (Bonferroni).
     """
-    os.environ["DO_NOT_TRACK"] = "1"  # read by Evidently's telemetry at each event
     import pandas as pd
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset, DataSummaryPreset

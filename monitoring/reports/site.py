@@ -1,4 +1,4 @@
-"""The report site: static pages under `<root>/reports/`, read from the object store.
+"""Report site: an HTTP server for the static pages under `<root>/reports/` in the object store.
 
 `python -m monitoring.reports.site [--host 127.0.0.1] [--port 8001]`
 """
@@ -21,7 +21,7 @@ _HEADERS = {
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # Evidently's pages carry their scripts inline; nothing may be fetched from elsewhere.
+    # Pages of Evidently have inline scripts; other hosts are blocked.
     "Content-Security-Policy": (
         "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; base-uri 'none'; "
         "form-action 'none'; frame-ancestors 'self'"
@@ -30,39 +30,39 @@ _HEADERS = {
 
 
 def create_site(objects: ObjectStore, root: str) -> Starlette:
-    """An app that answers `/healthz` and every published file.
+    """ASGI application with `/healthz` and every published file.
 
     Args:
-        objects: where the pages are.
-        root: the store's root; `<root>/reports/` is what can be reached, and nothing beside it.
+        objects: the object store with the pages.
+        root: root of the store; only `<root>/reports/` can be reached.
     """
     site = f"{root.rstrip('/')}/reports"
 
     def page(request: Request) -> Response:
         path = request.path_params["path"]
         if not is_safe(path):
-            return PlainTextResponse("no such page", 404, headers=_HEADERS)
+            return PlainTextResponse("page not found", 404, headers=_HEADERS)
         name = f"{path}{INDEX}" if path.endswith("/") or not path else path
         try:
             if not path and objects.stat(f"{site}/{INDEX}") is None:
                 rebuild_index(objects, root)
-            found = objects.read_tagged(f"{site}/{name}")
-            folder = found is None and objects.stat(f"{site}/{name}/{INDEX}") is not None
+            file = objects.read_tagged(f"{site}/{name}")
+            is_folder = file is None and objects.stat(f"{site}/{name}/{INDEX}") is not None
         except BucketError as error:
             return PlainTextResponse(str(error), 503, headers=_HEADERS)
         except UnreachableError:
-            return PlainTextResponse("the object store does not answer", 503, headers=_HEADERS)
-        if folder:
+            return PlainTextResponse("the object store is unreachable", 503, headers=_HEADERS)
+        if is_folder:
             return RedirectResponse(f"/{path}/", headers=_HEADERS)
-        if found is None:
-            return PlainTextResponse("no such page", 404, headers=_HEADERS)
-        return _answer(request, name, *found)
+        if file is None:
+            return PlainTextResponse("page not found", 404, headers=_HEADERS)
+        return _file_response(request, name, *file)
 
     return Starlette(routes=[Route("/healthz", _healthy), Route("/{path:path}", page)])
 
 
 def is_safe(path: str) -> bool:
-    """Whether a path stays below the site: no empty, dotted or backslashed parts."""
+    """Whether a path stays below the site: no empty, hidden or unprintable part, no backslash."""
     parts = path.removesuffix("/").split("/") if path else []
     return all(part and not part.startswith(".") and part.isprintable() for part in parts) and (
         "\\" not in path
@@ -73,7 +73,7 @@ def _healthy(_: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-def _answer(request: Request, name: str, data: bytes, etag: str) -> Response:
+def _file_response(request: Request, name: str, data: bytes, etag: str) -> Response:
     headers = {**_HEADERS, "ETag": etag}
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
@@ -81,7 +81,7 @@ def _answer(request: Request, name: str, data: bytes, etag: str) -> Response:
 
 
 def main() -> None:
-    """Serve until stopped."""
+    """Run the server until it is stopped."""
     import uvicorn
 
     parser = argparse.ArgumentParser(prog="python -m monitoring.reports.site")

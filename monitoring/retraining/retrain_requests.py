@@ -1,4 +1,4 @@
-"""Decisions and the one open retrain request of a model, kept in the object store."""
+"""Retrain decisions and the open retrain request of a model, in the object store."""
 
 import hashlib
 import logging
@@ -16,7 +16,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class RetrainRequests:
-    """`<root>/retrain/<name>/`: `open.json` by compare-and-set, `decisions/` written once each."""
+    """`<root>/retrain/<name>/`: `open.json` (compare-and-set) and immutable `decisions/`."""
 
     def __init__(self, objects: ObjectStore, root: str, name: str) -> None:
         self._objects = objects
@@ -29,23 +29,23 @@ class RetrainRequests:
     def decide(
         self,
         drift: Artifact[DriftManifest],
-        verdict: DriftResult,
+        result: DriftResult,
         window: Artifact[WindowManifest],
         config: PolicyConfig,
         run: RunContext,
     ) -> str:
-        """Decide on a window once and write it down; asked again, the first decision stands."""
+        """Write the decision on a window, unless there is one already; returns its URI."""
         uri = self._decision_uri(window)
         if self._objects.stat(uri) is not None:
             return uri
-        requested, reason = self._settle(verdict, window, config, run)
+        requested, reason = self._open_request(result, window, config, run)
         decision = RetrainDecision(
             name=self._name,
             run_id=run.run_id,
             time=run.created_at,
             window=window.uri,
             drift=drift.uri,
-            verdict=verdict.verdict,
+            verdict=result.verdict,
             requested=requested,
             reason=reason,
         )
@@ -53,40 +53,42 @@ class RetrainRequests:
         try:
             self._objects.write(uri, body, if_absent=True)
         except ConflictError:
-            return uri  # an attempt of the same run was faster
-        _LOG.info("decided %s: %s", "retrain" if requested else "wait", reason)
+            return uri  # another attempt of the same run wrote it
+        _LOG.info("%s: %s", "retrain requested" if requested else "no retrain", reason)
         return uri
 
     def last(self) -> RetrainRequest | None:
-        """The open request, else the last closed one."""
+        """The open request, else the last closed request."""
         return self._last.read()[0]
 
     def close(self, window: str, outcome: str, time: datetime) -> bool:
-        """Close the request that a window caused; false when it is not open."""
+        """Close the request of a window; False if it is not the open request."""
 
         def closed(last: RetrainRequest | None) -> RetrainRequest | None:
             if last is None or not last.open or last.window != window:
                 return last
-            said = f"{outcome} at {time.isoformat()}"
-            return last.model_copy(update={"sequence": last.sequence + 1, "outcome": said})
+            text = f"{outcome} at {time.isoformat()}"
+            return last.model_copy(update={"sequence": last.sequence + 1, "outcome": text})
 
         before, after = self._last.update(closed)
         return before != after
 
-    def _settle(
+    def _open_request(
         self,
-        verdict: DriftResult,
+        result: DriftResult,
         window: Artifact[WindowManifest],
         config: PolicyConfig,
         run: RunContext,
     ) -> tuple[bool, str]:
-        """Apply the policy and, when it says so, open the request by compare-and-set."""
+        """Apply the policy and open a request if it says so; returns whether, and the reason."""
         earlier = self._earlier(self._decision_uri(window))
 
         def opened(last: RetrainRequest | None) -> RetrainRequest | None:
             if last is not None and last.window == window.uri:
-                return last  # opened by an attempt that crashed before it wrote its decision
-            requested, reason = apply_policy(verdict, earlier, last, config, run.created_at)
+                return (
+                    last  # opened by an earlier attempt that crashed before it wrote its decision
+                )
+            requested, reason = apply_policy(result, earlier, last, config, run.created_at)
             if not requested:
                 return last
             return RetrainRequest(
@@ -100,18 +102,19 @@ class RetrainRequests:
         _, last = self._last.update(opened)
         if last is not None and last.window == window.uri:
             return True, last.reason
-        return apply_policy(verdict, earlier, last, config, run.created_at)
+        return apply_policy(result, earlier, last, config, run.created_at)
 
     def _decision_uri(self, window: Artifact[WindowManifest]) -> str:
-        """Named by the window's end, so that decisions list in order of time."""
+        """The name starts with the end of the window: decisions list in order of time."""
         key = hashlib.sha256(window.uri.encode()).hexdigest()[:12]
         return f"{self._root}/decisions/{window.manifest.end:%Y%m%dT%H%M%S}-{key}.json"
 
     def _earlier(self, uri: str) -> list[str]:
+        """Verdicts of the last 50 decisions before this one, oldest first."""
         listed = [o.uri for o in self._objects.list(f"{self._root}/decisions/") if o.uri < uri]
         return [read_decision(self._objects, u).verdict for u in sorted(listed)[-50:]]
 
 
 def read_decision(objects: ObjectStore, uri: str) -> RetrainDecision:
-    """A decision that was written down."""
+    """The retrain decision at a URI."""
     return RetrainDecision.model_validate_json(objects.read(uri))

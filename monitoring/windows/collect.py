@@ -1,13 +1,13 @@
-"""From the service's log segments in S3 to a dated window of predictions.
+"""Collect: the service's log segments in S3 become a window of predictions.
 
-A run's window ends where its data interval ends, in UTC, and begins where the last tested window
-before that ended. It is noted under that end: a run that is cleared, today or next week, gets the
-same window again, and no other run's window changes. A window too small to be tested takes nothing:
-its records come again with the next one.
+A run's window ends at the end of its data interval, in UTC, and starts at the end of the last
+tested window before that. The log watermark stores each window under its end: a run that is cleared
+gets the same window again, and no other run's window changes. A window too small to be tested
+consumes nothing: the next window includes its records again.
 
-Each record enters at most one tested window, in whatever order runs execute and segments arrive,
-and exactly one if its segment arrives within `late_days` of the last tested window. A run that
-executes for the first time after later ones gets what these left.
+Each record is in at most one tested window, for any order of runs and segments, and in exactly one
+if its segment arrives within `late_days` of the last tested window. A run that first executes after
+later runs gets the records that those did not read.
 """
 
 import logging
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from monitoring.config import MonitoringConfig
 from monitoring.windows.log_watermark import CollectedWindow, LogWatermark, LogWatermarks
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.registry import Registry
 from pipeline.adapters.storage import ObjectStore
 from pipeline.artifacts import Artifact, WindowManifest
 from pipeline.contract.prediction_log import PredictionRecord
@@ -31,85 +31,89 @@ from pipeline.run import RunContext
 
 PREDICTIONS = "predictions.jsonl"
 _CLOCK_SKEW = timedelta(minutes=5)
-"""By which the clocks of two machines may differ."""
+"""Maximum difference between the clocks of two machines."""
 _LOG = logging.getLogger(__name__)
 
 
+class WindowRequest(Frozen):
+    """Which predictions a window contains."""
+
+    name: str
+    """Model name."""
+    until: UtcTime
+    """Exclusive end: the end of the run's data interval."""
+    since: UtcTime | None = None
+    """Inclusive start. The window is exactly [since, until) and leaves the watermark unchanged;
+    None: the end of the last tested window before `until`."""
+
+
 class Period(Frozen):
-    """What a window asks of the log."""
+    """Records that are due for a window."""
 
     start: UtcTime
     end: UtcTime
     first_day: date
-    """Of the segments that are read."""
-    taken: dict[str, UtcTime] | None = None
-    """Segment to the time from which its records are due; of other segments all are. None: exactly
-    the records of [start, end) are."""
+    """Date of the first segment that is read."""
+    due_from: dict[str, UtcTime] | None = None
+    """Segment to the time from which its records are due; all records of other segments are due.
+    None: exactly the records of [start, end) are due."""
 
-    def wants(self, segment: str, time: datetime) -> bool:
+    def is_due(self, segment: str, time: datetime) -> bool:
         """Whether a record of a segment belongs to this period."""
-        begin = self.start if self.taken is None else self.taken.get(segment)
+        begin = self.start if self.due_from is None else self.due_from.get(segment)
         return time < self.end and (begin is None or begin <= time)
 
 
 def collect(
-    name: str,
-    since: datetime | None,
-    until: datetime,
-    config: MonitoringConfig,
-    *,
-    store: ArtifactStore,
-    run: RunContext,
+    request: WindowRequest, config: MonitoringConfig, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[WindowManifest]:
-    """Publish the promoted model's predictions before `until` as a window.
-
-    Args:
-        name: the model name whose log is read.
-        since: exactly [since, until), whatever was tested before, and noted nowhere; none continues
-            where the last tested window before `until` ended.
-        until: end of the run's data interval; nothing later is read.
-        config: how late a segment may arrive, and how many images can be tested.
-        store: where logs, pointer and windows are.
-        run: who asks.
+    """Publish the promoted model's predictions as a window, and move the log watermark.
 
     Raises:
-        ArtifactError: when no model of that name is promoted.
-        InvalidInputError: when `since` is not before `until`, or `until` is in the future.
-        ConflictError: when another run took a window meanwhile.
+        ArtifactError: if no model of that name is promoted.
+        InvalidInputError: if `since` is not before `until`, or `until` is in the future.
+        ConflictError: if another run moved the watermark since it was read.
     """
-    _require_past(until, run.created_at)
-    marks, late_days = LogWatermarks(store.objects, store.root, name), config.collect.late_days
-    mark, etag = marks.read()
-    if since is None and (known := marks.collected(mark, until, run.run_id)):
+    _require_past(request.until, run.created_at)
+    name, late_days = request.name, config.collect.late_days
+    watermarks = LogWatermarks(store.objects, store.root, name)
+    watermark, etag = watermarks.read()
+    if request.since is None and (
+        known := watermarks.collected(watermark, request.until, run.run_id)
+    ):
         return store.open(known.window, WindowManifest)
     pointer = Registry(store.objects, store.root, name).read()
     if pointer is None:
         raise ArtifactError("no model is promoted", expected="a promoted model", received=name)
-    period = (
-        _continued(mark, until, pointer.time, late_days)
-        if since is None
-        else _named(since, until, late_days)
-    )
+    period = _period(request, watermark, pointer.time, late_days)
     _LOG.info("collecting %s from %s to %s", name, period.start, period.end)
     segments = _segments(store, name, period)
     records, counts = _read(store.objects, segments, period, pointer.tag)
-    window = _publish(name, records, counts, period, pointer, store=store, run=run)
-    if since is None:
-        one = CollectedWindow(
-            end=until,
+    manifest = WindowManifest(
+        name=name,
+        inputs={"model": pointer.tag, "evaluation": pointer.evaluation},
+        counts=dict(counts),
+        start=period.start,
+        end=period.end,
+        **run.model_dump(),
+    )
+    window = _publish(records, manifest, store)
+    if request.since is None:
+        entry = CollectedWindow(
+            end=request.until,
             window=window.uri,
             run_id=run.run_id,
             tested=counts["distinct"] >= config.test.min_sample,
         )
-        marks.move(mark.add(one, segments, late_days), etag)
+        watermarks.move(watermark.add(entry, segments, late_days), etag)
     _LOG.info("collected %s %s", window.uri, window.manifest.counts)
     return window
 
 
 def parse_segment(data: bytes, uri: str) -> tuple[list[PredictionRecord], int]:
-    """Records of a segment, and how many lines could not be read.
+    """Records of a segment, and the number of unreadable lines, which are skipped.
 
-    The last line may be torn by a crash; any other unreadable line is worth a warning.
+    A crash can truncate the last line; any other unreadable line logs a warning.
     """
     records, unreadable = [], 0
     lines = data.splitlines()
@@ -119,30 +123,32 @@ def parse_segment(data: bytes, uri: str) -> tuple[list[PredictionRecord], int]:
         except ValidationError:
             unreadable += 1
             if number < len(lines):
-                _LOG.warning("%s line %d is no prediction record", uri, number)
+                _LOG.warning("%s line %d: skipped, not a prediction record", uri, number)
     return records, unreadable
 
 
 def _require_past(until: datetime, now: datetime) -> None:
-    """A window of the future would mark as read what is still to come."""
+    """Refuse a window in the future: it would mark records as read before they exist."""
     if until > now + _CLOCK_SKEW:
         raise InvalidInputError(
-            "a window ends in the future",
+            "the window ends in the future",
             expected=f"until at most {now.isoformat(timespec='seconds')}",
             received=until.isoformat(),
         )
 
 
-def _continued(mark: LogWatermark, until: datetime, promoted: datetime, late_days: int) -> Period:
-    start = mark.start(until, promoted)
-    first_day = mark.first_day(start, late_days)
-    return Period(start=start, end=until, first_day=first_day, taken=mark.segments)
-
-
-def _named(since: datetime, until: datetime, late_days: int) -> Period:
+def _period(
+    request: WindowRequest, watermark: LogWatermark, promoted: datetime, late_days: int
+) -> Period:
+    """The requested interval, else the records that the watermark says are due."""
+    since, until = request.since, request.until
+    if since is None:
+        start = watermark.start(until, promoted)
+        first_day = watermark.first_day(start, late_days)
+        return Period(start=start, end=until, first_day=first_day, due_from=watermark.segments)
     if since >= until:
         raise InvalidInputError(
-            "a window ends before it begins",
+            "the window ends before it starts",
             expected=f"since before {until.isoformat()}",
             received=since.isoformat(),
         )
@@ -150,6 +156,7 @@ def _named(since: datetime, until: datetime, late_days: int) -> Period:
 
 
 def _segments(store: ArtifactStore, name: str, period: Period) -> list[str]:
+    """URIs of the log segments from the first day to the end of the period."""
     day = period.first_day
     segments: list[str] = []
     while day <= period.end.date():
@@ -162,52 +169,35 @@ def _segments(store: ArtifactStore, name: str, period: Period) -> list[str]:
 def _read(
     objects: ObjectStore, segments: list[str], period: Period, tag: str
 ) -> tuple[list[PredictionRecord], Counter[str]]:
-    """The period's records of one model in order of time; the same line counts once.
+    """Due records of one model in order of time, and counts; a repeated line counts once.
 
-    Callers choose request ids: two predictions under one id are two.
+    Clients choose request ids: two predictions with one id are two records.
     """
     counts = Counter(segments=len(segments), unreadable=0, repeated=0, other_model=0)
-    found: dict[str, PredictionRecord] = {}
+    unique: dict[str, PredictionRecord] = {}
     for uri in segments:
         records, unreadable = parse_segment(objects.read(uri), uri)
         counts["unreadable"] += unreadable
         for record in records:
-            if not period.wants(uri, record.time):
+            if not period.is_due(uri, record.time):
                 continue
             line = record.model_dump_json()
             if record.tag != tag:
                 counts["other_model"] += 1
-            elif line in found:
+            elif line in unique:
                 counts["repeated"] += 1
             else:
-                found[line] = record
-    counts["records"] = len(found)
-    counts["distinct"] = len({(r.stats, r.embedding) for r in found.values()})
-    ordered = sorted(found.items(), key=lambda item: (item[1].time, item[1].request_id, item[0]))
+                unique[line] = record
+    counts["records"] = len(unique)
+    counts["distinct"] = len({(r.stats, r.embedding) for r in unique.values()})
+    ordered = sorted(unique.items(), key=lambda item: (item[1].time, item[1].request_id, item[0]))
     return [record for _, record in ordered], counts
 
 
 def _publish(
-    name: str,
-    records: list[PredictionRecord],
-    counts: Counter[str],
-    period: Period,
-    pointer: Pointer,
-    *,
-    store: ArtifactStore,
-    run: RunContext,
+    records: list[PredictionRecord], manifest: WindowManifest, store: ArtifactStore
 ) -> Artifact[WindowManifest]:
     with TemporaryDirectory() as folder:
         body = "".join(record.model_dump_json() + "\n" for record in records)
         (Path(folder) / PREDICTIONS).write_text(body)
-        manifest = WindowManifest(
-            name=name,
-            run_id=run.run_id,
-            code_version=run.code_version,
-            created_at=run.created_at,
-            inputs={"model": pointer.tag, "evaluation": pointer.evaluation},
-            counts=dict(counts),
-            start=period.start,
-            end=period.end,
-        )
         return store.publish(Path(folder), manifest)

@@ -1,8 +1,8 @@
-"""Which records of a model's prediction log have been tested, and which run got which window.
+"""Log watermark: which records of a prediction log were tested, and the window of each run.
 
-`windows-seen/<name>.json` is changed only by compare-and-set. It is independent of the order in
-which runs execute: of a segment that a tested window has read, records from the end of that window
-on are still due; of any other segment, all records are.
+`windows-seen/<name>.json` changes only by compare-and-set and does not depend on the order in which
+runs execute. Of a segment that a tested window has read, records from the end of that window on are
+still due; of any other segment, all records are due.
 """
 
 from collections.abc import Iterable
@@ -15,22 +15,22 @@ from pipeline.adapters.storage import Document, ObjectStore
 from pipeline.records import Frozen, UtcTime
 
 RECENT = 200
-"""Windows that the watermark itself names, more than a week of hourly runs; each earlier one has a
-file of its own."""
+"""Windows in the watermark itself, more than a week of hourly runs; each earlier window has its own
+file."""
 
 
 class CollectedWindow(Frozen):
     """The window of one run."""
 
     end: UtcTime
-    """End of the run's data interval: what identifies the run."""
+    """End of the run's data interval, which identifies the run."""
     window: str
     """URI of the window."""
     run_id: str
     tested: bool
-    """Whether it had enough images; the records of a smaller one come again in the next."""
+    """Whether it had enough images; the next window includes the records of a smaller one again."""
     of_version_0_1: bool = Field(default=False, exclude_if=lambda old: not old)
-    """Whether it ended when the task ran and not with the run's data interval."""
+    """Whether it ended when the task ran, not at the end of the data interval."""
 
 
 class LogWatermark(Frozen):
@@ -40,15 +40,15 @@ class LogWatermark(Frozen):
     end: UtcTime | None = None
     """Latest end of a tested window; None before the first."""
     segments: dict[str, UtcTime] = Field(default_factory=dict)
-    """URI of a segment to the latest end of a tested window that read it; only segments that can
-    still be listed."""
+    """URI of a segment to the latest end of a tested window that read it; only segments that later
+    windows may still read."""
     windows: tuple[CollectedWindow, ...] = ()
-    """The last ones, in the order in which they were collected."""
+    """The last `RECENT` windows, in the order of collection."""
 
     @model_validator(mode="before")
     @classmethod
     def _read_version_0_1(cls, data: Any) -> Any:
-        """Version 0.1 named the last tested window only, and the segments that it had read."""
+        """Version 0.1 stored the last tested window only, and the segments that it had read."""
         if not isinstance(data, dict) or "run_id" not in data:
             return data
         end = data["end"]
@@ -65,39 +65,41 @@ class LogWatermark(Frozen):
         }
 
     def start(self, until: datetime, promoted: datetime) -> datetime:
-        """Where a window that ends at `until` begins: at the end of the last tested one before.
+        """Start of a window that ends at `until`: the end of the last tested window before that.
 
-        Without one it begins at the promotion, or is empty when that came after `until`.
+        Before the first tested window it is the promotion, or `until` if that is earlier.
         """
-        ends = [one.end for one in self.windows if one.tested and one.end < until]
+        ends = [entry.end for entry in self.windows if entry.tested and entry.end < until]
         if self.end is not None and self.end < until:
             ends.append(self.end)
         return max(ends, default=min(promoted, until))
 
     def first_day(self, start: datetime, late_days: int) -> date:
-        """The earliest day whose segments may still have records that are due."""
+        """Date of the earliest segment that may still have due records."""
         return ((self.end or start) - timedelta(days=late_days)).date()
 
-    def add(self, one: CollectedWindow, segments: Iterable[str], late_days: int) -> "LogWatermark":
-        """The watermark after a run has got its window.
+    def add(
+        self, entry: CollectedWindow, segments: Iterable[str], late_days: int
+    ) -> "LogWatermark":
+        """A copy with the window of another run.
 
         Args:
-            one: the window; only a tested one changes what is due.
-            segments: URIs of the segments that were read for it.
-            late_days: how long after its day a segment may arrive.
+            entry: the window; only a tested window changes which records are due.
+            segments: URIs of the segments read for it.
+            late_days: days after its date on which a segment may arrive.
         """
-        moved = {"sequence": self.sequence + 1, "windows": (*self.windows, one)}
-        if not one.tested:
-            return self.model_copy(update=moved)
-        end = max(self.end or one.end, one.end)
-        read = {uri: max(one.end, self.segments.get(uri, one.end)) for uri in segments}
+        update = {"sequence": self.sequence + 1, "windows": (*self.windows, entry)}
+        if not entry.tested:
+            return self.model_copy(update=update)
+        end = max(self.end or entry.end, entry.end)
+        read = {uri: max(entry.end, self.segments.get(uri, entry.end)) for uri in segments}
         first = (end - timedelta(days=late_days)).date()
         listed = {u: t for u, t in (self.segments | read).items() if _day_of(u) >= first}
-        return self.model_copy(update={**moved, "end": end, "segments": listed})
+        return self.model_copy(update={**update, "end": end, "segments": listed})
 
 
 class LogWatermarks:
-    """The watermark of one model name in the object store."""
+    """Reads and writes the log watermark of one model name."""
 
     def __init__(self, objects: ObjectStore, root: str, name: str) -> None:
         self._objects = objects
@@ -107,35 +109,37 @@ class LogWatermarks:
         )
 
     def read(self) -> tuple[LogWatermark, str | None]:
-        """The watermark and its ETag, None when there is none yet."""
+        """The watermark and its ETag; an empty watermark and None before the first window."""
         return self._document.read()
 
-    def collected(self, mark: LogWatermark, end: datetime, run_id: str) -> CollectedWindow | None:
-        """The window of the run whose data interval ends at `end`, None before it has one.
+    def collected(
+        self, watermark: LogWatermark, end: datetime, run_id: str
+    ) -> CollectedWindow | None:
+        """The window of the run whose data interval ends at `end`; None if not collected yet.
 
-        Version 0.1 ended a window when the task ran: its last run is found by its id.
+        The last run of version 0.1 is found by its id: its window ended when the task ran.
         """
-        for one in mark.windows:
-            if one.end == end or (one.of_version_0_1 and one.run_id == run_id):
-                return one
-        found = self._objects.read_tagged(self._file(end))
-        return CollectedWindow.model_validate_json(found[0]) if found else None
+        for entry in watermark.windows:
+            if entry.end == end or (entry.of_version_0_1 and entry.run_id == run_id):
+                return entry
+        stored = self._objects.read_tagged(self._file(end))
+        return CollectedWindow.model_validate_json(stored[0]) if stored else None
 
-    def move(self, mark: LogWatermark, etag: str | None) -> None:
-        """Write the watermark; windows beyond the last `RECENT` get their own files before.
+    def move(self, watermark: LogWatermark, etag: str | None) -> None:
+        """Write windows before the last `RECENT` to their own files, then the watermark.
 
         Raises:
-            ConflictError: when another run moved it since it was read.
+            ConflictError: if another run moved the watermark since it was read.
         """
-        for one in mark.windows[:-RECENT]:
-            self._objects.write(self._file(one.end), one.model_dump_json(indent=2).encode())
-        kept = mark.model_copy(update={"windows": mark.windows[-RECENT:]})
-        self._document.replace(kept, etag)
+        for entry in watermark.windows[:-RECENT]:
+            self._objects.write(self._file(entry.end), entry.model_dump_json(indent=2).encode())
+        recent = watermark.model_copy(update={"windows": watermark.windows[-RECENT:]})
+        self._document.replace(recent, etag)
 
     def _file(self, end: datetime) -> str:
         return f"{self._root}/{end:%Y%m%dT%H%M%S.%f}Z.json"
 
 
 def _day_of(segment: str) -> date:
-    """The day in a segment's URI, `.../<date>/<worker>-<seq>.jsonl`."""
+    """Date in the URI of a segment, `.../<date>/<worker>-<seq>.jsonl`."""
     return date.fromisoformat(segment.split("/")[-2])

@@ -23,14 +23,13 @@ from pipeline.adapters.requirements import ROOT, export_requirements
 from pipeline.artifacts import MANIFEST, ServedManifest, require_files
 from pipeline.errors import ArtifactError
 from pipeline.settings import Settings
+from pipeline.telemetry import TELEMETRY_OFF
 
 BUNDLE = "bundle"
 """Folder of the served bundle inside a Bento's sources."""
 SOURCES = "src"
 """Where a Bento keeps the files it was built from."""
 BENTOFILE = "bentofile.yaml"
-QUIET = {"BENTOML_DO_NOT_TRACK": "True"}
-"""Environment that keeps BentoML from reporting home; OpenVINO does so in its converter only."""
 _INFO = "model.yaml"
 _LAST_CHARACTERS = 2000
 
@@ -121,7 +120,7 @@ def _save(private: Path, folder: Path, tag: str, labels: Mapping[str, str]) -> P
 def _run(command: list[str], private: Path) -> None:
     done = subprocess.run(
         command,
-        env={**os.environ, **QUIET, "BENTOML_HOME": str(private)},
+        env={**os.environ, **TELEMETRY_OFF, "BENTOML_HOME": str(private)},
         cwd=private,
         capture_output=True,
         text=True,

@@ -1,10 +1,9 @@
 """MLflow as the record of what was tried; it decides nothing, but a promotion waits for it.
 
 Every call names its run, so no global active run is shared between tasks. A server that is down
-raises UnreachableError within seconds (retries and time-out are set before MLflow is imported).
+raises UnreachableError within seconds (`pipeline.telemetry` sets retries and timeout).
 """
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,16 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow import MlflowClient
 
-_PATIENCE = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
-    # The standard output of a command is for its result.
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
 PIPELINE_RUN = "pipeline_run"
 """Tag of an MLflow run: the Airflow run, or the command's, that it belongs to."""
 _RUNNING = "attributes.status = 'RUNNING'"
@@ -174,9 +163,7 @@ class Tracking:
 
 
 def client(uri: str) -> "MlflowClient":
-    """A client of MLflow that gives up within seconds and reports to nobody."""
-    for name, value in _PATIENCE.items():
-        os.environ.setdefault(name, value)
+    """A client of an MLflow server; MLflow is imported here."""
     import mlflow
 
     return mlflow.MlflowClient(tracking_uri=uri)

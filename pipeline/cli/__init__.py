@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 refused by a gate, 2 bad usage or input, 3 a service is un
 
 import errno
 import logging
-import os
 import sys
 from importlib.metadata import entry_points
 from typing import NoReturn
@@ -18,7 +17,6 @@ from rich.text import Text
 from pipeline.cli import models, stack, steps
 from pipeline.cli.keys import keys
 from pipeline.errors import DiskFullError, PipelineError
-from pipeline.telemetry import silence
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 for door in (stack, steps, models):
@@ -31,7 +29,6 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("httpx", "botocore", "boto3", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    silence(os.environ)
     for plugin in entry_points(group="leukoflow.commands"):
         app.command(plugin.name)(plugin.load())
     try:

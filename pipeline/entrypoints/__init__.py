@@ -8,3 +8,7 @@ config and the model that a call means; `jobs` holds what every entry point star
 The command line and the DAGs call these modules and nothing below them. Steps are imported inside
 the functions, so that parsing a DAG or asking for help loads no machine-learning library.
 """
+
+from pipeline.telemetry import configure_process
+
+configure_process()

@@ -15,6 +15,7 @@ import yaml
 from sqlalchemy import create_engine
 
 from pipeline.embedded.parts import commands
+from pipeline.telemetry import TELEMETRY_OFF
 from tests.integration.containers.compose import Service, generate_passwords, read
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +57,14 @@ def test_the_object_store_is_the_same_seaweedfs() -> None:
         assert SERVICES[name]["image"] == f"chrislusf/seaweedfs:{locked[1]}"
     flags = SERVICES["s3-data"]["command"]
     assert {"mini", "-ip.bind=127.0.0.1", "-master.telemetry=false"} <= set(flags)
+
+
+def test_no_library_reports_home() -> None:
+    """The switches are those of the embedded stack."""
+    reads = ("airflow", "mlflow", "service")
+    for name, service in SERVICES.items():
+        if name.startswith(reads):
+            assert TELEMETRY_OFF.items() <= service["environment"].items(), name
 
 
 def test_secrets_have_no_default() -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 import httpx
 import psutil
 
-from pipeline.adapters.bento import QUIET, baked_bundle
+from pipeline.adapters.bento import baked_bundle
 from pipeline.artifacts import Precision
 from pipeline.contract.golden import GOLDEN, GoldenExample, read_golden, tolerance
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import ArtifactError, UnreachableError
+from pipeline.telemetry import TELEMETRY_OFF
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 15.0
@@ -107,7 +108,7 @@ def _process(command: list[str], bento: Path, folder: Path) -> Iterator[subproce
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     variables = {
         **inherited,
-        **QUIET,
+        **TELEMETRY_OFF,
         "API_KEYS_FILE": "",  # in the empty home: none, so that nobody asks for a key
         "BENTOML_HOME": str(folder / "bentoml"),
         "BUNDLE_DIR": str(bundle),

@@ -1,4 +1,4 @@
-"""Monitoring over real SeaweedFS and real Evidently, and its pages in a real browser."""
+"""Monitoring with SeaweedFS and Evidently; its pages in Chromium."""
 
 import shutil
 import subprocess
@@ -29,8 +29,8 @@ NAME = "watched"
 CHROMIUM = shutil.which("chromium")
 
 
-class Served:
-    """A promoted model's log in S3."""
+class FakeLog:
+    """The prediction log of a promoted model in S3."""
 
     def __init__(self, store: ArtifactStore, folder: Path) -> None:
         self.store = store
@@ -48,8 +48,8 @@ class Served:
         )  # fmt: skip
         Registry(store.objects, store.root, NAME).move(pointer, None)
 
-    def answer(self, segment: str, shift: float) -> None:
-        """Upload a segment with fifty answers."""
+    def upload(self, segment: str, shift: float) -> None:
+        """Upload a segment with fifty predictions."""
         now = datetime.now(UTC)
         images = self.predictions.draw(50, 1, shift=shift)
         records = [item.record.model_copy(update={"time": now}) for item in images]
@@ -66,8 +66,8 @@ class Served:
 
 
 @dataclass(frozen=True)
-class Watched:
-    """A quiet and a shifted window: the pages of both, and the decision on the second."""
+class Monitored:
+    """The pages of a quiet and of a shifted window, and the decision on the second."""
 
     store: ArtifactStore
     quiet: str
@@ -76,8 +76,8 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def watched(seaweed: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Two windows, monitored."""
+def monitored(seaweed: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
+    """Two monitored windows."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LEUKOFLOW_HOME", str(home))
@@ -86,23 +86,23 @@ def watched(seaweed: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iter
         patch.setenv("AWS_ACCESS_KEY_ID", seaweed.aws_access_key_id)
         patch.setenv("AWS_SECRET_ACCESS_KEY", seaweed.aws_secret_access_key.get_secret_value())
         store = ArtifactStore(UriStore(seaweed), seaweed.store_uri)
-        made = Served(store, tmp_path_factory.mktemp("evaluation"))
-        made.answer("w1-1", shift=0)
-        _, decision, quiet = made.monitor("first")
+        log = FakeLog(store, tmp_path_factory.mktemp("evaluation"))
+        log.upload("w1-1", shift=0)
+        _, decision, quiet = log.monitor("first")
         assert entrypoints.retraining(decision) is None
-        made.answer("w1-2", shift=25)
-        drift, decision, page = made.monitor("second")
+        log.upload("w1-2", shift=25)
+        drift, decision, page = log.monitor("second")
         assert store.open(drift, DriftManifest).manifest.alarm
-        yield Watched(store, quiet, page, decision)
+        yield Monitored(store, quiet, page, decision)
 
 
-def test_a_shifted_window_requests_one_retrain(watched: Watched) -> None:
+def test_a_shifted_window_requests_one_retrain(monitored: Monitored) -> None:
     """Quiet, then alarm, then one open request that its own training run closes once."""
-    requests = RetrainRequests(watched.store.objects, watched.store.root, NAME)
-    asked = entrypoints.retraining(watched.decision)
-    assert asked == entrypoints.retraining(watched.decision)
-    assert asked is not None
-    run_id, form = asked
+    requests = RetrainRequests(monitored.store.objects, monitored.store.root, NAME)
+    retraining = entrypoints.retraining(monitored.decision)
+    assert retraining == entrypoints.retraining(monitored.decision)
+    assert retraining is not None
+    run_id, form = retraining
     assert run_id.startswith(f"retrain__{NAME}__")
     assert form["config"] == f"configs/{NAME}.yaml"
     assert "red" in form["reason"]
@@ -113,32 +113,32 @@ def test_a_shifted_window_requests_one_retrain(watched: Watched) -> None:
     assert not entrypoints.close_request(run_id, form["request"], "promoted")
 
 
-def test_reports_are_whole(watched: Watched) -> None:
-    """Verdict, page and Evidently's HTML and JSON stand side by side in S3."""
-    store, page = watched.store, watched.alarmed
+def test_reports_are_complete(monitored: Monitored) -> None:
+    """Result, page and Evidently's HTML and JSON are in one folder."""
+    store, page = monitored.store, monitored.alarmed
     names = {item.uri.removeprefix(f"{page}/") for item in store.objects.list(f"{page}/")}
     assert names >= {"index.html", "evidently.html", "report.json", "drift.json", "entry.json"}
     assert b"<h1>Drift alarm</h1>" in store.objects.read(f"{page}/index.html")
-    assert b"<h1>No drift</h1>" in store.objects.read(f"{watched.quiet}/index.html")
+    assert b"<h1>No drift</h1>" in store.objects.read(f"{monitored.quiet}/index.html")
 
 
 @pytest.mark.chromium
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_evidently_draws_without_a_network(watched: Watched, tmp_path: Path) -> None:
-    """From the site, whose policy forbids other hosts, Chromium renders index and Evidently."""
-    store, page = watched.store, watched.alarmed
+def test_evidently_renders_without_a_network(monitored: Monitored, tmp_path: Path) -> None:
+    """Chromium renders index and Evidently page under the site's content security policy."""
+    store, page = monitored.store, monitored.alarmed
     path = page.removeprefix(f"{store.root}/reports/")
     with _site(store) as port:
         base = f"http://127.0.0.1:{port}"
         assert "retrain requested" in _dom(f"{base}/", tmp_path)
-        drawn = _dom(f"{base}/{path}/evidently.html", tmp_path)
-    assert "Dataset Drift is detected" in drawn
-    assert "cell_red" in drawn
+        evidently = _dom(f"{base}/{path}/evidently.html", tmp_path)
+    assert "Dataset Drift is detected" in evidently
+    assert "cell_red" in evidently
 
 
 @contextmanager
 def _site(store: ArtifactStore) -> Iterator[int]:
-    """The report site in a thread, on a free port of loopback."""
+    """The report site in a thread, on a free loopback port."""
     app = create_site(store.objects, store.root)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -152,7 +152,7 @@ def _site(store: ArtifactStore) -> Iterator[int]:
 
 
 def _dom(url: str, folder: Path) -> str:
-    """What a page shows after its scripts have run."""
+    """HTML of a page after its scripts have run."""
     assert CHROMIUM is not None
     command = [
         CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom",

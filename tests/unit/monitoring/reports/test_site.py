@@ -1,4 +1,4 @@
-"""The report site serves what was published and nothing beside it."""
+"""The report site serves published pages and nothing else in the store."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.unit.monitoring.fake_predictions import START
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[TestClient]:
-    """A site with one page, and a secret beside it."""
+    """A site with one page, in a store with another object."""
     root, folder = tmp_path / "store", tmp_path / "page"
     folder.mkdir()
     (folder / "index.html").write_text("<h1>Drift</h1>")
@@ -34,28 +34,28 @@ def _page(client: TestClient) -> str:
 
 
 def test_index_lists_and_links_the_page(client: TestClient) -> None:
-    """From the index a reader reaches the page and its files, with their types."""
+    """The index links the page; pages and files have their content types."""
     assert "a page" in client.get("/").text
     page = _page(client)
-    answer = client.get(page)
-    assert answer.text == "<h1>Drift</h1>"
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert answer.headers["x-content-type-options"] == "nosniff"
+    response = client.get(page)
+    assert response.text == "<h1>Drift</h1>"
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.headers["x-content-type-options"] == "nosniff"
     json = client.get(f"{page}drift.json")
     assert json.headers["content-type"] == "application/json; charset=utf-8"
 
 
 def test_a_folder_without_slash_is_redirected(client: TestClient) -> None:
-    """Relative links need the slash."""
-    answer = client.get("/demo", follow_redirects=False)
-    assert (answer.status_code, answer.headers["location"]) == (307, "/demo/")
+    """Relative links need the trailing slash."""
+    response = client.get("/demo", follow_redirects=False)
+    assert (response.status_code, response.headers["location"]) == (307, "/demo/")
 
 
 def test_an_unchanged_page_is_not_sent_again(client: TestClient) -> None:
-    """A browser that shows the ETag gets 304 and no body."""
+    """A request with the ETag gets 304 and no body."""
     etag = client.get("/").headers["etag"]
-    answer = client.get("/", headers={"if-none-match": etag})
-    assert (answer.status_code, answer.content) == (304, b"")
+    response = client.get("/", headers={"if-none-match": etag})
+    assert (response.status_code, response.content) == (304, b"")
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_an_unchanged_page_is_not_sent_again(client: TestClient) -> None:
         "/nothing",
     ],
 )
-def test_nothing_beside_the_reports_is_reached(client: TestClient, path: str) -> None:
-    """Every way up, hidden file or odd name is a plain 404."""
-    answer = client.get(path)
-    assert answer.status_code == 404
-    assert b"secret" not in answer.content
+def test_other_objects_cannot_be_reached(client: TestClient, path: str) -> None:
+    """Parent folders, hidden files and unprintable names are a 404."""
+    response = client.get(path)
+    assert response.status_code == 404
+    assert b"secret" not in response.content
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_nothing_beside_the_reports_is_reached(client: TestClient, path: str) ->
     ],
 )
 def test_is_safe(path: str, safe: bool) -> None:
-    """Only plain names stay below the site."""
+    """Parent folders, absolute, hidden and unprintable paths are unsafe."""
     assert is_safe(path) is safe
 
 
 def test_health_and_an_empty_site(tmp_path: Path) -> None:
-    """Before the first report the site is healthy and says that there is nothing yet."""
+    """Before the first report the site is healthy and its index is empty."""
     with TestClient(create_site(LocalStore(), str(tmp_path))) as client:
         assert client.get("/healthz").text == "ok"
         assert "Nothing has been published yet" in client.get("/").text

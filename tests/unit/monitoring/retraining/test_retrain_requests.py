@@ -1,4 +1,4 @@
-"""Decisions and the one open request, on local files."""
+"""Retrain decisions and the open request, in a local store."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,8 +16,8 @@ from tests.unit.monitoring.fake_predictions import START
 CONFIG = PolicyConfig(cool_down_hours=1)
 
 
-class Desk:
-    """Decides on windows that end at a given hour."""
+class Decisions:
+    """Decides on windows that end at a given hour, with results that alarm or not."""
 
     def __init__(self, root: Path) -> None:
         self.objects = LocalStore()
@@ -29,13 +29,15 @@ class Desk:
         run = RunContext(run_id=f"run{hour}", code_version="c", created_at=end)
         window = Artifact(f"window/{hour}", WindowManifest(**_manifest(end), start=START, end=end))
         drift = Artifact(f"drift/{hour}", DriftManifest(**_manifest(end), tag="t", alarm=alarm))
-        verdict = DriftResult(
+        result = DriftResult(
             verdict="alarm" if alarm else "quiet", alarm=alarm, reasons=("red moved",),
             n=60, distinct=60, reference_images=100, reference_groups=40, alpha=0.01, draws=200,
         )  # fmt: skip
-        return self.requests.decide(drift, verdict, window, config, run)
+        return self.requests.decide(drift, result, window, config, run)
 
-    def asked(self, hour: float, *, alarm: bool = True, config: PolicyConfig = CONFIG) -> bool:
+    def requests_retrain(
+        self, hour: float, *, alarm: bool = True, config: PolicyConfig = CONFIG
+    ) -> bool:
         """Whether the decision requests a retrain."""
         uri = self.decide(hour, alarm=alarm, config=config)
         return read_decision(self.objects, uri).requested
@@ -46,68 +48,68 @@ def _manifest(time: datetime) -> dict[str, object]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    """Nothing decided yet."""
-    return Desk(tmp_path)
+def decisions(tmp_path: Path) -> Decisions:
+    """An empty store."""
+    return Decisions(tmp_path)
 
 
-def test_one_request_at_a_time_then_a_cool_down(desk: Desk) -> None:
-    """A second alarm waits for the first training to end, and then for the cool-down."""
-    assert desk.asked(0)
-    assert not desk.asked(0.5)
-    assert desk.requests.close("window/0", "refused", START + timedelta(hours=0.6))
-    assert not desk.asked(0.7)
-    assert desk.asked(2)
+def test_one_open_request_then_a_cool_down(decisions: Decisions) -> None:
+    """An alarm requests nothing while a request is open, nor during the cool-down after it."""
+    assert decisions.requests_retrain(0)
+    assert not decisions.requests_retrain(0.5)
+    assert decisions.requests.close("window/0", "refused", START + timedelta(hours=0.6))
+    assert not decisions.requests_retrain(0.7)
+    assert decisions.requests_retrain(2)
 
 
-def test_a_request_that_is_not_open_cannot_be_closed(desk: Desk) -> None:
-    """Closing twice, or without a request, says no."""
-    assert not desk.requests.close("window/0", "promoted", START)
-    desk.decide(0)
-    assert desk.requests.close("window/0", "promoted", START)
-    assert not desk.requests.close("window/0", "promoted", START)
-    last = desk.requests.last()
+def test_a_request_that_is_not_open_cannot_be_closed(decisions: Decisions) -> None:
+    """Closing a closed request, or none, returns False."""
+    assert not decisions.requests.close("window/0", "promoted", START)
+    decisions.decide(0)
+    assert decisions.requests.close("window/0", "promoted", START)
+    assert not decisions.requests.close("window/0", "promoted", START)
+    last = decisions.requests.last()
     assert last is not None
     assert (last.open, last.sequence) == (False, 2)
 
 
-def test_a_late_run_does_not_close_the_next_request(desk: Desk) -> None:
-    """A request that expired and was followed by another is not the one that is open."""
-    desk.decide(0)
-    assert desk.asked(80)
-    assert not desk.requests.close("window/0", "failed", START)
-    assert desk.requests.close("window/80", "promoted", START)
+def test_a_late_run_does_not_close_the_next_request(decisions: Decisions) -> None:
+    """An expired request that another replaced cannot be closed."""
+    decisions.decide(0)
+    assert decisions.requests_retrain(80)
+    assert not decisions.requests.close("window/0", "failed", START)
+    assert decisions.requests.close("window/80", "promoted", START)
 
 
-def test_a_decision_stands(desk: Desk) -> None:
-    """Asked again about the same window, the first decision is the answer."""
-    first = desk.decide(0)
-    desk.requests.close("window/0", "promoted", START)
-    assert desk.decide(0) == first
-    assert desk.asked(0)
+def test_a_decision_is_final(decisions: Decisions) -> None:
+    """A second call for the same window returns the first decision."""
+    first = decisions.decide(0)
+    decisions.requests.close("window/0", "promoted", START)
+    assert decisions.decide(0) == first
+    assert decisions.requests_retrain(0)
 
 
-def test_a_request_whose_decision_was_lost_is_found_again(desk: Desk) -> None:
-    """A crash between opening the request and writing the decision loses neither."""
-    uri = Path(desk.decide(0))
+def test_a_retry_writes_the_decision_of_an_open_request(decisions: Decisions) -> None:
+    """After a crash between request and decision, a retry opens no second request."""
+    uri = Path(decisions.decide(0))
     uri.unlink()
-    assert desk.asked(0)
-    last = desk.requests.last()
+    assert decisions.requests_retrain(0)
+    last = decisions.requests.last()
     assert last is not None
     assert last.sequence == 1
 
 
-def test_persistence_counts_decisions_written_earlier(desk: Desk) -> None:
-    """With two alarms in a row asked for, the second one requests."""
+def test_persistence_counts_earlier_decisions(decisions: Decisions) -> None:
+    """With `alarms_in_a_row=2`, the second of two consecutive alarms requests a retrain."""
     twice = CONFIG.model_copy(update={"alarms_in_a_row": 2})
-    assert not desk.asked(0, config=twice)
-    assert not desk.asked(1, alarm=False, config=twice)
-    assert not desk.asked(2, config=twice)
-    assert desk.asked(3, config=twice)
+    assert not decisions.requests_retrain(0, config=twice)
+    assert not decisions.requests_retrain(1, alarm=False, config=twice)
+    assert not decisions.requests_retrain(2, config=twice)
+    assert decisions.requests_retrain(3, config=twice)
 
 
-def test_every_decision_is_written_with_its_reason(desk: Desk) -> None:
-    """Also a decision to wait says why."""
-    decision = read_decision(desk.objects, desk.decide(0, alarm=False))
+def test_every_decision_has_a_reason(decisions: Decisions) -> None:
+    """Also a decision not to retrain."""
+    decision = read_decision(decisions.objects, decisions.decide(0, alarm=False))
     assert decision.reason == "red moved"
     assert decision.window == "window/0"

@@ -1,4 +1,4 @@
-"""Windows from log segments in a store of local files."""
+"""Windows from log segments in a local store."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ import pytest
 
 from monitoring.config import DriftTestConfig, MonitoringConfig
 from monitoring.drift.detect import read_window
-from monitoring.windows.collect import PREDICTIONS, collect
+from monitoring.windows.collect import PREDICTIONS, WindowRequest, collect
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import LocalStore
@@ -22,8 +22,8 @@ CONFIG = MonitoringConfig(test=DriftTestConfig(min_sample=10))
 HOUR = timedelta(hours=1)
 
 
-class Log:
-    """A store with a promoted model, a log to write to and a clock to read it by."""
+class FakeLog:
+    """A local store with a promoted model and a prediction log; each `collect` is a new run."""
 
     def __init__(self, root: Path) -> None:
         self.store = ArtifactStore(LocalStore(), str(root))
@@ -33,7 +33,7 @@ class Log:
         self.promote(TAG)
 
     def promote(self, tag: str) -> None:
-        """Point to a model, promoted an hour before START."""
+        """Promote a model an hour before START."""
         pointer = Pointer(
             sequence=0, name="demo", tag=tag, served="s", evaluation="evaluation/demo/x",
             verdict="v", author="a", reason="r", time=START - HOUR,
@@ -41,18 +41,18 @@ class Log:
         self._registry.move(pointer, self._registry.read())
 
     def records(self, count: int, time: datetime, tag: str = TAG) -> list[PredictionRecord]:
-        """Predictions of one moment."""
+        """Predictions with the same time."""
         return [
             item.record.model_copy(update={"time": time, "tag": tag})
             for item in self._predictions.draw(count, 1)
         ]
 
-    def segment(self, name: str, records: Sequence[PredictionRecord], torn: bytes = b"") -> None:
-        """Upload a closed segment."""
+    def segment(self, name: str, records: Sequence[PredictionRecord], tail: bytes = b"") -> None:
+        """Upload a closed segment that ends in `tail`."""
         day = records[0].time.date() if records else START.date()
         uri = f"{self.store.root}/logs/demo/{day}/{name}.jsonl"
         body = "".join(record.model_dump_json() + "\n" for record in records)
-        self.store.objects.write(uri, body.encode() + torn)
+        self.store.objects.write(uri, body.encode() + tail)
 
     def collect(
         self,
@@ -61,24 +61,25 @@ class Log:
         until: datetime | None = None,
         run_id: str = "",
     ) -> Artifact[WindowManifest]:
-        """Run the step, each time as a new run unless named."""
+        """Run the step at a time, with a new run id unless one is passed."""
         self._runs += 1
         run = RunContext(run_id=run_id or f"run{self._runs}", code_version="c", created_at=now)
-        return collect("demo", since, until or now, CONFIG, store=self.store, run=run)
+        request = WindowRequest(name="demo", since=since, until=until or now)
+        return collect(request, CONFIG, store=self.store, run=run)
 
     def count(self, window: Artifact[WindowManifest]) -> int:
-        """Predictions in a window."""
+        """Number of predictions in a window."""
         return len(read_window(self.store, window))
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Log:
+def log(tmp_path: Path) -> FakeLog:
     """An empty log of the model `demo`."""
-    return Log(tmp_path)
+    return FakeLog(tmp_path)
 
 
-def test_the_first_window_begins_at_the_promotion(log: Log) -> None:
-    """Without a watermark everything since the promotion is due, and the model is named."""
+def test_the_first_window_starts_at_the_promotion(log: FakeLog) -> None:
+    """Without a watermark all records since the promotion are due."""
     log.segment("w1-1", log.records(12, START))
     window = log.collect(START + HOUR)
     assert log.count(window) == 12
@@ -86,8 +87,8 @@ def test_the_first_window_begins_at_the_promotion(log: Log) -> None:
     assert window.manifest.inputs == {"model": TAG, "evaluation": "evaluation/demo/x"}
 
 
-def test_every_record_enters_exactly_one_window(log: Log) -> None:
-    """Segments that arrive late, and records after the end of a window, enter the next one."""
+def test_every_record_is_in_exactly_one_window(log: FakeLog) -> None:
+    """Late segments and records after the end of a window are in the next window."""
     early, late = log.records(12, START), log.records(11, START + 2 * HOUR)
     log.segment("w1-1", [*early, *late])
     assert log.count(log.collect(START + HOUR)) == 12
@@ -96,8 +97,8 @@ def test_every_record_enters_exactly_one_window(log: Log) -> None:
     assert log.count(log.collect(START + 4 * HOUR)) == 0
 
 
-def test_a_window_too_small_to_test_is_kept_open(log: Log) -> None:
-    """Slow traffic adds up until there is enough to test."""
+def test_records_of_a_window_too_small_to_test_are_collected_again(log: FakeLog) -> None:
+    """Windows of slow traffic grow until there are enough images to test."""
     log.segment("w1-1", log.records(6, START))
     assert log.count(log.collect(START + HOUR)) == 6
     log.segment("w1-2", log.records(6, START + HOUR))
@@ -105,8 +106,8 @@ def test_a_window_too_small_to_test_is_kept_open(log: Log) -> None:
     assert log.count(log.collect(START + 3 * HOUR)) == 0
 
 
-def test_a_repeated_run_gets_its_window_again(log: Log) -> None:
-    """A run that is cleared after others is identified by the end of its data interval."""
+def test_a_cleared_run_gets_its_window_again(log: FakeLog) -> None:
+    """The end of the data interval identifies a run that is cleared after later runs."""
     log.segment("w1-1", log.records(12, START))
     first = log.collect(START + HOUR)
     log.segment("w1-2", log.records(12, START + HOUR))
@@ -117,8 +118,8 @@ def test_a_repeated_run_gets_its_window_again(log: Log) -> None:
     assert log.count(log.collect(START + 3 * HOUR)) == 12
 
 
-def test_a_window_too_small_to_test_is_the_runs_window_too(log: Log) -> None:
-    """Cleared after a segment came late, the run gets the same window; the next one gets both."""
+def test_a_cleared_run_gets_its_window_again_if_it_was_too_small(log: FakeLog) -> None:
+    """A late segment does not change the window of a cleared run; the next run gets both."""
     log.segment("w1-1", log.records(6, START))
     small = log.collect(START + HOUR)
     log.segment("w2-1", log.records(6, START))
@@ -126,15 +127,15 @@ def test_a_window_too_small_to_test_is_the_runs_window_too(log: Log) -> None:
     assert log.count(log.collect(START + 2 * HOUR)) == 12
 
 
-def test_nothing_later_than_the_end_of_the_interval_is_read(log: Log) -> None:
-    """A run that executes hours after its interval leaves today's images to today's run."""
+def test_records_after_the_data_interval_are_not_read(log: FakeLog) -> None:
+    """A run that executes hours after its interval leaves later records to later runs."""
     log.segment("w1-1", [*log.records(12, START), *log.records(11, START + 2 * HOUR)])
     assert log.count(log.collect(START + 9 * HOUR, until=START + HOUR)) == 12
     assert log.count(log.collect(START + 9 * HOUR, until=START + 3 * HOUR)) == 11
 
 
-def test_a_run_that_executes_after_later_ones_gets_what_they_left(log: Log) -> None:
-    """A failed run that is cleared takes late images of its interval, and none that was tested."""
+def test_a_run_that_executes_after_later_runs_gets_unread_records(log: FakeLog) -> None:
+    """A cleared failed run collects late records of its interval, and no tested record again."""
     log.segment("w1-1", [*log.records(12, START), *log.records(11, START + 1.5 * HOUR)])
     later = log.collect(START + 2 * HOUR)
     log.segment("w2-1", [*log.records(10, START), *log.records(10, START + 3 * HOUR)])
@@ -143,8 +144,8 @@ def test_a_run_that_executes_after_later_ones_gets_what_they_left(log: Log) -> N
     assert log.count(log.collect(START + 6 * HOUR)) == 10
 
 
-def test_a_named_period_moves_no_watermark(log: Log) -> None:
-    """A replay of a past period is exact, half open, and takes nothing from later windows."""
+def test_an_explicit_interval_leaves_the_watermark_unchanged(log: FakeLog) -> None:
+    """A replay of a past interval is half open and reproducible; later windows do not change."""
     log.segment("w1-1", [*log.records(12, START), *log.records(3, START + HOUR)])
     window = log.collect(START + 5 * HOUR, since=START, until=START + HOUR)
     assert log.count(window) == 12
@@ -153,40 +154,40 @@ def test_a_named_period_moves_no_watermark(log: Log) -> None:
     assert log.count(log.collect(START + 7 * HOUR)) == 15
 
 
-def test_a_period_that_ends_before_it_begins_is_refused(log: Log) -> None:
-    """It would be an empty window without a word."""
-    with pytest.raises(InvalidInputError, match="a window ends before it begins; expected since"):
+def test_an_interval_that_ends_before_it_starts_is_refused(log: FakeLog) -> None:
+    """It would silently be an empty window."""
+    with pytest.raises(InvalidInputError, match="the window ends before it starts; expected since"):
         log.collect(START, since=START)
 
 
-def test_a_window_of_the_future_is_refused(log: Log) -> None:
-    """It would keep the images of the coming days from every later window."""
-    with pytest.raises(InvalidInputError, match="a window ends in the future; expected until at m"):
+def test_a_window_in_the_future_is_refused(log: FakeLog) -> None:
+    """It would exclude the records of the coming days from every later window."""
+    with pytest.raises(InvalidInputError, match="window ends in the future; expected until at m"):
         log.collect(START, until=START + HOUR)
 
 
-def test_a_torn_last_line_is_skipped_and_counted(log: Log) -> None:
-    """A crash in mid-line costs that line only."""
+def test_a_truncated_last_line_is_skipped_and_counted(log: FakeLog) -> None:
+    """A crash within a line loses that line only."""
     records = log.records(13, START)
-    log.segment("w1-1", records[:-1], torn=records[-1].model_dump_json()[:80].encode())
+    log.segment("w1-1", records[:-1], tail=records[-1].model_dump_json()[:80].encode())
     window = log.collect(START + HOUR)
     assert log.count(window) == 12
     assert window.manifest.counts["unreadable"] == 1
 
 
-def test_an_unreadable_line_in_the_middle_is_told(
-    log: Log, caplog: pytest.LogCaptureFixture
+def test_an_unreadable_line_within_a_segment_is_logged(
+    log: FakeLog, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What no crash explains is skipped too, with a warning that names the line."""
+    """It is skipped with a warning that names file and line."""
     records = log.records(12, START)
     rest = "".join(r.model_dump_json() + "\n" for r in records[6:]).encode()
-    log.segment("w1-1", records[:6], torn=b"{}\n" + rest)
+    log.segment("w1-1", records[:6], tail=b"{}\n" + rest)
     assert log.count(log.collect(START + HOUR)) == 12
     assert "w1-1.jsonl line 7" in caplog.text
 
 
-def test_a_line_counts_once(log: Log) -> None:
-    """A segment uploaded twice under two names adds nothing."""
+def test_a_repeated_line_counts_once(log: FakeLog) -> None:
+    """A segment uploaded under a second name adds no records."""
     records = log.records(12, START)
     log.segment("w1-1", records)
     log.segment("w1-2", records)
@@ -195,8 +196,8 @@ def test_a_line_counts_once(log: Log) -> None:
     assert window.manifest.counts["repeated"] == 12
 
 
-def test_predictions_under_one_request_id_all_count(log: Log) -> None:
-    """Callers choose ids: a constant `X-Request-ID` hides no image from the drift test."""
+def test_predictions_with_one_request_id_all_count(log: FakeLog) -> None:
+    """Clients choose ids: a constant `X-Request-ID` hides no image from the drift test."""
     records = [r.model_copy(update={"request_id": "mine"}) for r in log.records(12, START)]
     log.segment("w1-1", records[:6])
     log.segment("w2-1", records[6:])
@@ -205,8 +206,8 @@ def test_predictions_under_one_request_id_all_count(log: Log) -> None:
     assert (window.manifest.counts["records"], window.manifest.counts["repeated"]) == (12, 0)
 
 
-def test_only_the_promoted_model_is_tested(log: Log) -> None:
-    """Answers of another model are counted and left out."""
+def test_only_the_promoted_model_is_tested(log: FakeLog) -> None:
+    """Predictions of another model are counted and excluded."""
     log.segment("w1-1", log.records(12, START) + log.records(4, START, tag="demo:ffffffffffff"))
     window = log.collect(START + HOUR)
     assert log.count(window) == 12
@@ -214,14 +215,14 @@ def test_only_the_promoted_model_is_tested(log: Log) -> None:
 
 
 def test_without_a_promoted_model_there_is_no_window(tmp_path: Path) -> None:
-    """Monitoring of a name that serves nothing is an error that says so."""
+    """Collecting for a model name without a champion is an error."""
     store = ArtifactStore(LocalStore(), str(tmp_path))
     run = RunContext(run_id="r", code_version="c", created_at=START)
     with pytest.raises(ArtifactError, match="no model is promoted"):
-        collect("demo", None, START, CONFIG, store=store, run=run)
+        collect(WindowRequest(name="demo", until=START), CONFIG, store=store, run=run)
 
 
-def test_an_empty_window_is_a_window(log: Log) -> None:
-    """No traffic gives a window without predictions."""
+def test_a_window_without_traffic_is_empty(log: FakeLog) -> None:
+    """Without traffic the window has no predictions."""
     window = log.collect(START + HOUR)
     assert log.store.read(window, PREDICTIONS) == b""

@@ -1,4 +1,4 @@
-"""Runs of an hourly DAG in any order: what each of them tests, and what it never tests twice."""
+"""Hourly runs in any order: every record is tested exactly once."""
 
 from collections import Counter
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from monitoring.config import CollectConfig, DriftTestConfig, MonitoringConfig
 from monitoring.drift.detect import read_window
 from monitoring.windows import log_watermark
-from monitoring.windows.collect import collect
+from monitoring.windows.collect import WindowRequest, collect
 from monitoring.windows.log_watermark import CollectedWindow, LogWatermark, LogWatermarks
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer, Registry
@@ -24,27 +24,27 @@ from tests.unit.monitoring.fake_predictions import START, TAG, FakePredictions
 
 HOUR = timedelta(hours=1)
 EVENING = START.replace(hour=20)
-"""The runs cross midnight."""
+"""Start of the first data interval; the runs cross midnight."""
 RUNS = 8
 CONFIG = MonitoringConfig(test=DriftTestConfig(min_sample=10), collect=CollectConfig(late_days=1))
 
 
-class Hours:
-    """A store, a service that answers images and an hourly run that may be late or cleared."""
+class HourlyRuns:
+    """A local store, its prediction log, and hourly runs that can be late or cleared."""
 
     def __init__(self, root: Path) -> None:
         self.store = ArtifactStore(LocalStore(), str(root))
         self.predictions = FakePredictions(seed=5)
         self.arrived: dict[str, datetime] = {}
-        """Request id to time of every prediction that is in the store."""
+        """Request id to time of every prediction in the store."""
         pointer = Pointer(
             sequence=0, name="demo", tag=TAG, served="s", evaluation="e", verdict="v",
             author="a", reason="r", time=EVENING - HOUR,
         )  # fmt: skip
         Registry(self.store.objects, self.store.root, "demo").move(pointer, None)
 
-    def answer(self, hour: float, count: int) -> None:
-        """Upload a segment of one moment; when that is before now, it came late."""
+    def predict(self, hour: float, count: int) -> None:
+        """Upload a segment with predictions of one time; in the past, it is a late segment."""
         time = EVENING + hour * HOUR
         images = [item.record for item in self.predictions.draw(count, 1)]
         records = [r.model_copy(update={"time": time}) for r in images]
@@ -54,10 +54,11 @@ class Hours:
         self.arrived |= {record.request_id: time for record in records}
 
     def run(self, hour: int) -> Artifact[WindowManifest]:
-        """What the run with this interval's end collects, whenever it executes."""
+        """Collect for the run whose data interval ends at this hour."""
         until = EVENING + hour * HOUR
         context = RunContext(run_id=f"scheduled-{hour}", code_version="c", created_at=until)
-        return collect("demo", None, until, CONFIG, store=self.store, run=context)
+        request = WindowRequest(name="demo", until=until)
+        return collect(request, CONFIG, store=self.store, run=context)
 
     def ids(self, window: Artifact[WindowManifest]) -> list[str]:
         """Request ids in a window."""
@@ -67,13 +68,13 @@ class Hours:
 segments = st.lists(
     st.tuples(st.sampled_from([0.0, 0.5, 1.5, 4.0]), st.integers(1, 14)), max_size=2
 )
-"""Of one hour: how many hours late each comes, and its images."""
+"""Segments of one hour: hours late, number of images."""
 courses = st.lists(
     st.tuples(segments, st.booleans(), st.lists(st.integers(0, RUNS - 1), max_size=2)),
     min_size=RUNS,
     max_size=RUNS,
 )
-"""Of each hour: its segments, whether its run fails to start, and which runs are cleared then."""
+"""For each hour: its segments, whether its run fails to start, and the runs cleared then."""
 
 
 @settings(max_examples=25, deadline=None)
@@ -81,18 +82,18 @@ courses = st.lists(
 def test_any_order_of_runs_tests_each_image_exactly_once(
     course: list[tuple[list[tuple[float, int]], bool, list[int]]],
 ) -> None:
-    """With late segments, runs that fail and are cleared hours later, and runs cleared again."""
+    """With late segments, failed runs that are cleared hours later, and runs cleared twice."""
     with TemporaryDirectory() as folder:
-        hours = Hours(Path(folder))
+        hours = HourlyRuns(Path(folder))
         first: dict[int, Artifact[WindowManifest]] = {}
-        for hour, (answered, fails, cleared) in enumerate(course, start=1):
-            for late, count in answered:
-                hours.answer(hour - 0.25 - late, count)
+        for hour, (uploads, fails, cleared) in enumerate(course, start=1):
+            for late, count in uploads:
+                hours.predict(hour - 0.25 - late, count)
             for run in ([] if fails else [hour]) + [c for c in cleared if 0 < c <= hour]:
                 window = hours.run(run)
                 assert first.setdefault(run, window) == window, "a cleared run's window changed"
-        # A last, large window, so that nothing is left waiting for company.
-        hours.answer(RUNS + 0.5, 10)
+        # A last window, large enough to be tested, collects the remaining records.
+        hours.predict(RUNS + 0.5, 10)
         first[RUNS + 1] = hours.run(RUNS + 1)
         tested = [w for w in first.values() if w.manifest.counts["distinct"] >= 10]
         seen = Counter(name for window in tested for name in hours.ids(window))
@@ -106,42 +107,42 @@ def test_any_order_of_runs_tests_each_image_exactly_once(
 def test_clearing_runs_changes_no_other_run(
     course: list[tuple[list[tuple[float, int]], bool, list[int]]],
 ) -> None:
-    """The same hours without any clearing give the same windows, digest by digest."""
+    """The same hours with and without cleared runs give windows with equal digests."""
     with TemporaryDirectory() as one, TemporaryDirectory() as other:
-        calm, cleared = Hours(Path(one)), Hours(Path(other))
-        for hour, (answered, _, again) in enumerate(course, start=1):
-            for hours in (calm, cleared):
-                for late, count in answered:
-                    hours.answer(hour - 0.25 - late, count)
-            assert calm.run(hour).digest == cleared.run(hour).digest
+        plain, cleared = HourlyRuns(Path(one)), HourlyRuns(Path(other))
+        for hour, (uploads, _, again) in enumerate(course, start=1):
+            for hours in (plain, cleared):
+                for late, count in uploads:
+                    hours.predict(hour - 0.25 - late, count)
+            assert plain.run(hour).digest == cleared.run(hour).digest
             for run in again:
                 cleared.run(min(max(run, 1), hour))
 
 
 @pytest.fixture
-def hours(tmp_path: Path) -> Hours:
-    """An empty log on an evening."""
-    return Hours(tmp_path)
+def hours(tmp_path: Path) -> HourlyRuns:
+    """An empty log."""
+    return HourlyRuns(tmp_path)
 
 
 def test_a_run_of_last_week_gets_its_window_again(
-    hours: Hours, monkeypatch: pytest.MonkeyPatch
+    hours: HourlyRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also once the watermark itself no longer names it, whether it was tested or too small."""
+    """Also when its window, tested or too small, is no longer in the watermark itself."""
     monkeypatch.setattr(log_watermark, "RECENT", 3)
     windows = []
     for hour in range(1, RUNS):
-        hours.answer(hour - 0.5, 12 if hour % 2 else 3)
+        hours.predict(hour - 0.5, 12 if hour % 2 else 3)
         windows.append(hours.run(hour))
-    mark, _ = LogWatermarks(hours.store.objects, hours.store.root, "demo").read()
-    assert len(mark.windows) == 3
+    watermark, _ = LogWatermarks(hours.store.objects, hours.store.root, "demo").read()
+    assert len(watermark.windows) == 3
     assert [hours.run(hour) for hour in range(1, RUNS)] == windows
-    assert hours.run(RUNS).manifest.start == mark.end
+    assert hours.run(RUNS).manifest.start == watermark.end
 
 
-def test_a_watermark_of_version_0_1_is_continued(hours: Hours) -> None:
-    """Its end, segments and last run count; the next window repeats nothing and loses nothing."""
-    hours.answer(0.5, 12)
+def test_a_watermark_of_version_0_1_is_continued(hours: HourlyRuns) -> None:
+    """Its end, segments and last run are read; the next window repeats and loses no record."""
+    hours.predict(0.5, 12)
     read = next(o.uri for o in hours.store.objects.list(f"{hours.store.root}/logs/"))
     old = hours.run(1)
     body = (
@@ -150,42 +151,42 @@ def test_a_watermark_of_version_0_1_is_continued(hours: Hours) -> None:
     )
     hours.store.objects.write(f"{hours.store.root}/windows-seen/demo.json", body.encode())
     assert hours.run(1) == old
-    hours.answer(0.75, 5)
-    hours.answer(1.5, 6)
+    hours.predict(0.75, 5)
+    hours.predict(1.5, 6)
     following = hours.run(2)
     assert len(hours.ids(following)) == 11
     assert following.manifest.start == EVENING + 1.01 * HOUR
-    mark, _ = LogWatermarks(hours.store.objects, hours.store.root, "demo").read()
-    assert mark.sequence == 8
+    watermark, _ = LogWatermarks(hours.store.objects, hours.store.root, "demo").read()
+    assert watermark.sequence == 8
 
 
-def test_two_runs_at_once_do_not_both_take_the_log(hours: Hours) -> None:
-    """The second one to write is told, and tries again on what the first left."""
-    marks = LogWatermarks(hours.store.objects, hours.store.root, "demo")
-    mark, etag = marks.read()
-    hours.answer(0.5, 12)
+def test_concurrent_runs_do_not_collect_the_same_records(hours: HourlyRuns) -> None:
+    """The second run to write the watermark gets a ConflictError."""
+    watermarks = LogWatermarks(hours.store.objects, hours.store.root, "demo")
+    watermark, etag = watermarks.read()
+    hours.predict(0.5, 12)
     hours.run(1)
     one = CollectedWindow(end=EVENING, window="w", run_id="r", tested=True)
     with pytest.raises(ConflictError):
-        marks.move(mark.add(one, [], 1), etag)
+        watermarks.move(watermark.add(one, [], 1), etag)
 
 
-def test_only_segments_that_can_be_listed_are_named() -> None:
-    """A segment older than `late_days` is forgotten and read no more: the watermark stays small."""
+def test_old_segments_leave_the_watermark() -> None:
+    """A segment older than `late_days` is removed and no longer read: the watermark stays small."""
     days = [START - n * timedelta(days=1) for n in (5, 1, 0)]
     uris = [f"s/logs/demo/{day.date()}/w-1.jsonl" for day in days]
     one = CollectedWindow(end=START, window="w", run_id="r", tested=True)
-    mark = LogWatermark().add(one, uris, late_days=2)
-    assert list(mark.segments) == uris[1:]
-    assert mark.first_day(START, 2) == (START - timedelta(days=2)).date()
+    watermark = LogWatermark().add(one, uris, late_days=2)
+    assert list(watermark.segments) == uris[1:]
+    assert watermark.first_day(START, 2) == (START - timedelta(days=2)).date()
 
 
-def test_an_id_that_is_used_again_is_another_run(hours: Hours) -> None:
-    """A window is found by the end of its data interval: ids are no key."""
-    hours.answer(0.5, 12)
+def test_a_reused_run_id_is_another_run(hours: HourlyRuns) -> None:
+    """The end of the data interval identifies a run, not its id."""
+    hours.predict(0.5, 12)
     hours.run(1)
-    marks = LogWatermarks(hours.store.objects, hours.store.root, "demo")
-    mark, _ = marks.read()
-    (known,) = mark.windows
-    assert marks.collected(mark, known.end, "another") == known
-    assert marks.collected(mark, known.end + HOUR, known.run_id) is None
+    watermarks = LogWatermarks(hours.store.objects, hours.store.root, "demo")
+    watermark, _ = watermarks.read()
+    (known,) = watermark.windows
+    assert watermarks.collected(watermark, known.end, "another") == known
+    assert watermarks.collected(watermark, known.end + HOUR, known.run_id) is None
