@@ -3,6 +3,7 @@
 `python -m benchmarks serving overload` measures these parts alone.
 """
 
+import argparse
 import importlib
 import json
 import sys
@@ -30,26 +31,45 @@ PARTS = {
 
 
 def main(arguments: list[str]) -> None:
-    """Measure anew, all parts or those that are named; or show the last results."""
+    """Measure all or the named parts and show them; `--scoreboard` shows the last results.
+
+    Raises:
+        SystemExit: for an unknown part, naming the parts, or without results to show.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", type=_part, help=", ".join(PARTS))
+    parser.add_argument("--scoreboard", action="store_true", help="show the last results")
+    options = parser.parse_args(arguments)
     configure_process()
-    if "--scoreboard" not in arguments:
-        body: list[dict[str, object]] = []
-        for part in arguments or PARTS:
-            rows = importlib.import_module(f"benchmarks.{PARTS[part]}").rows()
-            body += [row.model_dump() for row in rows]
-            RESULTS.write_text(json.dumps(body, indent=2) + "\n")
+    if not options.scoreboard:
+        _measure(options.parts or list(PARTS))
     if not RESULTS.is_file():
-        sys.exit(f"no results yet: expected {RESULTS}, which `make bench` writes")
+        sys.exit(f"no results: expected {RESULTS}; run `make bench` first")
     Console().print(_table([Row.model_validate(row) for row in json.loads(RESULTS.read_text())]))
 
 
+def _part(name: str) -> str:
+    if name not in PARTS:
+        raise argparse.ArgumentTypeError(f"unknown part {name}; expected: {', '.join(PARTS)}")
+    return name
+
+
+def _measure(parts: list[str]) -> None:
+    """Write the rows of the parts, after each one: an interrupted run keeps what is measured."""
+    rows: list[dict[str, object]] = []
+    for part in parts:
+        measured = importlib.import_module(f"benchmarks.{PARTS[part]}").rows()
+        rows += [row.model_dump() for row in measured]
+        RESULTS.write_text(json.dumps(rows, indent=2) + "\n")
+
+
 def _table(rows: list[Row]) -> Table:
-    shown = Table("name", "value", "low to high", "unit", "baseline")
+    table = Table("name", "value", "low to high", "unit", "baseline")
     for row in rows:
-        # What was measured once has no interval.
-        ends = f"{row.low:.2f} to {row.high:.2f}" if row.low < row.high else ""
-        shown.add_row(row.name, f"{row.value:.2f}", ends, row.unit, row.baseline)
-    return shown
+        # A single measurement has no interval.
+        interval = f"{row.low:.2f} to {row.high:.2f}" if row.low < row.high else ""
+        table.add_row(row.name, f"{row.value:.2f}", interval, row.unit, row.baseline)
+    return table
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Damaged images against the decoder: `python -m benchmarks.fuzz_decoder --seconds 600`.
+"""Fuzzer of the decoder: `python -m benchmarks.fuzz_decoder --seconds 600`.
 
-Image `n` of a seed is always the same, so `--first n` comes back to one that was found.
+Image `n` of a seed is always the same: `--first n` reproduces a failure.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
 from pipeline.sample.archive import draw_images
 from pipeline.sample.cells import CLASSES
-from pipeline.sample.laboratory import HOME
+from pipeline.sample.laboratory import IN_DOMAIN
 
-MOST_SECONDS = 2.0
-"""Of processor time for one image."""
-MOST_BYTES = 1_500_000_000
-"""By which the process may grow: the largest image that is taken, in its dearest mode, and more."""
+MAX_SECONDS = 2.0
+"""Maximum processor time of one image."""
+MAX_BYTES = 1_500_000_000
+"""Maximum memory growth: more than the largest accepted image in its most expensive mode needs."""
 _CONTRACT = ModelContract(name="fuzz", classes=CLASSES, embedding_size=8)
 _PNG = b"\x89PNG\r\n\x1a\n"
 _KINDS = b"IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB iCCP tEXt zTXt iTXt eXIf acTL fcTL fdAT".split()
@@ -39,52 +39,58 @@ Random = np.random.Generator
 
 
 @dataclass
-class Found:
-    """What a run saw."""
+class FuzzResult:
+    """Totals of a run."""
 
     images: int = 0
     accepted: int = 0
     slowest: float = 0.0
-    """Seconds of processor time."""
+    """Maximum processor time, in seconds."""
     grown: int = 0
-    """Bytes by which the process's peak grew."""
+    """Growth of the peak memory of the process, in bytes."""
 
 
 class DecoderError(AssertionError):
-    """An image that the decoder neither took nor refused, or at too high a price."""
+    """An image that the decoder neither accepted nor refused, or that exceeded a limit."""
 
 
-def fuzz(seconds: float, *, seed: int = 0, first: int = 0) -> Found:
-    """Prepare damaged images for a while.
+def fuzz(seconds: float, *, seed: int = 0, first: int = 0) -> FuzzResult:
+    """Decode damaged images for a number of seconds.
+
+    Args:
+        seconds: minimum duration.
+        seed: of the images.
+        first: number of the first image.
 
     Raises:
-        DecoderError: naming the first image that breaks a promise.
+        DecoderError: names the first image that fails.
     """
-    seeds = _seeds()
-    found, before = Found(), _peak()
+    seeds = _seed_images()
+    result, before = FuzzResult(), _peak_bytes()
     end = time.monotonic() + seconds
     for number in itertools.count(first):
         if time.monotonic() > end:
-            return found
+            return result
         data = _damaged(seeds, np.random.default_rng((seed, number)))
-        begun = time.process_time()
+        start = time.process_time()
         try:
-            found.accepted += _is_taken(data)
+            result.accepted += _is_accepted(data)
         except Exception as error:
             raise DecoderError(f"image {number} of seed {seed}: {error!r}") from error
-        spent = time.process_time() - begun
-        found.images += 1
-        found.slowest = max(found.slowest, spent)
-        found.grown = max(found.grown, _peak() - before)
-        if spent > MOST_SECONDS or found.grown > MOST_BYTES:
+        elapsed = time.process_time() - start
+        result.images += 1
+        result.slowest = max(result.slowest, elapsed)
+        result.grown = max(result.grown, _peak_bytes() - before)
+        if elapsed > MAX_SECONDS or result.grown > MAX_BYTES:
             raise DecoderError(
-                f"image {number} of seed {seed}: expected at most {MOST_SECONDS} s and "
-                f"{MOST_BYTES} bytes, received {spent:.2f} s and {found.grown} bytes"
+                f"image {number} of seed {seed}: expected at most {MAX_SECONDS} s and "
+                f"{MAX_BYTES} bytes, received {elapsed:.2f} s and {result.grown} bytes"
             )
-    raise AssertionError("numbers do not end")
+    raise AssertionError("unreachable: itertools.count is infinite")
 
 
-def _is_taken(data: bytes) -> bool:
+def _is_accepted(data: bytes) -> bool:
+    """Whether the image decodes; False if it is refused as invalid input."""
     try:
         crop = prepare(data, _CONTRACT).crop
     except InvalidInputError:
@@ -94,14 +100,14 @@ def _is_taken(data: bytes) -> bool:
     return True
 
 
-def _peak() -> int:
+def _peak_bytes() -> int:
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kilobytes if sys.platform == "darwin" else kilobytes * 1024
 
 
-def _seeds() -> list[bytes]:
-    """Small whole images of many kinds."""
-    ((_, drawn),) = draw_images(1, 1, HOME)
+def _seed_images() -> list[bytes]:
+    """Small valid images of every supported format and mode."""
+    ((_, drawn),) = draw_images(1, 1, IN_DOMAIN)
     image = Image.open(io.BytesIO(drawn)).convert("RGB").resize((80, 60))
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "a description"
@@ -127,23 +133,23 @@ def _saved(image: Image.Image, kind: str, options: dict[str, object]) -> bytes:
 
 
 def _damaged(seeds: list[bytes], random: Random) -> bytes:
-    """A seed after one to three kinds of damage."""
+    """A seed image after one to three random kinds of damage."""
     data = seeds[random.integers(len(seeds))]
     for _ in range(random.integers(1, 4)):
-        ways: list[Callable[[bytes], bytes]] = [
+        damages: list[Callable[[bytes], bytes]] = [
             partial(_flip, random=random),
             partial(_overwrite, random=random),
             partial(_cut, random=random),
             partial(_splice, other=seeds[random.integers(len(seeds))], random=random),
         ]
         if data.startswith(_PNG):
-            ways += [partial(_rechunk, random=random)] * len(ways)
-        data = ways[random.integers(len(ways))](data)
+            damages += [partial(_rechunk, random=random)] * len(damages)
+        data = damages[random.integers(len(damages))](data)
     return data
 
 
 def _flip(data: bytes, random: Random) -> bytes:
-    """Some bytes changed."""
+    """Replace 1 to 16 bytes."""
     changed = bytearray(data)
     for _ in range(random.integers(1, 17)):
         if changed:
@@ -152,20 +158,20 @@ def _flip(data: bytes, random: Random) -> bytes:
 
 
 def _overwrite(data: bytes, random: Random) -> bytes:
-    """A number in the head replaced by an extreme one."""
+    """Overwrite a position in the first 700 bytes by an extreme number."""
     at = int(random.integers(min(len(data), 700) + 1))
     extreme = _EXTREMES[random.integers(len(_EXTREMES))]
     return data[:at] + extreme[: random.integers(1, 5)] + data[at + 4 :]
 
 
 def _cut(data: bytes, random: Random) -> bytes:
-    """A piece taken out, or everything from some place on."""
+    """Remove a section, or everything from a position on."""
     start, end = sorted(random.integers(len(data) + 1, size=2))
     return data[:start] + (data[end:] if random.random() < 0.5 else b"")
 
 
 def _splice(data: bytes, other: bytes, random: Random) -> bytes:
-    """A piece of another image put in, now and then many times over."""
+    """Insert a section of another image, once or 50 times."""
     at = int(random.integers(len(data) + 1))
     start, end = sorted(random.integers(len(other) + 1, size=2))
     times = 1 if random.random() < 0.9 else 50
@@ -173,47 +179,47 @@ def _splice(data: bytes, other: bytes, random: Random) -> bytes:
 
 
 def _rechunk(data: bytes, random: Random) -> bytes:
-    """One chunk of a PNG damaged, copied, dropped or renamed, with right lengths and sums."""
+    """Damage, copy, remove or rename one PNG chunk, with valid lengths and checksums."""
     chunks = _chunks(data)
     if not chunks:
         return data
-    place = int(random.integers(len(chunks)))
-    kind, body = chunks[place]
-    act = random.integers(6)
-    if act == 0:
-        chunks.insert(place, chunks[random.integers(len(chunks))])
-    elif act == 1:
-        del chunks[place]
-    elif act == 2:
-        chunks[place] = (_KINDS[random.integers(len(_KINDS))], body)
-    elif act == 3:
+    index = int(random.integers(len(chunks)))
+    kind, body = chunks[index]
+    action = random.integers(6)
+    if action == 0:
+        chunks.insert(index, chunks[random.integers(len(chunks))])
+    elif action == 1:
+        del chunks[index]
+    elif action == 2:
+        chunks[index] = (_KINDS[random.integers(len(_KINDS))], body)
+    elif action == 3:
         chunks.insert(
-            place, (b"zTXt", b"a\0\0" + zlib.compress(bytes(random.integers(3 * 10**6)), 1))
+            index, (b"zTXt", b"a\0\0" + zlib.compress(bytes(random.integers(3 * 10**6)), 1))
         )
-    elif act == 4 and kind == b"IDAT":
-        chunks[place] = (kind, _repacked(body, random))
+    elif action == 4 and kind == b"IDAT":
+        chunks[index] = (kind, _repacked(body, random))
     else:
-        chunks[place] = (kind, _overwrite(_flip(body, random), random))
+        chunks[index] = (kind, _overwrite(_flip(body, random), random))
     return _PNG + b"".join(packed(*one) for one in chunks)
 
 
 def _chunks(data: bytes) -> list[Chunk]:
-    """Kinds and contents, as far as the lengths can be followed."""
-    found, at = [], len(_PNG)
+    """Kinds and bodies, as far as the lengths are valid."""
+    chunks, at = [], len(_PNG)
     while at + 8 <= len(data):
         length, kind = struct.unpack(">I4s", data[at : at + 8])
-        found.append((kind, data[at + 8 : at + 8 + length]))
+        chunks.append((kind, data[at + 8 : at + 8 + length]))
         at += length + 12
-    return found
+    return chunks
 
 
 def packed(kind: bytes, body: bytes) -> bytes:
-    """A chunk of a PNG, with the right length and sum."""
+    """A PNG chunk with valid length and checksum."""
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def _repacked(body: bytes, random: Random) -> bytes:
-    """Compressed rows with damage inside the compression."""
+    """Pixel rows, damaged and compressed again."""
     try:
         rows = zlib.decompressobj().decompress(body, 10**6)
     except zlib.error:
@@ -226,6 +232,6 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0)
-    given = parser.parse_args()
+    options = parser.parse_args()
     warnings.simplefilter("ignore")
-    print(fuzz(given.seconds, seed=given.seed, first=given.first))  # noqa: T201
+    print(fuzz(options.seconds, seed=options.seed, first=options.first))  # noqa: T201

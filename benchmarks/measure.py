@@ -1,4 +1,4 @@
-"""Timing two things against each other, in turns, so that a busy moment hits both."""
+"""Timing, and rows of the table. Subject and baseline alternate: machine load affects both."""
 
 import time
 from collections.abc import Callable
@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.statistics.metrics import Interval
+
 
 class Row(BaseModel):
-    """One line of the table."""
+    """One row of the table."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,7 +27,7 @@ def ratio(
     name: str,
     subject: Callable[[], object],
     baseline: Callable[[], object],
-    against: str,
+    baseline_name: str,
     *,
     rounds: int = 12,
 ) -> Row:
@@ -34,43 +36,61 @@ def ratio(
     Args:
         name: of the row.
         subject: does the work once.
-        baseline: does the same work the other way.
-        against: what the baseline is.
+        baseline: does the same work once.
+        baseline_name: of the row.
         rounds: pairs of timings, after one warm-up of each.
     """
     subject(), baseline()
     logs = np.array([np.log(_seconds(baseline) / _seconds(subject)) for _ in range(rounds)])
-    return compared(name, logs, against, "times faster")
+    return ratio_row(name, logs, "times faster", baseline_name)
 
 
-def compared(name: str, logs: NDArray[np.float64], against: str, unit: str) -> Row:
-    """Geometric mean and 95 % interval of ratios whose logarithms are given (rounds,)."""
-    mean, error = logs.mean(), 1.96 * logs.std(ddof=1) / np.sqrt(len(logs))
-    value, low, high = (float(np.exp(x)) for x in (mean, mean - error, mean + error))
-    return Row(name=name, value=value, low=low, high=high, unit=unit, baseline=against)
+def ratio_row(name: str, logs: NDArray[np.float64], unit: str, baseline: str) -> Row:
+    """Geometric mean and 95 % interval of ratios, from their logarithms (rounds,)."""
+    return _row(name, np.exp(_mean_interval(logs)), unit, baseline)
 
 
-def figure(name: str, value: float, unit: str, baseline: str) -> Row:
-    """A row of something that was measured once."""
-    return Row(name=name, value=value, low=value, high=value, unit=unit, baseline=baseline)
+def mean_row(name: str, values: NDArray[np.float64], unit: str, baseline: str) -> Row:
+    """Mean and 95 % interval of values (rounds,)."""
+    return _row(name, _mean_interval(values), unit, baseline)
 
 
-def spread(name: str, values: NDArray[np.float64], unit: str, baseline: str) -> Row:
-    """A row of something that was measured several times (rounds,): median, least and most."""
-    return Row(
-        name=name,
-        value=float(np.median(values)),
-        low=float(values.min()),
-        high=float(values.max()),
-        unit=unit,
-        baseline=baseline,
-    )
+def median_row(name: str, values: NDArray[np.float64], unit: str, baseline: str) -> Row:
+    """Median of 15 values; the 4th and 12th are a 96 % interval."""
+    return _row(name, np.sort(values)[[7, 3, 11]], unit, baseline)
+
+
+def range_row(name: str, values: NDArray[np.float64], unit: str, baseline: str) -> Row:
+    """Median, minimum and maximum of values (rounds,)."""
+    ends = np.array([np.median(values), values.min(), values.max()])
+    return _row(name, ends, unit, baseline)
+
+
+def single_row(name: str, value: float, unit: str, baseline: str) -> Row:
+    """A single measurement, without an interval."""
+    return _row(name, np.full(3, value), unit, baseline)
+
+
+def interval_row(name: str, interval: Interval, unit: str, baseline: str) -> Row:
+    """A value with its interval."""
+    return _row(name, np.array([interval.value, interval.low, interval.high]), unit, baseline)
 
 
 def milliseconds(work: Callable[[], object], rounds: int) -> NDArray[np.float64]:
-    """How long each of some rounds (rounds,) took, after a warm-up."""
+    """Duration of each round (rounds,), after one warm-up."""
     work()
     return np.array([1000 * _seconds(work) for _ in range(rounds)])
+
+
+def _row(name: str, ends: NDArray[np.float64], unit: str, baseline: str) -> Row:
+    value, low, high = map(float, ends)
+    return Row(name=name, value=value, low=low, high=high, unit=unit, baseline=baseline)
+
+
+def _mean_interval(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean, low and high end of its 95 % interval."""
+    mean, error = values.mean(), 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+    return np.array([mean, mean - error, mean + error])
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -1,6 +1,7 @@
-"""`python -m bento_service`: the service, and another worker when one ends.
+"""`python -m bento_service`: the supervisor of the service; restarts the worker when it dies.
 
-`bentoml serve` starts the same service, later: docs/decisions/0013-the-services-start.md.
+`bentoml serve` runs the same service but starts slower:
+docs/decisions/0013-service-start.md.
 """
 
 import argparse
@@ -11,67 +12,68 @@ import sys
 import time
 
 BACKLOG = 2048
-"""Connections that wait in the door, for one while a worker is followed by another."""
-CANNOT_BEGIN = frozenset({1, 3})
-"""Exit codes of Python after an exception, and of Uvicorn when an application does not start:
-another worker would fare alike."""
-PAUSE_SECONDS = 0.5
+"""Connections the kernel queues, for example while a worker is being replaced."""
+START_FAILED = frozenset({1, 3})
+"""Exit codes of a Python exception (1) and of an application that Uvicorn could not start (3):
+a restart would fail in the same way."""
+RESTART_DELAY_S = 0.5
 
 
 class Supervisor:
-    """Keeps one worker behind an open door until it is told to end."""
+    """Keeps one worker running on a listening socket until SIGTERM, SIGINT or SIGHUP."""
 
-    def __init__(self, door: socket.socket) -> None:
-        self._door = door.fileno()
-        self._ending = False
+    def __init__(self, listening: socket.socket) -> None:
+        self._fd = listening.fileno()
+        self._stopping = False
         self._worker: subprocess.Popen[bytes] | None = None
 
     def run(self) -> int:
-        """Start workers, one after the other.
+        """Run workers one after the other.
 
         Returns:
-            0 after SIGTERM, SIGINT or SIGHUP, else the code of a worker that could not begin.
+            0 after a signal, else the exit code of a worker that failed to start.
         """
-        for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(one, self._end)
-        while not self._ending:
-            code = self._work()
-            if self._ending:
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(signum, self._stop)
+        while not self._stopping:
+            code = self._run_worker()
+            if self._stopping:
                 break
-            if code in CANNOT_BEGIN:
+            if code in START_FAILED:
                 return code
-            sys.stderr.write(f"the worker ended with code {code}; another one is started\n")
-            time.sleep(PAUSE_SECONDS)
+            sys.stderr.write(f"the worker exited with code {code}; starting another one\n")
+            time.sleep(RESTART_DELAY_S)
         return 0
 
-    def _work(self) -> int:
-        command = [sys.executable, "-m", "bento_service.worker", str(self._door)]
-        self._worker = subprocess.Popen(command, pass_fds=[self._door])
-        if self._ending:  # told so before there was a worker to tell
+    def _run_worker(self) -> int:
+        command = [sys.executable, "-m", "bento_service.worker", str(self._fd)]
+        self._worker = subprocess.Popen(command, pass_fds=[self._fd])
+        if self._stopping:  # the signal came before there was a worker to terminate
             self._worker.terminate()
         return self._worker.wait()
 
-    def _end(self, *_: object) -> None:
-        self._ending = True
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
         if self._worker is not None:
             self._worker.terminate()
 
 
 def main() -> int:
-    """Serve until told to end; the exit code."""
+    """Listen and serve until a signal; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m bento_service", description="Classify white blood cells over HTTP."
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=_port, default=3000, help="port to listen on")
-    asked = parser.parse_args()
-    family = socket.AF_INET6 if ":" in asked.host else socket.AF_INET
+    arguments = parser.parse_args()
+    host, port = arguments.host, arguments.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        door = socket.create_server((asked.host, asked.port), family=family, backlog=BACKLOG)
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        parser.exit(2, f"cannot listen on {asked.host} port {asked.port}: {error.strerror}\n")
-    with door:
-        return Supervisor(door).run()
+        parser.exit(2, f"cannot listen on {host} port {port}: {error.strerror}\n")
+    with listening:
+        return Supervisor(listening).run()
 
 
 def _port(text: str) -> int:

@@ -1,7 +1,7 @@
-"""What the service counts.
+"""Prometheus metrics of the service.
 
-BentoML's own request metrics are switched off: they keep a time series for every path that anybody
-asks for, so a caller could fill the memory with them.
+BentoML's own request metrics are off: they keep one time series per requested path, so a client
+could exhaust the memory.
 """
 
 import os
@@ -16,13 +16,13 @@ from prometheus_client import (
     multiprocess,
 )
 
-REQUESTS = Counter("leukoflow_requests_total", "Answered requests", ["route", "status"])
+REQUESTS = Counter("leukoflow_requests_total", "Responses by route and status", ["route", "status"])
 PREDICTIONS = Counter(
-    "leukoflow_predictions_total", "Answered images", ["route", "label", "decision"]
+    "leukoflow_predictions_total", "Classified images", ["route", "label", "decision"]
 )
 SECONDS = Histogram(
     "leukoflow_prediction_seconds",
-    "From the bytes of an image to its answer, waiting included",
+    "Seconds from the bytes of an image to its result, including the queue",
     buckets=(0.01, 0.02, 0.03, 0.05, 0.08, 0.13, 0.2, 0.35, 0.6, 1, 2, 5, 10, 20),
 )
 MODEL = Gauge(
@@ -32,39 +32,43 @@ MODEL = Gauge(
     multiprocess_mode="livesum",
 )
 RELOAD_FAILURES = Counter(
-    "leukoflow_reload_failures_total", "Promoted models that a worker refused to serve", ["reason"]
+    "leukoflow_reload_failures_total",
+    "Promoted models that a worker refused",
+    ["reason"],
 )
 for _reason in ("missing", "changed", "golden", "slow", "unfit", "error"):
-    RELOAD_FAILURES.labels(_reason)  # a series that begins at 0 shows its first failure as a rise
+    RELOAD_FAILURES.labels(_reason)  # starts at 0, so that the first failure shows as an increase
 SHADOW = Counter(
     "leukoflow_shadow_total",
-    "Answered images that a challenger scored as well, and whether it named the same class",
+    "Served images scored by the shadow challenger, and whether it predicted the same class",
     ["tag", "agree"],
 )
 SHADOW_MODEL = Gauge(
     "leukoflow_shadow_model",
-    "Workers that let a challenger score as well, by its tag",
+    "Workers with a shadow challenger, by its tag",
     ["tag"],
     multiprocess_mode="livesum",
 )
 SHADOW_REFUSALS = Counter(
-    "leukoflow_shadow_refusals_total", "Challengers that a worker refused to score", ["reason"]
+    "leukoflow_shadow_refusals_total",
+    "Shadow challengers that a worker refused",
+    ["reason"],
 )
 POINTER_FAILURES = Counter(
-    "leukoflow_pointer_failures_total", "Looks at the pointer that the store did not answer"
+    "leukoflow_pointer_failures_total", "Failed attempts to read the pointer from the store"
 )
-SHED = Counter("leukoflow_shed_total", "Requests turned away because too many waited")
+SHED = Counter("leukoflow_shed_total", "Requests rejected with 429")
 LOG_FAILURES = Counter(
-    "leukoflow_log_failures_total", "Lines, images or uploads of the service's records that failed"
+    "leukoflow_log_failures_total", "Log lines, kept images or uploads that failed"
 )
 LOG_DROPPED = Counter(
     "leukoflow_log_dropped_total",
-    "Closed log segments and images deleted before their upload, the store being away too long",
+    "Log segments and kept images deleted before upload: the store was unreachable too long",
 )
 
 
 def exposition() -> bytes:
-    """Everything in Prometheus's text format: of all workers where BentoML has started several."""
+    """All metrics in Prometheus's text format, summed over workers if BentoML runs several."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
@@ -72,7 +76,7 @@ def exposition() -> bytes:
     return generate_latest(registry)
 
 
-def leave() -> None:
-    """Take this worker out of the gauges that count living workers."""
+def mark_dead() -> None:
+    """Remove this worker from the gauges that count live workers."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]

@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from bento_service.http.access_log import start_logging
-from bento_service.http.api_keys import Door
-from bento_service.http.errors import Refusal
-from bento_service.http.middleware import Guard
-from bento_service.http.openapi import put_right
+from bento_service.http.api_keys import ApiKeyCheck
+from bento_service.http.errors import HttpError
+from bento_service.http.middleware import Limits, ServiceMiddleware, ServiceState
+from bento_service.http.openapi import complete_openapi
 from bento_service.http.routes import create_app
 from bento_service.http.schemas import Classification
-from bento_service.process.graceful_shutdown import Drain
+from bento_service.process.graceful_shutdown import GracefulShutdown
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ app = create_app()
 
 
 class _FileSchema:
-    """Says `file` to BentoML's clients, which then send a form, and plain OpenAPI to others."""
+    """JSON schema type `file` for BentoML's clients, which then send a form; OpenAPI otherwise."""
 
     def __get_pydantic_json_schema__(
         self, core: CoreSchema, handler: GetJsonSchemaHandler
@@ -47,19 +47,18 @@ class ImageUpload(IODescriptor):  # type: ignore[misc]
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: object) -> "ImageUpload":  # noqa: ARG003
-        """The file that the guard took out of the body; BentoML reads no bodies here."""
+        """The file from the middleware; BentoML's own parser would fetch URLs."""
         (file,) = request.state.files
         return cls(image=file)
 
 
-ImageUpload.multipart_fields = ["image"]  # BentoML finds only paths by itself
+ImageUpload.multipart_fields = ["image"]  # BentoML detects only fields of type Path
 
 
-# One worker: its engine keeps every core busy, and more processes would add memory, and lines that
-# know nothing of each other. The traffic timeout is a net below the guard's and the line's own,
-# whose answers have our shape. The access log is the guard's: BentoML's own shows paths as they
-# were asked for. Spans that nobody collects would be a quarter of what a request costs besides its
-# image.
+# One worker: its engine uses every core; more processes would need more memory and have separate
+# work queues. The traffic timeout is a safety net above the middleware's and the work queue's
+# timeouts, whose errors have our format. Access log: see access_log.py; BentoML's logs raw paths.
+# Tracing is off: unused spans cost a quarter of the overhead of a request.
 @bentoml.service(
     name="leukoflow",
     workers=1,
@@ -70,18 +69,17 @@ ImageUpload.multipart_fields = ["image"]  # BentoML finds only paths by itself
 )
 @bentoml.asgi_app(app, path="/")
 class Service:
-    """Answers photographs of white blood cells. Research use, not for diagnosis."""
+    """Classifies photographs of white blood cells. Research use, not for diagnosis."""
 
     def __init__(self) -> None:
-        # BentoML's supervisor imports this module, too, and serves nothing: it starts sooner
-        # without what only a worker needs.
-        from bento_service.serving import begun
+        # Imported here: BentoML's supervisor imports this module too and starts faster without it.
+        from bento_service.serving import shared_serving
 
-        self.serving = begun()
-        self.drain = Drain(self.serving.settings.drain_seconds)
-        app.state.serving, app.state.drain = self.serving, self.drain
-        self.serving.require_loaded()  # before that there is no door that could be shut
-        self.drain.watch()
+        self.serving = shared_serving()
+        self.shutdown = GracefulShutdown(self.serving.settings.drain_seconds)
+        app.state.serving, app.state.shutdown = self.serving, self.shutdown
+        self.serving.require_loaded()  # no request is accepted before
+        self.shutdown.watch()
 
     @bentoml.api(route="/classify", input_spec=ImageUpload)  # type: ignore[untyped-decorator]
     async def classify(self, image: bytes, ctx: bentoml.Context) -> Classification:
@@ -89,72 +87,68 @@ class Service:
         request_id = ctx.request.state.request_id
         try:
             return await self.serving.classify(image, route="/classify", request_id=request_id)
-        except Refusal as no:
-            ctx.response.status_code = no.status
-            return no.response()  # type: ignore[return-value]  # sent as it is
+        except HttpError as error:
+            ctx.response.status_code = error.status
+            return error.response()  # type: ignore[return-value]  # BentoML sends it unchanged
 
     @bentoml.api(route="/explain", input_spec=ImageUpload)  # type: ignore[untyped-decorator]
     async def explain(
         self, image: bytes, ctx: bentoml.Context
     ) -> Annotated[bytes, ContentType("image/png")]:
-        """The crop with what speaks for the answer (orange) and against it (blue): a check aid.
+        """The crop with the evidence for (orange) and against (blue) the predicted class.
 
-        The headers `x-label` (percent-encoded) and `x-tag` say which class, and which model's.
+        The headers `x-label` (percent-encoded) and `x-tag` give the class and the model.
         """
         try:
             explanation, tag = await self.serving.explain(image)
-        except Refusal as no:
-            ctx.response.status_code = no.status
-            return no.response()  # type: ignore[return-value]  # sent as it is
+        except HttpError as error:
+            ctx.response.status_code = error.status
+            return error.response()  # type: ignore[return-value]  # BentoML sends it unchanged
         ctx.response.headers.update({"x-label": quote(explanation.label), "x-tag": tag})
         out = io.BytesIO()
         explanation.picture.save(out, "PNG")
         return out.getvalue()
 
     def __is_ready__(self) -> bool:
-        return self.serving.ready and not self.drain.begun
+        return self.serving.ready and not self.shutdown.begun
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
-        """Bring what was written down to safety."""
+        """Stop background threads and upload what is logged."""
         self.serving.stop()
 
 
 @app.get("/docs.json", include_in_schema=False)
 def _docs() -> dict[str, Any]:
-    serving: Serving = app.state.serving
-    described = Service.openapi_spec.asdict()  # type: ignore[attr-defined]
-    return put_right(described, serving.labels, app.state.door)
+    document = Service.openapi_spec.asdict()  # type: ignore[attr-defined]
+    return complete_openapi(document, _serving().labels, app.state.keys)
 
 
-def _guarded(answering: ASGIApp) -> Guard:
-    """The guard before everything; made as a worker starts, before anything else is said."""
+def _middleware(application: ASGIApp) -> ServiceMiddleware:
+    """The outermost middleware; created when a worker starts, before any other log line."""
     start_logging()
     settings = load_settings()
-    app.state.door = Door.of(settings)
-    return Guard(
-        answering,
-        body_seconds=settings.body_seconds,
-        turns_away=_turns_away,
-        ending=_ending,
-        why_not_ready=_why_not_ready,
-        door=app.state.door,
+    app.state.keys = ApiKeyCheck.of(settings)
+    return ServiceMiddleware(
+        application,
+        limits=Limits(body_timeout_s=settings.body_seconds),
+        state=ServiceState(
+            must_reject=lambda: _serving().must_reject(),
+            shutting_down=_shutting_down,
+            not_ready_reason=lambda: _serving().not_ready_reason(),
+        ),
+        keys=app.state.keys,
     )
 
 
-def _turns_away() -> bool:
+def _serving() -> "Serving":
     serving: Serving = app.state.serving
-    return serving.turns_away()
+    return serving
 
 
-def _why_not_ready() -> Refusal | None:
-    serving: Serving = app.state.serving
-    return serving.why_not_ready()
+def _shutting_down() -> bool:
+    shutdown: GracefulShutdown = app.state.shutdown
+    return shutdown.begun
 
 
-def _ending() -> bool:
-    drain: Drain = app.state.drain
-    return drain.begun
-
-
-Service.add_asgi_middleware(_guarded)  # type: ignore[attr-defined]
+Service.add_asgi_middleware(_middleware)  # type: ignore[attr-defined]

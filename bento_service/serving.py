@@ -1,4 +1,4 @@
-"""One worker's model, line, log and metrics: what the routes of the service share."""
+"""Serving state of one worker: model, work queue, prediction log and metrics."""
 
 import logging
 import os
@@ -11,24 +11,26 @@ from typing import TypeVar
 
 from bento_service import metrics
 from bento_service.http import errors
-from bento_service.http.errors import Refusal
+from bento_service.http.errors import HttpError
 from bento_service.http.schemas import (
     Classification,
+    CountedDifferential,
     Differential,
+    DifferentialCounts,
+    FeedbackReceipt,
     FeedbackRequest,
-    FeedbackTaken,
     ModelCard,
 )
-from bento_service.inference.classifier import Classifier, Explanation, verified
-from bento_service.inference.differential import count
+from bento_service.inference.classifier import Classifier, Explanation, verify_bundle
+from bento_service.inference.differential import counted_differential, differential
 from bento_service.inference.follow import Follower, Served
-from bento_service.inference.loading import Loader, in_thread
-from bento_service.inference.model_card import describe
-from bento_service.inference.multi_image import answer_all
-from bento_service.inference.responses import answer_of, taken
+from bento_service.inference.loading import Loader, load_in_thread
+from bento_service.inference.model_card import model_card
+from bento_service.inference.multi_image import classify_all
+from bento_service.inference.responses import classification_of, receipt
 from bento_service.inference.shadow import Challenger, Shadow
-from bento_service.inference.work_queue import Line
-from bento_service.prediction_log.writer import Records
+from bento_service.inference.work_queue import WorkQueue
+from bento_service.prediction_log.writer import PredictionLog
 from bento_service.process.periodic import Periodic
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Registry
@@ -39,46 +41,46 @@ from pipeline.settings import Settings, load_settings
 
 logger = logging.getLogger(__name__)
 
-Done = TypeVar("Done")
-_GRACE = 2.0
-"""Patiences for which all threads may hang; until then the worker is only not ready."""
+T = TypeVar("T")
+_MAX_STALL = 2.0
+"""In request timeouts: a worker whose threads stall longer exits; until then it is not ready."""
 
 
 class Serving:
-    """Answers images with the model that is to be served now."""
+    """Classifies images with the currently served model."""
 
     def __init__(self, settings: Settings) -> None:
-        """Get ready to load a baked-in bundle, or to follow the pointer.
+        """Prepare to load a baked-in bundle or to follow the pointer.
 
         Raises:
-            ArtifactError: when a baked-in bundle is not exactly what it should be.
-            InvalidInputError: when there is neither a baked-in bundle nor a store.
+            ArtifactError: when a baked-in bundle fails verification.
+            InvalidInputError: without a baked-in bundle and a store.
         """
         self.settings = settings
         if settings.bundle_dir is None:
             settings.require_store()
-        self._line = Line(patience=settings.answer_seconds)
-        objects = UriStore(settings, hurried=True)
+        self._queue = WorkQueue(timeout_s=settings.answer_seconds)
+        objects = UriStore(settings, fail_fast=True)
         registry = Registry(objects, settings.store_uri, settings.model_name)
         artifacts = ArtifactStore(objects, settings.store_uri)
         loader = Loader(artifacts, settings.model_name, max_answer_ms=settings.max_answer_ms)
         self._follower = Follower(registry, loader)
-        aside = Loader(artifacts, settings.model_name, max_answer_ms=settings.max_answer_ms)
-        self._challenger = Challenger(registry, aside)
+        shadow_loader = Loader(artifacts, settings.model_name, max_answer_ms=settings.max_answer_ms)
+        self._challenger = Challenger(registry, shadow_loader)
         self._shadow = Shadow(self._challenger)
-        self._asking = 0
+        self._in_flight = 0
         self._baked: Future[Classifier] | None = None
         name = settings.model_name
         if settings.bundle_dir is not None:
-            name = verified(settings.bundle_dir).contract.name
-        self._records = Records(settings, objects, name)
-        tending = min(2.0, settings.log_segment_seconds / 4)
-        self._tending = Periodic("records", tending, self._records.tend)
+            name = verify_bundle(settings.bundle_dir).contract.name
+        self._log = PredictionLog(settings, objects, name)
+        upload_interval = min(2.0, settings.log_segment_seconds / 4)
+        self._uploading = Periodic("upload", upload_interval, self._log.upload_due)
         self._threads = self._make_threads()
 
     def _make_threads(self) -> list[Periodic]:
-        watching = min(1.0, self.settings.answer_seconds / 4)
-        threads = [self._tending, Periodic("line", watching, self._watch)]
+        watch_interval = min(1.0, self.settings.answer_seconds / 4)
+        threads = [self._uploading, Periodic("watchdog", watch_interval, self._watch)]
         if self.settings.bundle_dir is None:
             seconds = self.settings.pointer_poll_seconds
             threads.append(Periodic("pointer", seconds, self._follower.poll))
@@ -87,17 +89,19 @@ class Serving:
         return threads
 
     def start(self) -> None:
-        """Begin to load, to follow the pointer and to upload what is written down."""
+        """Start loading, following the pointer and uploading logs."""
         for thread in self._threads:
             thread.start()
         if self.settings.bundle_dir is not None:
-            self._baked = in_thread(partial(Classifier, self.settings.bundle_dir), "load-baked")
+            self._baked = load_in_thread(
+                partial(Classifier, self.settings.bundle_dir), "load-baked"
+            )
 
     def require_loaded(self) -> None:
-        """Wait until a baked-in bundle answers; one that is promoted may come at any time.
+        """Wait until a baked-in bundle is loaded; returns at once where the pointer is followed.
 
         Raises:
-            ArtifactError: when it cannot be served.
+            ArtifactError: when the bundle cannot be served.
         """
         if self._baked is not None:
             classifier = self._baked.result()
@@ -105,41 +109,41 @@ class Serving:
             metrics.MODEL.labels(classifier.tag).set(1)
 
     def stop(self) -> None:
-        """End the work that runs and bring what is written down to safety."""
+        """Stop threads, wait for running work, and upload the logs."""
         for thread in self._threads:
             thread.stop()
-        self._tending.join()  # what else still runs loses nothing
-        self._line.close()
-        self._records.close()
-        metrics.leave()
+        self._uploading.join()  # the other threads have nothing to lose
+        self._queue.close()
+        self._log.close()
+        metrics.mark_dead()
 
     @property
     def ready(self) -> bool:
-        """Whether there is a model, and a thread that does not hang."""
-        return self._follower.current is not None and not self._line.hung
+        """Whether a model is loaded and a worker thread is healthy."""
+        return self._follower.current is not None and not self._queue.stalled_s
 
-    def turns_away(self) -> bool:
-        """Whether a caller with one more image is turned away now."""
-        return self._line.turns_away()
+    def must_reject(self) -> bool:
+        """Whether a request with one image must be rejected now; records the rejection."""
+        return self._queue.must_reject()
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Classes of the model that is served, none without one."""
+        """Classes of the served model; empty without one."""
         served = self._follower.current
         return served.classifier.contract.classes if served else ()
 
     def _watch(self) -> None:
-        """End a worker whose threads will not come back; its supervisor starts another."""
-        if self._line.hung > _GRACE * self.settings.answer_seconds:
-            logger.critical("every thread hangs: this worker ends")
-            metrics.leave()
+        """Exit if the worker threads stall for too long; the supervisor starts another worker."""
+        if self._queue.stalled_s > _MAX_STALL * self.settings.answer_seconds:
+            logger.critical("all worker threads have stalled: the worker exits")
+            metrics.mark_dead()
             os._exit(os.EX_SOFTWARE)
 
     async def classify(self, image: bytes, *, route: str, request_id: str) -> Classification:
-        """Answer the bytes of one image and log the answer.
+        """Classify the bytes of one image and log the prediction.
 
         Raises:
-            Refusal: 422 for no image, 429, 503 without a model, 504.
+            HttpError: 422 for an invalid image, 429, 503 without a model, 504.
         """
         return await self._classify(self._served().classifier, image, route, request_id)
 
@@ -149,88 +153,92 @@ class Serving:
         started = time.perf_counter()
 
         def work() -> Classification:
-            prediction = classifier.classify(image, crowd=self._line.crowded)
-            self._records.answered(prediction, classifier.tag, route, request_id)
-            return answer_of(prediction, classifier.tag, request_id)
+            prediction = classifier.classify(image, concurrent=self._queue.concurrent)
+            self._log.log_prediction(prediction, classifier.tag, route, request_id)
+            return classification_of(prediction, classifier.tag, request_id)
 
-        answer = await self._in_line(work)
-        if not self._asking:  # only then there is time to spare
-            self._shadow.offer(image, answer.label)
+        result = await self._enqueue(work)
+        if not self._in_flight:  # shadow scoring uses idle time only
+            self._shadow.offer(image, result.label)
         metrics.SECONDS.observe(time.perf_counter() - started)
-        metrics.PREDICTIONS.labels(route, answer.label, answer.decision).inc()
-        return answer
+        metrics.PREDICTIONS.labels(route, result.label, result.decision).inc()
+        return result
 
     async def differential(self, images: list[bytes], *, request_id: str) -> Differential:
-        """Answer many images with one model, and count; each takes its own turn in the line.
+        """Classify many images with one model and count them; each takes its own queue slot.
 
         Raises:
-            Refusal: 503 without a model, 504 when one or all of them took too long.
+            HttpError: 503 without a model, 504 when one or all of them took too long.
         """
         classifier = self._served().classifier
 
-        async def ask(index: int, image: bytes) -> Classification:
+        async def classify(index: int, image: bytes) -> Classification:
             number = f"{request_id}.{index}"
             return await self._classify(classifier, image, "/differential", number)
 
-        told = await answer_all(images, ask)
-        return count(told, classifier.contract.classes, classifier.tag, request_id)
+        results = await classify_all(images, classify)
+        return differential(results, classifier.contract.classes, classifier.tag, request_id)
+
+    def shares(self, request: DifferentialCounts) -> CountedDifferential:
+        """Shares and intervals of cells that were counted before; needs no model."""
+        return counted_differential(request.counts)
 
     async def explain(self, image: bytes) -> tuple[Explanation, str]:
-        """What the answer to an image rests on, and the tag that answered; not logged.
+        """Evidence map of an image and the tag of the model; not logged.
 
         Raises:
-            Refusal: 422 for no image, 429, 503 without a model, 504.
+            HttpError: 422 for an invalid image, 429, 503 without a model, 504.
         """
         classifier = self._served().classifier
-        work = partial(classifier.explain, image, crowd=self._line.crowded)
-        return await self._in_line(work), classifier.tag
+        work = partial(classifier.explain, image, concurrent=self._queue.concurrent)
+        return await self._enqueue(work), classifier.tag
 
-    async def _in_line(self, work: Callable[[], Done]) -> Done:
-        """Work in its turn; what it finds wrong with an image is the answer to the client."""
-        self._asking += 1
+    async def _enqueue(self, work: Callable[[], T]) -> T:
+        """Run work in the queue; a pipeline error becomes an HTTP error."""
+        self._in_flight += 1
         try:
-            return await self._line.run(work)
+            return await self._queue.run(work)
         except PipelineError as error:
-            raise errors.of_pipeline_error(error) from error
+            raise errors.from_pipeline_error(error) from error
         finally:
-            self._asking -= 1
+            self._in_flight -= 1
 
-    def feedback(self, said: FeedbackRequest) -> FeedbackTaken:
-        """Write down what a person says of an answer; whether it was given is found out later.
+    def feedback(self, request: FeedbackRequest) -> FeedbackReceipt:
+        """Store a returned label; whether its request id exists is checked only by `gather`.
 
         Raises:
-            Refusal: 422 for a label that is no class, 503 without a model, a store or room.
+            HttpError: 422 for an unknown class, 503 without a model, a store or disk space.
         """
-        if not self._records.logs:
+        if not self._log.enabled:
             raise errors.no_store()
         classifier = self._served().classifier
-        if said.label not in classifier.contract.classes:
-            raise errors.no_class(said.label, classifier.contract.classes)
-        record = FeedbackRecord(**said.model_dump(), time=datetime.now(UTC), tag=classifier.tag)
+        if request.label not in classifier.contract.classes:
+            raise errors.unknown_label(request.label, classifier.contract.classes)
+        record = FeedbackRecord(**request.model_dump(), time=datetime.now(UTC), tag=classifier.tag)
         try:
-            self._records.returned(record)
+            self._log.log_feedback(record)
         except OSError as error:
-            logger.exception("a returned label could not be written down")
+            logger.exception("a returned label could not be stored")
             metrics.LOG_FAILURES.inc()
-            raise errors.not_written() from error
-        return taken(said, keeps_images=self._records.keeps_images)
+            raise errors.feedback_not_stored() from error
+        return receipt(request, keeps_images=self._log.keeps_images)
 
-    def card(self) -> ModelCard:
-        """What is served now.
+    def model_card(self) -> ModelCard:
+        """The card of the served model.
 
         Raises:
-            Refusal: 503 when there is no model.
+            HttpError: 503 without a model.
         """
-        return describe(self._served(), predictions_logged=self._records.logs)
+        return model_card(self._served(), predictions_logged=self._log.enabled)
 
     def _served(self) -> Served:
         served = self._follower.current
         if served is None:
-            raise self.why_not_ready() or errors.no_model()
+            raise self.not_ready_reason() or errors.no_model()
         return served
 
-    def why_not_ready(self) -> Refusal | None:
-        """The store's failure that keeps a first model from being loaded, if that is the reason."""
+    def not_ready_reason(self) -> HttpError | None:
+        """503 if the first model cannot be loaded because the store is unreadable, else None."""
         following = self._follower
         if following.current is None and following.unreadable is not None:
             return errors.store_unreadable(following.unreadable)
@@ -238,11 +246,11 @@ class Serving:
 
 
 @cache
-def begun() -> Serving:
-    """The one of this process, which loads its model since the first call.
+def shared_serving() -> Serving:
+    """The `Serving` of this process; the first call creates it and starts its threads.
 
     Raises:
-        ArtifactError: when a baked-in bundle is not exactly what it should be.
+        ArtifactError: when a baked-in bundle fails verification.
     """
     serving = Serving(load_settings())
     serving.start()

@@ -1,6 +1,6 @@
-"""`python -m bento_service.worker FD`: answers what comes through an open socket.
+"""`python -m bento_service.worker FD`: one worker process on an inherited listening socket.
 
-The model is loaded while BentoML is imported (docs/decisions/0013-the-services-start.md).
+The model loads while BentoML is being imported (docs/decisions/0013-service-start.md).
 """
 
 import contextlib
@@ -24,35 +24,36 @@ LOGGING = {
 }
 
 
-def main(door: int) -> None:
-    """Serve until SIGTERM."""
+def main(fd: int) -> None:
+    """Serve on the listening socket `fd` until SIGTERM; exits with 3 if it fails to start."""
     config = Config(
         _application,
         factory=True,
         lifespan="on",
-        ws="none",  # Uvicorn would log addresses, paths and queries of those who ask for one
+        ws="none",  # for WebSocket requests Uvicorn would log client addresses, paths and queries
         server_header=False,
         access_log=False,
         log_config=LOGGING,
     )
     server = Server(config)
-    server.run(sockets=[socket.socket(fileno=door)])
+    server.run(sockets=[socket.socket(fileno=fd)])
     if not server.started:
         sys.exit(STARTUP_FAILURE)
 
 
 def _application() -> ASGIApp:
-    """BentoML's application of the service.
+    """BentoML's ASGI application of the service.
 
-    Imports make hundreds of thousands of objects that stay: looking for garbage among them would
-    take an eighth of the start, and a part of every later look.
+    Garbage collection is off during the imports: they create hundreds of thousands of permanent
+    objects, and scanning them would take an eighth of the start time and a part of every later
+    collection.
     """
     gc.disable()
-    start_logging()  # before the first model is named
-    from bento_service.serving import begun
+    start_logging()  # before the first log line about a model
+    from bento_service.serving import shared_serving
 
-    with contextlib.suppress(PipelineError):  # the start of the application raises it again
-        begun()
+    with contextlib.suppress(PipelineError):  # raised again when the application starts
+        shared_serving()
     from bento_service.service import Service
 
     app: ASGIApp = Service.to_asgi()  # type: ignore[attr-defined]

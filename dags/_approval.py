@@ -1,4 +1,4 @@
-"""A person's word on a verdict, in the training DAG."""
+"""The human approval step of the training DAG."""
 
 from typing import Any
 
@@ -9,7 +9,10 @@ APPROVE, REJECT = "Approve", "Reject"
 
 
 class Approval(HITLOperator):
-    """Shows a person the verdict; skipped when nobody asked for that or the gate refused."""
+    """Shows the verdict to a person and waits for a response, without occupying a worker.
+
+    Skipped when the run requires no approval, the gate refused, or the challenger already serves.
+    """
 
     def __init__(self, *, verdict: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -18,24 +21,29 @@ class Approval(HITLOperator):
     template_fields = (*HITLOperator.template_fields, "verdict")
 
     def execute(self, context: Any) -> Any:
-        """Put the verdict's page into the request, then wait without holding a worker."""
+        """Put the verdict's page into the approval request, then defer."""
         from pipeline.entrypoints import verdicts
 
         if not context["params"]["require_approval"]:
             raise AirflowSkipException("this run promotes without a person's approval")
         if not verdicts.passed(self.verdict):
-            raise AirflowSkipException("the gate refused; there is nothing to approve")
+            raise AirflowSkipException("the gate refused this model; there is nothing to approve")
         if verdicts.unchanged(self.verdict):
-            raise AirflowSkipException("unchanged: the challenger serves; nothing to approve")
+            raise AirflowSkipException("unchanged: this model already serves; nothing to approve")
         self.body = verdicts.as_markdown(self.verdict)
         return super().execute(context)
 
 
-def decision_of(answer: dict[str, Any] | None, reason: str | None) -> dict[str, str]:
-    """Author and reason: of the person who answered, of the clock, or of the gate alone."""
-    if answer is None:
+def decision_of(response: dict[str, Any] | None, reason: str | None) -> dict[str, str]:
+    """Author and reason of a decision: the person's, the timeout's, or the gate's alone.
+
+    Args:
+        response: XCom of the approval step; None when it was skipped.
+        reason: the reason in the run's form.
+    """
+    if response is None:
         return {"author": "gate", "reason": reason or "the gate passed"}
-    person, note = answer["responded_by_user"], answer["params_input"].get("note")
+    person, note = response["responded_by_user"], response["params_input"].get("note")
     return {
         "author": person["name"] if person else "nobody in time",
         "reason": note or reason or "no reason given",

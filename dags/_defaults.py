@@ -1,4 +1,4 @@
-"""What the DAGs share: what every task does unless it says otherwise, and a field of the forms."""
+"""Defaults of every task, the retry policy, and a field of the trigger forms."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,11 +8,11 @@ from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
 _TRANSIENT: list[type[BaseException] | str] = [
     "pipeline.errors.UnreachableError",
     "pipeline.errors.ConflictError",
-    OSError,  # Connections and time limits, too; some libraries' are a ValueError as well.
+    OSError,  # Includes connection errors and timeouts; some libraries' are also a ValueError.
 ]
-"""May be gone a minute later."""
+"""Errors that a retry may not meet again."""
 _PERMANENT: list[type[BaseException] | str] = [
-    "pipeline.errors.PipelineError",  # A hostile archive or a broken config stays what it is.
+    "pipeline.errors.PipelineError",  # An invalid archive or config stays invalid.
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -24,7 +24,7 @@ _PERMANENT: list[type[BaseException] | str] = [
     TypeError,
     ValueError,
 ]
-"""Faults of the input or of the program: the same call fails again."""
+"""Errors of the input or the code: a retry fails again."""
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "leukoflow",
@@ -32,11 +32,11 @@ DEFAULT_ARGS: dict[str, Any] = {
     "retry_delay": timedelta(seconds=15),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
-    # The first rule that matches, also a base class, decides. What no rule names is retried: a
-    # library's own error may be a failed connection.
+    # The first rule that matches decides; a base class matches too. Other errors are retried,
+    # because a library's own error may be a failed connection.
     "retry_policy": ExceptionRetryPolicy(
         [
-            # A kind of UnreachableError, but a bucket's name or a key that somebody must mend.
+            # A subclass of UnreachableError, but a wrong bucket name or key needs a person.
             RetryRule("pipeline.errors.BucketError", RetryAction.FAIL, reason="no retry helps"),
             RetryRule(_TRANSIENT, RetryAction.RETRY),
             RetryRule(_PERMANENT, RetryAction.FAIL, reason="no retry helps"),
@@ -47,9 +47,9 @@ DEFAULT_ARGS: dict[str, Any] = {
 
 
 def config_field(description: str, default: str | None = None) -> Param:
-    """The form's `config`: a file of `configs/`; empty is the one of the model that is served.
+    """The form's `config`: a file in `configs/`; empty means the config of MODEL_NAME.
 
-    What is served is read from the settings when a task runs: a DAG file reads no environment.
+    A task reads MODEL_NAME when it runs: a DAG file reads no environment.
     """
     return Param(
         default,

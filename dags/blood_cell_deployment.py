@@ -1,17 +1,17 @@
 """Ship the promoted model.
 
-Builds a Bento of the model that was promoted, proves it by serving it from its own folder and
-asking it the golden images, and builds the image. Where no registry is configured, or where the
-worker has no builder (as those of docker-compose.yml), nothing is pushed: `image` succeeds and says
-what it would push, where to, and what can.
+Builds a Bento of the promoted model, serves it and replays its golden images, and builds the
+container image. Without a registry, or on a worker without an image builder (as in
+docker-compose.yml), nothing is pushed: `image` succeeds, and its log says which image it would push
+and where it can be built.
 
 ## When it fails
 
-- **build**: the served bundle does not match its manifest; the pointer stays where it is.
-- **smoke**: the built Bento answers a golden image differently; roll back with
-  `leukoflow rollback`, then compare engine versions in the log.
-- **image**: the builder failed or the registry refused; its last lines are in the log. Check
-  `IMAGE_REGISTRY` and the builder's login to it, then clear the task.
+- **build**: the served bundle does not match its manifest. The pointer is unchanged.
+- **smoke**: the Bento's predictions on a golden image differ. Roll back with `leukoflow rollback`,
+  then compare engine versions in the log.
+- **image**: the builder failed or the registry refused the push; the log ends with the builder's
+  last lines. Check `IMAGE_REGISTRY` and the builder's login, then clear the task.
 """
 
 # TaskFlow hands over an XComArg where the task's body gets the value.
@@ -25,12 +25,12 @@ from _defaults import DEFAULT_ARGS, config_field
 from airflow.sdk import Param, dag, task
 
 PARAMS = {
-    "config": config_field("Whose model to ship."),
+    "config": config_field("Config of the model to ship."),
     "served": Param(
         "",
         type=["string", "null"],
         title="Model",
-        description="URI of the served bundle to ship; empty: the one the pointer names now.",
+        description="URI of the served bundle to ship. Empty: the bundle that the pointer names.",
     ),
 }
 
@@ -44,7 +44,7 @@ def _run(context: Mapping[str, Any]) -> tuple[str, str]:
 
 @task
 def build(**context: Any) -> str:
-    """Pack model, contract and service into a Bento."""
+    """Package the model, its contract and the service as a Bento."""
     from pipeline.entrypoints import deployment
 
     return deployment.build(*_run(context), promoted(context, "served") or "")
@@ -52,7 +52,7 @@ def build(**context: Any) -> str:
 
 @task
 def smoke(bento: str, **context: Any) -> str:
-    """Serve the Bento from its own folder and ask it the golden images."""
+    """Serve the Bento from its own folder and replay the golden images."""
     from pipeline.entrypoints import deployment
 
     return deployment.smoke(*_run(context), bento)
@@ -60,7 +60,7 @@ def smoke(bento: str, **context: Any) -> str:
 
 @task
 def image(bento: str, **context: Any) -> str:
-    """Build and push the image where a registry and a builder are there; else say what can."""
+    """Build and push the image; without a registry or a builder, report what is missing."""
     from pipeline.entrypoints import deployment
 
     return deployment.image(*_run(context), bento)

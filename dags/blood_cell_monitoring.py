@@ -1,30 +1,31 @@
-"""Watch what the served model sees.
+"""Monitor the predictions of the served model.
 
-Each hour the prediction log becomes a dated window, the window is tested against the reference of
-the model that answered, and the policy decides. A report is published either way; only a decision
-to retrain starts `blood_cell_training`.
+Each hour the prediction log becomes a dated window, the window is tested for drift against the
+model's reference, and the policy decides. Every run publishes a report; only a decision to retrain
+starts `blood_cell_training`.
 
-A run's window ends at the end of its data interval, in UTC, and begins where the last tested window
-before that ended: what was too little to test is tested with the next. Clearing a run gives it the
-same window again, however late, and changes no other run's window.
+A run's window ends at the end of its data interval, in UTC, and begins at the end of the last
+tested window before. Predictions of a window that was too small to test are tested with the next.
+Clearing a run recreates the same window at any later time and changes no other run's window.
 
-Beside that, `gather` counts what people said of the answers (`reports/<name>/returned.json`), and
-puts their labels into an archive once there are enough; `blood_cell_ingestion` finds it there.
+In parallel, `gather` compares returned labels with the predictions
+(`reports/<name>/returned.json`) and writes an archive once there are enough labels;
+`blood_cell_ingestion` finds it.
 
-One request, one run: the run is named after the decision, and Airflow holds a name once, so that
-clearing `request_retrain` doubles nothing. (Asset events would not do: Airflow folds those that
-come while a training runs into one run, which could train only one of the models they name.)
+One request starts one run: the run is named after the decision, and a run id is unique in Airflow,
+so clearing `request_retrain` starts no second run. (Asset events do not fit: Airflow merges those
+that arrive during a training into one run, which would train only one of the models.)
 
 ## When it fails
 
-- **collect**: S3 is away, or the service has not uploaded a segment yet; a window without
-  predictions is no failure.
-- **detect**: the bundle that answered is gone from the store; `leukoflow history` names it.
-- **publish**: the report site's folder in S3 cannot be written.
-- **gather**: S3 is away, or somebody ran `leukoflow gather` at the same time; the next run goes on
-  with the same labels. Labels that are not used are counted in its log.
-- **request_retrain**: clear it; until its run has ended the request stays open and no other is
-  made.
+- **collect**: S3 is unreachable. A window without predictions is not a failure.
+- **detect**: the bundle that made the predictions is missing in the store; `leukoflow history`
+  names it.
+- **publish**: the report site's folder in S3 is not writable.
+- **gather**: S3 is unreachable, or `leukoflow gather` ran at the same time; the next run uses the
+  same labels. The log counts unused labels.
+- **request_retrain**: clear it. Until its training run has ended, the request stays open and the
+  policy makes no other.
 """
 
 # TaskFlow hands over an XComArg where the task's body gets the value.
@@ -40,13 +41,15 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import CronTriggerTimetable, Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from pipeline.dag_ids import TRAINING
+
 PARAMS = {
     "name": Param(
         None,
         type=["null", "string"],
         pattern=r"^[a-z][a-z0-9_]{0,40}$",
         title="Model",
-        description="Whose predictions to look at; empty: the model that the service follows. "
+        description="Model whose predictions are monitored. Empty: MODEL_NAME. "
         "Retraining uses configs/<name>.yaml.",
     ),
     "since": Param(
@@ -54,16 +57,16 @@ PARAMS = {
         type=["null", "string"],
         format="date-time",
         title="From",
-        description="Start of the window, in UTC unless it has an offset; empty: where the last "
-        "tested window ended.",
+        description="Start of the window, in UTC unless it has an offset. Empty: the end of the "
+        "last tested window.",
     ),
     "until": Param(
         None,
         type=["null", "string"],
         format="date-time",
         title="To",
-        description="End of the window, in UTC unless it has an offset; empty: the end of the "
-        "run's data interval, or when the run was triggered.",
+        description="End of the window, in UTC unless it has an offset. Empty: the end of the "
+        "run's data interval, or the trigger time of a manual run.",
     ),
     "config": config_field("Minimum sample, thresholds and the policy.", "configs/monitoring.yaml"),
 }
@@ -75,31 +78,31 @@ def _run(context: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _end(run: Any) -> str:
-    """Where a run's window ends; a run by hand has no data interval, and ends at its trigger."""
+    """End of a run's window: of its data interval, or the trigger time of a manual run."""
     end: datetime = run.data_interval_end or run.run_after
     return end.isoformat()
 
 
 def _name(context: Mapping[str, Any]) -> str:
-    """The model looked at."""
+    """The monitored model."""
     from pipeline.entrypoints import configs
 
     return context["params"]["name"] or configs.model_name()
 
 
 def _promoted_name(context: Mapping[str, Any]) -> str:
-    """The model looked at; without a promoted one there is nothing to see."""
+    """The monitored model; skips the task when no model of that name is promoted."""
     from pipeline.entrypoints.registry import served_now
 
     name = _name(context)
     if served_now(name) is None:
-        raise AirflowSkipException(f"no model of the name {name} is promoted yet")
+        raise AirflowSkipException(f"no model named {name} is promoted yet")
     return name
 
 
 @task
 def collect(**context: Any) -> str:
-    """Make a dated window of the prediction log; without a promoted model there is none."""
+    """Make a dated window of the prediction log; skipped without a promoted model."""
     from monitoring import entrypoints
 
     name, params = _promoted_name(context), context["params"]
@@ -109,7 +112,7 @@ def collect(**context: Any) -> str:
 
 @task
 def gather(**context: Any) -> str:
-    """Count returned labels, and put new ones into an archive once there are enough."""
+    """Count returned labels, and write an archive once there are enough new ones."""
     from monitoring import entrypoints
 
     return entrypoints.gather(*_run(context), _promoted_name(context))
@@ -117,7 +120,7 @@ def gather(**context: Any) -> str:
 
 @task
 def detect(window: str, **context: Any) -> str:
-    """Test the window against the model's reference."""
+    """Test the window for drift against the model's reference."""
     from monitoring import entrypoints
 
     return entrypoints.detect(*_run(context), window)
@@ -125,7 +128,7 @@ def detect(window: str, **context: Any) -> str:
 
 @task
 def decide(drift: str, **context: Any) -> str:
-    """Apply the policy, and open a request when it says so."""
+    """Apply the retraining policy; open a retrain request when it decides so."""
     from monitoring import entrypoints
 
     return entrypoints.decide(*_run(context), _name(context), drift)
@@ -133,14 +136,14 @@ def decide(drift: str, **context: Any) -> str:
 
 @task
 def publish(drift: str, decision: str, **context: Any) -> str:
-    """Put the report on the report site."""
+    """Publish the drift report on the report site."""
     from monitoring import entrypoints
 
     return entrypoints.publish(*_run(context), _name(context), drift, decision)
 
 
 class Retraining(TriggerDagRunOperator):
-    """Starts the training run that a decision asks for; skipped when it asks for none."""
+    """Triggers the training run of a decision to retrain; skipped for a decision to wait."""
 
     def __init__(self, *, decision: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -149,12 +152,12 @@ class Retraining(TriggerDagRunOperator):
     template_fields = (*TriggerDagRunOperator.template_fields, "decision")
 
     def execute(self, context: Any) -> Any:
-        """Start the run under the decision's name, unless it is there already."""
+        """Trigger the run named after the decision, unless it exists."""
         from monitoring import entrypoints
 
         retraining = entrypoints.retraining(self.decision)
         if retraining is None:
-            raise AirflowSkipException("the policy asks for no retraining")
+            raise AirflowSkipException("the policy decided against a retrain")
         self.trigger_run_id, self.conf = retraining
         return super().execute(context)
 
@@ -169,14 +172,14 @@ class Retraining(TriggerDagRunOperator):
     doc_md=__doc__,
 )
 def blood_cell_monitoring() -> None:
-    """Collect to retrain request, and returned labels to an archive."""
+    """Collect to retrain request; gather labels in parallel."""
     gather()
     drift = detect(collect())
     decision = decide(drift)
     publish(drift, decision) >> Retraining(
         task_id="request_retrain",
         decision=decision,
-        trigger_dag_id="blood_cell_training",
+        trigger_dag_id=TRAINING,
         logical_date=None,
         skip_when_already_exists=True,
         outlets=[RETRAIN_REQUESTED],

@@ -1,7 +1,7 @@
-"""`python docker/passwords.py`: fill `.env` with passwords for what docker-compose.yml asks.
+"""`python docker/passwords.py`: generate the secrets of docker-compose.yml into `.env`.
 
-Every `${NAME:?}` of the Compose file gets a random value once; what stands there stays. The file
-is readable by its owner only, and Compose reads it by itself.
+Every `${NAME:?}` of the Compose file without a value gets a random one; existing values stay. The
+file is readable by its owner only (mode 600). Docker Compose reads it.
 """
 
 import base64
@@ -11,21 +11,20 @@ import secrets
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-_ASKED = re.compile(r"\$\{(\w+):\?\}")
+_REQUIRED = re.compile(r"\$\{(\w+):\?\}")
 _FERNET = "AIRFLOW__CORE__FERNET_KEY"
 
 
 def missing(compose: str, present: str) -> list[str]:
-    """Names that a Compose file demands and an env file does not have."""
-    have = {line.partition("=")[0] for line in present.splitlines()}
-    return sorted(set(_ASKED.findall(compose)) - have)
+    """Names that the Compose file requires and the env file does not define."""
+    defined = {line.partition("=")[0] for line in present.splitlines()}
+    return sorted(set(_REQUIRED.findall(compose)) - defined)
 
 
 def password(name: str) -> str:
-    """A random value; a Fernet key is 32 bytes in URL-safe base64.
+    """Random value: 32 bytes in URL-safe base64 for the Fernet key, else 64 hexadecimal digits.
 
-    Others have 64 characters: Airflow's tokens are signed by HMAC-SHA512, whose key has 64 bytes
-    (RFC 7518, section 3.2).
+    Airflow signs its tokens with HMAC-SHA512, which requires 64 bytes (RFC 7518, section 3.2).
     """
     if name == _FERNET:
         return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
@@ -33,7 +32,7 @@ def password(name: str) -> str:
 
 
 def main(root: Path = ROOT) -> None:
-    """Append what is missing to `.env`."""
+    """Append the missing variables to `.env`."""
     path = root / ".env"
     path.touch(mode=0o600)
     names = missing((root / "docker-compose.yml").read_text(), path.read_text())

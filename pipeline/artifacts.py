@@ -1,7 +1,7 @@
-"""The typed manifests that cross the arrows between steps.
+"""Manifests of the artefacts that steps pass to each other.
 
-An artefact is an immutable directory whose `manifest.json` was written last. Its address holds
-the digest of what it says, so the same content always has the same URI.
+An artefact is an immutable directory whose `manifest.json` is written last. Its URI contains the
+manifest's digest, so equal content has the same URI.
 """
 
 import hashlib
@@ -9,23 +9,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import Field, field_validator
 
 from pipeline.contract.spec import ModelContract
-from pipeline.errors import ChangedArtifactError
 from pipeline.records import Frozen, UtcTime
 
 MANIFEST = "manifest.json"
-CIRCUMSTANCES = ("run_id", "code_version", "created_at", "tracking_run")
+PROVENANCE = ("run_id", "code_version", "created_at", "tracking_run")
+"""Fields that do not count for the digest: who made an artefact, when, and where it is tracked."""
 Precision = Literal["int8-thin", "int8", "bf16", "f32"]
-"""What an engine computes its convolutions in; `int8-thin`: in 8 bits, through thinner ones."""
+"""Precision of an engine's convolutions; `int8-thin`: low-rank convolutions in 8 bits."""
 
 
 class Manifest(Frozen):
-    """What closes an artefact directory."""
+    """Base of the manifests; a directory without `manifest.json` is not an artefact."""
 
     kind: str
     name: str
@@ -33,10 +33,10 @@ class Manifest(Frozen):
     code_version: str
     created_at: datetime
     inputs: dict[str, str] = Field(default_factory=dict)
-    """Role to URI (or source) of what this was made from."""
+    """Role to URI (or source) of each input."""
     counts: dict[str, int] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
-    """Relative path to SHA-256 of every file; filled in when it is published."""
+    """Relative path to SHA-256 of every file; set when the artefact is published."""
 
     @field_validator("files")
     @classmethod
@@ -44,21 +44,22 @@ class Manifest(Frozen):
         for name in files:
             path = PurePosixPath(name)
             if str(path) != name or not path.name or path.is_absolute() or ".." in path.parts:
-                raise ValueError(f"{name!r} is no path below the artefact")
+                raise ValueError(f"{name!r} is not a relative path below the artefact")
         return files
 
     def digest(self) -> str:
-        """SHA-256 over everything but who ran it, when, and where it was tracked."""
+        """SHA-256 over all fields except `PROVENANCE`, as hex."""
         return digest_of(self.model_dump(mode="json"))
 
 
-def digest_of(said: Mapping[str, Any]) -> str:
-    """Digest of a manifest as it was written.
+def digest_of(manifest: Mapping[str, Any]) -> str:
+    """Digest of a manifest's JSON as it was written.
 
-    A field that a later version added is no change: its default was not written down then.
+    Take the stored JSON, not a parsed manifest: a field that a later version added has a default
+    that was not written.
     """
-    counts = {name: value for name, value in said.items() if name not in CIRCUMSTANCES}
-    return hashlib.sha256(json.dumps(counts, sort_keys=True).encode()).hexdigest()
+    content = {name: value for name, value in manifest.items() if name not in PROVENANCE}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class ArchiveManifest(Manifest):
@@ -70,14 +71,14 @@ class ArchiveManifest(Manifest):
 
 
 class ArchiveRef(Frozen):
-    """An ingested archive inside a snapshot; what its file was called is no content."""
+    """An ingested archive inside a snapshot; its file name does not count as content."""
 
     uri: str
     sha256: str
 
 
 class SnapshotManifest(Manifest):
-    """The union of archives, frozen by content: `records.csv`."""
+    """The union of archives, fixed by their content: `records.csv`."""
 
     kind: Literal["snapshot"] = "snapshot"
     archives: tuple[ArchiveRef, ...]
@@ -90,11 +91,11 @@ class DatasetManifest(Manifest):
 
 
 class GroupingManifest(Manifest):
-    """A dataset whose records carry group and cell: `records.csv`; `links.csv` says why.
+    """A dataset whose records have a group and a cell: `records.csv`, and matches in `links.csv`.
 
-    `locked.csv` lists images of the locked test part that are no longer in the dataset and belong
-    to a group that is; every link joins two images of these two tables. What the data gate set
-    aside stands in `quarantine.csv` and `report.html`.
+    `locked.csv` lists images of the locked test part that left the dataset but whose group is in
+    it; every match joins two images of these two tables. `quarantine.csv` and `report.html` show
+    the images that the data gate quarantined.
     """
 
     kind: Literal["grouping"] = "grouping"
@@ -104,7 +105,7 @@ class GroupingManifest(Manifest):
 class SplitManifest(Manifest):
     """A grouping assigned to train, val, test and reserve: `records.csv`.
 
-    `quarantine.csv` lists returned images of the test part: locked, and not scored.
+    `quarantine.csv` lists returned images of the test part, which are locked and not scored.
     """
 
     kind: Literal["split"] = "split"
@@ -116,7 +117,7 @@ class WeightsManifest(Manifest):
     kind: Literal["weights"] = "weights"
     source: str
     normalization: Literal["torch", "caffe"]
-    """What the weights expect: RGB/255 standardised, or BGR minus the mean."""
+    """Input normalisation: RGB/255 standardised (torch), or BGR minus the mean (caffe)."""
 
 
 class PackManifest(Manifest):
@@ -135,29 +136,29 @@ class FeaturesManifest(Manifest):
 
 
 class BundleManifest(Manifest):
-    """A trained Keras model, the source of truth: `model.keras`, contract, golden, curves."""
+    """A trained Keras model: `model.keras`, contract, golden images, training curves."""
 
     kind: Literal["bundle"] = "bundle"
     tracking_run: str = ""
-    """MLflow run id, empty while tracking is unreachable."""
+    """MLflow run id; empty when MLflow was unreachable."""
 
 
 class EngineParity(Frozen):
-    """How far the serving engine is from Keras on images of the locked part."""
+    """Difference between the serving engine and Keras on images of the locked part."""
 
     images: int
     top1_agreement: float
     max_probability_difference: float
     accuracy_loss: float = Field(default=0.0, exclude_if=lambda loss: not loss)
-    """Keras's balanced accuracy less the engine's, 0 to 1; below 0 where the engine does better."""
+    """Keras's balanced accuracy minus the engine's, 0 to 1; negative when the engine is better."""
 
 
 class Parity(EngineParity):
-    """The same, and what the engine computes in."""
+    """Parity of the exported engine, with its precision."""
 
     precision: Precision
     operations: float = Field(default=1.0, exclude_if=lambda share: share == 1.0)
-    """Share of the network's multiplications that the engine does, 0 to 1."""
+    """Share of the network's multiplications that the engine performs, 0 to 1."""
 
 
 class ServedManifest(Manifest):
@@ -179,7 +180,7 @@ class EvaluationManifest(Manifest):
 
 
 class VerdictManifest(Manifest):
-    """What the gate said: `verdict.json`, `verdict.html`."""
+    """The gate's verdict: `verdict.json`, `verdict.html`."""
 
     kind: Literal["verdict"] = "verdict"
     tag: str
@@ -187,7 +188,7 @@ class VerdictManifest(Manifest):
 
 
 class BentoManifest(Manifest):
-    """A Bento with the model baked in, as a folder, after it answered its golden images."""
+    """A Bento folder that contains its model and passed the replay of its golden images."""
 
     kind: Literal["bento"] = "bento"
     tag: str
@@ -202,7 +203,7 @@ class WindowManifest(Manifest):
 
 
 class DriftManifest(Manifest):
-    """A window tested against the reference: `drift.json`, `report.html`, `report.json`."""
+    """A window's drift test against the reference: `drift.json`, `report.html`, `report.json`."""
 
     kind: Literal["drift"] = "drift"
     tag: str
@@ -214,14 +215,14 @@ M = TypeVar("M", bound=Manifest)
 
 @dataclass(frozen=True)
 class Artifact(Generic[M]):
-    """An address and what stands there."""
+    """A URI and the manifest stored there."""
 
     uri: str
     manifest: M
 
     @property
     def digest(self) -> str:
-        """Digest of the manifest, from which the address is made."""
+        """Digest of the manifest, which is part of the URI."""
         return self.manifest.digest()
 
 
@@ -231,31 +232,5 @@ def model_tag(bundle: Artifact[BundleManifest]) -> str:
 
 
 def model_name(tag: str) -> str:
-    """The name in `<name>:<version>`; empty when there is none."""
+    """The name in `<name>:<version>`; empty for a tag without a name."""
     return tag.rpartition(":")[0]
-
-
-def require_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Compare files below a folder with the SHA-256 that their manifest gives.
-
-    Raises:
-        ChangedArtifactError: when one is missing or holds something else.
-    """
-    for name, expected in files.items():
-        path = folder / name
-        received = sha256_file(path) if path.is_file() else "no file"
-        if received != expected:
-            raise ChangedArtifactError(
-                f"{path} does not match its manifest", expected=expected, received=received
-            )
-
-
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file, read in blocks."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and a final newline, the same bytes for the same value."""
-    return json.dumps(value, sort_keys=True, indent=2, default=str) + "\n"

@@ -1,4 +1,4 @@
-"""What is written down row by row: images and what was found out about them, as tables."""
+"""Table rows that the steps exchange: images, quarantined images and matches, as CSV."""
 
 import csv
 import io
@@ -12,66 +12,66 @@ from pipeline.errors import ArtifactError
 
 Part = Literal["train", "val", "test", "reserve", ""]
 FITTED: tuple[Part, ...] = ("train", "val")
-"""Parts that a model, its calibration or a recipe may be fitted to."""
+"""Parts to which a model, its calibration or a recipe may be fitted."""
 RETURNED = "returned/"
-"""Folder of the images in an archive of labels that came back through the service."""
+"""Folder of the images in an archive of labels returned through the service."""
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
 def utc(time: datetime) -> datetime:
-    """The same moment in UTC; a time without an offset is UTC."""
+    """The time converted to UTC; a time without an offset is taken as UTC."""
     return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 UtcTime = Annotated[datetime, AfterValidator(utc)]
-"""A time whose date and hour are UTC's, whatever offset it was given with."""
+"""A time that is converted to UTC on validation."""
 
 
 class Frozen(BaseModel):
-    """Base of everything that is written down: unknown fields are errors."""
+    """Base of persisted models: immutable, and an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Record(Frozen):
-    """One image of a dataset; columns fill up as it passes the steps."""
+    """One image of a dataset under one label; later steps fill in the later columns."""
 
     sha256: str
     label: str
     file: str
     archive: str
-    """URI of the ingested archive artefact whose packs hold the bytes."""
+    """URI of the ingested archive artefact whose packs contain the image."""
     hint: str = ""
-    """Group named by a manifest column or a file-name pattern, if any."""
+    """Group from `manifest.csv` or the file-name pattern; empty if neither names one."""
     cell_hint: str = ""
-    """Cell named by a manifest column, if any."""
+    """Cell from `manifest.csv`; empty if it names none."""
     group: str = ""
-    """Slide, patient or source cell: never split; what intervals resample."""
+    """Slide, patient or source cell: never split, and the unit that intervals resample."""
     cell: str = ""
-    """The cell that the image shows, within its group: what votes."""
+    """The cell in the image, within its group: the unit that is scored."""
     part: Part = ""
 
     @model_validator(mode="before")
     @classmethod
-    def _cell_is_the_group(cls, row: Any) -> Any:
+    def _default_cell_to_group(cls, row: Any) -> Any:
         """Earlier versions wrote no cell: their group was the cell."""
-        known = not isinstance(row, dict) or row.get("cell")
-        return row if known else {**row, "cell": row.get("group", "")}
+        has_cell = not isinstance(row, dict) or row.get("cell")
+        return row if has_cell else {**row, "cell": row.get("group", "")}
 
     @property
     def named_group(self) -> str:
-        """The group that the archive's maker named, else empty; a cell without one is its own."""
+        """The group named in the archive, else the named cell, else empty."""
         return self.hint or self.cell_hint
 
     @property
     def returned(self) -> bool:
-        """Whether a caller of the service gave the label, and not who made the archive."""
+        """Whether the label was returned through the service, not given by the archive's maker."""
         folder, slash, name = self.file.partition("/")
         return f"{folder}{slash}" == RETURNED and "/" not in name
 
 
 class Quarantined(Frozen):
-    """An image that validation set aside, and why."""
+    """An image that a step excluded from the dataset, and the reason."""
 
     sha256: str
     label: str
@@ -80,17 +80,17 @@ class Quarantined(Frozen):
     reason: str
 
 
-class Link(Frozen):
-    """Two images, by hash, that were found to show one cell."""
+class ImageMatch(Frozen):
+    """Two images, by hash, that the near-duplicate search proved to show one cell."""
 
     one: str
     other: str
     inliers: int
-    """Keypoints that agree on how one image lies on the other."""
+    """Keypoints that agree on the affine map between the images."""
 
 
 def to_csv(records: Iterable[BaseModel], model: type[BaseModel], *, quote_all: bool = False) -> str:
-    """Records as CSV with a header, also when there are none."""
+    """Records as CSV with a header; without records, the header alone."""
     out = io.StringIO()
     fields = list(model.model_fields)
     writer = csv.DictWriter(
@@ -105,10 +105,10 @@ def to_csv(records: Iterable[BaseModel], model: type[BaseModel], *, quote_all: b
 
 
 def from_csv(text: str, model: type[RecordT]) -> list[RecordT]:
-    """Read records back; a column that an earlier version did not write takes its default.
+    """Records from CSV; a missing optional column, as in earlier versions, takes its default.
 
     Raises:
-        ArtifactError: when the columns are not the model's.
+        ArtifactError: when a column is unknown, missing or out of order.
     """
     reader = csv.DictReader(io.StringIO(text))
     fields = list(model.model_fields)
@@ -117,7 +117,7 @@ def from_csv(text: str, model: type[RecordT]) -> list[RecordT]:
     in_order = [name for name in fields if name in received]
     if received != in_order or not required <= set(received):
         raise ArtifactError(
-            f"not a table of {model.__name__}",
+            f"the CSV is not a table of {model.__name__} records",
             expected=",".join(fields),
             received=",".join(received),
         )

@@ -1,7 +1,8 @@
-"""Callers that come at random, whether or not others have been answered.
+"""Open-loop clients: requests arrive at random times, whether or not earlier ones are answered.
 
-`python -m benchmarks.service.arrivals URL IMAGE RATE SECONDS CALM` sends an image RATE times a
-second and then, over CALM seconds, ten times a second; it writes `Arrival`s as a JSON list.
+`python -m benchmarks.service.arrivals URL IMAGE RATE SECONDS RECOVERY` sends an image at RATE
+requests per second and then, for RECOVERY seconds, ten per second; it writes `Arrival`s as a JSON
+list.
 """
 
 import http.client
@@ -11,79 +12,75 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from benchmarks.service.clients import form
+from benchmarks.service.clients import ImagePoster
 
-CALM_RATE = 10.0
-_CALLERS = 200
-"""More than ever wait for an answer at once: the line takes 12, and says no to others at once."""
+RECOVERY_RATE = 10.0
+_MAX_CLIENTS = 200
+"""More than ever wait at once: the work queue has 12 slots and refuses other requests at once."""
 
 
 class Arrival(BaseModel):
-    """One caller and its answer."""
+    """One request and its response."""
 
     model_config = ConfigDict(frozen=True)
 
     at: float
-    """Seconds from the first to when it was to come."""
+    """Scheduled time, in seconds from the start."""
     status: int
-    """0 when the answer was not whole."""
+    """0 if the response was incomplete."""
     milliseconds: float
-    """From when it was to come to its whole answer."""
+    """From the scheduled time to the complete response."""
     may_retry: bool
-    """Whether the answer has a Retry-After."""
+    """Whether the response has a Retry-After header."""
 
 
 ARRIVALS = TypeAdapter(list[Arrival])
 
 
 def random_times(rate: float, seconds: float, random: np.random.Generator) -> NDArray[np.float64]:
-    """When callers come, as a Poisson process has it."""
+    """Arrival times of a Poisson process, in seconds."""
     gaps = random.exponential(1 / rate, round(rate * seconds * 1.5) + 10)
     times = np.cumsum(gaps)
     return np.asarray(times[times < seconds])
 
 
 def send(url: str, image: bytes, times: NDArray[np.float64]) -> list[Arrival]:
-    """Let a caller come at each of the times, in seconds from now."""
-    place, here = urlsplit(url), threading.local()
-    body, headers = form(image)
-    begun = time.perf_counter()
+    """Post the image at each of the times, in seconds from now."""
+    poster, local = ImagePoster(url, image), threading.local()
+    start = time.perf_counter()
 
-    def ask(at: float) -> Arrival:
+    def request(at: float) -> Arrival:
         status, may_retry = 0, False
         try:
-            connection = getattr(here, "connection", None)
+            connection = getattr(local, "connection", None)
             if connection is None:
-                here.connection = connection = http.client.HTTPConnection(place.netloc, timeout=60)
-            connection.request("POST", place.path, body, headers)
-            answer = connection.getresponse()
-            answer.read()
-            status, may_retry = answer.status, "retry-after" in answer.headers
+                local.connection = connection = poster.connect()
+            response, _ = poster.post(connection)
+            status, may_retry = response.status, "retry-after" in response.headers
         except (OSError, http.client.HTTPException):
-            here.connection = None
-        spent = 1000 * (time.perf_counter() - begun - at)
-        return Arrival(at=at, status=status, milliseconds=spent, may_retry=may_retry)
+            local.connection = None
+        elapsed = 1000 * (time.perf_counter() - start - at)
+        return Arrival(at=at, status=status, milliseconds=elapsed, may_retry=may_retry)
 
-    with ThreadPoolExecutor(_CALLERS) as pool:
-        asked = []
+    with ThreadPoolExecutor(_MAX_CLIENTS) as pool:
+        futures = []
         for at in times:
-            time.sleep(max(0.0, begun + at - time.perf_counter()))
-            asked.append(pool.submit(ask, float(at)))
-        return [one.result() for one in asked]
+            time.sleep(max(0.0, start + at - time.perf_counter()))
+            futures.append(pool.submit(request, float(at)))
+        return [future.result() for future in futures]
 
 
-def main(url: str, image: str, rate: str, seconds: str, calm: str) -> None:
-    """Send, and print what came back."""
-    crowd = random_times(float(rate), float(seconds), np.random.default_rng(1))
-    rest = np.arange(float(seconds), float(seconds) + float(calm), 1 / CALM_RATE)
-    told = send(url, Path(image).read_bytes(), np.concatenate([crowd, rest]))
-    json.dump([one.model_dump() for one in told], sys.stdout)
+def main(url: str, image: str, rate: str, seconds: str, recovery: str) -> None:
+    """Send the requests and print the arrivals."""
+    load = random_times(float(rate), float(seconds), np.random.default_rng(1))
+    rest = np.arange(float(seconds), float(seconds) + float(recovery), 1 / RECOVERY_RATE)
+    arrivals = send(url, Path(image).read_bytes(), np.concatenate([load, rest]))
+    json.dump([arrival.model_dump() for arrival in arrivals], sys.stdout)
 
 
 if __name__ == "__main__":

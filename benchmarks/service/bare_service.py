@@ -1,13 +1,13 @@
-"""A BentoML service that does nothing: what of a start is BentoML's own."""
+"""A BentoML service without any work: the baseline of the start time."""
 
 import bentoml
 
 
 @bentoml.service(workers=1)
 class Bare:
-    """Answers one word."""
+    """A service with one endpoint."""
 
     @bentoml.api  # type: ignore[untyped-decorator]
     def ping(self) -> str:
-        """Without any work."""
+        """Respond with a constant."""
         return "pong"

@@ -1,4 +1,4 @@
-"""Clients that ask as fast as they are answered, and what they saw."""
+"""Closed-loop clients: each sends its next request when the last one is answered."""
 
 import http.client
 import time
@@ -14,67 +14,82 @@ _BOUNDARY = "leukoflow-bench"
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a number of workers did in a while."""
+class Load:
+    """Result of a number of workers over some time."""
 
     seconds: float
     latencies: NDArray[np.float64]
-    """Of each piece of work that ended, in milliseconds."""
+    """Milliseconds of each call."""
 
     @property
     def rate(self) -> float:
-        """Pieces a second."""
+        """Calls per second."""
         return len(self.latencies) / self.seconds
 
 
-def keep_busy(make_work: Callable[[], Callable[[], object]], workers: int, seconds: float) -> Seen:
-    """Let workers do their work over and over; each makes its own, such as a connection."""
-    told: list[list[float]] = [[] for _ in range(workers)]
+def run_workers(
+    make_work: Callable[[], Callable[[], object]], workers: int, seconds: float
+) -> Load:
+    """Call work repeatedly in threads; each worker makes its own, such as a connection."""
+    latencies: list[list[float]] = [[] for _ in range(workers)]
     works = [make_work() for _ in range(workers)]
     for work in works:
         work()
-    end = time.perf_counter() + seconds
+    start = time.perf_counter()
+    end = start + seconds
 
-    def act(place: int) -> None:
-        while (start := time.perf_counter()) < end:
-            works[place]()
-            told[place].append(1000 * (time.perf_counter() - start))
+    def repeat(index: int) -> None:
+        while (begin := time.perf_counter()) < end:
+            works[index]()
+            latencies[index].append(1000 * (time.perf_counter() - begin))
 
-    begun = time.perf_counter()
     with ThreadPoolExecutor(workers) as pool:
-        for done in [pool.submit(act, place) for place in range(workers)]:
-            done.result()
-    return Seen(time.perf_counter() - begun, np.concatenate([np.array(one) for one in told]))
+        for future in [pool.submit(repeat, index) for index in range(workers)]:
+            future.result()
+    elapsed = time.perf_counter() - start
+    return Load(elapsed, np.concatenate([np.array(one) for one in latencies]))
 
 
-def form(image: bytes) -> tuple[bytes, dict[str, str]]:
-    """Body and headers of a request that sends an image."""
-    body = (
-        (
-            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="x.jpeg"\r\n'
-            "Content-Type: image/jpeg\r\n\r\n"
-        ).encode()
-        + image
-        + f"\r\n--{_BOUNDARY}--\r\n".encode()
-    )
-    return body, {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+class ImagePoster:
+    """Posts one image as multipart form data."""
+
+    def __init__(self, url: str, image: bytes) -> None:
+        parts = urlsplit(url)
+        self.address, self._path = parts.netloc, parts.path
+        disposition = 'Content-Disposition: form-data; name="image"; filename="x.jpeg"'
+        head = f"--{_BOUNDARY}\r\n{disposition}\r\nContent-Type: image/jpeg\r\n\r\n"
+        self._body = head.encode() + image + f"\r\n--{_BOUNDARY}--\r\n".encode()
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection to the service; it opens with the first request."""
+        return http.client.HTTPConnection(self.address, timeout=60)
+
+    def post(
+        self, connection: http.client.HTTPConnection
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """The complete response and its body.
+
+        Raises:
+            OSError, http.client.HTTPException: if the response is incomplete.
+        """
+        headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+        connection.request("POST", self._path, self._body, headers)
+        response = connection.getresponse()
+        return response, response.read()
 
 
 def post_image(url: str, image: bytes) -> Callable[[], Callable[[], object]]:
-    """Workers that send an image over a connection of their own and insist on a 200."""
-    place = urlsplit(url)
-    body, headers = form(image)
+    """Work for `run_workers`: post an image over one connection per worker, and require a 200."""
+    poster = ImagePoster(url, image)
 
-    def connect() -> Callable[[], object]:
-        connection = http.client.HTTPConnection(place.netloc, timeout=60)
+    def make_work() -> Callable[[], object]:
+        connection = poster.connect()
 
-        def ask() -> None:
-            connection.request("POST", place.path, body, headers)
-            answer = connection.getresponse()
-            said = answer.read()
-            if answer.status != 200:
-                raise RuntimeError(f"expected 200, received {answer.status}: {said[:200]!r}")
+        def work() -> None:
+            response, body = poster.post(connection)
+            if response.status != 200:
+                raise RuntimeError(f"expected 200, received {response.status}: {body[:200]!r}")
 
-        return ask
+        return work
 
-    return connect
+    return make_work

@@ -1,4 +1,4 @@
-"""What callers see of a service that is told to end while they ask."""
+"""SIGTERM under load: what clients and a readiness probe receive."""
 
 import http.client
 import json
@@ -7,80 +7,85 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import psutil
 
-from benchmarks.service.clients import form
+from benchmarks.service.clients import ImagePoster
 
-CALLERS = 8
+CLIENTS = 8
 _LOAD_SECONDS = 1.0
 _POLL_SECONDS = 0.02
 
 
 @dataclass
-class Ended:
-    """What became of the requests around a SIGTERM."""
+class Shutdown:
+    """Responses around a SIGTERM, and times in seconds since the signal."""
 
     answered: list[str] = field(default_factory=list)
-    """Ids of the requests that were answered with 200."""
+    """Ids of the requests with a 200."""
     others: list[int] = field(default_factory=list)
-    """Statuses of the other complete answers."""
+    """Statuses of the other complete responses."""
     lost: list[str] = field(default_factory=list)
-    """Why a caller that was let in got no whole answer."""
+    """Errors of clients that connected and received no complete response."""
     unready: float = float("inf")
-    """Seconds from the signal to the first 503 of /readyz."""
+    """Time of the first 503 of /readyz."""
     refused: float = float("inf")
-    """Seconds from the signal to the first connection that was refused."""
+    """Time of the first refused connection."""
     exited: float = float("inf")
-    """Seconds from the signal to the end of the supervisor."""
+    """Time at which the supervisor ended."""
 
 
-def end_under_load(url: str, image: bytes, supervisor: psutil.Process) -> Ended:
-    """Let callers ask without a pause, send SIGTERM, and look until nobody is let in.
+def end_under_load(url: str, image: bytes, supervisor: psutil.Process) -> Shutdown:
+    """Send requests without a pause, send SIGTERM, and record until the process ends.
+
+    Args:
+        url: root URL of the service.
+        image: a JPEG.
+        supervisor: the process that gets the signal.
 
     Raises:
-        psutil.TimeoutExpired: when the process does not end within a minute.
+        psutil.TimeoutExpired: if the process does not end within a minute.
     """
-    ended, over = Ended(), threading.Event()
-    place = urlsplit(url).netloc
-    body, headers = form(image)
-
-    def ask() -> None:
-        connection = http.client.HTTPConnection(place, timeout=60)
-        while not over.is_set():
-            try:
-                if not _open(connection):
-                    return
-                connection.request("POST", "/classify", body, headers)
-                answer = connection.getresponse()
-                said = json.loads(answer.read())
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                ended.lost.append(repr(error))
-                return
-            if answer.status == 200:
-                ended.answered.append(said["request_id"])
-            else:
-                ended.others.append(answer.status)
-
-    with ThreadPoolExecutor(CALLERS + 1) as pool:
-        callers = [pool.submit(ask) for _ in range(CALLERS)]
+    shutdown, over = Shutdown(), threading.Event()
+    poster = ImagePoster(f"{url}/classify", image)
+    with ThreadPoolExecutor(CLIENTS + 1) as pool:
+        futures = [pool.submit(_send, poster, shutdown, over) for _ in range(CLIENTS)]
         time.sleep(_LOAD_SECONDS)
-        begun = time.perf_counter()
+        start = time.perf_counter()
         supervisor.terminate()
-        callers.append(pool.submit(_watch, place, ended, over, lambda: time.perf_counter() - begun))
+        futures.append(
+            pool.submit(_probe, poster, shutdown, over, lambda: time.perf_counter() - start)
+        )
         try:
             supervisor.wait(60)
         finally:
             over.set()
-        ended.exited = time.perf_counter() - begun
-        for caller in callers:
-            caller.result()
-    return ended
+        shutdown.exited = time.perf_counter() - start
+        for future in futures:
+            future.result()
+    return shutdown
+
+
+def _send(poster: ImagePoster, shutdown: Shutdown, over: threading.Event) -> None:
+    """Post until connections are refused or the process has ended."""
+    connection = poster.connect()
+    while not over.is_set():
+        try:
+            if not _open(connection):
+                return
+            response, body = poster.post(connection)
+            content = json.loads(body)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            shutdown.lost.append(repr(error))
+            return
+        if response.status == 200:
+            shutdown.answered.append(content["request_id"])
+        else:
+            shutdown.others.append(response.status)
 
 
 def _open(connection: http.client.HTTPConnection) -> bool:
-    """Whether a closed connection could be opened."""
+    """Open the connection if it is closed; False if it is refused."""
     if connection.sock is None:
         try:
             connection.connect()
@@ -89,21 +94,23 @@ def _open(connection: http.client.HTTPConnection) -> bool:
     return True
 
 
-def _watch(place: str, ended: Ended, over: threading.Event, now: Callable[[], float]) -> None:
-    """Ask for readiness over new connections until there are none."""
+def _probe(
+    poster: ImagePoster, shutdown: Shutdown, over: threading.Event, elapsed: Callable[[], float]
+) -> None:
+    """Request /readyz over new connections until they are refused."""
     while not over.is_set():
-        connection = http.client.HTTPConnection(place, timeout=60)
+        connection = poster.connect()
         try:
             if not _open(connection):
-                ended.refused = now()
+                shutdown.refused = elapsed()
                 return
             connection.request("GET", "/readyz")
             status = connection.getresponse().status
         except (OSError, http.client.HTTPException) as error:
-            ended.lost.append(f"readiness: {error!r}")
+            shutdown.lost.append(f"readiness: {error!r}")
             continue
         finally:
             connection.close()
         if status == 503:
-            ended.unready = min(ended.unready, now())
+            shutdown.unready = min(shutdown.unready, elapsed())
         time.sleep(_POLL_SECONDS)

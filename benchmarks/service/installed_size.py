@@ -1,19 +1,19 @@
-"""What the service needs on disk, installed from the lock."""
+"""Disk space of the service's environment, installed from the lock."""
 
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import Row, figure
+from benchmarks.measure import Row, single_row
 from pipeline.adapters.requirements import export_requirements
 
-_NAMED = 4
+_N_LARGEST = 4
 _LAYOUT = "lib/python{}.{}/site-packages"
 
 
 def rows() -> list[Row]:
-    """Megabytes of an environment with the serve extra alone, and what takes the space."""
+    """Megabytes of an environment with the `serve` extra, and its largest packages."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "requirements.txt").write_text(export_requirements(["serve"]))
@@ -25,10 +25,10 @@ def rows() -> list[Row]:
         site = folder / "env" / _LAYOUT.format(*sys.version_info[:2])
         sizes = {entry.name: _megabytes(entry) for entry in site.iterdir()}
         total = _megabytes(folder / "env")
-    largest = sorted(sizes, key=lambda entry: -sizes[entry])[:_NAMED]
-    told = ", ".join(f"{entry} {sizes[entry]:.0f}" for entry in largest)
+    largest = sorted(sizes, key=lambda entry: -sizes[entry])[:_N_LARGEST]
+    packages = ", ".join(f"{entry} {sizes[entry]:.0f}" for entry in largest)
     name = "installed environment of the service"
-    return [figure(name, total, "MB", f"of which {told}")]
+    return [single_row(name, total, "MB", f"of which {packages}")]
 
 
 def _run(*command: str) -> None:

@@ -1,4 +1,4 @@
-"""How much of what the processor can do the engine's convolutions reach."""
+"""Utilisation: the engine's operations per second, against the processor's peak."""
 
 import tempfile
 import time
@@ -7,48 +7,55 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import Row, figure
+from benchmarks.images import random_crops
+from benchmarks.measure import Row, single_row
 from pipeline.artifacts import Precision
 from pipeline.contract.decoding import Pixels
 from pipeline.engine.compiled import compile_graph, multiplications, save_graph
 from pipeline.engine.quantization import quantize
 
 _SIDE, _CHANNELS, _LAYERS = 56, 256, 6
-"""Convolutions of 3 x 3 that are large enough to keep every core at work."""
+"""Convolutions of 3 x 3, large enough to use every core."""
 _ROUNDS = 60
 _UNIT = "GOP/s"
 
 
 def peak_rows(served: Path, precision: Precision) -> list[Row]:
-    """The engine's operations a second, as a share of the fastest that convolutions run here.
+    """The engine's operations per second, and as a share of the peak of convolutions here.
 
     Args:
         served: folder of a served bundle.
-        precision: what it computes in.
+        precision: of the engine.
     """
     import openvino as ov
 
     graph = ov.Core().read_model(served / "model.xml")
     side = graph.input(0).get_partial_shape()[1].get_length()
-    crop = np.random.default_rng(1).integers(0, 256, (1, side, side, 3), np.uint8)
+    crop = random_crops(1, side)
     graph.reshape({0: list(crop.shape)})
     reached = _operations(graph) / _seconds(graph, precision, crop)
-    rows = [figure("multiplications and additions of the engine", reached / 1e9, _UNIT, precision)]
+    rows = [
+        single_row("multiplications and additions of the engine", reached / 1e9, _UNIT, precision)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         _write_stack(Path(folder) / "f32.xml")
-        pixels = np.random.default_rng(1).integers(0, 256, (8, _SIDE, _SIDE, 3), np.uint8)
+        pixels = random_crops(8, _SIDE)
         quantize(Path(folder) / "f32.xml", Path(folder) / "int8.xml", pixels)
         for name in ("f32", "bf16", "int8"):
             stack = ov.Core().read_model(
                 Path(folder) / f"{'int8' if name == 'int8' else 'f32'}.xml"
             )
             stack.reshape({0: [1, _SIDE, _SIDE, 3]})
-            most = _operations(stack) / _seconds(stack, name, pixels[:1])
+            peak = _operations(stack) / _seconds(stack, name, pixels[:1])
             rows.append(
-                figure(f"peak of convolutions at {name}", most / 1e9, _UNIT, "large ones alone")
+                single_row(
+                    f"peak of convolutions at {name}", peak / 1e9, _UNIT, "large convolutions"
+                )
             )
             if name == precision.removesuffix("-thin"):
-                share = figure("share of that peak", reached / most, "", f"the engine at {name}")
+                share = single_row(
+                    "share of that peak", reached / peak, "", f"the engine at {name}"
+                )
     return [*rows, share]
 
 
@@ -58,7 +65,7 @@ def _operations(graph: Any) -> float:
 
 
 def _seconds(graph: Any, precision: str, pixels: Pixels) -> float:
-    """Of the fastest round: what the processor can do is not what a busy moment leaves."""
+    """Seconds of the fastest round: the peak excludes interference by other processes."""
     compiled = compile_graph(graph, precision, 1)
     request = compiled.create_infer_request()
     request.infer({0: pixels})
@@ -71,6 +78,7 @@ def _seconds(graph: Any, precision: str, pixels: Pixels) -> float:
 
 
 def _write_stack(target: Path) -> None:
+    """Write a network of convolutions alone, in float32."""
     import openvino as ov
     from openvino import opset13 as ops
 

@@ -1,12 +1,11 @@
-"""A promoted model of the default recipe, with random weights and drawn cells: made in a minute."""
+"""A promoted model of the default recipe: random weights, drawn cells, trained in a minute."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from unittest.mock import patch
 
 import yaml
 
+from benchmarks.environment import isolated
 from benchmarks.training.random_weights import publish_weights
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
@@ -17,7 +16,7 @@ from pipeline.sample.cells import CLASSES
 
 NAME, RUN = "bench", "bench"
 _CONTRACT = {"input_size": 128, "crop_share": 0.41, "crop_margin": 1.4, "embedding_size": 64}
-"""As configs/blood_cells.yaml has it."""
+"""Contract of configs/blood_cells.yaml."""
 _NO_FLOORS = {
     "min_balanced_accuracy": 0.0,
     "min_class_sensitivity": 0.0,
@@ -28,9 +27,12 @@ _NO_FLOORS = {
 }
 
 
+DECISION = {"author": "bench", "reason": "bench"}
+
+
 @dataclass(frozen=True)
 class Promoted:
-    """Where the store is, and the files of the model as trained and as served."""
+    """Folders of the store, of the trained bundle and of the served bundle."""
 
     store: Path
     bundle: Path
@@ -38,21 +40,14 @@ class Promoted:
 
 
 def promote(folder: Path) -> Promoted:
-    """Train on drawn cells, and promote into a store below `folder`."""
+    """Train on drawn cells and promote the model in a new store below `folder`."""
     config = folder / f"{NAME}.yaml"
     contract = {"name": NAME, "classes": list(CLASSES), **_CONTRACT}
     config.write_text(yaml.safe_dump({"contract": contract, "gate": _NO_FLOORS}))
     write_archive(folder / "drawn.zip", seed=3, cells_per_class=8, copies=3)
     store = ArtifactStore(LocalStore(), str(folder / "store"))
-    variables = {
-        "LEUKOFLOW_HOME": str(folder / "training"),
-        "STORE_URI": store.root,
-        "WEIGHTS_URI": f"{publish_weights(store).uri}/weights.npz",
-        "MODEL_NAME": NAME,
-        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    }
-    with patch.dict(os.environ, variables):
+    weights = f"{publish_weights(store).uri}/weights.npz"
+    with isolated(folder / "training", store.root, NAME, WEIGHTS_URI=weights):
         bundle, served = _train(str(config), str(folder / "drawn.zip"))
     return Promoted(
         store=Path(store.root),
@@ -62,7 +57,7 @@ def promote(folder: Path) -> Promoted:
 
 
 def _train(config: str, archive: str) -> tuple[str, str]:
-    """URIs of the bundle and of what is served."""
+    """URIs of the trained and of the served bundle."""
     judged = chain.to_verdict(config, RUN, chain.to_split(config, RUN, [archive]))
-    promoted = promotion.promote(config, RUN, judged.verdict, "bench", "bench", untracked=True)
+    promoted = promotion.promote(config, RUN, judged.verdict, DECISION, untracked=True)
     return judged.bundle, promoted.served

@@ -1,8 +1,7 @@
-"""The replaced application, made fair: the model is loaded once, not for every request.
+"""Baseline: the replaced application, with its model loaded once instead of for every request.
 
-`python -m benchmarks.service.replaced_app PORT SIDE`: Flask and Keras, VGG16 with a
-flattened head, at SIDE pixels; it takes the same form as `/classify`, decodes with Pillow and
-answers one class name.
+`python -m benchmarks.service.replaced_app PORT SIDE`: Flask and Keras, VGG16 with a flattened head,
+at SIDE pixels. It accepts the form of `/classify`, decodes with Pillow and returns a class name.
 """
 
 import io
@@ -19,13 +18,13 @@ from pipeline.sample.cells import CLASSES
 
 
 def create(side: int) -> Flask:
-    """The app, its weights drawn at random."""
+    """The application, with random weights."""
     backbone = keras.applications.VGG16(
         include_top=False, weights=None, input_shape=(side, side, 3)
     )
     flat = keras.layers.Flatten()(backbone.output)
-    shares = keras.layers.Dense(len(CLASSES), activation="softmax")(flat)
-    model = keras.Model(backbone.input, shares)
+    probabilities = keras.layers.Dense(len(CLASSES), activation="softmax")(flat)
+    model = keras.Model(backbone.input, probabilities)
     app = Flask("replaced")
 
     @app.post("/classify")

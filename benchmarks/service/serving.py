@@ -1,6 +1,6 @@
-"""The service over HTTP, and its engine, against Keras, its own work, and the replaced app.
+"""Throughput and latency of the service and its engine, against Keras and the replaced app.
 
-Client and server share the machine's cores, so HTTP figures carry the client's share too.
+Clients and server share the machine's cores: HTTP rows include the cost of the clients.
 """
 
 import sys
@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measure import Row, compared, figure, ratio
-from benchmarks.service.clients import Seen, keep_busy, post_image
+from benchmarks.images import drawn_jpeg, random_crops
+from benchmarks.measure import Row, ratio, ratio_row, single_row
+from benchmarks.service.clients import Load, post_image, run_workers
 from benchmarks.service.peak import peak_rows
 from benchmarks.service.promoted import Promoted, promote
 from benchmarks.service.served import megabytes, served
@@ -25,56 +26,54 @@ from pipeline.artifacts import MANIFEST, ServedManifest
 from pipeline.contract.image_stats import image_stats
 from pipeline.embedded.ports import free_block
 from pipeline.engine.engine import Engine
-from pipeline.sample.archive import draw_images
-from pipeline.sample.laboratory import HOME
 
 SATURATION = 4
-"""Clients that keep the line's threads busy and one in wait."""
+"""Clients that keep all worker threads busy and one request in the queue."""
 SECONDS, ROUNDS = 3.0, 5
 CLIENTS = (1, 2, 4, 8)
-Busy = Callable[[], Seen]
+RunLoad = Callable[[], Load]
 
 
 def rows() -> list[Row]:
-    """Engine, saturation, latencies, start and memory, from one model on this machine."""
-    ((_, image),) = draw_images(1, 1, HOME)
+    """Engine, throughput, latencies, start time and memory of one promoted model."""
+    image = drawn_jpeg()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        made = promote(folder)
-        return [*_engine(made), *_in_process(made, image), *_http(made, folder, image)]
+        model = promote(folder)
+        return [*_engine(model), *_in_process(model, image), *_http(model, folder, image)]
 
 
-def _engine(made: Promoted) -> list[Row]:
-    """Batch 1, the whole model: pixels to probabilities."""
+def _engine(promoted: Promoted) -> list[Row]:
+    """The engine at batch 1, from pixels to probabilities, against Keras."""
     import keras
     import tensorflow as tf
 
-    manifest = ServedManifest.model_validate_json((made.served / MANIFEST).read_text())
-    engine = Engine.of(made.served, manifest.parity)
-    model = keras.models.load_model(made.bundle / "model.keras", compile=False)
+    manifest = ServedManifest.model_validate_json((promoted.served / MANIFEST).read_text())
+    engine = Engine.of(promoted.served, manifest.parity)
+    network = keras.models.load_model(promoted.bundle / "model.keras", compile=False)
     side = manifest.contract.input_size
-    crop = np.random.default_rng(1).integers(0, 256, (1, side, side, 3), np.uint8)
-    compiled = tf.function(model, reduce_retracing=True)
+    crop = random_crops(1, side)
+    compiled = tf.function(network, reduce_retracing=True)
     tensor = tf.constant(crop)
     subject = partial(_repeat, partial(engine.predict, crop))
     traced = partial(_repeat, partial(compiled, tensor))
     name = f"engine {manifest.parity.precision}, batch 1"
     return [
-        ratio(name, subject, traced, "the same in tf.function"),
+        ratio(name, subject, traced, "tf.function, same model"),
         ratio(
             name,
             subject,
-            partial(_repeat, partial(model.predict, crop, verbose=0)),
-            "the same in Keras predict",
+            partial(_repeat, partial(network.predict, crop, verbose=0)),
+            "Keras predict, same model",
         ),
     ]
 
 
-def _in_process(made: Promoted, image: bytes) -> list[Row]:
-    classifier = Classifier(made.served)
+def _in_process(promoted: Promoted, image: bytes) -> list[Row]:
+    classifier = Classifier(promoted.served)
     parity = classifier.manifest.parity
-    stages = stage_rows(classifier, Engine.of(made.served, parity), image)
-    return [*stages, *peak_rows(made.served, parity.precision)]
+    stages = stage_rows(classifier, Engine.of(promoted.served, parity), image)
+    return [*stages, *peak_rows(promoted.served, parity.precision)]
 
 
 def _repeat(work: Callable[[], object], times: int = 10) -> None:
@@ -82,75 +81,81 @@ def _repeat(work: Callable[[], object], times: int = 10) -> None:
         work()
 
 
-def _http(made: Promoted, folder: Path, image: bytes) -> list[Row]:
-    starts = start_rows(folder / "home", made.store)
-    with served(folder / "home", made.store) as (root, _):
+def _http(promoted: Promoted, folder: Path, image: bytes) -> list[Row]:
+    starts = start_rows(folder / "home", promoted.store)
+    with served(folder / "home", promoted.store) as (root, _):
         url = f"{root}/classify"
-        busy = partial(keep_busy, post_image(url, image), SATURATION, SECONDS)
-        found = [
+        load = partial(run_workers, post_image(url, image), SATURATION, SECONDS)
+        rows = [
             *starts,
-            *_against_itself(made, busy, image),
+            *_in_process_throughput(promoted, load, image),
             *_latencies(url, image),
-            figure("memory of the service", megabytes(root), "MB", "resident"),
+            single_row("memory of the service", megabytes(root), "MB", "resident, worker process"),
         ]
         for side in (224, 128):
-            with _replaced_app(side) as old:
-                rival = partial(keep_busy, post_image(old, image), SATURATION, SECONDS)
-                found.append(
-                    _throughput(busy, rival, f"Flask and Keras, model kept loaded, {side} px")
+            with _replaced_app(side) as url_of_replaced:
+                baseline = partial(
+                    run_workers, post_image(url_of_replaced, image), SATURATION, SECONDS
                 )
-        return found
+                rows.append(
+                    _throughput(load, baseline, f"Flask and Keras, model kept loaded, {side} px")
+                )
+        return rows
 
 
-def _against_itself(made: Promoted, busy: Busy, image: bytes) -> list[Row]:
-    """The same work in this process, and the engine alone, with as many threads as the line."""
-    classifier = Classifier(made.served)
+def _in_process_throughput(promoted: Promoted, load: RunLoad, image: bytes) -> list[Row]:
+    """HTTP against the same work in this process and the engine alone, with equal threads."""
+    classifier = Classifier(promoted.served)
     crop = classifier.classify(image).prepared.crop[None]
-    engine = Engine.of(made.served, classifier.manifest.parity)
+    engine = Engine.of(promoted.served, classifier.manifest.parity)
 
-    def work() -> None:
-        image_stats(classifier.classify(image, crowd=lambda: True).prepared)
+    def predict() -> None:
+        image_stats(classifier.classify(image, concurrent=lambda: True).prepared)
 
-    alone: list[tuple[str, Callable[[], object]]] = [
-        ("decode, locate, engine and statistics in one process", work),
-        ("the engine alone", partial(engine.predict, crop, crowd=True)),
+    works: list[tuple[str, Callable[[], object]]] = [
+        ("decode, locate, engine and statistics in one process", predict),
+        ("the engine alone", partial(engine.predict, crop, concurrent=True)),
     ]
     return [
         _throughput(
-            busy, partial(keep_busy, _same(act), THREADS, SECONDS), f"{name}, {THREADS} threads"
+            load,
+            partial(run_workers, _shared(work), THREADS, SECONDS),
+            f"{name}, {THREADS} threads",
         )
-        for name, act in alone
+        for name, work in works
     ]
 
 
-def _same(act: Callable[[], object]) -> Callable[[], Callable[[], object]]:
-    return lambda: act
+def _shared(work: Callable[[], object]) -> Callable[[], Callable[[], object]]:
+    """The same work for every worker."""
+    return lambda: work
 
 
-def _throughput(subject: Busy, baseline: Busy, against: str) -> Row:
-    """Rates in turns."""
+def _throughput(subject: RunLoad, baseline: RunLoad, baseline_name: str) -> Row:
+    """Ratio of the rates, measured alternately."""
     logs = [np.log(subject().rate / baseline().rate) for _ in range(ROUNDS)]
-    return compared("HTTP throughput at saturation", np.array(logs), against, "times")
+    return ratio_row("HTTP throughput at saturation", np.array(logs), "times", baseline_name)
 
 
 def _latencies(url: str, image: bytes) -> list[Row]:
-    found = []
+    rows = []
     for clients in CLIENTS:
-        seen = keep_busy(post_image(url, image), clients, 2 * SECONDS)
+        load = run_workers(post_image(url, image), clients, 2 * SECONDS)
         for percentile in (50, 95, 99):
-            found.append(
-                figure(
+            rows.append(
+                single_row(
                     f"HTTP latency p{percentile}, clients: {clients}",
-                    float(np.percentile(seen.latencies, percentile)),
+                    float(np.percentile(load.latencies, percentile)),
                     "ms",
-                    f"{seen.rate:.0f} answers a second, {len(seen.latencies)} in all",
+                    f"{load.rate:.0f} responses/s, {len(load.latencies)} in total",
                 )
             )
-    return found
+    return rows
 
 
 @contextmanager
 def _replaced_app(side: int) -> Iterator[str]:
+    """URL of the running replaced application."""
     port = free_block(1)
     url = f"http://127.0.0.1:{port}/classify"
     command = [sys.executable, "-m", "benchmarks.service.replaced_app", str(port), str(side)]

@@ -1,4 +1,4 @@
-"""From the start of the service's process to its first answer, against BentoML's bare own start."""
+"""Start time of the service, against a BentoML service without any work."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from benchmarks.measure import Row, compared, spread
+from benchmarks.measure import Row, range_row, ratio_row
 from benchmarks.service.served import served
 from pipeline.embedded.ports import free_block
 
@@ -19,27 +19,28 @@ ROUNDS = 5
 
 
 def start_rows(home: Path, store: Path) -> list[Row]:
-    """Starts in turns with those of a BentoML service without any work, after one of each.
+    """Alternate starts of both services, after one warm-up of each.
 
-    The first start of an installation compiles Python's sources where the installer did not; the
-    second finds them compiled, if PYTHONDONTWRITEBYTECODE is not set (`make bench` clears it).
+    The first start of an installation compiles Python's sources unless the installer did; later
+    starts find them compiled if PYTHONDONTWRITEBYTECODE is not set (`make bench` clears it).
     """
-    seconds = np.array([(_ours(home, store), _bare()) for _ in range(ROUNDS + 1)])[1:]
-    ours, bare = seconds.T
-    name, against = "start of the process to ready", "`bentoml serve` of a service without any work"
+    starts = [(_start_service(home, store), _start_bare()) for _ in range(ROUNDS + 1)]
+    service, bare = np.array(starts[1:]).T
+    name = "start of the process to ready"
+    baseline = "`bentoml serve` of a service without any work"
     return [
-        spread(name, ours, "s", f"range of {ROUNDS}; the model is loaded and proven"),
-        spread(against, bare, "s", f"range of {ROUNDS}"),
-        compared(name, np.log(ours / bare), against, "times"),
+        range_row(name, service, "s", f"range of {ROUNDS}; model loaded, golden images verified"),
+        range_row(baseline, bare, "s", f"range of {ROUNDS}"),
+        ratio_row(name, np.log(service / bare), "times", baseline),
     ]
 
 
-def _ours(home: Path, store: Path) -> float:
+def _start_service(home: Path, store: Path) -> float:
     with served(home, store) as (_, seconds):
         return seconds
 
 
-def _bare() -> float:
+def _start_bare() -> float:
     port = free_block(1)
     command = [sys.executable, "-m", "bentoml", "serve", "benchmarks.service.bare_service:Bare"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
@@ -49,16 +50,20 @@ def _bare() -> float:
 
 @contextmanager
 def started(command: list[str], url: str) -> Iterator[float]:
-    """A process while it runs: the seconds until it listened."""
-    begun = time.perf_counter()
+    """Run a command until the block ends; yields the seconds until it accepted connections.
+
+    Raises:
+        RuntimeError: if the process ends before that.
+    """
+    start = time.perf_counter()
     process = subprocess.Popen(command, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
     try:
-        with httpx.Client(timeout=5) as client:  # a new one for every look takes 40 ms of a core
+        with httpx.Client(timeout=5) as client:  # a new client for every poll takes 40 ms of a core
             while not _listens(client, url):
                 if process.poll() is not None:
-                    raise RuntimeError(f"{' '.join(command)} did not start")
+                    raise RuntimeError(f"{' '.join(command)} ended before it listened")
                 time.sleep(0.02)
-        yield time.perf_counter() - begun
+        yield time.perf_counter() - start
     finally:
         process.terminate()
         process.wait()

@@ -1,7 +1,7 @@
-"""How often a 95 % interval holds the truth: `python -m benchmarks coverage`.
+"""Coverage of the 95 % intervals: `python -m benchmarks coverage`.
 
-A row has the coverage over all accuracies and correlations between images of one cell, with that of
-the worst and the best combination, and beside it that of the percentile bootstrap alone.
+A row has the mean, minimum and maximum coverage over all accuracies and correlations between images
+of one cell; its baseline is the percentile bootstrap.
 `python -m benchmarks.statistics.coverage [--runs N]` prints every combination.
 """
 
@@ -15,32 +15,32 @@ from rich.table import Table
 
 from benchmarks.measure import Row
 from benchmarks.statistics.gate_errors import LOCKED
-from benchmarks.statistics.simulated import Found, World, classified, separated
+from benchmarks.statistics.simulated import Estimate, Population, estimate_auroc, estimate_scores
 from pipeline.statistics.metrics import Floats, Interval
 
 CELLS = (2, 4, 16, 50)
-"""Of each of four classes; of each crowd where an AUROC is measured."""
+"""Number of cells of each of four classes; for an AUROC, of each set."""
 ACCURACIES = (0.8, 0.85, 0.9, 0.95, 0.98, 1.0)
 CORRELATIONS = (0.4, 1.0)
 RUNS = 100
 
-Drawing = Callable[[World, np.random.Generator], Mapping[str, Found]]
+Draw = Callable[[Population, np.random.Generator], Mapping[str, Estimate]]
 
 
-def covered(world: World, drawing: Drawing, runs: int) -> dict[str, Floats]:
-    """Coverage and mean width of ours, then of the bootstrap alone, by figure."""
+def coverage(population: Population, draw: Draw, runs: int) -> dict[str, Floats]:
+    """By metric: coverage and mean width of the interval, then of the bootstrap."""
     rng = np.random.default_rng(0)
-    drawn = [drawing(world, rng) for _ in range(runs)]
-    names = dict.fromkeys(name for found in drawn for name in found)
+    estimates = [draw(population, rng) for _ in range(runs)]
+    names = dict.fromkeys(name for estimate in estimates for name in estimate)
     return {
         name: np.mean(
             [
                 [
-                    *_judged(one[name].ours, one[name].truth),
-                    *_judged(one[name].bootstrap, one[name].truth),
+                    *_covers(estimate[name].interval, estimate[name].truth),
+                    *_covers(estimate[name].bootstrap, estimate[name].truth),
                 ]
-                for one in drawn
-                if name in one
+                for estimate in estimates
+                if name in estimate
             ],
             axis=0,
         )
@@ -48,61 +48,66 @@ def covered(world: World, drawing: Drawing, runs: int) -> dict[str, Floats]:
     }
 
 
-def combinations() -> list[tuple[str, World, Drawing]]:
-    """Every simulated world with its size in words."""
+def combinations() -> list[tuple[str, Population, Draw]]:
+    """Every simulated population, with its size in words."""
     locked = tuple(one.cells for one in LOCKED.values())
-    aims = tuple(one.sensitivity for one in LOCKED.values())
-    worlds: list[tuple[str, World, Drawing]] = []
+    accuracies = tuple(one.sensitivity for one in LOCKED.values())
+    combined: list[tuple[str, Population, Draw]] = []
     for cells, accuracy, rho in product(CELLS, ACCURACIES, CORRELATIONS):
-        size = f"{cells} cells a class"
-        four = World((cells,) * 4, (accuracy,) * 4, rho)
-        worlds.append((size, four, classified))
-        worlds.append((size, World((cells,) * 2, (accuracy,) * 2, rho), separated))
+        size = f"{cells} cells per class"
+        four, two = (Population((cells,) * n, (accuracy,) * n, rho) for n in (4, 2))
+        combined += [(size, four, estimate_scores), (size, two, estimate_auroc)]
     for rho in CORRELATIONS:
-        worlds.append(("locked part of blood_cells.zip", World(locked, aims, rho), classified))
-    return worlds
+        population = Population(locked, accuracies, rho)
+        combined.append(("locked part of blood_cells.zip", population, estimate_scores))
+    return combined
 
 
 def rows(runs: int = RUNS) -> list[Row]:
-    """For each figure and size the coverage over accuracies and correlations."""
-    found: dict[tuple[str, str], list[Floats]] = {}
-    for size, world, drawing in combinations():
-        for name, one in covered(world, drawing, runs).items():
-            found.setdefault((name, size), []).append(one)
-    return [_row(*key, np.array(found[key])) for key in sorted(found, key=lambda key: key[0])]
+    """A row for each metric and size."""
+    by_key: dict[tuple[str, str], list[Floats]] = {}
+    for size, population, draw in combinations():
+        for name, values in coverage(population, draw, runs).items():
+            by_key.setdefault((name, size), []).append(values)
+    return [_row(*key, np.array(by_key[key])) for key in sorted(by_key, key=lambda key: key[0])]
 
 
-def _row(name: str, size: str, found: Floats) -> Row:
-    """Coverage: mean, least and most of the combinations; columns are as `covered` has them."""
-    ours, width, alone, narrow = found.T
+def _row(name: str, size: str, values: Floats) -> Row:
+    """Mean, minimum and maximum coverage; columns of `values` as returned by `coverage`."""
+    share, width, bootstrap, bootstrap_width = values.T
     return Row(
         name=f"coverage, {name}, {size}",
-        value=float(ours.mean()),
-        low=float(ours.min()),
-        high=float(ours.max()),
+        value=float(share.mean()),
+        low=float(share.min()),
+        high=float(share.max()),
         unit=f"width {width.mean():.2f}",
-        baseline=f"bootstrap alone: {alone.mean():.2f}, width {narrow.mean():.2f}",
+        baseline=f"bootstrap: {bootstrap.mean():.2f}, width {bootstrap_width.mean():.2f}",
     )
 
 
-def _judged(found: Interval, truth: float) -> tuple[bool, float]:
-    """Whether an interval holds the truth, up to rounding, and how wide it is."""
-    return found.low - 1e-9 <= truth <= found.high + 1e-9, found.high - found.low
+def _covers(interval: Interval, truth: float) -> tuple[bool, float]:
+    """Whether an interval contains the true value, up to rounding, and its width."""
+    return interval.low - 1e-9 <= truth <= interval.high + 1e-9, interval.high - interval.low
 
 
 def main() -> None:
     """Print coverage and width of every combination."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=RUNS, help="drawings per combination")
+    parser.add_argument("--runs", type=int, default=RUNS, help="draws per combination")
     runs = parser.parse_args().runs
-    shown = Table("figure", "cells", "accuracy", "correlation", "coverage", "width", "bootstrap")
-    for size, world, drawing in combinations():
-        for name, found in covered(world, drawing, runs).items():
-            ours, alone = (f"{found[at]:.3f}" for at in (0, 2))
-            aim = f"{np.mean(world.accuracy):.2f}"
-            width = f"{found[1]:.2f} ({found[3]:.2f})"
-            shown.add_row(name, size, aim, f"{world.correlation:g}", ours, width, alone)
-    Console().print(shown)
+    table = Table("metric", "cells", "accuracy", "correlation", "coverage", "width", "bootstrap")
+    for size, population, draw in combinations():
+        for name, (share, width, bootstrap, narrow) in coverage(population, draw, runs).items():
+            table.add_row(
+                name,
+                size,
+                f"{np.mean(population.accuracy):.2f}",
+                f"{population.correlation:g}",
+                f"{share:.3f}",
+                f"{width:.2f} ({narrow:.2f})",
+                f"{bootstrap:.3f}",
+            )
+    Console().print(table)
 
 
 if __name__ == "__main__":

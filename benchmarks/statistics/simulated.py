@@ -1,7 +1,7 @@
-"""Cells of known accuracy: drawn, scored by the pipeline's own code, and what should be found.
+"""Simulated cells of known accuracy, scored by the pipeline's own code, with the true values.
 
-The share of a cell's images that is right follows a beta distribution with a given correlation
-between images of one cell; at 1 they are copies. A wrong cell is always taken for the same class.
+The share of a cell's images with a correct prediction is beta distributed, with a given correlation
+between images of one cell; at 1 they are copies. Errors of one cell all predict the same class.
 """
 
 from dataclasses import dataclass
@@ -20,176 +20,181 @@ from pipeline.steps.evaluation.scoring import score_predictions
 from pipeline.steps.experiments.novelty import NoveltyScores, novelty
 
 COPIES = 8
-"""Most images of a cell; each has 1 to so many."""
+"""Maximum number of images of a cell; the minimum is 1."""
 DRAWS = 200
 CLASSES = ("A", "B", "C", "D")
-_SURE = 0.7
-"""Probability of the class that is named."""
+_CONFIDENCE = 0.7
+"""Probability of the predicted class."""
 
 
 @dataclass(frozen=True)
-class World:
-    """What is true of the cells that a simulation draws."""
+class Population:
+    """True properties of the simulated cells."""
 
     cells: tuple[int, ...]
-    """Of each class."""
+    """Number of cells of each class."""
     accuracy: tuple[float, ...]
-    """Share of images of each class that are named rightly."""
+    """Share of correct predictions of each class."""
     correlation: float
-    """Between images of one cell, above 0 to 1."""
+    """Between images of one cell; above 0, at most 1."""
 
 
 class Sample(NamedTuple):
-    """Images of one drawing (n,)."""
+    """Images of one draw (n,)."""
 
     truth: Ints
-    named: Ints
+    predicted: Ints
     codes: Ints
 
 
-class Found(NamedTuple):
-    """A figure's intervals in one drawing, and what they should hold."""
+class Estimate(NamedTuple):
+    """Intervals of a metric in one draw, and its true value."""
 
-    ours: Interval
+    interval: Interval
+    """As the pipeline reports it."""
     bootstrap: Interval
     truth: float
 
 
-def sample(world: World, rng: np.random.Generator) -> Sample:
-    """Draw cells, and answers to their images."""
-    truth = np.repeat(np.arange(len(world.cells)), world.cells)
-    right = _shares(np.array(world.accuracy)[truth], world.correlation, rng)
+def sample(population: Population, rng: np.random.Generator) -> Sample:
+    """Draw cells, and predictions for their images."""
+    truth = np.repeat(np.arange(len(population.cells)), population.cells)
+    right = _shares(np.array(population.accuracy)[truth], population.correlation, rng)
     wrong = (truth + rng.integers(1, len(CLASSES), len(truth))) % len(CLASSES)
     codes = np.repeat(np.arange(len(truth)), rng.integers(1, COPIES + 1, len(truth)))
     hit = rng.random(len(codes)) < right[codes]
     return Sample(truth[codes], np.where(hit, truth[codes], wrong[codes]), codes)
 
 
-def classified(world: World, rng: np.random.Generator) -> dict[str, Found]:
-    """Every share of one drawing, as an evaluation shows it."""
-    drawn = sample(world, rng)
+def estimate_scores(population: Population, rng: np.random.Generator) -> dict[str, Estimate]:
+    """Metrics of one draw, as an evaluation reports them."""
+    drawn = sample(population, rng)
     records = [
         Record(sha256="", label=CLASSES[label], file="", archive="", group=f"{cell:05d}")
         for label, cell in zip(drawn.truth, drawn.codes, strict=True)
     ]
     config = EvaluateConfig(draws=DRAWS)
-    found = score_predictions(
+    scores = score_predictions(
         records, _probabilities(drawn), np.ones(len(records)), CLASSES, config
     )
     intervals = {
-        "balanced accuracy per image": found.balanced_accuracy,
-        "balanced accuracy per cell": found.by_cell.balanced_accuracy,
-        "accuracy": found.accuracy,
-        "sensitivity of a class": found.sensitivity["A"],
-        "specificity of a class": found.specificity["A"],
-        "precision of a class": found.precision.get("A"),
+        "balanced accuracy per image": scores.balanced_accuracy,
+        "balanced accuracy per cell": scores.by_cell.balanced_accuracy,
+        "accuracy": scores.accuracy,
+        "sensitivity of a class": scores.sensitivity["A"],
+        "specificity of a class": scores.specificity["A"],
+        "precision of a class": scores.precision.get("A"),
     }
-    alone, true = _bootstrap(drawn), _truths(world, drawn)
+    bootstrap, truth = _bootstrap(drawn), _true_values(population, drawn)
     return {
-        name: Found(one, alone[name], true[name])
-        for name, one in intervals.items()
-        if one is not None
+        name: Estimate(interval, bootstrap[name], truth[name])
+        for name, interval in intervals.items()
+        if interval is not None
     }
 
 
-def separated(world: World, rng: np.random.Generator) -> dict[str, Found]:
-    """The AUROC between two sets of images; its truth is the world's accuracy."""
-    (true, _), (many, few) = world.accuracy, world.cells
+def estimate_auroc(population: Population, rng: np.random.Generator) -> dict[str, Estimate]:
+    """AUROC between two sets of images; its true value is the accuracy of the first class."""
+    (true, _), (n_above, n_below) = population.accuracy, population.cells
     shift = np.sqrt(2) * (norm.ppf(true) if true < 1 else 99)
-    above, below = (_novelty_scores(cells, world, rng) for cells in (many, few))
+    above, below = (_novelty_scores(cells, population, rng) for cells in (n_above, n_below))
     above = NoveltyScores(above.groups, above.uncertainties + shift, above.distances)
-    ours = novelty(above, below, draws=DRAWS).auroc
-    assert ours is not None
+    interval = novelty(above, below, draws=DRAWS).auroc
+    assert interval is not None
     drawn = [
         Resamples(codes, np.zeros_like(codes), draws=DRAWS, seed=seed)
         for seed, codes in enumerate(group_codes(one.groups) for one in (above, below))
     ]
-    weights = [one.times[:, one.codes] for one in drawn]
+    weights = [one.counts[:, one.codes] for one in drawn]
     samples = [
         auroc(above.uncertainties, below.uncertainties, *pair)
         for pair in zip(*weights, strict=True)
     ]
-    alone = percentile_interval(ours.value, np.array(samples))
-    return {"AUROC": Found(ours, alone, true)}
+    bootstrap = percentile_interval(interval.value, np.array(samples))
+    return {"AUROC": Estimate(interval, bootstrap, true)}
 
 
 def _shares(mean: Floats, correlation: float, rng: np.random.Generator) -> Floats:
-    """Share of each cell's images that is right (cells,)."""
+    """Share of correct predictions of each cell (cells,)."""
     if correlation == 1:
         return np.asarray(rng.random(len(mean)) < mean, np.float64)
     sharpness = 1 / correlation - 1
-    some = np.clip(mean, 1e-9, 1 - 1e-9)
-    return np.where(mean < 1, rng.beta(some * sharpness, (1 - some) * sharpness), 1.0)
+    clipped = np.clip(mean, 1e-9, 1 - 1e-9)
+    return np.where(mean < 1, rng.beta(clipped * sharpness, (1 - clipped) * sharpness), 1.0)
 
 
 def _probabilities(drawn: Sample) -> Floats:
-    rest = (1 - _SURE) / (len(CLASSES) - 1)
-    return np.where(drawn.named[:, None] == np.arange(len(CLASSES)), _SURE, rest)
+    rest = (1 - _CONFIDENCE) / (len(CLASSES) - 1)
+    return np.where(drawn.predicted[:, None] == np.arange(len(CLASSES)), _CONFIDENCE, rest)
 
 
 def _bootstrap(drawn: Sample) -> dict[str, Interval]:
-    """The percentile bootstrap of the same figures."""
-    images = np.eye(len(CLASSES))[drawn.truth], np.eye(len(CLASSES))[drawn.named]
+    """Percentile bootstrap intervals of the same metrics."""
+    images = np.eye(len(CLASSES))[drawn.truth], np.eye(len(CLASSES))[drawn.predicted]
     first = np.unique(drawn.codes, return_index=True)[1]
     voted = vote(_probabilities(drawn), drawn.codes).argmax(axis=1)
     cells = np.eye(len(CLASSES))[drawn.truth[first]], np.eye(len(CLASSES))[voted]
     resamples = Resamples(drawn.codes, drawn.truth, draws=DRAWS)
-    per_image = _plain(*images, resamples)
-    per_cell = _plain(*cells, resamples.of(np.arange(len(first))))
+    per_image = _percentiles(*images, resamples)
+    per_cell = _percentiles(*cells, resamples.of(np.arange(len(first))))
     return {f"{name} per image": one for name, one in per_image.items()} | {
         "balanced accuracy per cell": per_cell["balanced accuracy"],
         **{name: one for name, one in per_image.items() if name != "balanced accuracy"},
     }
 
 
-def _plain(truth: Floats, named: Floats, resamples: Resamples) -> dict[str, Interval]:
-    """Percentiles of what follows from resampled confusion matrices."""
-    pairs = (truth[:, :, None] * named[:, None, :]).reshape(len(truth), -1)
+def _percentiles(truth: Floats, predicted: Floats, resamples: Resamples) -> dict[str, Interval]:
+    """Percentile intervals of metrics from resampled confusion matrices."""
+    pairs = (truth[:, :, None] * predicted[:, None, :]).reshape(len(truth), -1)
     drawn = resamples.sums(pairs).reshape(-1, len(CLASSES), len(CLASSES))
     counts = np.concatenate([pairs.sum(axis=0).reshape(1, len(CLASSES), -1), drawn])
-    answered = counts / counts.sum(axis=-1, keepdims=True)
-    found = np.diagonal(answered, axis1=1, axis2=2)
+    rates = counts / counts.sum(axis=-1, keepdims=True)
+    sensitivity = np.diagonal(rates, axis1=1, axis2=2)
     with np.errstate(invalid="ignore"):
-        figures = {
-            "balanced accuracy": found.mean(axis=1),
+        metrics = {
+            "balanced accuracy": sensitivity.mean(axis=1),
             "accuracy": np.trace(counts, axis1=1, axis2=2) / counts.sum(axis=(1, 2)),
-            "sensitivity of a class": found[:, 0],
-            "specificity of a class": 1 - answered[:, 1:, 0].mean(axis=1),
-            "precision of a class": found[:, 0] / answered[:, :, 0].sum(axis=1),
+            "sensitivity of a class": sensitivity[:, 0],
+            "specificity of a class": 1 - rates[:, 1:, 0].mean(axis=1),
+            "precision of a class": sensitivity[:, 0] / rates[:, :, 0].sum(axis=1),
         }
     return {
         name: percentile_interval(float(values[0]), values[1:])
-        for name, values in figures.items()
+        for name, values in metrics.items()
         if not np.isnan(values[0])
     }
 
 
-def _truths(world: World, drawn: Sample) -> dict[str, float]:
-    """What each interval should hold; accuracy is at the class mix of the drawing."""
-    found = np.array(world.accuracy)
-    missed = (1 - found) / (len(CLASSES) - 1)
+def _true_values(population: Population, drawn: Sample) -> dict[str, float]:
+    """True value of each metric; accuracy at the class mix of the draw."""
+    correct = np.array(population.accuracy)
+    confused = (1 - correct) / (len(CLASSES) - 1)
     return {
-        "balanced accuracy per image": float(found.mean()),
-        "balanced accuracy per cell": _accuracy_of_cells(world.accuracy, world.correlation),
-        "accuracy": float(found[drawn.truth].mean()),
-        "sensitivity of a class": float(found[0]),
-        "specificity of a class": float(1 - missed[1:].mean()),
-        "precision of a class": float(found[0] / (found[0] + missed[1:].sum())),
+        "balanced accuracy per image": float(correct.mean()),
+        "balanced accuracy per cell": _accuracy_of_cells(
+            population.accuracy, population.correlation
+        ),
+        "accuracy": float(correct[drawn.truth].mean()),
+        "sensitivity of a class": float(correct[0]),
+        "specificity of a class": float(1 - confused[1:].mean()),
+        "precision of a class": float(correct[0] / (correct[0] + confused[1:].sum())),
     }
 
 
 @cache
 def _accuracy_of_cells(accuracy: tuple[float, ...], correlation: float) -> float:
-    """Balanced accuracy of cells that vote, from many of them."""
-    many = sample(World((10_000,) * len(accuracy), accuracy, correlation), np.random.default_rng(1))
+    """True balanced accuracy per cell, by majority vote, from a large sample."""
+    many = sample(
+        Population((10_000,) * len(accuracy), accuracy, correlation), np.random.default_rng(1)
+    )
     first = np.unique(many.codes, return_index=True)[1]
     right = vote(_probabilities(many), many.codes).argmax(axis=1) == many.truth[first]
     return float(np.mean([right[many.truth[first] == at].mean() for at in range(len(accuracy))]))
 
 
-def _novelty_scores(cells: int, world: World, rng: np.random.Generator) -> NoveltyScores:
-    """Uncertainties of images that share their cell's part of the variance, 1 in all."""
+def _novelty_scores(cells: int, population: Population, rng: np.random.Generator) -> NoveltyScores:
+    """Uncertainties of variance 1; images of one cell are correlated."""
     codes = np.repeat(np.arange(cells), rng.integers(1, COPIES + 1, cells))
-    shared = np.sqrt(world.correlation) * rng.normal(size=cells)[codes]
-    uncertainties = shared + np.sqrt(1 - world.correlation) * rng.normal(size=len(codes))
+    shared = np.sqrt(population.correlation) * rng.normal(size=cells)[codes]
+    uncertainties = shared + np.sqrt(1 - population.correlation) * rng.normal(size=len(codes))
     return NoveltyScores([f"{cell:05d}" for cell in codes], uncertainties, np.zeros(len(codes)))

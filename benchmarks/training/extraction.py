@@ -1,12 +1,11 @@
-"""The frozen part of the network: OpenVINO as featurize runs it, over Keras.
+"""Feature extraction by the frozen layers: OpenVINO, as featurize runs it, against Keras.
 
-The weights are drawn at random: speed does not depend on them, and nothing is downloaded.
+The weights are random: speed does not depend on them, and nothing is downloaded.
 """
 
 from functools import partial
 
-import numpy as np
-
+from benchmarks.images import random_crops
 from benchmarks.measure import Row, ratio
 from benchmarks.training.random_weights import draw_weights
 from pipeline.config import FeaturesConfig
@@ -18,24 +17,22 @@ MAPS = FeaturesConfig(boundary="block5_pool", keep="maps")
 
 
 def rows() -> list[Row]:
-    """Images a second at 128 px, batch 16 as in featurize and batch 1 as in serving."""
+    """Speed at 128 px, batch 16 as in featurize and batch 1 as in serving."""
     from pipeline.modeling.network import backbone
 
     contract = ModelContract(name="bench", classes=("A", "B"))
     arrays = draw_weights()
     keras = backbone(contract, arrays, "torch")
-    side = contract.input_size
-    crops = np.random.default_rng(1).integers(0, 256, (BATCH, side, side, 3), np.uint8)
-    measured = []
+    crops = random_crops(BATCH, contract.input_size)
+    rows = []
     for precision in ("bf16", "f32"):
         engine = FrozenNetwork(contract, arrays, "torch", MAPS, precision)
         for size in (BATCH, 1):
-            measured.append(
-                ratio(
-                    f"VGG16 to block5_pool, OpenVINO {precision}, batch {size}",
-                    partial(engine, crops[:size]),
-                    partial(keras.predict, crops[:size], verbose=0),
-                    f"keras predict, float32, batch {size}",
-                )
+            row = ratio(
+                f"VGG16 to block5_pool, OpenVINO {precision}, batch {size}",
+                partial(engine, crops[:size]),
+                partial(keras.predict, crops[:size], verbose=0),
+                f"keras predict, float32, batch {size}",
             )
-    return measured
+            rows.append(row)
+    return rows

@@ -1,4 +1,4 @@
-"""VGG16's convolutions drawn at random, where only shape and speed count."""
+"""Random weights of VGG16's convolutions, for benchmarks and tests of shape and speed."""
 
 import tempfile
 from pathlib import Path
@@ -14,25 +14,23 @@ _WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 
 
 def draw_weights(seed: int = 0) -> Arrays:
-    """Kernels and biases that keep activations in range (He et al., ICCV 2015)."""
+    """Kernels and biases by layer, scaled to keep activations in range (He et al., ICCV 2015)."""
     rng = np.random.default_rng(seed)
     arrays: Arrays = {}
-    before = 3
+    channels = 3
     for layer, width in zip(LAYERS, _WIDTHS, strict=True):
-        spread = np.sqrt(2 / (9 * before))
-        kernel = rng.normal(0, spread, (3, 3, before, width))
+        spread = np.sqrt(2 / (9 * channels))
+        kernel = rng.normal(0, spread, (3, 3, channels, width))
         arrays[f"{layer}/kernel"] = kernel.astype(np.float32)
         arrays[f"{layer}/bias"] = rng.normal(0, 0.1, width).astype(np.float32)
-        before = width
+        channels = width
     return arrays
 
 
 def publish_weights(store: ArtifactStore) -> Artifact[WeightsManifest]:
-    """The same as `leukoflow weights` would keep them, in place of what is downloaded."""
-    circumstances = RunContext.now("random", "random").model_dump()
+    """Publish them as `leukoflow weights` publishes the downloaded weights."""
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder) / "weights.npz", allow_pickle=False, **draw_weights())
-        manifest = WeightsManifest(
-            name="vgg16", source="random", normalization="torch", **circumstances
-        )
+        run = RunContext.now("random", "random").model_dump()
+        manifest = WeightsManifest(name="vgg16", source="random", normalization="torch", **run)
         return store.publish(Path(folder), manifest)

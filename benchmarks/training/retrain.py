@@ -1,4 +1,4 @@
-"""What featurize costs when 1 % of the images are new, over the first time."""
+"""Featurize with 1 % new images, against the first featurize."""
 
 import io
 import tempfile
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.measure import Row
+from benchmarks.measure import Row, single_row
 from benchmarks.training.random_weights import publish_weights
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
@@ -19,7 +19,7 @@ from pipeline.contract.spec import ModelContract
 from pipeline.records import Record, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.dataset.ingest import ingest
-from pipeline.steps.training.featurize import featurize
+from pipeline.steps.training.featurize import ShardInputs, featurize
 
 IMAGES = 3000
 NEW = IMAGES // 100
@@ -31,7 +31,7 @@ CONFIG = RunConfig(
 
 
 def rows() -> list[Row]:
-    """Seconds of a second extraction, with 1 % new images, as a share of the first."""
+    """Time of a second extraction, with 1 % new images, as a share of the first."""
     with tempfile.TemporaryDirectory() as folder:
         store = ArtifactStore(LocalStore(), folder)
         weights = publish_weights(store)
@@ -41,19 +41,11 @@ def rows() -> list[Row]:
         for archives in ([first], [first, more]):
             split = _split(archives, store)
             start = time.perf_counter()
-            featurize(split, 0, CONFIG, weights, store=store, run=RUN)
+            featurize(ShardInputs(split, 0, weights), CONFIG, store=store, run=RUN)
             seconds.append(time.perf_counter() - start)
+    baseline = f"first extraction of {IMAGES} images, {seconds[0]:.0f} s"
     share = 100 * seconds[1] / seconds[0]
-    return [
-        Row(
-            name="extraction after 1 % new images",
-            value=share,
-            low=share,
-            high=share,
-            unit="% of the first",
-            baseline=f"first extraction of {IMAGES} images, {seconds[0]:.0f} s",
-        )
-    ]
+    return [single_row("extraction after 1 % new images", share, "% of the first", baseline)]
 
 
 def _archive(path: Path, numbers: range) -> str:
@@ -67,7 +59,7 @@ def _archive(path: Path, numbers: range) -> str:
 
 
 def _split(archives: list[str], store: ArtifactStore) -> Artifact[SplitManifest]:
-    """All images in the training part: only which images there are matters here."""
+    """A split with all images in the training part."""
     snapshot = ingest(archives, CONFIG, store=store, run=RUN)
     records = [r.model_copy(update={"part": "train"}) for r in store.records(snapshot)]
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
-"""The access log: one JSON line per answered request, with nothing in it that a caller wrote.
+"""Access log: one JSON line per request, without any text from the client.
 
-A caller's own request id is the one exception, and the guard takes it only as a plain word.
+The only exception is the client's request id, accepted only as a plain word (`REQUEST_ID`).
 """
 
 import json
@@ -18,26 +18,26 @@ METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT".split
 
 
 @dataclass
-class Visit:
-    """One request, as far as the log tells of it."""
+class AccessLogEntry:
+    """One request and the response to it, as far as they are logged."""
 
     request_id: str
     method: str
     route: str
-    """One of ours, or `other`."""
+    """A known route, or `other`."""
     key: str = ""
-    """Name of the API key that it came with."""
+    """Name of the API key of the request."""
     status: int = 0
-    """0 until an answer has begun."""
+    """0 until the response has started."""
     received: int = 0
-    """Bytes of its body."""
+    """Bytes of the request body."""
     sent: int = 0
-    """Bytes of the answer's body."""
-    begun: datetime = field(default_factory=lambda: datetime.now(UTC))
-    _started: float = field(default_factory=time.perf_counter)
+    """Bytes of the response body."""
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _timer: float = field(default_factory=time.perf_counter)
 
     def counting(self, receive: Receive) -> Receive:
-        """The same `receive`; what it brings is counted."""
+        """Wrap `receive` so that the body bytes are counted."""
 
         async def counted() -> Message:
             message = await receive()
@@ -47,20 +47,20 @@ class Visit:
         return counted
 
     def write(self) -> None:
-        """Log it, if it was answered."""
+        """Log the entry, unless no response was started."""
         if self.status:
             logger.info(self.line())
 
     def line(self) -> str:
-        """It as JSON."""
+        """The entry as JSON."""
         return json.dumps(
             {
-                "time": self.begun.isoformat(timespec="milliseconds"),
+                "time": self.started_at.isoformat(timespec="milliseconds"),
                 "request_id": self.request_id,
                 "method": self.method if self.method in METHODS else "other",
                 "route": self.route,
                 "status": self.status,
-                "milliseconds": round((time.perf_counter() - self._started) * 1000, 1),
+                "milliseconds": round((time.perf_counter() - self._timer) * 1000, 1),
                 "received": self.received,
                 "sent": self.sent,
                 "key": self.key,
@@ -69,10 +69,10 @@ class Visit:
 
 
 def start_logging() -> None:
-    """Let a worker's stdout show our lines, and only ours, about requests.
+    """Configure a worker's loggers: the access log on stdout, and no other log of requests.
 
-    Uvicorn's access log would tell raw paths and queries as soon as somebody turns debugging on,
-    and OpenTelemetry warns by repeating the tracing headers that it cannot read.
+    With debugging on, Uvicorn's access log would show raw paths and queries; OpenTelemetry's
+    warnings would repeat tracing headers that it cannot parse.
     """
     logging.getLogger("bento_service").setLevel(logging.INFO)
     logging.getLogger("uvicorn.access").disabled = True

@@ -1,4 +1,4 @@
-"""Who may call: API keys, looked at again whenever their file changes."""
+"""API-key check of each request; the key file is read again whenever it changes."""
 
 import contextlib
 import hmac
@@ -9,152 +9,158 @@ from pathlib import Path
 
 from starlette.datastructures import Headers
 
-from bento_service.http.errors import Refusal
+from bento_service.http.errors import HttpError
 from pipeline.adapters.api_keys import ApiKey, digest, parse
 from pipeline.errors import ArtifactError
 from pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-OPEN = frozenset({"/", "/livez", "/readyz", "/healthz", "/train"})
-"""Paths that ask for no API key: the page, health, and `/train`, which has a key of its own."""
-OPEN_BELOW = "/static/"
+PUBLIC_PATHS = frozenset({"/", "/livez", "/readyz", "/healthz", "/train"})
+"""Paths without an API key: the page, health, and `/train`, which has a key of its own."""
+PUBLIC_PREFIX = "/static/"
 
 
-class Keys:
-    """The keys of one file."""
+class ApiKeyFile:
+    """The keys of one file, cached until the file changes."""
 
     def __init__(self, path: Path, *, required: bool) -> None:
-        """Get ready to look.
+        """Read nothing yet.
 
         Args:
-            path: of the list.
-            required: whether a list that is not there lets nobody in.
+            path: of the key file.
+            required: whether a missing file denies access to everybody instead of granting it.
         """
         self._path = path
         self._required = required
-        self._seen: tuple[int, ...] | None = None
+        self._version: tuple[int, ...] | None = None
         self._keys: tuple[ApiKey, ...] | None = None
         self._readable = True
-        self._said = ""
+        self._last_message = ""
 
     def current(self) -> tuple[ApiKey, ...] | None:
-        """The keys as the file has them now; None without a file: everybody may call.
+        """The keys in the file now; None where a missing file grants access to everybody.
+
+        Logs when the state of the file changes.
 
         Raises:
-            Refusal: 503 when the list cannot be read.
+            HttpError: 503 when the file cannot be read.
         """
         try:
-            self._look()
+            self._refresh()
         except FileNotFoundError:
-            self._keys, self._seen, self._readable = None, None, not self._required
-            who = "nobody is let in" if self._required else "everybody may call"
-            self._say(logging.INFO, f"there is no {self._path}: {who}")
-        except OSError as error:  # it may be readable in a moment: nothing is remembered
-            self._seen, self._readable = None, False
-            self._say(logging.ERROR, f"nobody is let in, {self._path}: {error.strerror}")
+            self._keys, self._version, self._readable = None, None, not self._required
+            access = "access is denied" if self._required else "no key is required"
+            self._log(logging.INFO, f"{self._path} does not exist: {access}")
+        except OSError as error:  # may be temporary, so the version is forgotten
+            self._version, self._readable = None, False
+            self._log(logging.ERROR, f"access is denied, {self._path}: {error.strerror}")
         if not self._readable:
-            raise _closed()
+            raise _unreadable()
         return self._keys
 
-    def _look(self) -> None:
-        if self._seen == _mark(self._path.stat()):
+    def _refresh(self) -> None:
+        """Read the file if it changed; an invalid file denies access."""
+        if self._version == _version(self._path.stat()):
             return
         with self._path.open("rb") as file:
-            self._seen = _mark(os.fstat(file.fileno()))
+            self._version = _version(os.fstat(file.fileno()))
             text = file.read()
         try:
             self._keys, self._readable = parse(text), True
-            self._say(logging.INFO, f"{self._path} lists {len(self._keys)}")
+            self._log(logging.INFO, f"{self._path} lists {len(self._keys)}")
         except ArtifactError as error:
             self._readable = False
-            self._say(logging.ERROR, f"nobody is let in, {self._path}: {error}")
+            self._log(logging.ERROR, f"access is denied, {self._path}: {error}")
 
-    def _say(self, level: int, said: str) -> None:
-        """Log what has changed, not what every request finds again."""
-        if said != self._said:
-            logger.log(level, "API keys: %s", said)
-        self._said = said
+    def _log(self, level: int, message: str) -> None:
+        """Log a message unless it repeats the previous one."""
+        if message != self._last_message:
+            logger.log(level, "API keys: %s", message)
+        self._last_message = message
 
 
-class Door:
-    """Says who may pass; without a list everybody may."""
+class ApiKeyCheck:
+    """Decides whether a request has a valid API key; without a key file every request passes."""
 
-    def __init__(self, keys: Keys | None = None, also_open: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, keys: ApiKeyFile | None = None, public_paths: frozenset[str] = frozenset()
+    ) -> None:
+        """Take the key file and paths that need no key besides `PUBLIC_PATHS`; log its state."""
         self._keys = keys
-        self._open = OPEN | also_open
+        self._public = PUBLIC_PATHS | public_paths
         if self._keys:
-            with contextlib.suppress(Refusal):  # the log of a start says who may call
+            with contextlib.suppress(HttpError):  # already logged
                 self._keys.current()
 
     @classmethod
-    def of(cls, settings: Settings) -> "Door":
-        """The door that the settings describe."""
-        published = (("/metrics", settings.open_metrics), ("/docs.json", settings.open_docs))
-        keys = Keys(settings.keys_file, required=settings.api_keys_file is not None)
-        return cls(keys, frozenset(path for path, is_open in published if is_open))
+    def of(cls, settings: Settings) -> "ApiKeyCheck":
+        """The check that the settings describe."""
+        optional = (("/metrics", settings.open_metrics), ("/docs.json", settings.open_docs))
+        keys = ApiKeyFile(settings.keys_file, required=settings.api_keys_file is not None)
+        return cls(keys, frozenset(path for path, is_open in optional if is_open))
 
     @property
-    def asks(self) -> bool:
-        """Whether a key is asked for now."""
+    def required(self) -> bool:
+        """Whether requests need a key now."""
         try:
             return self._keys is not None and self._keys.current() is not None
-        except Refusal:
+        except HttpError:
             return True
 
-    def is_open(self, path: str) -> bool:
-        """Whether a path asks for no key, whoever may call the others."""
-        return path in self._open or path.startswith(OPEN_BELOW)
+    def is_public(self, path: str) -> bool:
+        """Whether a path never needs a key."""
+        return path in self._public or path.startswith(PUBLIC_PREFIX)
 
-    def admit(self, path: str, headers: Headers) -> str:
-        """The name of the key that a request brings, empty where none is asked for.
+    def authenticate(self, path: str, headers: Headers) -> str:
+        """The name of the request's key; empty where none is required.
 
         Raises:
-            Refusal: 401 without a key that is listed, 503 when the list cannot be read.
+            HttpError: 401 without a listed key, 503 when the key file cannot be read.
         """
-        if self._keys is None or self.is_open(path):
+        if self._keys is None or self.is_public(path):
             return ""
         keys = self._keys.current()
         if keys is None:
             return ""
-        given = _given(headers)
-        name = _owner(given, keys)
+        received = _key_of(headers)
+        name = _owner(received, keys)
         if not name:
-            raise _unknown(given)
+            raise _unauthorized(received)
         return name
 
 
-def _mark(stat: os.stat_result) -> tuple[int, ...]:
-    """What changes whenever a file does, or the right to read it."""
+def _version(stat: os.stat_result) -> tuple[int, ...]:
+    """Values that change whenever the file or its permissions change."""
     return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
 
-def _given(headers: Headers) -> str:
+def _key_of(headers: Headers) -> str:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return headers.get("x-api-key", "") or (token.strip() if scheme.lower() == "bearer" else "")
 
 
-def _owner(given: str, keys: tuple[ApiKey, ...]) -> str:
-    """Whose key it is; every key is compared, so that the time taken names nobody."""
-    hashed = digest(given)
+def _owner(received: str, keys: tuple[ApiKey, ...]) -> str:
+    """Name of the matching key, else empty; constant-time comparison with every key."""
+    hashed = digest(received)
     return "".join([key.name for key in keys if hmac.compare_digest(key.sha256, hashed)][:1])
 
 
-def _unknown(given: str) -> Refusal:
-    return Refusal(
+def _unauthorized(received: str) -> HttpError:
+    return HttpError(
         HTTPStatus.UNAUTHORIZED,
         "unauthorized",
-        "this route may be called only with an API key",
-        expected="a key in X-API-Key, or as Authorization: Bearer",
-        received="a key that is not listed" if given else "no key",
+        "this route requires an API key",
+        expected="a listed key in X-API-Key, or as Authorization: Bearer",
+        received="a key that is not listed" if received else "no key",
         headers={"WWW-Authenticate": "Bearer"},
     )
 
 
-def _closed() -> Refusal:
-    return Refusal(
+def _unreadable() -> HttpError:
+    return HttpError(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "keys_unreadable",
-        "the list of API keys cannot be read, so nobody is let in; see the service's log",
-        expected="a list that `leukoflow keys` wrote",
+        "the API key file cannot be read, so access is denied; see the service log",
+        expected="a file written by `leukoflow keys`",
     )

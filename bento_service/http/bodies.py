@@ -1,28 +1,28 @@
-"""What each route takes: the one kind of body, and the files in it."""
+"""Accepted request body of each route: media type, files and size."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Body:
-    """The only body that a route takes."""
+class BodySpec:
+    """The only body that a route accepts."""
 
-    kind: str
+    media_type: str
     field: str = ""
-    """Name of the parts that are files; empty where there are none."""
-    most: int = 1
-    """How many files there may be."""
-    caps: int = 1
-    """How large the body may be, in units of the guard's cap; large ones share half of what all
-    bodies together may hold."""
+    """Name of the file parts; empty for JSON."""
+    max_files: int = 1
+    size_factor: int = 1
+    """Maximum size in units of `MAX_BODY_BYTES`; factors above 1 may use half of the memory for
+    all bodies together."""
 
 
 _FORM, _JSON = "multipart/form-data", "application/json"
 BODIES = {
-    "/classify": Body(_FORM, "image"),
-    "/explain": Body(_FORM, "image"),
-    "/differential": Body(_FORM, "images", most=500, caps=3),
-    "/predict": Body(_JSON),
-    "/feedback": Body(_JSON),
-    "/train": Body(_JSON),
+    "/classify": BodySpec(_FORM, "image"),
+    "/explain": BodySpec(_FORM, "image"),
+    "/differential": BodySpec(_FORM, "images", max_files=500, size_factor=3),
+    "/differential/shares": BodySpec(_JSON),
+    "/predict": BodySpec(_JSON),
+    "/feedback": BodySpec(_JSON),
+    "/train": BodySpec(_JSON),
 }

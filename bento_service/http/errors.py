@@ -1,4 +1,4 @@
-"""The one shape in which the service says no."""
+"""Errors of the HTTP API: one JSON body for every status of 400 and above."""
 
 from http import HTTPStatus
 
@@ -9,12 +9,12 @@ from pipeline.errors import InvalidInputError, PipelineError, UnreachableError
 
 
 class ErrorDetail(BaseModel):
-    """What is wrong, what was expected, what was received."""
+    """Error code, message, expected and received value, request id."""
 
     model_config = ConfigDict(frozen=True)
 
     code: str
-    """A word a program can act on, such as `no_model`."""
+    """Machine-readable word such as `no_model`."""
     message: str
     expected: str = ""
     received: str = ""
@@ -22,15 +22,15 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """The body of every response with a status of 400 or more."""
+    """Body of every response with a status of 400 and above."""
 
     model_config = ConfigDict(frozen=True)
 
     error: ErrorDetail
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
-    """A request that is answered with an error body."""
+class HttpError(Exception):
+    """A request that gets an error response."""
 
     def __init__(
         self,
@@ -48,14 +48,14 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
         self.detail = ErrorDetail(code=code, message=message, expected=expected, received=received)
 
     def response(self) -> JSONResponse:
-        """The answer; the guard adds the request id."""
+        """The error response; the middleware adds the request id."""
         body = ErrorBody(error=self.detail).model_dump()
         return JSONResponse(body, self.status, headers=self.headers)
 
 
-def no_model() -> Refusal:
-    """Nothing was promoted yet, or what was promoted could not be loaded."""
-    return Refusal(
+def no_model() -> HttpError:
+    """503: no model was promoted yet, or the promoted one could not be loaded."""
+    return HttpError(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "no_model",
         "no model is served yet",
@@ -64,9 +64,9 @@ def no_model() -> Refusal:
     )
 
 
-def store_unreadable(error: UnreachableError) -> Refusal:
-    """Whether there is a model is not known: the store does not answer, or its bucket refuses."""
-    return Refusal(
+def store_unreadable(error: UnreachableError) -> HttpError:
+    """503: the store is unreachable or denies access, so the pointer is unknown."""
+    return HttpError(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "store_unreadable",
         error.message,
@@ -76,99 +76,99 @@ def store_unreadable(error: UnreachableError) -> Refusal:
     )
 
 
-def no_store() -> Refusal:
-    """A label that could be kept nowhere."""
-    return Refusal(
+def no_store() -> HttpError:
+    """503: feedback needs a store."""
+    return HttpError(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "no_store",
-        "this service has no store: predictions are not logged and labels are not kept",
+        "this service has no store: predictions are not logged and labels are not stored",
         expected="STORE_URI in the service's environment",
     )
 
 
-def busy() -> Refusal:
-    """More requests are waiting than can be answered in time."""
-    return Refusal(
+def busy() -> HttpError:
+    """429: the work queue or the memory for bodies is full."""
+    return HttpError(
         HTTPStatus.TOO_MANY_REQUESTS,
         "busy",
         "too many requests are waiting",
-        expected="another try after the pause in Retry-After",
+        expected="a retry after the seconds in Retry-After",
         headers={"Retry-After": "1"},
     )
 
 
-GIVEN_UP = 499
-"""What nginx's logs call a request whose sender left; no sender ever reads it."""
+CLIENT_CLOSED_REQUEST = 499
+"""nginx's status for a client that disconnected; only the access log shows it."""
 
 
-def given_up() -> Refusal:
-    """The sender left before the body was complete."""
-    return Refusal(GIVEN_UP, "given_up", "the sender left in the middle of the body")
+def client_disconnected() -> HttpError:
+    """499: the client disconnected before its body was complete."""
+    return HttpError(CLIENT_CLOSED_REQUEST, "given_up", "the client disconnected during the body")
 
 
-def too_slow(seconds: float) -> Refusal:
-    """Work went on for longer than anybody waits."""
-    return Refusal(
+def timed_out(timeout_s: float) -> HttpError:
+    """504: the work exceeded its timeout."""
+    return HttpError(
         HTTPStatus.GATEWAY_TIMEOUT,
         "timeout",
-        "the answer took too long",
-        expected=f"an answer within {seconds:g} seconds",
+        "the request timed out",
+        expected=f"a response within {timeout_s:g} seconds",
     )
 
 
-def no_class(label: str, classes: tuple[str, ...]) -> Refusal:
-    """A label that the served model could never answer."""
-    return Refusal(
+def unknown_label(label: str, classes: tuple[str, ...]) -> HttpError:
+    """422: feedback with a label that is not a class of the served model."""
+    return HttpError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "unknown_label",
-        "the label is no class of the served model",
+        "the label is not a class of the served model",
         expected=", ".join(classes),
         received=label,
     )
 
 
-def not_written() -> Refusal:
-    """There was no room for what had to be written down."""
-    return Refusal(
+def feedback_not_stored() -> HttpError:
+    """503: the disk of the service is full."""
+    return HttpError(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "not_written",
-        "the label could not be written down; see the service's log",
-        expected="room on the service's disk",
+        "the label could not be stored; see the service log",
+        expected="free space on the service's disk",
         headers={"Retry-After": "60"},
     )
 
 
-def of_pipeline_error(error: PipelineError) -> Refusal:
-    """An expected failure as an answer: bad input is the caller's, the rest is the stack's."""
+def from_pipeline_error(error: PipelineError) -> HttpError:
+    """422 for invalid input, 503 for an unreachable dependency, 500 for any other failure."""
     if isinstance(error, InvalidInputError):
         status, code = HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_image"
     elif isinstance(error, UnreachableError):
         status, code = HTTPStatus.SERVICE_UNAVAILABLE, "unreachable"
     else:
         status, code = HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error"
-    return Refusal(status, code, error.message, expected=error.expected, received=error.received)
+    return HttpError(status, code, error.message, expected=error.expected, received=error.received)
 
 
-_PLAIN: dict[int, tuple[str, str]] = {
-    400: ("bad_request", "the request cannot be understood"),
-    404: ("not_found", "there is no such route"),
-    405: ("method_not_allowed", "the route does not answer this method"),
-    415: ("unsupported_media_type", "the body is of a kind that is not accepted"),
-    422: ("invalid_input", "the body does not fit"),
+_BY_STATUS: dict[int, tuple[str, str]] = {
+    400: ("bad_request", "the request is malformed"),
+    404: ("not_found", "no such route"),
+    405: ("method_not_allowed", "the route does not support this method"),
+    415: ("unsupported_media_type", "the route does not accept this content type"),
+    422: ("invalid_input", "the body is invalid"),
     429: ("busy", "too many requests are waiting"),
     503: ("not_ready", "no model is served yet"),
-    504: ("timeout", "the answer took too long"),
+    504: ("timeout", "the request timed out"),
 }
 
 
-def of_status(status: int, *, expected: str, received: str) -> ErrorDetail:
-    """What to say when somebody else's code refused with only a status."""
-    code, message = _PLAIN.get(status, ("internal_error", "the service failed; see its log"))
+def from_status(status: int, *, expected: str, received: str) -> ErrorDetail:
+    """The detail for an error response of BentoML or Starlette, which has only a status."""
+    code, message = _BY_STATUS.get(status, ("internal_error", "the service failed; see its log"))
     return ErrorDetail(code=code, message=message, expected=expected, received=received)
 
 
 def parse(body: bytes) -> ErrorDetail | None:
-    """The detail of a body that already has our shape, else None."""
+    """The detail of a body that is an `ErrorBody` already, else None."""
     try:
         return ErrorBody.model_validate_json(body).error
     except ValidationError:

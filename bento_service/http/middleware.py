@@ -1,9 +1,10 @@
-"""What every request passes before anybody else looks at it, and every answer on its way out."""
+"""ASGI middleware: API key, body limits, multipart parsing, error bodies, security headers."""
 
 import asyncio
 import re
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
@@ -11,170 +12,194 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bento_service.http import errors, upload
-from bento_service.http.access_log import Visit
-from bento_service.http.api_keys import Door
+from bento_service.http.access_log import AccessLogEntry
+from bento_service.http.api_keys import ApiKeyCheck
 from bento_service.http.bodies import BODIES
-from bento_service.http.errors import Refusal
-from bento_service.http.response_sender import Reply
+from bento_service.http.errors import HttpError
+from bento_service.http.response_sender import ResponseSender
 from bento_service.http.schemas import REQUEST_ID
 
 MAX_BODY_BYTES = 20_000_000
-MAX_HELD_BYTES = 10 * MAX_BODY_BYTES
+MAX_BUFFERED_BYTES = 10 * MAX_BODY_BYTES
 """Bodies that one worker holds in memory at the same time."""
 
-COUNTED = frozenset(BODIES) | {"/", "/model", "/metrics", "/docs.json", "/livez", "/readyz"}
-"""Routes that are counted and logged by name; all other paths are one."""
+NAMED_ROUTES = frozenset(BODIES) | {"/", "/model", "/metrics", "/docs.json", "/livez", "/readyz"}
+"""Routes with a name of their own in metrics and access log; all other paths are `other`."""
 
-ONE_IMAGE = ("/classify", "/explain", "/predict")
-"""Routes that a full line turns away; a differential waits for places."""
+SINGLE_IMAGE_ROUTES = ("/classify", "/explain", "/predict")
+"""Routes that a full work queue rejects; a differential retries instead."""
 
 _REQUEST_ID = re.compile(REQUEST_ID)
 
 
-class Guard:
-    """ASGI middleware: caps and reads the body, takes files out of it, gives errors one shape."""
+@dataclass(frozen=True)
+class Limits:
+    """Limits of request bodies."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        max_body: int = MAX_BODY_BYTES,
-        max_held: int = MAX_HELD_BYTES,
-        body_seconds: float = 30.0,
-        turns_away: Callable[[], bool] = lambda: False,
-        ending: Callable[[], bool] = lambda: False,
-        why_not_ready: Callable[[], Refusal | None] = lambda: None,
-        door: Door | None = None,
-    ) -> None:
-        self._app = app
-        self._max_body = max_body
-        self._max_held = max_held
-        self._body_seconds = body_seconds
-        self._turns_away = turns_away
-        self._ending = ending
-        self._why_not_ready = why_not_ready
-        self._held = 0
-        self._door = door or Door()
+    max_body: int = MAX_BODY_BYTES
+    max_buffered: int = MAX_BUFFERED_BYTES
+    body_timeout_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """Questions that the middleware asks the service for each request."""
+
+    must_reject: Callable[[], bool] = lambda: False
+    """Whether the work queue is full; records the rejection."""
+    shutting_down: Callable[[], bool] = lambda: False
+    not_ready_reason: Callable[[], HttpError | None] = lambda: None
+
+
+@dataclass
+class ServiceMiddleware:
+    """Checks each request before BentoML and FastAPI see it, and completes each response.
+
+    Files are taken out of multipart bodies into `request.state.files`, so that BentoML reads no
+    body and fetches no URL.
+    """
+
+    app: ASGIApp
+    limits: Limits = Limits()
+    state: ServiceState = ServiceState()
+    keys: ApiKeyCheck = field(default_factory=ApiKeyCheck)
+    _buffered: int = field(default=0, init=False)
+    """Bytes of all bodies in memory now."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Serve one request."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        state = scope.setdefault("state", {})
-        state["request_id"] = _request_id(headers)
-        visit = Visit(state["request_id"], scope["method"], _route(scope["path"]))
-        receive = visit.counting(receive)
-        reply = Reply(scope, send, visit, self._why_not_ready, last=self._ending())
+        request_id = scope.setdefault("state", {})["request_id"] = _request_id(headers)
+        entry = AccessLogEntry(request_id, scope["method"], _route(scope["path"]))
+        receive = entry.counting(receive)
+        close = self.state.shutting_down()
+        sender = ResponseSender(scope, send, entry, self.state.not_ready_reason, close=close)
         try:
-            visit.key = self._door.admit(scope["path"], headers)
+            entry.key = self.keys.authenticate(scope["path"], headers)
             _check_route(scope, headers)
-            if scope["path"] in ONE_IMAGE and scope["method"] == "POST" and self._turns_away():
-                raise errors.busy()  # to read the body first would cost those who wait
-            body = await self._read(scope, headers, receive)
-            held = len(body)
-            try:
-                wanted = BODIES.get(scope["path"])
-                if scope["method"] == "POST" and wanted is not None and wanted.field:
-                    state["files"] = await upload.read_files(headers, body, wanted)
-                    body = b""  # nobody needs it twice
-                await self._app(scope, _replayed(body, receive), reply)
-            finally:
-                self._held -= held
-        except Refusal as no:
-            await no.response()(scope, receive, reply)
+            if _takes_one_image(scope) and self.state.must_reject():
+                raise errors.busy()  # before the body, which would cost running requests time
+            await self._serve(scope, headers, receive, sender)
+        except HttpError as error:
+            await error.response()(scope, receive, sender)
         except ClientDisconnect:
-            # Nobody hears it, but until an answer begins BentoML waits for its whole timeout, and
-            # a worker that is told to stop waits as well.
-            await errors.given_up().response()(scope, receive, reply)
+            # Without a response BentoML would wait for its whole timeout, and so would a shutdown.
+            await errors.client_disconnected().response()(scope, receive, sender)
         finally:
-            visit.write()
+            entry.write()
+
+    async def _serve(
+        self, scope: Scope, headers: Headers, receive: Receive, sender: ResponseSender
+    ) -> None:
+        """Read the body, take files out of it, and call the application."""
+        body = await self._read(scope, headers, receive)
+        buffered = len(body)
+        try:
+            spec = BODIES.get(scope["path"])
+            if scope["method"] == "POST" and spec is not None and spec.field:
+                scope["state"]["files"] = await upload.read_files(headers, body, spec)
+                body = b""  # the files suffice
+            await self.app(scope, _replayed(body, receive), sender)
+        finally:
+            self._buffered -= buffered
 
     async def _read(self, scope: Scope, headers: Headers, receive: Receive) -> bytes:
-        """The whole body, counted as held until the request is answered."""
+        """The complete body; its bytes stay counted in `_buffered` until the response.
+
+        Raises:
+            HttpError: 408, 413, or 429 when too many bytes are buffered.
+        """
         if scope["method"] in ("GET", "HEAD"):
             return b""
-        wanted = BODIES.get(scope["path"])
-        caps = wanted.caps if wanted else 1
-        most = self._max_body * caps
-        allowance = self._max_held // (2 if caps > 1 else 1)
+        spec = BODIES.get(scope["path"])
+        factor = spec.size_factor if spec else 1
+        max_bytes = self.limits.max_body * factor
+        max_buffered = self.limits.max_buffered // (2 if factor > 1 else 1)
         announced = headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > most:
-            raise _too_large(f"{announced} bytes", most)
+        if announced.isdecimal() and int(announced) > max_bytes:
+            raise _too_large(f"{announced} bytes", max_bytes)
         body = bytearray()
         try:
-            async with asyncio.timeout(self._body_seconds):
+            async with asyncio.timeout(self.limits.body_timeout_s):
                 async for chunk in Request(scope, receive).stream():
                     body += chunk
-                    self._held += len(chunk)
-                    if len(body) > most:
-                        raise _too_large(f"more than {most} bytes", most)
-                    if self._held > allowance:
+                    self._buffered += len(chunk)
+                    if len(body) > max_bytes:
+                        raise _too_large(f"more than {max_bytes} bytes", max_bytes)
+                    if self._buffered > max_buffered:
                         raise errors.busy()
         except TimeoutError as error:
-            self._held -= len(body)
-            raise self._too_slow() from error
-        except (Refusal, ClientDisconnect, asyncio.CancelledError):
-            self._held -= len(body)
+            self._buffered -= len(body)
+            raise _body_timeout(self.limits.body_timeout_s) from error
+        except (HttpError, ClientDisconnect, asyncio.CancelledError):
+            self._buffered -= len(body)
             raise
         return bytes(body)
 
-    def _too_slow(self) -> Refusal:
-        return Refusal(
-            HTTPStatus.REQUEST_TIMEOUT,
-            "body_timeout",
-            "the body did not arrive in time",
-            expected=f"the whole body within {self._body_seconds:g} seconds",
-            headers={"Connection": "close"},
-        )
+
+def _takes_one_image(scope: Scope) -> bool:
+    return scope["path"] in SINGLE_IMAGE_ROUTES and scope["method"] == "POST"
 
 
-def _too_large(received: str, most: int) -> Refusal:
-    return Refusal(
+def _body_timeout(timeout_s: float) -> HttpError:
+    return HttpError(
+        HTTPStatus.REQUEST_TIMEOUT,
+        "body_timeout",
+        "the body did not arrive in time",
+        expected=f"the complete body within {timeout_s:g} seconds",
+        headers={"Connection": "close"},
+    )
+
+
+def _too_large(received: str, max_bytes: int) -> HttpError:
+    return HttpError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "body_too_large",
         "the body is too large",
-        expected=f"at most {most} bytes",
+        expected=f"at most {max_bytes} bytes",
         received=received,
         headers={"Connection": "close"},
     )
 
 
 def _route(path: str) -> str:
-    return path if path in COUNTED else "other"
+    return path if path in NAMED_ROUTES else "other"
 
 
 def _request_id(headers: Headers) -> str:
-    """The caller's own id when it is a plain word, else a new one."""
-    given = headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    """The client's request id if it matches `REQUEST_ID`, else a new one."""
+    received = headers.get("x-request-id", "")
+    return received if _REQUEST_ID.fullmatch(received) else uuid.uuid4().hex
 
 
 def _check_route(scope: Scope, headers: Headers) -> None:
-    """Refuse a body of the wrong kind, and paths that only look like one of ours."""
+    """Raise 404 for a path that only resembles a route, 415 for a wrong content type."""
     path: str = scope["path"]
     if not path.isprintable():  # a router's `$` also matches before a final line feed
-        raise Refusal(
+        raise HttpError(
             HTTPStatus.NOT_FOUND,
             "not_found",
-            "there is no such route",
+            "no such route",
             expected="a path of printable characters",
             received=ascii(path[:200]),
         )
-    wanted = BODIES.get(path)
-    given = headers.get("content-type", "").partition(";")[0].strip()
-    if scope["method"] == "POST" and wanted is not None and given.lower() != wanted.kind:
-        raise Refusal(
+    spec = BODIES.get(path)
+    media_type = headers.get("content-type", "").partition(";")[0].strip()
+    if scope["method"] == "POST" and spec is not None and media_type.lower() != spec.media_type:
+        raise HttpError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
-            "the body is of a kind that this route does not take",
-            expected=wanted.kind,
-            received=given[:100] or "no content type",
+            "the route does not accept this content type",
+            expected=spec.media_type,
+            received=media_type[:100] or "no content type",
         )
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body in one piece and afterwards whatever the server says."""
+    """A `receive` that returns the body in one message, then the server's further messages."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:

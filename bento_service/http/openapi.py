@@ -1,66 +1,69 @@
-"""What /docs.json says: BentoML's description, put right where the guard answers in its place."""
+"""OpenAPI document: BentoML's, corrected where the middleware responds in BentoML's place."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from bento_service.http.api_keys import Door
-from bento_service.http.bodies import BODIES, Body
+from bento_service.http.api_keys import ApiKeyCheck
+from bento_service.http.bodies import BODIES
 from bento_service.http.errors import ErrorBody
 
-_REFUSALS = (400, 401, 408, 413, 415, 422, 429, 503, 504)
-"""What any route that takes a body may say; 401 where a key is asked for."""
-_PHOTOGRAPH = {"type": "string", "format": "binary"}
+ERROR_STATUSES = (400, 401, 408, 413, 415, 422, 429, 503, 504)
+"""Possible errors of a route with a body; 401 where a key is required."""
+_BENTOML_ROUTES = ("/classify", "/explain")
+_FILE = {"type": "string", "format": "binary"}
 _SCHEMES = {
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "bearer": {"type": "http", "scheme": "bearer"},
 }
-Described = dict[str, Any]
+Document = dict[str, Any]
 
 
-def put_right(described: Described, labels: Sequence[str], door: Door) -> Described:
-    """BentoML's OpenAPI with our bodies, and with our errors in place of its own.
+def error_responses(*statuses: int) -> dict[int | str, Document]:
+    """What FastAPI takes as `responses` of a route; without `statuses` those of any body."""
+    return {status: {"model": ErrorBody} for status in statuses or ERROR_STATUSES}
+
+
+def upload_body(path: str) -> Document:
+    """The `requestBody` of a route that takes files."""
+    spec = BODIES[path]
+    many = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": spec.max_files}
+    schema = {
+        "type": "object",
+        "required": [spec.field],
+        "properties": {spec.field: many if spec.max_files > 1 else _FILE},
+        "additionalProperties": False,
+    }
+    return {"required": True, "content": {spec.media_type: {"schema": schema}}}
+
+
+def complete_openapi(document: Document, labels: Sequence[str], keys: ApiKeyCheck) -> Document:
+    """Correct BentoML's document in place: bodies and errors of its routes, security, version.
 
     Args:
-        described: is changed.
-        labels: that `/feedback` takes; none are named while there is no model.
-        door: knows where a key is asked for.
+        document: from BentoML, which includes FastAPI's routes.
+        labels: accepted by `/feedback`; empty while no model is served.
+        keys: decides which routes require a key.
     """
+    document["openapi"] = "3.1.0"  # FastAPI and pydantic write schemas of 3.1
     if labels:
-        feedback = described["components"]["schemas"]["FeedbackRequest"]["properties"]
+        feedback = document["components"]["schemas"]["FeedbackRequest"]["properties"]
         feedback["label"]["enum"] = list(labels)
-    described["openapi"] = "3.1.0"  # FastAPI and pydantic write the schemas of 3.1
-    described["components"]["schemas"]["ErrorBody"] = _inlined(ErrorBody.model_json_schema())
-    for path, body in BODIES.items():
-        operation = described["paths"][path]["post"]
+    for path in _BENTOML_ROUTES:
+        operation = document["paths"][path]["post"]
+        operation["requestBody"] = upload_body(path)
         operation["responses"] = {
-            **{
-                code: said
-                for code, said in operation["responses"].items()
-                if int(code) < HTTPStatus.BAD_REQUEST
-            },
-            **_refusals(*_REFUSALS),
+            "200": operation["responses"][HTTPStatus.OK],
+            **_references(*ERROR_STATUSES),
         }
-        asked = operation.setdefault("requestBody", {})
-        asked["required"] = True
-        if body.field:
-            asked["content"] = {body.kind: _form(body)}
-    described["paths"]["/model"]["get"]["responses"].update(_refusals(401, 503))
-    described["paths"]["/readyz"]["get"]["responses"].update(_refusals(503))
-    if door.asks:
-        _lock(described, door)
-    return described
+    document["paths"]["/readyz"]["get"]["responses"].update(_references(503))
+    if keys.required:
+        _add_security(document, keys)
+    return document
 
 
-def _lock(described: Described, door: Door) -> None:
-    described["components"]["securitySchemes"] = _SCHEMES
-    for path, operations in described["paths"].items():
-        if not door.is_open(path):
-            for operation in operations.values():
-                operation["security"] = [{name: []} for name in _SCHEMES]
-
-
-def _refusals(*statuses: int) -> Described:
+def _references(*statuses: int) -> Document:
+    """Error responses that refer to the schema that FastAPI's routes have brought along."""
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
     return {
         str(status): {"description": HTTPStatus(status).phrase, "content": content}
@@ -68,20 +71,9 @@ def _refusals(*statuses: int) -> Described:
     }
 
 
-def _form(body: Body) -> Described:
-    many = {"type": "array", "items": _PHOTOGRAPH, "minItems": 1, "maxItems": body.most}
-    return {
-        "schema": {
-            "type": "object",
-            "required": [body.field],
-            "properties": {body.field: many if body.most > 1 else _PHOTOGRAPH},
-            "additionalProperties": False,
-        }
-    }
-
-
-def _inlined(schema: Described) -> Described:
-    """The schema without references into itself, which would point nowhere in the document."""
-    parts = schema.pop("$defs")
-    schema["properties"]["error"] = parts["ErrorDetail"]
-    return schema
+def _add_security(document: Document, keys: ApiKeyCheck) -> None:
+    document["components"]["securitySchemes"] = _SCHEMES
+    for path, operations in document["paths"].items():
+        if not keys.is_public(path):
+            for operation in operations.values():
+                operation["security"] = [{name: []} for name in _SCHEMES]

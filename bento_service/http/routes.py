@@ -1,4 +1,4 @@
-"""The routes that BentoML does not shape: the page, the replaced application's, and the model's."""
+"""FastAPI routes: the page, the model card, differentials, feedback, training, and `/predict`."""
 
 import base64
 import binascii
@@ -16,39 +16,45 @@ from starlette.staticfiles import StaticFiles
 
 from bento_service import metrics
 from bento_service.http import errors
-from bento_service.http.errors import Refusal
+from bento_service.http.errors import HttpError
+from bento_service.http.openapi import error_responses, upload_body
 from bento_service.http.schemas import (
+    CountedDifferential,
     Differential,
+    DifferentialCounts,
+    FeedbackReceipt,
     FeedbackRequest,
-    FeedbackTaken,
     LegacyPrediction,
     LegacyRequest,
     ModelCard,
     TrainRequest,
     TrainStarted,
 )
+from pipeline.dag_ids import TRAINING
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from bento_service.serving import Serving
 
 PAGE = Path(__file__).parents[1] / "page"
-TRAINING_DAG = "blood_cell_training"
 
 
 def create_app() -> FastAPI:
-    """The app that the service mounts at `/`; its `state.serving` is set when a worker starts."""
+    """The app that the service mounts at `/`; a worker sets its `state.serving` at start."""
     app = FastAPI(title="Leukoflow", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_api_route("/", _page, methods=["GET"], include_in_schema=False)
-    app.add_api_route("/metrics", _metrics, methods=["GET"], include_in_schema=False)
-    app.add_api_route("/model", _model, methods=["GET"])
-    app.add_api_route("/differential", _differential, methods=["POST"])
-    app.add_api_route("/predict", _predict, methods=["POST"])
-    app.add_api_route("/feedback", _feedback, methods=["POST"], status_code=202)
-    app.add_api_route("/train", _train, methods=["POST"], status_code=202)
+    app.get("/", include_in_schema=False)(_page)
+    app.get("/metrics", include_in_schema=False)(_metrics)
+    app.get("/model", responses=error_responses(401, 503))(_model)
+    responses = error_responses()
+    files = {"requestBody": upload_body("/differential")}
+    app.post("/differential", responses=responses, openapi_extra=files)(_differential)
+    app.post("/differential/shares", responses=responses)(_shares)
+    app.post("/predict", responses=responses)(_predict)
+    app.post("/feedback", responses=responses, status_code=202)(_feedback)
+    app.post("/train", responses=responses, status_code=202)(_train)
     app.mount("/static", StaticFiles(directory=PAGE), name="static")
-    app.add_exception_handler(Refusal, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HttpError, _error_response)
+    app.add_exception_handler(RequestValidationError, _validation_error)
     return app
 
 
@@ -67,86 +73,91 @@ def _metrics() -> Response:
 
 async def _model(request: Request) -> ModelCard:
     """Contract, tag, digest, metrics, lineage and limits of use of the served model."""
-    return _serving(request).card()
+    return _serving(request).model_card()
 
 
 async def _differential(request: Request) -> Differential:
-    """Counts, percentages with exact 95 % intervals, and how many answers need a person."""
+    """Classify many images: counts, percentages with exact 95 % intervals, cells to review."""
     state = request.state
     return await _serving(request).differential(state.files, request_id=state.request_id)
 
 
+def _shares(body: DifferentialCounts, request: Request) -> CountedDifferential:
+    """Percentages with exact 95 % intervals of cells that were counted before; logs nothing."""
+    return _serving(request).shares(body)
+
+
 async def _predict(body: LegacyRequest, request: Request) -> list[LegacyPrediction]:
     """The replaced application's contract: a base64 image in, its class out."""
-    image = _decoded(body.image)
-    answer = await _serving(request).classify(
+    image = _decode(body.image)
+    result = await _serving(request).classify(
         image, route="/predict", request_id=request.state.request_id
     )
-    return [LegacyPrediction(image=answer.label)]
+    return [LegacyPrediction(image=result.label)]
 
 
-def _feedback(body: FeedbackRequest, request: Request) -> FeedbackTaken:
-    """Return the label that a person gave to an answered image."""
+def _feedback(body: FeedbackRequest, request: Request) -> FeedbackReceipt:
+    """Store the label that a person assigns to a classified image."""
     return _serving(request).feedback(body)
 
 
 def _train(
     body: TrainRequest, request: Request, x_api_key: Annotated[str, Header()] = ""
 ) -> TrainStarted:
-    """Ask Airflow for a training run."""
-    # Airflow's client is needed here alone; a service that never trains never loads it.
+    """Trigger a training run in Airflow."""
+    # Only this route needs Airflow's client.
     from pipeline.adapters.airflow import AirflowClient
 
     settings = _serving(request).settings
     key = settings.train_api_key.get_secret_value()
     if not key or not hmac.compare_digest(x_api_key.encode(), key.encode()):
-        raise Refusal(
+        raise HttpError(
             HTTPStatus.UNAUTHORIZED,
             "unauthorized",
-            "training may be started only with the key",
-            expected="the key in X-API-Key",
+            "training requires its own API key",
+            expected="TRAIN_API_KEY in X-API-Key",
             received="another key" if x_api_key else "no key",
         )
     try:
         form = {"reason": body.reason, "config": settings.run_config}
-        run = AirflowClient(settings).trigger(TRAINING_DAG, form)
+        run = AirflowClient(settings).trigger(TRAINING, form)
     except PipelineError as error:
-        raise errors.of_pipeline_error(error) from error
+        raise errors.from_pipeline_error(error) from error
     return TrainStarted(run_id=run.run_id, url=run.url)
 
 
-def _decoded(text: str) -> bytes:
+def _decode(text: str) -> bytes:
+    """Bytes of a base64 text, which may contain white space; 422 for any other character."""
     try:
-        # Many encoders wrap lines; everything else outside the alphabet is an error.
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Refusal(
+        raise HttpError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "invalid_base64",
-            "the image is not base64",
+            "the image is not valid base64",
             expected="a JPEG or PNG as base64",
             received=str(error),
         ) from error
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
+async def _error_response(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HttpError)
     return error.response()
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
-    """FastAPI's own refusals, without the input that it would repeat."""
+async def _validation_error(_: Request, error: Exception) -> Response:
+    """400 or 422 without FastAPI's copy of the input."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "json_invalid":
-        return Refusal(
-            HTTPStatus.BAD_REQUEST, "bad_json", "the body is not JSON", received=where
+        return HttpError(
+            HTTPStatus.BAD_REQUEST, "bad_json", "the body is not valid JSON", received=where
         ).response()
-    return Refusal(
+    return HttpError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "invalid_input",
-        "the body does not fit",
+        "the body is invalid",
         expected=str(first["msg"]),
         received=f"at {where}",
     ).response()

@@ -1,4 +1,4 @@
-"""What the routes take and return."""
+"""JSON bodies of requests and responses."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -7,95 +7,121 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pipeline.artifacts import Parity
 from pipeline.contract.box import CellBox
-from pipeline.contract.decision import Code, Verdict
+from pipeline.contract.decision import ReasonCode, ReviewDecision
 from pipeline.contract.spec import ModelContract
 
 REQUEST_ID = "[A-Za-z0-9._-]{1,64}"
-"""What a caller's own request id may be."""
-_UNSEEN = "\\x00-\\x1f\\x7f-\\x9f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff"
-"""Characters that break lines, turn text around, or show nothing."""
+"""Pattern of a request id that a client may choose."""
+_INVISIBLE = "\\x00-\\x1f\\x7f-\\x9f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff"
+"""Control, bidirectional and zero-width characters."""
 Reviewer = Annotated[
     str,
     StringConstraints(
-        min_length=1, max_length=80, pattern=rf"^[^{_UNSEEN}]*[^\s{_UNSEEN}][^{_UNSEEN}]*$"
+        min_length=1, max_length=80, pattern=rf"^[^{_INVISIBLE}]*[^\s{_INVISIBLE}][^{_INVISIBLE}]*$"
     ),
 ]
 
 
-class _Answer(BaseModel):
+class _Response(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Reason(_Answer):
-    """Why a person should look at an image."""
+class Reason(_Response):
+    """Reason for the decision `review`."""
 
-    code: Code
+    code: ReasonCode
     message: str
 
 
-class Classification(_Answer):
-    """The answer to one image."""
+class Classification(_Response):
+    """Response to one image."""
 
     label: str
     probabilities: dict[str, float]
     """Class to probability, in the contract's order."""
-    decision: Verdict
+    decision: ReviewDecision
     reasons: tuple[Reason, ...]
     """Empty when the decision is `accept`."""
     uncertainty: float
     """Largest ratio of a measure to its review limit, 0 to 100; above 1 means `review`."""
     cell: CellBox
-    """The square the network saw, in pixels of the upright image; it may reach over the border."""
+    """Square seen by the network, in pixels of the upright image; may extend beyond it."""
     cell_found: bool
     width: int
     """Of the upright image, in pixels."""
     height: int
     tag: str
-    """The model that answered."""
+    """Tag of the model."""
     request_id: str
 
 
-class Share(_Answer):
-    """One class of a differential."""
+class Share(_Response):
+    """Share of one class in a differential."""
 
     label: str
     count: int
     percent: float
     low: float
-    """With `high` the exact 95 % interval, in percent."""
+    """Bounds of the exact 95 % interval, in percent; with `high`."""
     high: float
     review: int
-    """Of `count`, how many a person should look at."""
+    """Cells to review, out of `count`."""
 
 
-class Failure(_Answer):
-    """A file that was not counted."""
+class Failure(_Response):
+    """A file that could not be classified."""
 
     index: int
-    """Its place among the files sent, from 0."""
+    """Index among the uploaded files, from 0."""
     code: str
     message: str
 
 
-class Answered(_Answer):
-    """How many files were answered, and how."""
+class DifferentialTotals(_Response):
+    """Number of classified images, of those to review, and of failed files."""
 
     images: int
     review: int
     failed: int
 
 
-class Differential(_Answer):
-    """How often each class was answered; no diagnosis."""
+class Differential(_Response):
+    """Response to many images: share of each class; not a diagnosis."""
 
     shares: tuple[Share, ...]
     """In the contract's order."""
-    answered: Answered
+    answered: DifferentialTotals
     warnings: tuple[str, ...]
     failures: tuple[Failure, ...]
     tag: str
     request_id: str
-    """Of the image at place i, the prediction log says `<request_id>.<i>`."""
+    """The prediction log names image i `<request_id>.<i>`."""
+
+
+class ClassCount(BaseModel):
+    """Cells of one class, by decision."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: str = Field(min_length=1, max_length=100)
+    accepted: int = Field(ge=0, le=1_000_000)
+    review: int = Field(ge=0, le=1_000_000)
+
+
+class DifferentialCounts(BaseModel):
+    """Cells per class that were classified, and perhaps corrected, before."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    counts: tuple[ClassCount, ...] = Field(min_length=1, max_length=100)
+
+
+class CountedDifferential(_Response):
+    """Share of each class in a differential that was counted before; not a diagnosis."""
+
+    shares: tuple[Share, ...]
+    """In the order of the request."""
+    warnings: tuple[str, ...]
 
 
 class LegacyRequest(BaseModel):
@@ -108,52 +134,52 @@ class LegacyRequest(BaseModel):
     )
 
 
-class LegacyPrediction(_Answer):
-    """One entry of the replaced application's answer."""
+class LegacyPrediction(_Response):
+    """One entry of the replaced application's response."""
 
     image: str = Field(description="The predicted class")
 
 
 class TrainRequest(BaseModel):
-    """Why somebody wants a new model."""
+    """Request for a training run."""
 
     model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(min_length=3, max_length=500)
 
 
-class TrainStarted(_Answer):
-    """The Airflow run that was asked for."""
+class TrainStarted(_Response):
+    """The triggered Airflow run."""
 
     run_id: str
     url: str
 
 
 class FeedbackRequest(BaseModel):
-    """What a person says of an answer."""
+    """Label that a person assigns to a classified image."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     request_id: str = Field(
         pattern=rf"^{REQUEST_ID}(\.[0-9]{{1,3}})?$",
-        description="Of the answer; `<request_id>.<i>` for file i of a differential, from 0",
+        description="Of the response; `<request_id>.<i>` for file i of a differential, from 0",
     )
     label: str = Field(min_length=1, max_length=100, description="A class of the served model")
-    reviewer: Reviewer = Field(description="Who says so")
+    reviewer: Reviewer = Field(description="Name of the person, not verified")
 
 
-class FeedbackTaken(_Answer):
-    """What becomes of a returned label."""
+class FeedbackReceipt(_Response):
+    """Response to feedback."""
 
     request_id: str
     label: str
     enters_dataset: bool
-    """Whether this service keeps images, so that the label can be trained on."""
+    """Whether the image was kept, so that the label can enter a dataset."""
     message: str
 
 
-class Move(_Answer):
-    """How the served model came to be served."""
+class PromotionEntry(_Response):
+    """Promotion of the served model."""
 
     sequence: int
     author: str
@@ -161,8 +187,8 @@ class Move(_Answer):
     time: datetime
 
 
-class Lineage(_Answer):
-    """Where the served bundle came from."""
+class Lineage(_Response):
+    """Provenance of the served bundle."""
 
     run_id: str
     code_version: str
@@ -171,16 +197,16 @@ class Lineage(_Answer):
     inputs: dict[str, str]
 
 
-class ReviewLimits(_Answer):
-    """What an answer must keep to be accepted; learned on held-out cells."""
+class ReviewLimits(_Response):
+    """Limits of the review rule, fitted on held-out cells."""
 
     min_confidence: float
     max_distance: float
-    """Of the embedding to the training images', in standard deviations."""
+    """From the embedding to the mean of the training images, in standard deviations."""
 
 
-class ModelCard(_Answer):
-    """What is served, and what it may be used for."""
+class ModelCard(_Response):
+    """The served model and its limits of use."""
 
     tag: str
     digest: str
@@ -188,10 +214,10 @@ class ModelCard(_Answer):
     review: ReviewLimits
     parity: Parity
     metrics: dict[str, Any]
-    """Scores on held-out cells as the training run wrote them; empty when it wrote none."""
+    """Scores of the training run on held-out cells; may be empty."""
     lineage: Lineage
-    promoted: Move | None
-    """None for a model that is baked into an image."""
+    promoted: PromotionEntry | None
+    """None for a model baked into the image."""
     predictions_logged: bool
-    """False where the service has no store: monitoring then sees none of its answers."""
+    """False without a store; monitoring then sees no predictions."""
     limits: tuple[str, ...]

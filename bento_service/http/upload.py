@@ -1,4 +1,7 @@
-"""Files out of a multipart body: read from memory, and refused unless it is exactly that."""
+"""Multipart upload: the files of a request body, parsed in memory by Starlette.
+
+Every part must be a file. BentoML would accept a URL in place of a file and fetch it.
+"""
 
 from collections.abc import AsyncGenerator, Sequence
 from http import HTTPStatus
@@ -7,69 +10,76 @@ from typing import TypeGuard
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from bento_service.http.bodies import Body
-from bento_service.http.errors import Refusal
+from bento_service.http.bodies import BodySpec
+from bento_service.http.errors import HttpError
 
-_NAMED = 7
-"""Parts that an error names; so many too many still get an error in words."""
+_MAX_NAMED_PARTS = 7
+"""Parts that an error message names; so many parts too many still get a precise error."""
 
 
-async def read_files(headers: Headers, body: bytes, wanted: Body) -> list[bytes]:
-    """The bytes of the files in a multipart body.
+async def read_files(headers: Headers, body: bytes, spec: BodySpec) -> list[bytes]:
+    """The bytes of each file in a multipart body.
 
     Args:
-        headers: of the request; the content type names the boundary.
-        body: the whole body.
-        wanted: what the route takes.
+        headers: of the request; the content type holds the boundary.
+        body: complete.
+        spec: of the route.
 
     Raises:
-        Refusal: 400 unless every part has the wanted name and a file name, and there are as many
-            as the route takes.
+        HttpError: 400 unless every part is a file with the expected field name, and their number
+            is between 1 and the maximum of the route.
     """
-    parts = await _parse(headers, body, wanted.most)
-    files = [part for name, part in parts if name == wanted.field and _is_file(part)]
-    if not parts or len(files) != len(parts) or len(files) > wanted.most:
-        many = wanted.most > 1
-        raise Refusal(
-            HTTPStatus.BAD_REQUEST,
-            "not_files_alone" if many else "not_one_file",
-            f"the body must hold {'files' if many else 'one file'} and nothing else",
-            expected=f"{'up to ' * many}{wanted.most if many else 'one'} part{'s' * many} named "
-            f"{wanted.field!r} with a file name",
-            received=_received(parts),
-        )
+    parts = await _parse(headers, body, spec.max_files)
+    files = [part for name, part in parts if name == spec.field and _is_file(part)]
+    if not parts or len(files) != len(parts) or len(files) > spec.max_files:
+        raise _wrong_parts(parts, spec)
     return [await file.read() for file in files]
 
 
-def _received(parts: Sequence[tuple[str, str | UploadFile]]) -> str:
-    """The first few parts in words."""
-    said = ", ".join(_describe(name, part) for name, part in parts[:_NAMED])
-    more = len(parts) - _NAMED
-    return (f"{said} and {more} more" if more > 0 else said) or "no parts"
+Part = tuple[str, str | UploadFile]
 
 
-class _InMemory(MultiPartParser):
-    """Photographs of patients do not pass through temporary files."""
+def _wrong_parts(parts: Sequence[Part], spec: BodySpec) -> HttpError:
+    many = spec.max_files > 1
+    return HttpError(
+        HTTPStatus.BAD_REQUEST,
+        "not_files_alone" if many else "not_one_file",
+        f"the body must contain {'files' if many else 'one file'} and nothing else",
+        expected=f"{'up to ' * many}{spec.max_files if many else 'one'} part{'s' * many} named "
+        f"{spec.field!r} with a file name",
+        received=_received(parts),
+    )
 
-    spool_max_size = 0  # SpooledTemporaryFile: 0 never rolls over to the disk
+
+def _received(parts: Sequence[Part]) -> str:
+    """The first parts and the number of the others, for an error message."""
+    named = ", ".join(_describe(name, part) for name, part in parts[:_MAX_NAMED_PARTS])
+    more = len(parts) - _MAX_NAMED_PARTS
+    return (f"{named} and {more} more" if more > 0 else named) or "no parts"
 
 
-async def _parse(headers: Headers, body: bytes, most: int) -> list[tuple[str, str | UploadFile]]:
-    spare = most + _NAMED
-    parser = _InMemory(headers, _once(body), max_files=spare, max_fields=spare)
+class _InMemoryParser(MultiPartParser):
+    """Starlette's parser without temporary files, which would hold photographs of patients."""
+
+    spool_max_size = 0  # SpooledTemporaryFile never writes to disk with 0
+
+
+async def _parse(headers: Headers, body: bytes, max_files: int) -> list[Part]:
+    limit = max_files + _MAX_NAMED_PARTS
+    parser = _InMemoryParser(headers, _stream(body), max_files=limit, max_fields=limit)
     try:
         return (await parser.parse()).multi_items()
     except MultiPartException as error:
-        raise Refusal(
+        raise HttpError(
             HTTPStatus.BAD_REQUEST,
             "bad_multipart",
-            "the multipart body cannot be read",
-            expected="RFC 7578 form data with no more files than the route takes",
+            "the multipart body cannot be parsed",
+            expected="RFC 7578 form data with no more files than the route accepts",
             received=error.message,
         ) from error
 
 
-async def _once(body: bytes) -> AsyncGenerator[bytes, None]:
+async def _stream(body: bytes) -> AsyncGenerator[bytes, None]:
     yield body
 
 
@@ -78,5 +88,5 @@ def _is_file(part: str | UploadFile) -> TypeGuard[UploadFile]:
 
 
 def _describe(name: str, part: str | UploadFile) -> str:
-    """A part as an error may show it: never its content or its file name."""
+    """A part for an error message: never its content or its file name."""
     return f"{'a file' if _is_file(part) else 'a value'} named {name[:40]!r}"

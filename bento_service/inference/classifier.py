@@ -1,7 +1,7 @@
-"""A served bundle, loaded only if every file and every golden answer is what its manifest says.
+"""Classifier of one served bundle, verified against its manifest and its golden images.
 
-`python -m bento_service.inference.classifier check FOLDER` does the same in a process of its
-own and prints what it found as JSON: the promotion gate asks that way whether a bundle serves.
+`python -m bento_service.inference.classifier check FOLDER` verifies and measures a bundle
+in a separate process and prints the result as JSON, for the promotion gate.
 """
 
 import json
@@ -22,12 +22,13 @@ from PIL import Image
 from pydantic import ValidationError
 
 from bento_service.http.schemas import Reason
-from pipeline.artifacts import MANIFEST, ServedManifest, sha256_file
+from pipeline.artifacts import MANIFEST, ServedManifest
 from pipeline.contract import golden
-from pipeline.contract.decision import Code, ReviewRule, Verdict, decide, read_review
+from pipeline.contract.decision import ReasonCode, ReviewDecision, ReviewRule, decide, read_review
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import Prepared, prepare
 from pipeline.contract.spec import ModelContract
+from pipeline.digests import sha256_file
 from pipeline.engine.engine import Engine
 from pipeline.engine.occlusion import evidence_picture, occlusion_map
 from pipeline.errors import (
@@ -41,20 +42,21 @@ logger = logging.getLogger(__name__)
 
 CONTRACT = "contract.json"
 METRICS = "metrics.json"
-NoveltyScores = Callable[[], bool]
+Concurrent = Callable[[], bool]
+"""Whether other requests are running."""
 EVIDENCE_SIDE = 384
-"""Of an evidence picture, in pixels."""
+"""Side of an evidence map, in pixels."""
 _TIMED_ROUNDS = 20
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer to one image, with what it was based on."""
+    """Result for one image, with its preprocessing and embedding."""
 
     prepared: Prepared
     label: str
     probabilities: dict[str, float]
-    decision: Verdict
+    decision: ReviewDecision
     reasons: tuple[Reason, ...]
     uncertainty: float
     """Largest ratio of a measure to its review limit, 0 to 100; 1 is the limit."""
@@ -64,122 +66,131 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What an answer rests on: a check aid, no proof."""
+    """Evidence map of a prediction: an aid for checking, not a proof."""
 
     label: str
     picture: Image.Image
-    """The crop in grey, (EVIDENCE_SIDE, EVIDENCE_SIDE): orange speaks for the label, blue against
-    it."""
+    """The crop in grey, (EVIDENCE_SIDE, EVIDENCE_SIDE): orange is evidence for the label, blue
+    against it."""
 
 
-def _nobody() -> bool:
+def _never() -> bool:
     return False
 
 
 class Classifier:
-    """Answers images with one verified bundle; safe to call from several threads."""
+    """Classifies images with one verified bundle; thread-safe."""
 
     def __init__(self, folder: Path) -> None:
-        """Load a bundle folder, check it against its manifest and replay its golden images.
+        """Load a bundle folder, verify it and replay its golden images.
 
         The folder may be removed afterwards.
 
         Raises:
-            ArtifactError: when a file is missing, unlisted or changed, the preprocessing is of
-                another version, there is no fitting review rule, the engine cannot run the model,
-                or a golden image is answered differently.
+            ArtifactError: when a file is missing, unlisted or changed, the preprocessing version
+                or the review rule does not fit, the engine cannot run the model, or a golden image
+                gets another result than in training.
         """
-        self.manifest = verified(folder)
+        self.manifest = verify_bundle(folder)
         self.contract = self.manifest.contract
         self.rule = read_review(folder, self.contract)
         self.metrics = _metrics(folder)
         self._engine = _engine(folder, self.manifest)
         precision = self.manifest.parity.precision
-        # The crowd's first: at a start a core imports BentoML meanwhile, and time is taken alone.
-        crowd, alone = (
+        # Single requests last: they are timed, and at a start another core still imports BentoML.
+        concurrent, single = (
             golden.replay(
-                folder, self.contract, partial(self._probabilities, crowd=among), precision
+                folder, self.contract, partial(self._probabilities, concurrent=mode), precision
             )
-            for among in (True, False)
+            for mode in (True, False)
         )
-        self.golden_worst = max(alone.worst, crowd.worst)
-        self.golden_ms = alone.milliseconds
+        self.golden_worst = max(single.max_difference, concurrent.max_difference)
+        self.golden_ms = single.median_ms
 
     @property
     def tag(self) -> str:
         """`<name>:<12 hex digits>` of the model."""
         return self.manifest.tag
 
-    def classify(self, data: bytes, *, crowd: NoveltyScores = _nobody) -> Prediction:
-        """Answer the bytes of a JPEG or PNG.
+    def classify(self, data: bytes, *, concurrent: Concurrent = _never) -> Prediction:
+        """Classify the bytes of a JPEG or PNG.
 
         Args:
             data: of the image.
-            crowd: tells, once the image is decoded, whether others ask; see `Engine.predict`.
+            concurrent: called after decoding; see `Engine.predict`.
 
         Raises:
-            InvalidInputError: when they are no image that can be decoded.
+            InvalidInputError: when the image cannot be decoded.
         """
         prepared = prepare(data, self.contract)
-        answered = self._engine.predict(prepared.crop[None], crowd=crowd())
-        probabilities, embedding = (out[0] for out in answered)
-        named = dict(zip(self.contract.classes, map(float, probabilities), strict=True))
-        decided = decide(
-            tuple(named.values()), embedding, prepared.cell_found, self.contract, self.rule
+        outputs = self._engine.predict(prepared.crop[None], concurrent=concurrent())
+        probabilities, embedding = (output[0] for output in outputs)
+        by_class = dict(zip(self.contract.classes, map(float, probabilities), strict=True))
+        decision = decide(
+            tuple(by_class.values()), embedding, prepared.cell_found, self.contract, self.rule
         )
         return Prediction(
             prepared=prepared,
-            label=decided.label,
-            probabilities=named,
-            decision=decided.decision,
-            reasons=_explained(decided.reasons, named[decided.label], embedding, self.rule),
-            uncertainty=decided.uncertainty,
+            label=decision.label,
+            probabilities=by_class,
+            decision=decision.decision,
+            reasons=_reasons(decision.reasons, by_class[decision.label], embedding, self.rule),
+            uncertainty=decision.uncertainty,
             embedding=embedding,
         )
 
-    def explain(self, data: bytes, *, crowd: NoveltyScores = _nobody) -> Explanation:
-        """Which parts of the crop speak for the answer: a prediction for each part.
+    def explain(self, data: bytes, *, concurrent: Concurrent = _never) -> Explanation:
+        """Evidence map of a prediction by occlusion: one prediction per covered part of the crop.
 
         Args:
             data: of the image.
-            crowd: tells before each prediction whether others ask; see `Engine.predict`.
+            concurrent: called before each prediction; see `Engine.predict`.
 
         Raises:
-            InvalidInputError: when the bytes are no image that can be decoded.
+            InvalidInputError: when the image cannot be decoded.
         """
         crop = prepare(data, self.contract).crop
-        winner = int(self._probabilities(crop, crowd()).argmax())
+        predicted = int(self._probabilities(crop, concurrent()).argmax())
 
         def predict(crops: Pixels) -> NDArray[np.float32]:
-            return np.stack([self._probabilities(one, crowd()) for one in crops])
+            return np.stack([self._probabilities(one, concurrent()) for one in crops])
 
-        worth = occlusion_map(predict, crop, winner)
-        picture = evidence_picture(crop, worth, EVIDENCE_SIDE)
-        return Explanation(self.contract.classes[winner], picture)
+        evidence = occlusion_map(predict, crop, predicted)
+        picture = evidence_picture(crop, evidence, EVIDENCE_SIDE)
+        return Explanation(self.contract.classes[predicted], picture)
 
-    def _probabilities(self, crop: Pixels, crowd: bool) -> NDArray[np.float32]:
-        probabilities, _ = self._engine.predict(crop[None], crowd=crowd)
+    def _probabilities(self, crop: Pixels, concurrent: bool) -> NDArray[np.float32]:
+        probabilities, _ = self._engine.predict(crop[None], concurrent=concurrent)
         return np.asarray(probabilities[0], np.float32)
 
 
-def _explained(
-    codes: tuple[Code, ...], confidence: float, embedding: NDArray[np.float32], rule: ReviewRule
+def _reasons(
+    codes: tuple[ReasonCode, ...],
+    confidence: float,
+    embedding: NDArray[np.float32],
+    rule: ReviewRule,
 ) -> tuple[Reason, ...]:
-    """The reasons of a decision, in words."""
-    farther = rule.distance(embedding) / rule.max_distance
-    words: dict[Code, str] = {
-        "low_confidence": f"Confidence {confidence:.1%} is below {rule.min_confidence:.1%}.",
-        "far_from_training": (
-            "It does not look like the images the model was trained on: "
-            f"{farther:.1f} times as far from them as is accepted."
+    """The reasons of a decision with their messages."""
+    ratio = rule.distance(embedding) / rule.max_distance
+    messages: dict[ReasonCode, str] = {
+        "low_confidence": (
+            f"Confidence {confidence:.1%} is below the limit of {rule.min_confidence:.1%}."
         ),
-        "no_cell_found": "No stained nucleus was found, so the whole image was used.",
+        "far_from_training": (
+            "The image differs from the training images: its distance is "
+            f"{ratio:.1f}x the review limit."
+        ),
+        "no_cell_found": "No stained nucleus was found; the whole image was classified.",
     }
-    return tuple(Reason(code=code, message=words[code]) for code in codes)
+    return tuple(Reason(code=code, message=messages[code]) for code in codes)
 
 
-def verified(folder: Path) -> ServedManifest:
-    """The manifest, after every file below the folder was found in it unchanged."""
+def verify_bundle(folder: Path) -> ServedManifest:
+    """Check a bundle folder against its manifest and return the manifest.
+
+    Raises:
+        ArtifactError: when a file is missing, unlisted or changed, or the contract does not fit.
+    """
     path = folder / MANIFEST
     if not path.is_file():
         raise MissingArtifactError(
@@ -188,11 +199,11 @@ def verified(folder: Path) -> ServedManifest:
     try:
         manifest = ServedManifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise ArtifactError(f"{path} does not fit: {error}", expected="a served bundle") from error
+        raise ArtifactError(f"{path} is invalid: {error}", expected="a bundle manifest") from error
     present = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} - {MANIFEST}
     if present != manifest.files.keys():
         raise ChangedArtifactError(
-            f"{folder} does not hold the files of its manifest",
+            f"{folder} does not contain exactly the files of its manifest",
             expected=", ".join(sorted(manifest.files)),
             received=", ".join(sorted(present)),
         )
@@ -221,46 +232,43 @@ def _metrics(folder: Path) -> dict[str, Any]:
 
 
 def _engine(folder: Path, manifest: ServedManifest) -> Engine:
-    """The engine, warmed up, after its outputs were found to have the contract's shapes."""
+    """The engine, warmed up; its outputs are checked against the contract."""
     contract = manifest.contract
     blank = np.zeros((1, contract.input_size, contract.input_size, 3), np.uint8)
     try:
         engine = Engine.of(folder, manifest.parity)
         probabilities, embedding = engine.predict(blank)
-    except RuntimeError as error:  # all that OpenVINO ever raises
+    except RuntimeError as error:  # the only exception of OpenVINO
         raise ArtifactError(f"the engine cannot run the model: {error}") from error
     received = (probabilities.shape, embedding.shape)
     expected = ((1, len(contract.classes)), (1, contract.embedding_size))
     if received != expected:
         raise ArtifactError(
-            "the model's outputs do not fit its contract",
+            "the model's outputs do not have the shapes of its contract",
             expected=str(expected),
             received=str(received),
         )
     if not (np.isfinite(probabilities).all() and np.isfinite(embedding).all()):
-        raise ArtifactError("the model answers with something else than numbers")
+        raise ArtifactError("the model's outputs are not finite")
     return engine
 
 
-def answer_ms(classifier: Classifier, folder: Path, rounds: int) -> float:
-    """Median milliseconds of an answer to a golden image, one at a time.
-
-    Half of the rounds may be disturbed by other work without a change of the result.
-    """
+def median_latency_ms(classifier: Classifier, folder: Path, rounds: int) -> float:
+    """Median latency of a golden image in milliseconds, one at a time, over `rounds` runs."""
     images = [
         (folder / golden.GOLDEN / example.file).read_bytes()
         for example in golden.read_golden(folder)
     ]
     times = []
-    for turn in range(rounds):
+    for index in range(rounds):
         before = time.perf_counter()
-        classifier.classify(images[turn % len(images)])
+        classifier.classify(images[index % len(images)])
         times.append(time.perf_counter() - before)
     return round(statistics.median(times) * 1000, 2)
 
 
 def check(folder: Path) -> dict[str, Any]:
-    """Load a bundle and measure it: milliseconds per image, seconds to load, peak megabytes."""
+    """Load a bundle and measure latency, load time and peak memory."""
     started = time.perf_counter()
     classifier = Classifier(folder)
     loaded = time.perf_counter()
@@ -269,21 +277,21 @@ def check(folder: Path) -> dict[str, Any]:
         "tag": classifier.tag,
         "golden_worst": classifier.golden_worst,
         "load_seconds": round(loaded - started, 3),
-        "latency_ms": answer_ms(classifier, folder, _TIMED_ROUNDS),
+        "latency_ms": median_latency_ms(classifier, folder, _TIMED_ROUNDS),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "bytes": sum((folder / name).stat().st_size for name in classifier.manifest.files),
     }
 
 
 def main(arguments: list[str]) -> int:
-    """`check FOLDER`: print the findings as JSON; 0 when the bundle serves, else 1."""
+    """`check FOLDER`: print the result as JSON; exit code 0 if the bundle can be served, else 1."""
     if len(arguments) != 2 or arguments[0] != "check":
         sys.stderr.write("usage: python -m bento_service.inference.classifier check FOLDER\n")
         return 2
     try:
-        findings = check(Path(arguments[1]))
+        result = check(Path(arguments[1]))
     except PipelineError as error:
-        findings = {
+        result = {
             "ok": False,
             "error": {
                 "message": error.message,
@@ -291,8 +299,8 @@ def main(arguments: list[str]) -> int:
                 "received": error.received,
             },
         }
-    sys.stdout.write(json.dumps(findings) + "\n")
-    return 0 if findings["ok"] else 1
+    sys.stdout.write(json.dumps(result) + "\n")
+    return 0 if result["ok"] else 1
 
 
 if __name__ == "__main__":

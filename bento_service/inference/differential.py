@@ -1,38 +1,44 @@
-"""A differential: how often each class of cell was answered, and how sure that share is."""
+"""Differential count: share of each class among the classified cells, with exact intervals."""
 
 from collections import Counter
 from collections.abc import Sequence
 
-from scipy.special import betaincinv
+from scipy.special import betaincinv  # not scipy.stats, which would slow down the start
 
-from bento_service.http.schemas import Answered, Classification, Differential, Failure, Share
-from pipeline.contract.decision import Verdict
+from bento_service.http.schemas import (
+    ClassCount,
+    Classification,
+    CountedDifferential,
+    Differential,
+    DifferentialTotals,
+    Failure,
+    Share,
+)
 
-FEWEST = 100
+MIN_CELLS = 100
 """Cells that a routine manual differential counts."""
 _ALPHA = 0.05
 
 
-def count(
-    told: Sequence[Classification | Failure],
+def differential(
+    results: Sequence[Classification | Failure],
     classes: Sequence[str],
     tag: str,
     request_id: str,
 ) -> Differential:
-    """The differential of one request's images.
+    """The response to one request.
 
     Args:
-        told: what was said of each.
+        results: one per image.
         classes: of the contract.
-        tag: of the model that answered.
+        tag: of the model that classified the images.
         request_id: of the request.
     """
-    answers = [(one.label, one.decision) for one in told if isinstance(one, Classification)]
-    failures = tuple(one for one in told if isinstance(one, Failure))
-    review = sum(decision == "review" for _, decision in answers)
-    answered = Answered(images=len(answers), review=review, failed=len(failures))
+    counts = count_classes([one for one in results if isinstance(one, Classification)], classes)
+    failures = tuple(one for one in results if isinstance(one, Failure))
+    answered = totals(counts, failed=len(failures))
     return Differential(
-        shares=shares(answers, classes),
+        shares=shares(counts),
         answered=answered,
         warnings=warnings(answered),
         failures=failures,
@@ -41,48 +47,69 @@ def count(
     )
 
 
-def shares(answers: Sequence[tuple[str, Verdict]], classes: Sequence[str]) -> tuple[Share, ...]:
-    """Count and percentage of each class, in the contract's order.
+def counted_differential(counts: Sequence[ClassCount]) -> CountedDifferential:
+    """The response to cells that were counted before."""
+    return CountedDifferential(shares=shares(counts), warnings=warnings(totals(counts)))
 
-    Args:
-        answers: label and decision of each image.
-        classes: of the contract; those that nobody answered count 0.
-    """
-    counts = Counter(label for label, _ in answers)
-    to_review = Counter(label for label, decision in answers if decision == "review")
-    total = len(answers)
+
+def count_classes(
+    results: Sequence[Classification], classes: Sequence[str]
+) -> tuple[ClassCount, ...]:
+    """Cells per class and decision, in the contract's order; includes classes without cells."""
+    counts = Counter((one.label, one.decision) for one in results)
     return tuple(
-        Share(
-            label=name,
-            count=counts[name],
-            percent=round(100 * counts[name] / total, 2) if total else 0.0,
-            low=round(100 * interval(counts[name], total)[0], 2),
-            high=round(100 * interval(counts[name], total)[1], 2),
-            review=to_review[name],
-        )
+        ClassCount(label=name, accepted=counts[name, "accept"], review=counts[name, "review"])
         for name in classes
+    )
+
+
+def totals(counts: Sequence[ClassCount], *, failed: int = 0) -> DifferentialTotals:
+    """Number of cells over all classes."""
+    return DifferentialTotals(
+        images=sum(one.accepted + one.review for one in counts),
+        review=sum(one.review for one in counts),
+        failed=failed,
+    )
+
+
+def shares(counts: Sequence[ClassCount]) -> tuple[Share, ...]:
+    """Count, percentage and exact 95 % interval of each class, in the order of `counts`."""
+    total = totals(counts).images
+    return tuple(_share(one, total) for one in counts)
+
+
+def _share(one: ClassCount, total: int) -> Share:
+    count = one.accepted + one.review
+    low, high = interval(count, total)
+    return Share(
+        label=one.label,
+        count=count,
+        percent=round(100 * count / total, 2) if total else 0.0,
+        low=round(100 * low, 2),
+        high=round(100 * high, 2),
+        review=one.review,
     )
 
 
 def interval(count: int, total: int) -> tuple[float, float]:
     """Exact 95 % interval of a share (Clopper & Pearson, Biometrika 26, 1934).
 
-    It holds for independent cells; it knows nothing of the model's mistakes.
+    Assumes independent cells; does not cover misclassification.
     """
     low = betaincinv(count, total - count + 1, _ALPHA / 2) if count else 0.0
     high = betaincinv(count + 1, total - count, 1 - _ALPHA / 2) if count < total else 1.0
     return float(low), float(high)
 
 
-def warnings(answered: Answered) -> tuple[str, ...]:
-    """What a reader must know before believing the percentages."""
-    said = []
-    if answered.images < FEWEST:
-        said.append(
-            f"Only {answered.images} cells were counted; a differential counts {FEWEST} or more."
+def warnings(answered: DifferentialTotals) -> tuple[str, ...]:
+    """Reasons to distrust the percentages; empty if there are none."""
+    messages = []
+    if answered.images < MIN_CELLS:
+        messages.append(
+            f"Fewer than {MIN_CELLS} cells were counted, the minimum of a differential."
         )
     if answered.review:
-        said.append(f"{answered.review} of the answers should be looked at by a person.")
+        messages.append(f"{answered.review} of the cells need review.")
     if answered.failed:
-        said.append(f"{answered.failed} files could not be read and are not counted.")
-    return tuple(said)
+        messages.append(f"{answered.failed} files could not be read and are not counted.")
+    return tuple(messages)

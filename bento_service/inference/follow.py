@@ -1,4 +1,4 @@
-"""Following the pointer: the next model is loaded aside and takes over only when it has proven."""
+"""Following the registry pointer: load and verify the new model, then replace the served one."""
 
 import logging
 import time
@@ -7,87 +7,91 @@ from dataclasses import dataclass
 from bento_service import metrics
 from bento_service.inference.classifier import Classifier
 from bento_service.inference.loading import Loader
-from bento_service.process.reachability import Outage
+from bento_service.process.reachability import ReachabilityLog
 from pipeline.adapters.registry import Pointer, Registry
 from pipeline.errors import ArtifactError, PipelineError, UnreachableError
 
 logger = logging.getLogger(__name__)
 
-RETRY_SECONDS = 60.0
-"""A refused model is tried again after this time, or as soon as the pointer moves."""
+RETRY_S = 60.0
+"""Delay before a refused model is tried again; a move of the pointer ends it."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """A classifier and the pointer entry that asked for it, None for one baked into an image."""
+    """A classifier and its pointer; None for a model baked into the image."""
 
     classifier: Classifier
     pointer: Pointer | None
 
 
 class Follower:
-    """Keeps `current` equal to what the pointer says, as far as that can be served."""
+    """Keeps `current` equal to the model of the pointer; a model that fails is not served."""
 
-    what = "the promoted model"
+    role = "the promoted model"
     models = metrics.MODEL
     refusals = metrics.RELOAD_FAILURES
 
     def __init__(self, registry: Registry, loader: Loader) -> None:
         self.current: Served | None = None
         self.unreadable: UnreachableError | None = None
-        """Why the last look at the pointer failed; None when the store answered."""
+        """Error of the last attempt to read the pointer; None after a success."""
         self._registry = registry
         self._loader = loader
-        self._outage = Outage(f"the store that names {self.what}")
+        self._reachability = ReachabilityLog(f"the store with the pointer to {self.role}")
         self._refused: Pointer | None = None
         self._retry_at = 0.0
 
     def poll(self) -> None:
-        """Look at the pointer once; whatever goes wrong, the current model goes on serving."""
+        """Read the pointer once and follow a move; on any failure the current model stays.
+
+        Never raises: failures are logged and counted.
+        """
         pointer = None
         try:
             pointer = self._read()
-            if pointer is not None and self._is_news(pointer):
+            if pointer is not None and self._is_new(pointer):
                 self._follow(pointer)
         except UnreachableError as error:
             self.unreadable = error
             metrics.POINTER_FAILURES.inc()
-            self._outage.began(error)
+            self._reachability.failed(error)
             return
         except Exception as error:  # noqa: BLE001
-            # Anything that a bundle can do to its loader is a reason not to serve it.
+            # Whatever a bundle raises while it loads is a reason not to serve it.
             self._refuse(pointer, error)
         self.unreadable = None
-        self._outage.ended()
+        self._reachability.succeeded()
 
     def _read(self) -> Pointer | None:
-        """The pointer; none is no failure as long as there has never been one."""
+        """The pointer; a missing one is an error only if there has been one before."""
         pointer = self._registry.read()
         if pointer is None and self.current is not None:
-            raise UnreachableError("the pointer is gone")
+            raise UnreachableError("the pointer has disappeared")
         return pointer
 
-    def _is_news(self, pointer: Pointer) -> bool:
-        """Whether it was neither followed nor just refused; a return has a new sequence number."""
+    def _is_new(self, pointer: Pointer) -> bool:
+        """Whether it is neither served nor just refused; a rollback has a new sequence number."""
         if self.current is not None and self.current.pointer == pointer:
             return False
         return pointer != self._refused or time.monotonic() >= self._retry_at
 
     def _follow(self, pointer: Pointer) -> None:
-        logger.info("loading %s (move %d)", pointer.tag, pointer.sequence)
+        logger.info("loading %s (sequence %d)", pointer.tag, pointer.sequence)
         classifier = self._loader.load(pointer)
         old, self.current = self.current, Served(classifier, pointer)
         if old is not None:
             self.models.labels(old.classifier.tag).set(0)
         self.models.labels(classifier.tag).set(1)
-        logger.info("serving %s (move %d)", pointer.tag, pointer.sequence)
+        logger.info("serving %s (sequence %d)", pointer.tag, pointer.sequence)
 
     def _refuse(self, pointer: Pointer | None, error: Exception) -> None:
+        """Log and count a refused model, at most once per retry delay."""
         if pointer == self._refused and time.monotonic() < self._retry_at:
-            return  # what cannot be read is read at every poll, but told once in a while
+            return
         reason = error.reason if isinstance(error, ArtifactError) else "error"
         unforeseen = not isinstance(error, PipelineError)
-        told = "%s is refused (%s), the old one stays: %s"
-        logger.error(told, self.what, reason, error, exc_info=unforeseen)
+        message = "%s is refused (%s); the previous model stays: %s"
+        logger.error(message, self.role, reason, error, exc_info=unforeseen)
         self.refusals.labels(reason).inc()
-        self._refused, self._retry_at = pointer, time.monotonic() + RETRY_SECONDS
+        self._refused, self._retry_at = pointer, time.monotonic() + RETRY_S

@@ -1,4 +1,4 @@
-"""Loading the bundle that a pointer names, aside and in limited time, and proving it."""
+"""Loading: fetches and verifies the bundle that a pointer names, with a timeout."""
 
 import tempfile
 import threading
@@ -13,12 +13,12 @@ from pipeline.adapters.registry import Pointer
 from pipeline.artifacts import Artifact, ServedManifest
 from pipeline.errors import ArtifactError, SlowModelError
 
-PATIENCE_SECONDS = 120.0
-"""For fetching, compiling and proving a bundle."""
+LOAD_TIMEOUT_S = 120.0
+"""For fetching, compiling and verifying a bundle."""
 
 
 class Loader:
-    """Loads bundles one at a time, each in a thread that a hanging one can keep."""
+    """Loads bundles, each in its own thread, so that one that hangs does not block the caller."""
 
     def __init__(
         self,
@@ -26,82 +26,83 @@ class Loader:
         name: str,
         *,
         max_answer_ms: float,
-        patience: float = PATIENCE_SECONDS,
+        timeout_s: float = LOAD_TIMEOUT_S,
     ) -> None:
-        """Load models called `name` that answer an image within `max_answer_ms` in the median."""
+        """Accept models called `name` whose median latency is at most `max_answer_ms`."""
         self._artifacts = artifacts
         self._name = name
         self._max_answer_ms = max_answer_ms
-        self._patience = patience
-        self._begun: tuple[Pointer, Future[Classifier]] | None = None
+        self._timeout_s = timeout_s
+        self._running: tuple[Pointer, Future[Classifier]] | None = None
 
     def load(self, pointer: Pointer) -> Classifier:
-        """Fetch and prove a bundle.
+        """Fetch and verify a bundle.
 
-        Asked again for a bundle whose loading hangs, it looks at the same thread and does not wait
-        again, so that only a move of the pointer can start another.
+        A repeated call for a bundle that still loads checks the same thread without waiting; only
+        another pointer starts another thread.
 
         Raises:
-            ArtifactError: when it is not exactly what it should be, or too slow.
-            UnreachableError: when the store does not answer.
+            ArtifactError: when the bundle fails verification or is too slow.
+            UnreachableError: when the store does not respond.
         """
-        new = self._begun is None or self._begun[0] != pointer
-        if self._begun is None or new:
+        new = self._running is None or self._running[0] != pointer
+        if self._running is None or new:
             name = f"load-{pointer.sequence}"
-            self._begun = (pointer, in_thread(partial(self._prove, pointer), name))
-        loading = self._begun[1]
-        wait([loading], self._patience if new else 0)
+            self._running = (pointer, load_in_thread(partial(self._verify, pointer), name))
+        loading = self._running[1]
+        wait([loading], self._timeout_s if new else 0)
         if not loading.done():
             raise SlowModelError(
-                "the bundle is still loading", expected=f"within {self._patience:g} s"
+                "the bundle is still loading", expected=f"within {self._timeout_s:g} s"
             )
-        self._begun = None
+        self._running = None
         return loading.result()
 
-    def _prove(self, pointer: Pointer) -> Classifier:
-        """The bundle's files are gone afterwards; the engine keeps what it needs mapped."""
+    def _verify(self, pointer: Pointer) -> Classifier:
+        """Load the bundle from a temporary copy; the engine keeps what it needs mapped."""
         artifact = self._artifacts.open(pointer.served, ServedManifest)
-        self._require_expected(artifact, pointer)
+        self._require_named(artifact, pointer)
         self._artifacts.require_closed(artifact)
         with tempfile.TemporaryDirectory(prefix="leukoflow-model-") as folder:
             classifier = Classifier(self._artifacts.fetch(artifact, Path(folder)))
             require_fast(classifier.golden_ms, self._max_answer_ms)
             return classifier
 
-    def _require_expected(self, artifact: Artifact[ServedManifest], pointer: Pointer) -> None:
-        said = (artifact.manifest.tag, artifact.manifest.contract.name)
-        if said != (pointer.tag, self._name):
+    def _require_named(self, artifact: Artifact[ServedManifest], pointer: Pointer) -> None:
+        """Refuse a bundle of another tag or model name than the pointer's."""
+        received = (artifact.manifest.tag, artifact.manifest.contract.name)
+        if received != (pointer.tag, self._name):
             raise ArtifactError(
                 "the pointer leads to another model",
                 expected=f"{pointer.tag} of {self._name}",
-                received=f"{said[0]} of {said[1]}",
+                received=f"{received[0]} of {received[1]}",
             )
 
 
-def in_thread(load: Callable[[], Classifier], name: str) -> Future[Classifier]:
-    """Load in a thread of that name, which ends with the process even if it hangs."""
+def load_in_thread(load: Callable[[], Classifier], name: str) -> Future[Classifier]:
+    """Load in a daemon thread of that name; exceptions are raised by the future's result."""
     loading: Future[Classifier] = Future()
 
     def work() -> None:
         try:
             loading.set_result(load())
-        except Exception as error:  # noqa: BLE001  # whoever asks for the result gets it
+        except Exception as error:  # noqa: BLE001  # raised to the caller of `result`
             loading.set_exception(error)
 
-    # An executor would wait for a hanging load when the service ends.
+    # An executor would wait for a hanging load when the service shuts down.
     threading.Thread(target=work, name=name, daemon=True).start()
     return loading
 
 
-def require_fast(answer: float, limit: float) -> None:
-    """Refuse a model whose median answer takes longer than is allowed, both in milliseconds.
+def require_fast(latency_ms: float, max_ms: float) -> None:
+    """Check the median latency of a model.
 
     Raises:
-        SlowModelError: when it does.
+        SlowModelError: when it exceeds the limit.
     """
-    if answer > limit:
+    if latency_ms > max_ms:
         raise SlowModelError(
-            "the model answers too slowly",
-            expected=f"at most {limit:g} ms per image",
-            received=f"{answer:.0f} ms",
+            "the model is too slow",
+            expected=f"at most {max_ms:g} ms per image",
+            received=f"{latency_ms:.0f} ms",
         )

@@ -1,56 +1,58 @@
-"""Many images of one request, each in its own turn of the line."""
+"""Classification of many images of one request, each with its own slot in the work queue."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 
 from bento_service.http import errors
-from bento_service.http.errors import Refusal
+from bento_service.http.errors import HttpError
 from bento_service.http.schemas import Classification, Failure
 from bento_service.inference.work_queue import THREADS
 
-PATIENCE = 60.0
-"""Seconds for all of them."""
-_AT_ONCE = THREADS
-"""Images of one request in the line: it works at full speed, and those of others find places."""
-_PAUSE = 0.1
-Ask = Callable[[int, bytes], Awaitable[Classification]]
+TIMEOUT_S = 60.0
+"""For all images together."""
+_MAX_CONCURRENT = THREADS
+"""Images of one request in the queue: full speed, with slots left for other requests."""
+_RETRY_DELAY_S = 0.1
+Classify = Callable[[int, bytes], Awaitable[Classification]]
 
 
-async def answer_all(images: Sequence[bytes], ask: Ask) -> list[Classification | Failure]:
-    """Ask about every image; a full line is waited for, and a bad image costs itself alone.
+async def classify_all(
+    images: Sequence[bytes], classify: Classify
+) -> list[Classification | Failure]:
+    """Classify every image; retries while the queue is full, and a bad image fails alone.
 
     Args:
-        images: as they were uploaded.
-        ask: answers the image at an index.
+        images: files as uploaded.
+        classify: classifies one image, given its index and bytes.
 
     Raises:
-        Refusal: 503 without a model, 504 when one or all of them took too long.
+        HttpError: 503 without a model, 504 when one image or all of them took too long.
     """
-    several = asyncio.Semaphore(_AT_ONCE)
+    semaphore = asyncio.Semaphore(_MAX_CONCURRENT)
 
-    async def one(index: int, image: bytes) -> Classification | Failure:
-        async with several:
-            return await _answer(index, image, ask)
+    async def limited(index: int, image: bytes) -> Classification | Failure:
+        async with semaphore:
+            return await _classify_one(index, image, classify)
 
-    tasks = [asyncio.ensure_future(one(index, image)) for index, image in enumerate(images)]
+    tasks = [asyncio.ensure_future(limited(index, image)) for index, image in enumerate(images)]
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_S):
             return await asyncio.gather(*tasks)
     except TimeoutError as error:
-        raise errors.too_slow(PATIENCE) from error
+        raise errors.timed_out(TIMEOUT_S) from error
     finally:
         for task in tasks:
             task.cancel()
 
 
-async def _answer(index: int, image: bytes, ask: Ask) -> Classification | Failure:
+async def _classify_one(index: int, image: bytes, classify: Classify) -> Classification | Failure:
     while True:
         try:
-            return await ask(index, image)
-        except Refusal as no:
-            if no.status == HTTPStatus.UNPROCESSABLE_ENTITY:
-                return Failure(index=index, code=no.detail.code, message=no.detail.message)
-            if no.status != HTTPStatus.TOO_MANY_REQUESTS:
+            return await classify(index, image)
+        except HttpError as error:
+            if error.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+                return Failure(index=index, code=error.detail.code, message=error.detail.message)
+            if error.status != HTTPStatus.TOO_MANY_REQUESTS:
                 raise
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(_RETRY_DELAY_S)

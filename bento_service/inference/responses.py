@@ -1,18 +1,18 @@
-"""What the service says of one prediction, and of one returned label."""
+"""Response bodies for one prediction and for one returned label."""
 
-from bento_service.http.schemas import Classification, FeedbackRequest, FeedbackTaken
+from bento_service.http.schemas import Classification, FeedbackReceipt, FeedbackRequest
 from bento_service.inference.classifier import Prediction
 
-IMAGE_KEPT = "The label becomes part of the next dataset, with the image that was kept."
+IMAGE_KEPT = "The label and the kept image become part of the next dataset."
 NO_IMAGE_KEPT = (
-    "The label counts for live accuracy only: KEEP_IMAGES is off here, so no image was kept that "
-    "could be trained on."
+    "The label counts for live accuracy only: KEEP_IMAGES is off in this service, so there is no "
+    "kept image to train on."
 )
 
 
-def taken(feedback: FeedbackRequest, *, keeps_images: bool) -> FeedbackTaken:
-    """The answer to a label that was written down."""
-    return FeedbackTaken(
+def receipt(feedback: FeedbackRequest, *, keeps_images: bool) -> FeedbackReceipt:
+    """The response to a stored label."""
+    return FeedbackReceipt(
         request_id=feedback.request_id,
         label=feedback.label,
         enters_dataset=keeps_images,
@@ -20,8 +20,8 @@ def taken(feedback: FeedbackRequest, *, keeps_images: bool) -> FeedbackTaken:
     )
 
 
-def answer_of(prediction: Prediction, tag: str, request_id: str) -> Classification:
-    """The response body for one prediction of the model `tag`."""
+def classification_of(prediction: Prediction, tag: str, request_id: str) -> Classification:
+    """The response to one image classified by the model `tag`."""
     height, width = prediction.prepared.image.shape[:2]
     return Classification(
         label=prediction.label,

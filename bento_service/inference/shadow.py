@@ -1,4 +1,4 @@
-"""A challenger that scores answered images as well, on spare time; nobody is told its answers."""
+"""Shadow scoring: a challenger classifies served images in spare time; clients never see it."""
 
 import contextlib
 import queue
@@ -7,13 +7,13 @@ from bento_service import metrics
 from bento_service.inference.follow import Follower
 from pipeline.adapters.registry import Pointer
 
-_WAIT_SECONDS = 0.5
+_WAIT_S = 0.5
 
 
 class Challenger(Follower):
-    """Keeps `current` equal to what the shadow pointer says, None when it names nobody."""
+    """Keeps `current` equal to the model of the shadow pointer; None without one."""
 
-    what = "the challenger in the shadow"
+    role = "the shadow challenger"
     models = metrics.SHADOW_MODEL
     refusals = metrics.SHADOW_REFUSALS
 
@@ -26,26 +26,26 @@ class Challenger(Follower):
 
 
 class Shadow:
-    """Compares the challenger's answers with those that were given, one image at a time."""
+    """Compares the challenger's label with the served one, one image at a time."""
 
     def __init__(self, challenger: Challenger) -> None:
         self._challenger = challenger
         self._slot: queue.Queue[tuple[bytes, str]] = queue.Queue(1)
 
     def offer(self, image: bytes, label: str) -> None:
-        """Leave an image and its answer; dropped while the one before is not scored."""
+        """Queue an image and its served label; dropped while another image waits."""
         if self._challenger.current is not None:
             with contextlib.suppress(queue.Full):
                 self._slot.put_nowait((image, label))
 
     def score(self) -> None:
-        """Score what was left here, if anything; for a thread that calls again and again."""
+        """Score the queued image, if there is one within half a second; counts the agreement."""
         try:
-            image, label = self._slot.get(timeout=_WAIT_SECONDS)
+            image, label = self._slot.get(timeout=_WAIT_S)
         except queue.Empty:
             return
         current = self._challenger.current
         if current is not None:
-            named = current.classifier.classify(image).label
-            agree = "yes" if named == label else "no"
+            predicted = current.classifier.classify(image).label
+            agree = "yes" if predicted == label else "no"
             metrics.SHADOW.labels(current.classifier.tag, agree).inc()

@@ -1,4 +1,4 @@
-"""The line in front of the engine: a few threads, a few places to wait, and a limit of patience."""
+"""Bounded work queue: N worker threads, a short queue and a per-request timeout."""
 
 import asyncio
 import threading
@@ -12,105 +12,106 @@ from bento_service.http import errors
 
 T = TypeVar("T")
 THREADS = 3
-"""The engine answers two at once (`modeling.engine.CROWD`) while a third decodes; with two threads
-it would wait for one of them now and then."""
-WAITING = 9
-"""Few: with random arrivals at 80 % of what the engine can do, more than twelve requests hardly
-ever are there (docs/decisions/0014-a-short-line-in-a-crowd.md)."""
-WAITING_IN_CROWD = 3
-"""Enough to keep the threads busy while a crowd stays: whoever is let in then waits as long as the
-line is."""
-_STAYS_SECONDS = 1.0
+"""The engine runs two images at once (`CONCURRENT_REQUESTS`) while a third thread decodes; with two
+threads it would sometimes idle."""
+QUEUE_SLOTS = 9
+"""At 80 % load with random arrivals, more than twelve concurrent requests are rare
+(docs/decisions/0014-short-queue-under-overload.md)."""
+OVERLOAD_QUEUE_SLOTS = 3
+"""Queue length under sustained overload: enough to keep the threads busy, and each accepted request
+waits only as long as the queue."""
+_OVERLOAD_WINDOW_S = 1.0
 
 
-class Line:
-    """Runs work in threads; work that was given up keeps its place until it really ends."""
+class WorkQueue:
+    """Runs work in threads; work that timed out keeps its slot until it really ends."""
 
     def __init__(
         self,
         threads: int = THREADS,
-        waiting: int = WAITING,
-        patience: float = 20.0,
-        waiting_in_crowd: int = WAITING_IN_CROWD,
+        slots: int = QUEUE_SLOTS,
+        timeout_s: float = 20.0,
+        overload_slots: int = OVERLOAD_QUEUE_SLOTS,
     ) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="line")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="work")
         self._threads = threads
-        self._waiting, self._waiting_in_crowd = waiting, min(waiting, waiting_in_crowd)
-        self._taken = 0
-        self._counting = threading.Lock()
-        self._turned_away = deque[float](maxlen=waiting - self._waiting_in_crowd + 1)
-        self._patience = patience
-        self._begun: dict[int, float] = {}
-        """Thread to when it began what it does now."""
+        self._slots, self._overload_slots = slots, min(slots, overload_slots)
+        self._occupied = 0
+        self._lock = threading.Lock()
+        self._rejections = deque[float](maxlen=slots - self._overload_slots + 1)
+        """Times of the latest rejections."""
+        self._timeout_s = timeout_s
+        self._started: dict[int, float] = {}
+        """Thread id to the start time of its current work."""
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Do some work in its turn.
+        """Run work in a thread and return its result.
 
         Raises:
-            Refusal: 429 when every place is taken, 504 when the answer took too long.
+            HttpError: 429 when the queue is full, 504 after the timeout.
         """
         if self.full:
             raise errors.busy()
-        with self._counting:
-            self._taken += 1
+        with self._lock:
+            self._occupied += 1
         future = self._pool.submit(self._timed, work)
-        future.add_done_callback(self._leave)
+        future.add_done_callback(self._release)
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout_s):
                 return await asyncio.wrap_future(future)
         except TimeoutError as error:
-            raise errors.too_slow(self._patience) from error
+            raise errors.timed_out(self._timeout_s) from error
 
     @property
     def full(self) -> bool:
-        """Whether nobody is let in now.
+        """Whether no more work is accepted now.
 
-        A burst may fill the line. Once more were turned away within a second than the places that
-        a short line lacks, it is kept short: in a long one they would wait longer for as many
-        answers.
+        A burst may fill the whole queue. Under sustained overload (more rejections within a second
+        than the short queue has slots less) the short queue applies: throughput is the same, and
+        accepted requests wait less.
         """
-        many = len(self._turned_away) == self._turned_away.maxlen
-        stays = many and time.monotonic() - self._turned_away[0] < _STAYS_SECONDS
-        waiting = self._waiting_in_crowd if stays else self._waiting
-        return self._taken >= self._threads + waiting
+        enough = len(self._rejections) == self._rejections.maxlen
+        overloaded = enough and time.monotonic() - self._rejections[0] < _OVERLOAD_WINDOW_S
+        slots = self._overload_slots if overloaded else self._slots
+        return self._occupied >= self._threads + slots
 
-    def turns_away(self) -> bool:
-        """Whether a caller who comes now is turned away; how many were, says whether a crowd stays.
+    def must_reject(self) -> bool:
+        """Whether a new request must be rejected; records the rejection to detect overload.
 
-        Who tries again by itself, such as the images of a differential, does not ask this.
+        Callers that retry by themselves, such as the images of a differential, must not call this.
         """
         full = self.full
         if full:
-            self._turned_away.append(time.monotonic())
+            self._rejections.append(time.monotonic())
         return full
 
-    def crowded(self) -> bool:
-        """Whether more than one piece of work is under way, given up or not."""
-        return len(self._begun) > 1
+    def concurrent(self) -> bool:
+        """Whether more than one piece of work is running, timed out or not."""
+        return len(self._started) > 1
 
     @property
-    def hung(self) -> float:
-        """Seconds since when every thread does what nobody waits for; 0 while one does not."""
-        begun = list(self._begun.values())
-        if len(begun) < self._threads:
+    def stalled_s(self) -> float:
+        """Seconds for which all threads have exceeded the timeout; 0 when one is healthy."""
+        started = list(self._started.values())
+        if len(started) < self._threads:
             return 0.0
-        return max(0.0, time.monotonic() - max(begun) - self._patience)
+        return max(0.0, time.monotonic() - max(started) - self._timeout_s)
 
-    def close(self, patience: float = 5.0) -> None:
-        """Start no more work, and let what runs end in so many seconds."""
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Cancel queued work and wait for running work, at most `timeout_s`."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        deadline = time.monotonic() + patience
-        while self._begun and time.monotonic() < deadline:
+        deadline = time.monotonic() + timeout_s
+        while self._started and time.monotonic() < deadline:
             time.sleep(0.02)
 
     def _timed(self, work: Callable[[], T]) -> T:
         thread = threading.get_ident()
-        self._begun[thread] = time.monotonic()
+        self._started[thread] = time.monotonic()
         try:
             return work()
         finally:
-            del self._begun[thread]
+            del self._started[thread]
 
-    def _leave(self, _: Future[Any]) -> None:
-        with self._counting:
-            self._taken -= 1
+    def _release(self, _: Future[Any]) -> None:
+        with self._lock:
+            self._occupied -= 1

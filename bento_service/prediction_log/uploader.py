@@ -1,9 +1,9 @@
-"""What a worker writes down: lines into segments on disk, closed segments and files into the store.
+"""Log uploader: lines go to segments on disk, closed segments and whole files to the store.
 
 Local files mirror their address in the store, `<name>/<date>/<worker>-<seq>.jsonl`, below a folder
-per worker. One is removed here only after it was uploaded, and its address never changes, so a
-crash at any moment costs at most a second upload of the same bytes. While the store does not answer
-they wait, up to MAX_WAITING_BYTES; beyond that the oldest are dropped, counted and logged.
+per worker. A file is deleted only after its upload, and its address never changes, so a crash
+causes at most a second upload of the same bytes. While the store is unreachable, files wait on
+disk up to MAX_PENDING_BYTES; beyond that the oldest are deleted, counted and logged.
 """
 
 import errno
@@ -20,60 +20,60 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from bento_service import metrics
-from bento_service.process.reachability import Outage
+from bento_service.process.reachability import ReachabilityLog
 from pipeline.adapters.storage import ObjectStore
 from pipeline.errors import PipelineError
 
 logger = logging.getLogger(__name__)
 
 SEGMENT_LINES = 1000
-RETRY_SECONDS = 15.0
-"""Pause after an upload that failed."""
-MAX_WAITING_BYTES = 1_000_000_000
-"""Of closed files of one kind (lines, labels or images) on this disk."""
+RETRY_S = 15.0
+"""Delay after a failed upload."""
+MAX_PENDING_BYTES = 1_000_000_000
+"""Limit per kind of file (predictions, feedback or images)."""
 _OPEN = ".open"
 _LINES = ".jsonl"
 _LOCK = ".lock"
 
 
-class Line(Protocol):
-    """What can be appended."""
+class LogRecord(Protocol):
+    """A record with a time."""
 
     @property
     def time(self) -> datetime:
-        """Its date chooses the folder."""
+        """Decides the date folder."""
         ...
 
     def model_dump_json(self) -> str:
-        """The line itself."""
+        """The record as one line."""
         ...
 
 
-class Outbox:
-    """Of one worker process: `append` and `put` from any thread, `tend` and `close` from one."""
+class LogUploader:
+    """Files of one worker process; `append` and `put` are thread-safe, other methods are not."""
 
     def __init__(
         self, folder: Path, store: ObjectStore, root: str, name: str, *, segment_seconds: float
     ) -> None:
-        """Take a folder of one's own below `folder`; segments go to `root`/`name`/..."""
+        """Create and lock a worker folder below `folder`; files go to `root`/`name`/..."""
         self.worker = secrets.token_hex(6)
         self._folder = folder
         self._store = store
         self._root = root.rstrip("/")
         self._name = name
-        self._seconds = segment_seconds
-        self._guard = threading.Lock()
+        self._segment_seconds = segment_seconds
+        self._segment_lock = threading.Lock()
         self._segment: _Segment | None = None
         self._count = 0
         self._retry_at = 0.0
-        self._outage = Outage(f"the store of {self._root}")
+        self._reachability = ReachabilityLog(f"the store at {self._root}")
         self._lock = _claim(folder, self.worker)
 
-    def append(self, record: Line) -> None:
-        """Write one line; it has left the process when this returns."""
+    def append(self, record: LogRecord) -> None:
+        """Write one line; it survives a crash of the process when this returns."""
         line = record.model_dump_json().encode() + b"\n"
-        with self._guard:
-            if self._segment and self._segment.is_over(record.time, self._seconds):
+        with self._segment_lock:
+            if self._segment and self._segment.is_due(record.time, self._segment_seconds):
                 self._seal()
             if self._segment is None:
                 self._count += 1
@@ -81,7 +81,7 @@ class Outbox:
             self._segment.write(line)
 
     def put(self, path: str, data: bytes) -> None:
-        """Leave a whole file for `<root>/<name>/<path>`; one path always holds the same bytes."""
+        """Queue a whole file for `<root>/<name>/<path>`; a path must always get the same bytes."""
         target = self._folder / self.worker / self._name / path
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f"{target.name}.{secrets.token_hex(4)}{_OPEN}")
@@ -91,17 +91,17 @@ class Outbox:
         finally:
             part.unlink(missing_ok=True)
 
-    def tend(self) -> None:
-        """Close a segment that is due, then upload what is closed, also of workers that died."""
-        with self._guard:
-            if self._segment and self._segment.is_over(None, self._seconds):
+    def upload_due(self) -> None:
+        """Close a due segment, then upload closed files, including those of dead workers."""
+        with self._segment_lock:
+            if self._segment and self._segment.is_due(None, self._segment_seconds):
                 self._seal()
         if time.monotonic() >= self._retry_at:
             self._upload_all()
 
     def close(self) -> None:
-        """Close and upload the last segment; what cannot be uploaded waits for the next start."""
-        with self._guard:
+        """Close and upload the last segment; what fails waits on disk for the next start."""
+        with self._segment_lock:
             self._seal()
         self._upload_all()
         self._lock.close()
@@ -111,21 +111,22 @@ class Outbox:
         return self._folder / self.worker / self._name / when.date().isoformat() / name
 
     def _seal(self) -> None:
-        segment, self._segment = self._segment, None  # one that cannot be sealed is not used again
+        segment, self._segment = self._segment, None  # not reused, even if sealing fails
         if segment is not None:
             segment.seal()
 
     def _upload_all(self) -> None:
+        """Upload closed files; on failure count, log, delete the oldest and schedule a retry."""
         try:
             self._upload(self._folder / self.worker)
-            self._adopt()
+            self._adopt_orphans()
         except (PipelineError, OSError) as error:
             metrics.LOG_FAILURES.inc()
-            self._outage.began(error)
-            _drop_oldest(self._folder, MAX_WAITING_BYTES)
-            self._retry_at = time.monotonic() + RETRY_SECONDS
+            self._reachability.failed(error)
+            _drop_oldest(self._folder, MAX_PENDING_BYTES)
+            self._retry_at = time.monotonic() + RETRY_S
         else:
-            self._outage.ended()
+            self._reachability.succeeded()
 
     def _upload(self, worker: Path) -> None:
         for path in sorted(_closed(worker)):
@@ -134,40 +135,40 @@ class Outbox:
             path.unlink()
             logger.info("uploaded %s", uri)
 
-    def _adopt(self) -> None:
-        """Upload what workers left that are no longer alive, and remove their folders."""
+    def _adopt_orphans(self) -> None:
+        """Upload the files of dead workers and remove their folders."""
         for lock_path in sorted(self._folder.glob(f"[!.]*/{_LOCK}")):
             worker = lock_path.parent
             if worker.name == self.worker:
                 continue
             with lock_path.open("rb") as lock:
-                if not _lock(lock):
+                if not _try_lock(lock):
                     continue
-                for left in sorted(worker.rglob(f"*{_OPEN}")):
-                    _salvage(left)
+                for segment in sorted(worker.rglob(f"*{_OPEN}")):
+                    _salvage(segment)
                 self._upload(worker)
                 shutil.rmtree(worker)
 
 
 def _closed(folder: Path) -> list[Path]:
-    """Files that are complete and wait for their upload."""
+    """Complete files that wait for upload."""
     return [path for path in folder.rglob("*") if path.suffix not in ("", _OPEN)]
 
 
 def _drop_oldest(folder: Path, max_bytes: int) -> None:
-    """Delete the oldest closed files until the rest fits into `max_bytes`.
+    """Delete the oldest closed files until the rest fits into `max_bytes`; count and log it.
 
-    A file that another worker uploads meanwhile is gone, and counts no more.
+    A file that another worker uploads meanwhile is ignored.
     """
-    waiting = []
+    pending = []
     for path in _closed(folder):
         with suppress(FileNotFoundError):
-            found = path.stat()
-            waiting.append((found.st_mtime, found.st_size, path))
-    waiting.sort()
-    excess = sum(size for _, size, _ in waiting) - max_bytes
+            stat = path.stat()
+            pending.append((stat.st_mtime, stat.st_size, path))
+    pending.sort()
+    excess = sum(size for _, size, _ in pending) - max_bytes
     dropped = 0
-    for _, size, path in waiting:
+    for _, size, path in pending:
         if excess <= 0:
             break
         path.unlink(missing_ok=True)
@@ -175,11 +176,15 @@ def _drop_oldest(folder: Path, max_bytes: int) -> None:
         dropped += 1
     if dropped:
         metrics.LOG_DROPPED.inc(dropped)
-        logger.warning("%d oldest files of %s dropped: no room while they wait", dropped, folder)
+        logger.warning(
+            "deleted the %d oldest files in %s: too many wait for upload",
+            dropped,
+            folder,
+        )
 
 
 class _Segment:
-    """An open file of lines."""
+    """An open segment: a file of lines."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -189,14 +194,14 @@ class _Segment:
         self._lines = 0
         self._opened = time.monotonic()
 
-    def is_over(self, when: datetime | None, seconds: float) -> bool:
-        """Full, too old, or of another day than a line of `when`."""
+    def is_due(self, when: datetime | None, seconds: float) -> bool:
+        """Whether it is full, too old, or of another date than `when`."""
         other_day = when is not None and when.date().isoformat() != self._date
         aged = time.monotonic() - self._opened >= seconds
         return other_day or aged or self._lines >= SEGMENT_LINES
 
     def write(self, line: bytes) -> None:
-        """Whole or not at all: half a line would spoil the next one too."""
+        """Append a whole line or raise OSError; half a line would corrupt the next one."""
         size = os.fstat(self._file.fileno()).st_size
         written = self._file.write(line)
         if written != len(line):
@@ -205,24 +210,24 @@ class _Segment:
         self._lines += 1
 
     def seal(self) -> None:
-        """Bring the lines to the disk and give the file its final name."""
+        """Sync the file to disk and give it its final name."""
         os.fsync(self._file.fileno())
         self._file.close()
         self._path.rename(self._path.with_suffix(""))
 
 
 def _claim(folder: Path, worker: str) -> BinaryIO:
-    """Make the worker's folder, already locked when others can see it."""
+    """Create the worker's folder, locked before other workers can see it."""
     hidden = folder / f".{worker}"
     hidden.mkdir(parents=True)
     lock = (hidden / _LOCK).open("wb")
-    _lock(lock)
+    _try_lock(lock)
     hidden.rename(folder / worker)
     return lock
 
 
-def _lock(file: BinaryIO) -> bool:
-    """Whether the lock was free; it is held until the file, or its process, is closed."""
+def _try_lock(file: BinaryIO) -> bool:
+    """Take the lock if it is free; it is released when the file or the process is closed."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -231,7 +236,7 @@ def _lock(file: BinaryIO) -> bool:
 
 
 def _salvage(path: Path) -> None:
-    """Close a dead worker's segment, without the line it was killed in; half a file is nothing."""
+    """Close a dead worker's segment without its incomplete last line; delete incomplete files."""
     data = path.read_bytes() if path.name.endswith(f"{_LINES}{_OPEN}") else b""
     whole = data[: data.rfind(b"\n") + 1]
     if whole:

@@ -1,4 +1,4 @@
-"""What one worker remembers: answers, the images it may keep, and returned labels."""
+"""Prediction log of one worker: predictions, kept images, and feedback."""
 
 import hashlib
 import io
@@ -9,7 +9,7 @@ from PIL import Image
 
 from bento_service import metrics
 from bento_service.inference.classifier import Prediction
-from bento_service.prediction_log.uploader import Outbox
+from bento_service.prediction_log.uploader import LogUploader
 from pipeline.adapters.storage import ObjectStore
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.feedback import FeedbackRecord
@@ -19,26 +19,26 @@ from pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-_SWIFT = {"compress_level": 1, "compress_type": Image.RLE}
-"""Of a PNG: on photographs of cells quicker than zlib's own search for repeats, and smaller."""
+_PNG_OPTIONS = {"compress_level": 1, "compress_type": Image.RLE}
+"""Faster than zlib's default for photographs of cells, and smaller."""
 
 
-class Records:
-    """Written down before the answer leaves, uploaded afterwards; safe from several threads.
+class PredictionLog:
+    """Writes to disk before the response is sent and uploads afterwards; thread-safe.
 
-    Without a store (STORE_URI is empty) nothing is written, on the disk neither.
+    Without a store (STORE_URI is empty) nothing is written, not even to disk.
     """
 
     def __init__(self, settings: Settings, objects: ObjectStore, name: str) -> None:
-        self.logs = settings.store_uri != ""
-        self.keeps_images = settings.keep_images and self.logs
-        self._outboxes: tuple[Outbox, ...] = ()
-        if not self.logs:
+        self.enabled = settings.store_uri != ""
+        self.keeps_images = settings.keep_images and self.enabled
+        self._uploaders: tuple[LogUploader, ...] = ()
+        if not self.enabled:
             logger.warning("predictions are not logged: STORE_URI is not set")
             return
 
-        def outbox(folder: str, kind: str) -> Outbox:
-            return Outbox(
+        def uploader(folder: str, kind: str) -> LogUploader:
+            return LogUploader(
                 settings.leukoflow_home / folder,
                 objects,
                 f"{settings.store_uri.rstrip('/')}/{kind}",
@@ -46,15 +46,15 @@ class Records:
                 segment_seconds=settings.log_segment_seconds,
             )
 
-        self._kept = outbox("kept", "kept")
-        self._answers = outbox("predictions", "logs")
-        self._labels = outbox("feedback", "feedback")
-        # Images first, so that a line in the store finds its image.
-        self._outboxes = (self._kept, self._answers, self._labels)
+        self._kept = uploader("kept", "kept")
+        self._predictions = uploader("predictions", "logs")
+        self._feedback = uploader("feedback", "feedback")
+        # Images first: a line in the store must not refer to an image that is not there.
+        self._uploaders = (self._kept, self._predictions, self._feedback)
 
-    def answered(self, prediction: Prediction, tag: str, route: str, request_id: str) -> None:
-        """Log an answer and, where images are kept, its image; a full disk costs these alone."""
-        if not self.logs:
+    def log_prediction(self, prediction: Prediction, tag: str, route: str, request_id: str) -> None:
+        """Log a prediction and, with KEEP_IMAGES, its image; a full disk is logged, not raised."""
+        if not self.enabled:
             return
         now = datetime.now(UTC)
         record = PredictionRecord(
@@ -71,44 +71,44 @@ class Records:
             image=self._keep(prediction.prepared.image, now) if self.keeps_images else "",
         )
         try:
-            self._answers.append(record)
+            self._predictions.append(record)
         except OSError:
             logger.exception("a prediction could not be logged")
             metrics.LOG_FAILURES.inc()
 
-    def returned(self, feedback: FeedbackRecord) -> None:
-        """Write a label down; only where `logs`.
+    def log_feedback(self, feedback: FeedbackRecord) -> None:
+        """Log a returned label; only where `enabled`.
 
         Raises:
-            OSError: when it could not be written.
+            OSError: when it cannot be written.
         """
-        self._labels.append(feedback)
+        self._feedback.append(feedback)
 
-    def tend(self) -> None:
-        """Upload what is closed."""
-        for outbox in self._outboxes:
-            outbox.tend()
+    def upload_due(self) -> None:
+        """Close segments that are due and upload closed files."""
+        for uploader in self._uploaders:
+            uploader.upload_due()
 
     def close(self) -> None:
-        """Bring everything to safety; what cannot be uploaded waits for the next start."""
-        for outbox in self._outboxes:
-            outbox.close()
+        """Upload everything; what fails waits on disk for the next start."""
+        for uploader in self._uploaders:
+            uploader.close()
 
     def _keep(self, image: Pixels, when: datetime) -> str:
-        """The SHA-256 that leads to the kept image; empty when there was no room for it."""
+        """Store the image and return its SHA-256; empty, logged and counted if the disk is full."""
         data = _png(image)
         sha256 = hashlib.sha256(data).hexdigest()
         try:
             self._kept.put(kept_path(when, sha256), data)
         except OSError:
-            logger.exception("an image could not be kept")
+            logger.exception("an image could not be stored")
             metrics.LOG_FAILURES.inc()
             return ""
         return sha256
 
 
 def _png(image: Pixels) -> bytes:
-    """Pixels and nothing else: what the file said besides them never came this far."""
+    """The image as a PNG without metadata."""
     out = io.BytesIO()
-    Image.fromarray(image).save(out, "PNG", **_SWIFT)
+    Image.fromarray(image).save(out, "PNG", **_PNG_OPTIONS)
     return out.getvalue()

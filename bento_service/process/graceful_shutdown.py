@@ -1,4 +1,4 @@
-"""The end of a worker: told to end it stops being ready, answers what comes, closes its door."""
+"""Graceful shutdown of a worker: not ready first, then no new connections, then exit."""
 
 import asyncio
 import contextlib
@@ -15,33 +15,29 @@ from bento_service import metrics
 
 logger = logging.getLogger(__name__)
 
-LINGER = 0.5
-"""Seconds in which a caller who came through the closing door may say what it wants."""
-ANSWERING = 20
-"""Seconds within which what was asked must be answered."""
-LONGEST = 28.0
-"""Seconds after which the worker ends, whatever it still does."""
+LINGER_S = 0.5
+"""Time for clients accepted at the last moment to send their request."""
+REQUEST_TIMEOUT_S = 20
+"""Time for running requests to finish."""
+MAX_SHUTDOWN_S = 28.0
+"""The worker exits after this time, whatever still runs."""
 
 
-class Drain:
-    """Stands between SIGTERM and the HTTP server, which would hang up on callers at once.
+class GracefulShutdown:
+    """Handles SIGTERM in place of Uvicorn, which would close connections at once.
 
-    The supervisor keeps the listening socket open, so that callers would be let in by the
-    kernel and never be answered: the worker shuts the socket for all processes that share it, at a
-    moment when nobody waits in it. A worker that is started later opens it again.
+    The supervisor keeps the listening socket open, so the kernel would still accept connections
+    that nobody serves. The worker therefore shuts the socket down for all processes that share it,
+    at a moment when its accept queue is empty. The next worker listens on it again.
     """
 
-    def __init__(self, seconds: float) -> None:
-        """Get ready.
-
-        Args:
-            seconds: between not being ready and the closed door, for balancers to take notice.
-        """
+    def __init__(self, delay_s: float) -> None:
+        """Take the time between "not ready" and the closed socket, for load balancers to react."""
         self.begun = False
-        self._seconds = seconds
+        self._delay_s = delay_s
 
     def watch(self) -> None:
-        """Take SIGTERM over from the HTTP server, if there is one in this process."""
+        """Replace Uvicorn's SIGTERM handler; does nothing where Uvicorn does not run."""
         server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
         if isinstance(server, Server):
             loop = asyncio.get_running_loop()
@@ -50,41 +46,42 @@ class Drain:
             )
 
     def _begin(self, loop: asyncio.AbstractEventLoop, server: Server) -> None:
-        if self.begun:  # by the supervisor and by whoever ends all processes of a stack
+        if self.begun:  # SIGTERM may arrive twice: from the supervisor and from the stack
             return
         self.begun = True
-        logger.info("told to end: not ready from now on, and closed in %g s", self._seconds)
-        end = threading.Timer(LONGEST, _end)
-        end.daemon = True
-        end.start()
-        server.config.timeout_graceful_shutdown = ANSWERING
-        loop.call_later(self._seconds, self._close, loop, server)
+        logger.info("graceful shutdown: not ready; no new connections in %g s", self._delay_s)
+        deadline = threading.Timer(MAX_SHUTDOWN_S, _exit)
+        deadline.daemon = True
+        deadline.start()
+        server.config.timeout_graceful_shutdown = REQUEST_TIMEOUT_S
+        loop.call_later(self._delay_s, self._close, loop, server)
 
     def _close(self, loop: asyncio.AbstractEventLoop, server: Server) -> None:
-        """Shut the door when nobody stands in it; the loop lets in who does."""
-        doors = [
-            socket.socket(fileno=os.dup(door.fileno()))
-            for listening in server.servers
-            for door in listening.sockets
+        """Shut the sockets down once their accept queues are empty; until then try again."""
+        sockets = [
+            socket.socket(fileno=os.dup(listening.fileno()))
+            for asyncio_server in server.servers
+            for listening in asyncio_server.sockets
         ]
-        waiting, _, _ = select.select(doors, [], [], 0)
-        for door in doors:
-            with door:
-                if not waiting:
-                    _shut(door)
-        if waiting:
+        pending, _, _ = select.select(sockets, [], [], 0)
+        for listening in sockets:
+            with listening:
+                if not pending:
+                    _shut_down(listening)
+        if pending:
             loop.call_soon(self._close, loop, server)
             return
-        for listening in server.servers:
-            listening.close()
-        loop.call_later(LINGER, server.handle_exit, signal.SIGTERM, None)
+        for asyncio_server in server.servers:
+            asyncio_server.close()
+        loop.call_later(LINGER_S, server.handle_exit, signal.SIGTERM, None)
 
 
-def _end() -> None:
-    metrics.leave()
+def _exit() -> None:
+    """End the process at once, without waiting for requests."""
+    metrics.mark_dead()
     os._exit(os.EX_TEMPFAIL)
 
 
-def _shut(door: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # only Linux can; elsewhere the supervisor's exit shuts it
-        door.shutdown(socket.SHUT_RDWR)
+def _shut_down(listening: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # Linux only; elsewhere the supervisor's exit closes it
+        listening.shutdown(socket.SHUT_RDWR)

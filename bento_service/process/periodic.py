@@ -1,4 +1,4 @@
-"""Something that is done again and again beside the requests."""
+"""Background threads that repeat an action."""
 
 import logging
 import threading
@@ -8,31 +8,31 @@ logger = logging.getLogger(__name__)
 
 
 class Periodic:
-    """A thread that calls `action`, waits, and goes on until it is stopped."""
+    """A daemon thread that calls `action`, waits, and repeats until stopped."""
 
-    def __init__(self, name: str, seconds: float, action: Callable[[], None]) -> None:
+    def __init__(self, name: str, interval_s: float, action: Callable[[], None]) -> None:
         self._action = action
-        self._seconds = seconds
+        self._interval_s = interval_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin with a first call at once."""
+        """Start the thread; its first call is immediate."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Call no more; a call that runs goes on."""
+        """Prevent further calls; a running call continues."""
         self._stopping.set()
 
-    def join(self, patience: float = 10.0) -> None:
-        """Wait for a running call to end, but not for ever."""
-        self._thread.join(patience)
+    def join(self, timeout_s: float = 10.0) -> None:
+        """Wait until the running call ends, at most `timeout_s`."""
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 self._action()
             except Exception:
-                # One bad turn must not end all later ones: the service would go deaf unnoticed.
+                # Log and repeat: one failed call must not stop the background work for good.
                 logger.exception("%s failed; trying again", self._thread.name)
-            self._stopping.wait(self._seconds)
+            self._stopping.wait(self._interval_s)

@@ -1,4 +1,4 @@
-"""A part that is away: told when it goes and when it is back, not at every try between."""
+"""Reachability log of a dependency: one line when it becomes unreachable, one when it recovers."""
 
 import logging
 import time
@@ -6,25 +6,30 @@ import time
 logger = logging.getLogger(__name__)
 
 
-class Outage:
-    """What one thread knows of a part that it asks again and again."""
+class ReachabilityLog:
+    """Logs the first failed attempt and the first success after it; for one polling thread."""
 
-    def __init__(self, what: str) -> None:
-        """Name the part as the log shall."""
-        self._what = what
-        self._since: float | None = None
-        self._tries = 0
+    def __init__(self, dependency: str) -> None:
+        """Take the name of the dependency as it appears in the log."""
+        self._dependency = dependency
+        self._unreachable_since: float | None = None
+        self._failed_attempts = 0
 
-    def began(self, error: Exception) -> None:
-        """Note a try that failed; the first one is logged."""
-        self._tries += 1
-        if self._since is None:
-            self._since = time.monotonic()
-            logger.warning("%s is away, trying on: %s", self._what, error)
+    def failed(self, error: Exception) -> None:
+        """Count a failed attempt; log the first one."""
+        self._failed_attempts += 1
+        if self._unreachable_since is None:
+            self._unreachable_since = time.monotonic()
+            logger.warning("%s is unreachable, retrying: %s", self._dependency, error)
 
-    def ended(self) -> None:
-        """Note a try that did not fail; the first one after a failure is logged."""
-        if self._since is not None:
-            seconds = time.monotonic() - self._since
-            logger.warning("%s is back after %.0f s (%d tries)", self._what, seconds, self._tries)
-        self._since, self._tries = None, 0
+    def succeeded(self) -> None:
+        """Note a successful attempt; log it if the previous one failed."""
+        if self._unreachable_since is not None:
+            seconds = time.monotonic() - self._unreachable_since
+            logger.warning(
+                "%s is reachable again after %.0f s (%d failed attempts)",
+                self._dependency,
+                seconds,
+                self._failed_attempts,
+            )
+        self._unreachable_since, self._failed_attempts = None, 0

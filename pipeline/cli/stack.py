@@ -1,4 +1,4 @@
-"""The embedded stack, the demo on it, and what this machine has."""
+"""Commands of the embedded stack: up, down, status, demo, doctor, weights."""
 
 import logging
 from pathlib import Path
@@ -15,13 +15,13 @@ console = Console()
 
 
 def _quiet() -> None:
-    """Leave the terminal to a command that shows its own progress."""
+    """Log warnings only, for a command that shows its own progress."""
     logging.getLogger("pipeline").setLevel(logging.WARNING)
 
 
 @app.command()
 def up() -> None:
-    """Start the embedded stack."""
+    """Start the embedded stack and wait until every part is healthy."""
     from pipeline.embedded import stack
 
     _quiet()
@@ -38,7 +38,7 @@ def down() -> None:
 
 @app.command()
 def status() -> None:
-    """State and address of every part; exit code 3 unless all are healthy."""
+    """Show state and address of every part; exit code 3 unless all are healthy."""
     from pipeline.embedded import stack
 
     settings = load_settings()
@@ -47,7 +47,7 @@ def status() -> None:
     failure = stack.failure(settings)
     if failure:
         console.print(failure)
-    if any(one.state != "healthy" for one in states):
+    if any(part.state != "healthy" for part in states):
         raise typer.Exit(3)
 
 
@@ -56,7 +56,7 @@ def demo(
     data: Annotated[str, typer.Option(help="A zip of folders named by class.")] = "",
     limit: Annotated[int, typer.Option(min=0, help="Images per class; 0 for all.")] = 0,
 ) -> None:
-    """The whole loop on the embedded stack, through Airflow."""
+    """Run the whole loop on the embedded stack: train, promote, predict, monitor."""
     from pipeline.demo import run_demo
 
     _quiet()
@@ -65,16 +65,16 @@ def demo(
 
 @app.command()
 def doctor() -> None:
-    """What this machine has and lacks; exit code 2 when something needed is missing."""
-    from pipeline.embedded.doctor import examine, table
+    """Check this machine; exit code 2 when something required is missing."""
+    from pipeline.embedded.doctor import run_checks, table
 
-    findings = examine(load_settings())
-    console.print(table(findings))
-    if any(finding.needed and not finding.good for finding in findings):
+    checks = run_checks(load_settings())
+    console.print(table(checks))
+    if any(check.required and not check.passed for check in checks):
         raise typer.Exit(2)
 
 
 @app.command()
 def weights() -> None:
-    """Bring the backbone's ImageNet weights once, verified; needs no running stack."""
+    """Download the backbone's ImageNet weights once and verify them; needs no running stack."""
     print(training.weights())

@@ -1,10 +1,10 @@
-"""A square of a photograph; light, because the schemas of the service speak of it."""
+"""A square in a photograph; imports neither NumPy nor Pillow, for the service's HTTP schemas."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class CellBox(BaseModel):
-    """A square in pixels of the upright image; it may reach over the border."""
+    """A square in pixels of the upright image; it may reach over the image's border."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -13,6 +13,6 @@ class CellBox(BaseModel):
     side: int
 
     def resized(self, side: int) -> "CellBox":
-        """A square of another side around the same middle."""
+        """A square with another side and the same centre."""
         shift = (self.side - side) // 2
         return CellBox(left=self.left + shift, top=self.top + shift, side=side)

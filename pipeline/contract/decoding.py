@@ -1,4 +1,4 @@
-"""From the bytes of a photograph to upright RGB; nothing else opens an image for the network."""
+"""Decode a JPEG or PNG to upright RGB; no other code opens an image for the network."""
 
 import io
 import struct
@@ -13,14 +13,15 @@ from PIL.PngImagePlugin import PngImageFile
 from pipeline.errors import InvalidInputError
 
 MAX_PIXELS = 24_000_000
+"""Largest image, width times height, that training and serving decode."""
 _READERS: dict[bytes, type[ImageFile]] = {
     b"\xff\xd8\xff": JpegImageFile,
     b"\x89PNG\r\n\x1a\n": PngImageFile,
 }
-"""First bytes of a file to the one class of Pillow that may read it."""
-_DAMAGE = (OSError, SyntaxError, ValueError, IndexError, TypeError, struct.error)
-"""What Pillow's readers raise over a damaged file; `Image.open` expects these too."""
-_TURNS = {
+"""Signature of a file to the Pillow class that reads it; other formats are rejected."""
+_DECODE_ERRORS = (OSError, SyntaxError, ValueError, IndexError, TypeError, struct.error)
+"""Exceptions of Pillow's readers on a damaged file; `Image.open` catches the same."""
+_TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -29,7 +30,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation to the turn that undoes it."""
+"""EXIF orientation to the transposition that makes the image upright."""
 
 Pixels = NDArray[np.uint8]
 
@@ -38,31 +39,32 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Decode a JPEG or PNG to upright RGB, shape (height, width, 3).
 
     Raises:
-        InvalidInputError: when the bytes are no whole JPEG or PNG, or too large.
+        InvalidInputError: when the bytes are no complete JPEG or PNG, or the image has more than
+            `max_pixels` (read from the header, before any pixel is decoded).
     """
     try:
         with _open(data) as opened:
             _check_size(opened.size, max_pixels)
             return np.asarray(_to_rgb(_upright(opened)), dtype=np.uint8)
-    except _DAMAGE as error:
+    except _DECODE_ERRORS as error:
         raise _unreadable(str(error)) from error
 
 
 def _open(data: bytes) -> ImageFile:
-    """Read a header and no pixels.
+    """Read the header, no pixels.
 
-    `Image.open` would warn of large images, or refuse them, before their size is known here; to
-    turn that off takes the process's warning filters, which threads share.
+    `Image.open` warns of large images or rejects them before `_check_size` can. Disabling that
+    would change the process's warning filters, which all threads share.
     """
     for start, reader in _READERS.items():
         if data.startswith(start):
             return reader(io.BytesIO(data))
-    raise _unreadable("bytes of another kind")
+    raise _unreadable("another file format")
 
 
 def _unreadable(received: str) -> InvalidInputError:
     return InvalidInputError(
-        "the image cannot be read", expected="a whole JPEG or PNG", received=received
+        "the image cannot be read", expected="a complete JPEG or PNG", received=received
     )
 
 
@@ -76,18 +78,21 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as EXIF says; Pillow's own turn writes EXIF anew, and fails where it is damaged."""
-    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    return image if turn is None else image.transpose(turn)
+    """The image, transposed by its EXIF orientation.
+
+    `ImageOps.exif_transpose` also rewrites the EXIF data, which fails if they are damaged.
+    """
+    method = _TRANSPOSE.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return image if method is None else image.transpose(method)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """RGB on white: transparent parts of a scan are paper, not ink."""
+    """RGB with 8 bits per channel; transparent pixels become white, like the slide's background."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         wide = np.asarray(image, dtype=np.float64)
         return Image.fromarray((wide / max(wide.max(), 1.0) * 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")
-        paper = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(paper, layer).convert("RGB")
+        background = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(background, layer).convert("RGB")
     return image.convert("RGB")

@@ -1,4 +1,4 @@
-"""Where the cell is: a square around the nucleus, which the dye stains and nothing else."""
+"""Locate the cell: a square around its nucleus, the part that the violet dye stains."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,22 @@ from pipeline.contract.decoding import Pixels
 from pipeline.contract.morphology import opened
 
 _SEARCH_SIDE = 160
-"""The cell is searched for in a copy whose longer side has this many pixels."""
+"""Longer side, in pixels, of the subsampled copy in which the nucleus is searched for."""
+_MIN_PURPLE = 12.0
+"""Smallest threshold on the purple channel; a grey image has less everywhere."""
+_MIN_NUCLEUS_SHARE = 0.002
+"""Smallest nucleus, as a share of the image's area."""
+_MIN_LOBE_SHARE = 0.05
+"""Smallest lobe, as a share of the largest blob's area."""
+_LOBE_REACH = 0.35
+"""Largest distance of a lobe, in units of the square root of the largest blob's area."""
 
 
 def locate(image: Pixels) -> CellBox | None:
     """The square around the stained nucleus, or None when nothing is stained.
 
-    Nuclei take up the violet dye: they are the part where blue and red both exceed green. The
-    largest such blob wins; lobes near it belong to it.
+    Stained pixels have more blue and red than green. The nucleus is the largest connected blob of
+    them, with the lobes near it.
 
     Args:
         image: (height, width, 3) RGB.
@@ -26,7 +34,7 @@ def locate(image: Pixels) -> CellBox | None:
     height, width = image.shape[:2]
     step = max(1, round(max(height, width) / _SEARCH_SIDE))
     purple = ndimage.gaussian_filter(_purple(image[::step, ::step]), 1.0)
-    mask = purple > max(_threshold(purple), 12.0)
+    mask = purple > max(_threshold(purple), _MIN_PURPLE)
     nucleus = _nucleus(mask)
     if nucleus is None:
         return None
@@ -43,7 +51,7 @@ def _purple(image: Pixels) -> NDArray[np.float32]:
 
 
 def _threshold(values: NDArray[np.float32]) -> float:
-    """Otsu's threshold (IEEE Trans. SMC 9, 1979): the split with most variance between sides."""
+    """Otsu's threshold (IEEE Trans. SMC 9, 1979): the largest variance between the two classes."""
     counts, edges = np.histogram(values, bins=64)
     centres = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)
@@ -51,32 +59,32 @@ def _threshold(values: NDArray[np.float32]) -> float:
     sums = np.cumsum(counts * centres)
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    # A side without pixels has no mean; a grey image has no other sides.
+    # An empty class has no mean (NaN); in a uniform image one class is always empty.
     return float(centres[int(np.argmax(np.nan_to_num(np.where(above > 0, between, 0))))])
 
 
 def _nucleus(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
-    """Edges (top, bottom, left, right) of the largest blob and the lobes near it."""
+    """Edges (top, bottom, left, right) of the largest blob and the lobes near it, or None."""
     labels, count = ndimage.label(opened(mask))
     if count == 0:
         return None
     sizes = np.bincount(labels.ravel())[1:]
     largest = int(np.argmax(sizes))
-    most = sizes[largest]
-    if most < mask.size * 0.002:
+    area = sizes[largest]
+    if area < mask.size * _MIN_NUCLEUS_SHARE:
         return None
-    places = ndimage.find_objects(labels)
-    reach = max(2, round(0.35 * float(np.sqrt(most))))
-    around = labels[
-        tuple(slice(max(0, at.start - reach), at.stop + reach) for at in places[largest])
+    slices = ndimage.find_objects(labels)
+    reach = max(2, round(_LOBE_REACH * float(np.sqrt(area))))
+    window = labels[
+        tuple(slice(max(0, at.start - reach), at.stop + reach) for at in slices[largest])
     ]
-    near = ndimage.binary_dilation(around == largest + 1, iterations=reach)
-    labelled = (label - 1 for label in np.unique(around[near]) if label)
-    lobes = [places[lobe] for lobe in labelled if sizes[lobe] >= 0.05 * most]
+    near = ndimage.binary_dilation(window == largest + 1, iterations=reach)
+    blobs = (label - 1 for label in np.unique(window[near]) if label)
+    lobes = [slices[blob] for blob in blobs if sizes[blob] >= _MIN_LOBE_SHARE * area]
     rows, columns = zip(*lobes, strict=True)
     return (*_span(rows), *_span(columns))
 
 
-def _span(parts: Sequence[slice]) -> tuple[int, int]:
-    """From the first that any of them holds to behind the last."""
-    return min(part.start for part in parts), max(part.stop for part in parts)
+def _span(slices: Sequence[slice]) -> tuple[int, int]:
+    """Smallest start and largest stop."""
+    return min(part.start for part in slices), max(part.stop for part in slices)

@@ -1,4 +1,4 @@
-"""Erosion and dilation by a cross of five pixels, as SciPy's, several times sooner on masks."""
+"""Binary erosion and opening by a 5-pixel cross: SciPy's result, several times faster."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ Mask = NDArray[np.bool_]
 
 
 def eroded(mask: Mask) -> Mask:
-    """Where a pixel and its four neighbours are in a mask (height, width); no border pixel is."""
+    """Binary erosion of a mask (height, width); border pixels become False."""
     out = np.zeros_like(mask)
     out[1:-1, 1:-1] = (
         mask[1:-1, 1:-1] & mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
@@ -16,7 +16,7 @@ def eroded(mask: Mask) -> Mask:
 
 
 def opened(mask: Mask) -> Mask:
-    """A mask (height, width) without what is narrower than the cross."""
+    """Binary opening of a mask (height, width): parts narrower than the cross are removed."""
     core = eroded(mask)
     out = core.copy()
     out[1:] |= core[:-1]

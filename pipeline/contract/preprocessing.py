@@ -1,7 +1,7 @@
-"""From the bytes of a photograph to the square the network sees.
+"""Preprocessing: decode an image, locate its cell, crop and resize it for the network.
 
-Training and serving both call `prepare`; nothing else in the project cuts an image for the
-network. Normalisation is inside the Keras graph.
+Training and serving both call `prepare`; no other code crops an image for the network.
+Normalisation is inside the Keras graph.
 """
 
 from dataclasses import dataclass
@@ -17,26 +17,26 @@ from pipeline.contract.locating import locate
 from pipeline.contract.spec import ModelContract
 
 WEDGE_LEVEL = 16
-"""Pixels darker than this in all channels are the black corners that rotation leaves."""
-_FRAY = 2
-"""Pixels around a wedge that compression has darkened."""
-_LEAST_SIDE = 24
-"""Of a crop, in pixels of the photograph."""
+"""Pixels darker than this in all channels belong to the black corners of a rotated image."""
+_WEDGE_BORDER = 2
+"""Width in pixels of the border of a wedge, which compression darkens."""
+_MIN_CROP_SIDE = 24
+"""In pixels of the photograph."""
 _OVERSAMPLING = 4
-"""A square this many times larger than the crop is thinned before it is resized: its memory is
-bounded, however long and narrow the image."""
+"""A square more than this many times the crop's size is subsampled before it is resized, so that
+memory is bounded for long and narrow images."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """An upright image, where its cell is, and the square cut for the network."""
+    """An upright image, the square around its cell, and the crop for the network."""
 
     image: Pixels
     """(height, width, 3) RGB, 0 to 255."""
     box: CellBox
-    """What was cut."""
+    """The cropped square."""
     nucleus: CellBox | None
-    """What it was cut around; None when nothing is stained."""
+    """The located nucleus; None when nothing is stained."""
     crop: Pixels
     """(input_size, input_size, 3) RGB, 0 to 255."""
 
@@ -47,73 +47,77 @@ class Prepared:
 
 
 def prepare(data: bytes, contract: ModelContract) -> Prepared:
-    """Decode, locate, crop and resize: the whole way from bytes to the network's pixels.
+    """Decode, locate, crop and resize the image in `data`.
 
     Raises:
-        InvalidInputError: when the bytes are no image that `decode` accepts.
+        InvalidInputError: when `decode` rejects the bytes.
     """
-    image = decode(data)
+    return prepare_pixels(decode(data), contract)
+
+
+def prepare_pixels(image: Pixels, contract: ModelContract) -> Prepared:
+    """Locate, crop and resize a decoded image, (height, width, 3) RGB."""
     nucleus = locate(image)
     box = _whole(image) if nucleus is None else frame(nucleus, image, contract)
     return Prepared(image, box, nucleus, crop(image, box, contract.input_size))
 
 
 def frame(nucleus: CellBox, image: Pixels, contract: ModelContract) -> CellBox:
-    """The square to cut around a nucleus: at the contract's scale, or larger if that needs it."""
+    """The square to crop around a nucleus: at the contract's scale, larger for a large nucleus."""
     at_scale = contract.crop_share * max(image.shape[:2])
     return nucleus.resized(
-        max(round(at_scale), round(contract.crop_margin * nucleus.side), _LEAST_SIDE)
+        max(round(at_scale), round(contract.crop_margin * nucleus.side), _MIN_CROP_SIDE)
     )
 
 
 def crop(image: Pixels, box: CellBox, size: int) -> Pixels:
-    """Cut a square and resize it.
+    """Crop a square and resize it to (size, size, 3).
 
-    What lies over the border, or in a black wedge that reaches the square's edge, says nothing of
-    the cell: it is painted in the photograph's median colour.
+    Pixels outside the image, or in a black wedge that reaches the square's edge, are filled with
+    the photograph's median colour, since they show nothing of the cell.
 
     Args:
         image: (height, width, 3) RGB.
-        box: what to cut.
-        size: side of the result.
+        box: the square; it may reach over the border.
+        size: side of the result in pixels.
     """
     step = max(1, box.side // (_OVERSAMPLING * size))
     rows, columns = (np.arange(start, start + box.side, step) for start in (box.top, box.left))
-    square = _cut(image, rows, columns)
-    blank = _blank(square)
-    if blank.any():
-        square[blank] = _median_colour(image)
+    square = _sample(image, rows, columns)
+    outside = _outside(square)
+    if outside.any():
+        square[outside] = _median_colour(image)
     resized = Image.fromarray(square).resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(resized, dtype=np.uint8)
 
 
 def photographed(image: Pixels) -> NDArray[np.bool_]:
-    """Where the photograph is (height, width), as opposed to black wedges."""
+    """Mask (height, width) of the photograph, as opposed to black wedges."""
     red, green, blue = image[..., 0], image[..., 1], image[..., 2]
     return np.asarray(np.maximum(np.maximum(red, green), blue) >= WEDGE_LEVEL)
 
 
-def _cut(image: Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Pixels:
-    """Those rows and columns of an image, black where it has none."""
+def _sample(image: Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Pixels:
+    """The given rows and columns of an image, black outside of it."""
     square = np.zeros((len(rows), len(columns), 3), np.uint8)
     (to_rows, from_rows), (to_columns, from_columns) = (
-        _inside(places, side) for places, side in zip((rows, columns), image.shape[:2], strict=True)
+        _clip(indexes, side) for indexes, side in zip((rows, columns), image.shape[:2], strict=True)
     )
     square[to_rows, to_columns] = image[from_rows, from_columns]
     return square
 
 
-def _inside(places: NDArray[np.intp], side: int) -> tuple[slice, slice]:
-    """Which of evenly spaced places lie within a side: among the places, and along the side."""
-    first, last = np.searchsorted(places, [0, side])
+def _clip(indexes: NDArray[np.intp], side: int) -> tuple[slice, slice]:
+    """Evenly spaced indexes clipped to 0..side: a slice of `indexes` and a slice of the side."""
+    first, last = np.searchsorted(indexes, [0, side])
     if first == last:
         return slice(0, 0), slice(0, 0)
-    step = int(places[1] - places[0]) if len(places) > 1 else 1
-    return slice(first, last), slice(int(places[first]), int(places[last - 1]) + 1, step)
+    step = int(indexes[1] - indexes[0]) if len(indexes) > 1 else 1
+    return slice(first, last), slice(int(indexes[first]), int(indexes[last - 1]) + 1, step)
 
 
-def _blank(square: Pixels) -> NDArray[np.bool_]:
-    """Black areas that reach the edge of a square (side, side, 3), and their frayed borders."""
+def _outside(square: Pixels) -> NDArray[np.bool_]:
+    """Mask (side, side) of black areas that reach the square's edge, with their dark borders."""
     dark = ~photographed(square)
     if not dark.any():
         return dark
@@ -122,19 +126,22 @@ def _blank(square: Pixels) -> NDArray[np.bool_]:
     for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         reaches_edge[edge] = True
     reaches_edge[0] = False
-    blank = reaches_edge[labels]
-    return np.asarray(ndimage.binary_dilation(blank, iterations=_FRAY))
+    black = reaches_edge[labels]
+    return np.asarray(ndimage.binary_dilation(black, iterations=_WEDGE_BORDER))
 
 
 def _median_colour(image: Pixels) -> Pixels:
-    """Median of each channel (3,) over what is photographed; black where nothing is."""
+    """Median (3,) of the photographed pixels; black if there are none."""
     step = max(1, min(image.shape[:2]) // 64)
     pixels = image[::step, ::step].reshape(-1, 3)
-    seen = pixels[photographed(pixels)]
-    return np.median(seen.T.copy(), axis=1).astype(np.uint8) if len(seen) else np.zeros(3, np.uint8)
+    valid = pixels[photographed(pixels)]
+    if not len(valid):
+        return np.zeros(3, np.uint8)
+    return np.asarray(np.median(valid.T.copy(), axis=1), dtype=np.uint8)
 
 
 def _whole(image: Pixels) -> CellBox:
+    """The smallest square around the image, with the same centre."""
     height, width = image.shape[:2]
     side = max(height, width)
     return CellBox(left=(width - side) // 2, top=(height - side) // 2, side=side)

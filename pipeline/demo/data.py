@@ -1,25 +1,27 @@
-"""The archive the demo trains on, and how it reaches S3."""
+"""The demo's archive and its upload to S3."""
 
 from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import sha256_file
+from pipeline.digests import sha256_file
 from pipeline.errors import InvalidInputError
 from pipeline.sample.archive import write_archive
-from pipeline.steps.dataset.watch import hold, mark_seen, uploaded
+from pipeline.steps.dataset.watch import list_archives, mark_seen, reserve_archive
 
 SEED, CELLS_PER_CLASS, COPIES = 2026, 22, 4
 
 
 def prepare_archive(data: Path | None, home: Path) -> Path:
-    """The user's archive, else the drawn sample, which is drawn once.
+    """Path of the user's archive, else of the sample archive, which is drawn on first use.
 
     Raises:
-        InvalidInputError: when the archive is not there.
+        InvalidInputError: the user's archive does not exist.
     """
     if data is not None:
         if not data.is_file():
-            raise InvalidInputError("no such archive", expected="DATA=file.zip", received=str(data))
+            raise InvalidInputError(
+                "archive not found", expected="DATA=file.zip", received=str(data)
+            )
         return data
     path = home / "data" / f"sample-{SEED}-{CELLS_PER_CLASS}-{COPIES}.zip"
     if not path.is_file():
@@ -31,20 +33,23 @@ def prepare_archive(data: Path | None, home: Path) -> Path:
 
 
 def upload(path: Path, name: str, store: ArtifactStore) -> tuple[str, bool]:
-    """Put the archive at `archives/<name>/demo.zip`; returns its URI and whether it was there.
+    """Upload the archive to `archives/<name>/demo.zip`, unless the same file is there already.
 
-    The watcher is held off until its watermark has the new ETag, so that it starts no run of its
-    own beside the demo's. A receipt, written last, says which file the object is: the ETag of an
-    object that went up in parts is no hash of it.
+    The archive is reserved until the watcher's watermark has its new ETag, so that the watcher
+    does not start a second training run. The ETag of a multipart upload is no hash of the file;
+    a receipt, written last, therefore records the SHA-256 that belongs to the ETag.
+
+    Returns:
+        URI of the archive, and whether it was there already.
     """
     uri = f"{store.root}/archives/{name}/demo.zip"
     receipt, content = f"{uri}.sha256", sha256_file(path)
-    present, said = store.objects.stat(uri), store.objects.read_tagged(receipt)
-    if present and said and said[0].decode() == f"{content} {present.etag}":
+    present, recorded = store.objects.stat(uri), store.objects.read_tagged(receipt)
+    if present and recorded and recorded[0].decode() == f"{content} {present.etag}":
         return uri, True
-    hold(name, uri, store=store)
+    reserve_archive(name, uri, store=store)
     store.objects.upload(path, uri)
-    etag = uploaded(name, store=store)[uri]
+    etag = list_archives(name, store=store)[uri]
     mark_seen(name, [{"uri": uri, "etag": etag}], store=store)
     store.objects.write(receipt, f"{content} {etag}".encode())
     return uri, False

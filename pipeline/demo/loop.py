@@ -1,4 +1,4 @@
-"""The demo's course: stack, archive, training, questions, drift, table."""
+"""Steps of the demo: start the stack, upload, train, predict, monitor, print the table."""
 
 import json
 import time
@@ -21,6 +21,7 @@ from pipeline.artifacts import (
     SplitManifest,
     VerdictManifest,
 )
+from pipeline.dag_ids import DEPLOYMENT, MONITORING, TRAINING
 from pipeline.demo import data as demo_data
 from pipeline.demo import summary, traffic
 from pipeline.demo.progress import follow
@@ -31,10 +32,8 @@ from pipeline.settings import Settings, load_settings
 
 CONFIG = "configs/demo.yaml"
 NAME = "demo"
-TRAINING, MONITORING = "blood_cell_training", "blood_cell_monitoring"
-DEPLOYMENT = "blood_cell_deployment"
-WINDOW = 64
-"""Images in each of the two drift windows, at most."""
+MAX_WINDOW_IMAGES = 64
+"""Maximum number of images in each of the two drift windows."""
 _TRAINING_SECONDS, _MONITORING_SECONDS, _TEARDOWN_SECONDS = 3600.0, 900.0, 180.0
 
 
@@ -47,51 +46,53 @@ class _Demo:
 
     @property
     def key(self) -> str:
-        """What the service asks for, if it asks."""
+        """API key for the service; empty if it requires none."""
         return self.settings.service_api_key.get_secret_value()
 
 
 def run_demo(console: Console, *, data: Path | None, limit: int) -> None:
-    """Run the loop and print its table; the stack stays up.
+    """Run the loop and print the closing table; starts the stack and leaves it up.
 
     Args:
-        console: where progress goes.
-        data: an archive of folders named by class, or None for the drawn sample.
-        limit: images per class, 0 for all.
+        console: output for progress and table.
+        data: archive with a folder per class, or None for the drawn sample.
+        limit: maximum number of images per class; 0 for all.
 
     Raises:
-        PipelineError: when there is no verdict on a model; or, after the table, the first of what
-            failed later.
+        PipelineError: training ended without a verdict; or, after the table was printed, the first
+            error of a later section.
     """
     start = time.monotonic()
     demo = _begin(console)
     archive = demo_data.prepare_archive(data, demo.settings.leukoflow_home)
     uri, reused = demo_data.upload(archive, NAME, demo.store)
-    console.print(f"archive: {uri}" + (" (was there already)" if reused else ""))
+    console.print(f"archive: {uri}" + (" (already in S3)" if reused else ""))
     cached = _cached(demo.store)
-    shipped = {run.run_id for run in demo.client.runs(DEPLOYMENT)}
+    deployed = {run.run_id for run in demo.client.runs(DEPLOYMENT)}
     trained = _train(demo, uri, limit)
     pointer = Registry(demo.store.objects, demo.store.root, NAME).read()
-    said = summary.Summary(summary.data_rows(*_data(demo, trained)))
-    said.rows += summary.reuse_rows(reused, cached, _cached(demo.store))
-    said.rows += _judged(demo, trained, pointer)
+    report = summary.Summary(summary.data_rows(*_data(demo, trained)))
+    report.rows += summary.reuse_rows(reused, cached, _cached(demo.store))
+    report.rows += _verdict(demo, trained, pointer)
     if pointer is not None:
-        _serve_and_watch(demo, trained, pointer, said, drawn=data is None)
-    with said.part("deployment"):
-        said.rows += _ship(demo, shipped, unchanged=_unchanged(demo, trained, pointer))
-    said.rows += summary.url_rows(demo.settings, trained)
-    console.print(summary.table(said.rows, time.monotonic() - start))
-    if said.failures:
-        raise said.failures[0]
+        _predict_and_monitor(demo, trained, pointer, report, drawn=data is None)
+    with report.section("deployment"):
+        report.rows += _await_deployment(
+            demo, deployed, unchanged=_unchanged(demo, trained, pointer)
+        )
+    report.rows += summary.url_rows(demo.settings, trained)
+    console.print(summary.table(report.rows, time.monotonic() - start))
+    if report.failures:
+        raise report.failures[0]
 
 
 def _begin(console: Console) -> _Demo:
     settings = load_settings()
-    wanted = settings.model_copy(update={"model_name": NAME})
+    for_demo = settings.model_copy(update={"model_name": NAME})
     if settings.model_name != NAME and stack.find_supervisor(settings.leukoflow_home.resolve()):
-        console.print(f"the stack serves {settings.model_name}; starting it anew for {NAME}")
+        console.print(f"the stack serves {settings.model_name}; restarting it for {NAME}")
         stack.down(settings)
-    complete = stack.up(wanted, console)
+    complete = stack.up(for_demo, console)
     client = AirflowClient(complete)
     for dag_id in (TRAINING, MONITORING, DEPLOYMENT):
         client.wait_for_dag(dag_id, timeout=120)
@@ -110,7 +111,7 @@ def _result(demo: _Demo, run: DagRun, task: str) -> str:
 
 
 def _data(demo: _Demo, run: DagRun) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
-    """Counts of the snapshot, the dataset and the grouping."""
+    """Counts in the manifests of the snapshot, the dataset and the grouping."""
     store = demo.store
     return (
         store.open(_result(demo, run, "ingest"), SnapshotManifest).manifest.counts,
@@ -119,15 +120,15 @@ def _data(demo: _Demo, run: DagRun) -> tuple[dict[str, int], dict[str, int], dic
     )
 
 
-def _judged(demo: _Demo, run: DagRun, pointer: Pointer | None) -> summary.Rows:
-    """Score and verdict of the trained model, and what is served now."""
+def _verdict(demo: _Demo, run: DagRun, pointer: Pointer | None) -> summary.Rows:
+    """Rows for the score and verdict of the trained model, and for the champion."""
     evaluation = demo.store.open(_result(demo, run, "evaluate"), EvaluationManifest)
     rows = summary.score_rows(json.loads(demo.store.read(evaluation, "report.json")))
     return rows + summary.verdict_rows(demo.store, _result(demo, run, "gate"), pointer)
 
 
 def _cached(store: ArtifactStore) -> int:
-    """Images whose activations are in the cache."""
+    """Number of images whose activations are in the cache."""
     return sum(
         json.loads(store.objects.read(item.uri))["counts"]["images"]
         for item in store.objects.list(f"{store.root}/pack/")
@@ -135,83 +136,84 @@ def _cached(store: ArtifactStore) -> int:
     )
 
 
-def _serve_and_watch(
-    demo: _Demo, trained: DagRun, pointer: Pointer, said: summary.Summary, *, drawn: bool
+def _predict_and_monitor(
+    demo: _Demo, trained: DagRun, pointer: Pointer, report: summary.Summary, *, drawn: bool
 ) -> None:
-    """Ask the service about held-out cells, then show a quiet and a shifted window."""
+    """Classify held-out images through the service, then monitor a null and a shifted window."""
     split = demo.store.open(_result(demo, trained, "split"), SplitManifest)
     tested = [record for record in demo.store.records(split) if record.part == "test"]
-    url, key, held = demo.settings.service_url, demo.key, first_by_hash(tested, WINDOW)
-    with said.part("prediction"):
+    url, key = demo.settings.service_url, demo.key
+    held_out = first_by_hash(tested, MAX_WINDOW_IMAGES)
+    with report.section("prediction"):
         traffic.wait_for_model(url, pointer.tag, key)
-        demo.console.print(f"asking the service about {len(held)} held-out images")
-        sent = traffic.send(url, traffic.stored(demo.store, held), key)
-        said.rows += summary.served_rows(sent)
-    with said.part("drift"):
-        shown = unseen(split, pointer.served, WINDOW, demo.store)
-        if shown.records:
-            _show_drift(demo, shown, said, drawn)
+        demo.console.print(f"classifying {len(held_out)} held-out images through the service")
+        predicted = traffic.send(url, traffic.stored(demo.store, held_out), key)
+        report.rows += summary.served_rows(predicted)
+    with report.section("drift"):
+        cells = unseen(split, pointer.served, MAX_WINDOW_IMAGES, demo.store)
+        if cells.records:
+            _show_drift(demo, cells, report, drawn)
         else:
-            said.rows += summary.no_drift_rows(pointer.tag)
+            report.rows += summary.no_drift_rows(pointer.tag)
 
 
-def _show_drift(demo: _Demo, shown: Unseen, said: summary.Summary, drawn: bool) -> None:
-    """A window of unseen cells, one of another laboratory, and what the second one asks for."""
+def _show_drift(demo: _Demo, cells: Unseen, report: summary.Summary, drawn: bool) -> None:
+    """Monitor a window of unseen cells and one of another laboratory; cancel its retrain."""
     url, before = demo.settings.service_url, {run.run_id for run in demo.client.runs(TRAINING)}
-    records = shown.records
+    records = cells.records
     null = traffic.send(url, traffic.stored(demo.store, records), demo.key)
     shift = traffic.send(url, traffic.shifted(demo.store, records, drawn), demo.key)
     shifted = traffic.shifted_title(len(records), drawn)
-    windows = (("null window", str(shown), null), ("shifted window", shifted, shift))
+    windows = (("null window", str(cells), null), ("shifted window", shifted, shift))
     for title, content, sent in windows:
         reason = ""
-        with said.part(title):
+        with report.section(title):
             traffic.wait_for_log(demo.store, NAME, sent)
-            verdict, reason = _watch(demo, sent)
-            said.rows += summary.drift_rows(title, content, verdict)
-    with said.part("retrain"):
-        said.rows += summary.retrain_rows(_stop_retrain(demo, before), reason)
+            result, reason = _monitor(demo, sent)
+            report.rows += summary.drift_rows(title, content, result)
+    with report.section("retrain"):
+        report.rows += summary.retrain_rows(_stop_retrain(demo, before), reason)
 
 
-def _watch(demo: _Demo, sent: traffic.Sent) -> tuple[dict[str, Any], str]:
-    """Monitor a window: its verdict, and why the policy decided as it did."""
+def _monitor(demo: _Demo, sent: traffic.Traffic) -> tuple[dict[str, Any], str]:
+    """Run the monitoring DAG on a window; returns the drift result and the policy's reason."""
     conf = {"name": NAME, "since": sent.since.isoformat(), "until": sent.until.isoformat()}
     run = demo.client.trigger(MONITORING, conf)
     done = follow(demo.client, run, demo.console, timeout=_MONITORING_SECONDS)
     drift = demo.store.open(_result(demo, done, "detect"), DriftManifest)
-    verdict: dict[str, Any] = json.loads(demo.store.read(drift, "drift.json"))
+    result: dict[str, Any] = json.loads(demo.store.read(drift, "drift.json"))
     decision = json.loads(demo.store.objects.read(_result(demo, done, "decide")))
-    return verdict, str(decision["reason"])
+    return result, str(decision["reason"])
 
 
 def _unchanged(demo: _Demo, trained: DagRun, pointer: Pointer | None) -> bool:
-    """Whether a training gave the model that served before it."""
+    """Whether the training run reproduced the champion of an earlier run."""
     tag = demo.store.open(_result(demo, trained, "gate"), VerdictManifest).manifest.tag
     return pointer is not None and pointer.tag == tag and pointer.run_id != trained.run_id
 
 
-def _ship(demo: _Demo, before: set[str], *, unchanged: bool) -> summary.Rows:
-    """Wait until what the promotion set off has ended, so that nothing is left running."""
-    ended = [
+def _await_deployment(demo: _Demo, before: set[str], *, unchanged: bool) -> summary.Rows:
+    """Wait for the deployment runs that the promotion started; returns their rows."""
+    finished = [
         follow(demo.client, run, demo.console, timeout=_MONITORING_SECONDS)
         for run in demo.client.runs(DEPLOYMENT)
         if run.run_id not in before
     ]
-    return summary.deployment_rows([_result(demo, run, "image") for run in ended], unchanged)
+    return summary.deployment_rows([_result(demo, run, "image") for run in finished], unchanged)
 
 
 def _stop_retrain(demo: _Demo, before: set[str]) -> list[str]:
-    """Cancel the retrain that the demo's traffic caused; nobody else's run is touched.
+    """Cancel the retrains that the demo's windows requested, and no other run; returns their ids.
 
     Args:
-        demo: where.
-        before: ids of the training runs there were before the windows were looked at.
+        demo: the demo.
+        before: ids of the training runs that existed before the windows were monitored.
     """
-    asked = f"{demo.store.root}/retrain/{NAME}/"
+    requests = f"{demo.store.root}/retrain/{NAME}/"
     caused = [
         run
         for run in demo.client.runs(TRAINING)
-        if run.run_id not in before and str(run.conf.get("request", "")).startswith(asked)
+        if run.run_id not in before and str(run.conf.get("request", "")).startswith(requests)
     ]
     for run in caused:
         demo.client.cancel(run.dag_id, run.run_id)
@@ -220,7 +222,11 @@ def _stop_retrain(demo: _Demo, before: set[str]) -> list[str]:
 
 
 def _await_teardown(demo: _Demo, run: DagRun) -> None:
-    """Wait until a cancelled training has closed its request: that comes after the run's end."""
+    """Wait until `close_request` of a cancelled run has ended, which is later than the run.
+
+    Raises:
+        UnreachableError: the task has not ended in time.
+    """
     deadline = time.monotonic() + _TEARDOWN_SECONDS
     while not any(
         task.task_id == "close_request" and task.state in ("success", "failed", "skipped")
@@ -228,7 +234,7 @@ def _await_teardown(demo: _Demo, run: DagRun) -> None:
     ):
         if time.monotonic() > deadline:
             raise UnreachableError(
-                "a cancelled training does not close its request",
+                "the cancelled training run did not close its retrain request",
                 expected=f"close_request of {run.run_id} to end within {_TEARDOWN_SECONDS} s",
             )
         time.sleep(1)

@@ -1,4 +1,4 @@
-"""A run of Airflow, followed on a terminal or in plain lines."""
+"""Follow an Airflow DAG run in a live table on a terminal, else in plain lines."""
 
 import time
 from collections.abc import Iterator
@@ -15,28 +15,29 @@ _COLOURS = {"success": "green", "running": "yellow", "failed": "red", "skipped":
 
 
 class RunFailedError(PipelineError):
-    """A run of Airflow did not succeed."""
+    """An Airflow DAG run did not succeed."""
 
 
 def follow(client: AirflowClient, run: DagRun, console: Console, *, timeout: float) -> DagRun:
-    """Show a run until it ends.
+    """Show the tasks of a DAG run until it ends; returns the finished run.
 
     Raises:
-        RunFailedError: when it failed: at which task, and with that one's last log lines.
-        UnreachableError: when it has not ended in time.
+        RunFailedError: the run failed; names the failed task and has its last log lines.
+        UnreachableError: the run has not ended after `timeout` seconds.
     """
     console.print(f"following {run.dag_id}: {run.url}", soft_wrap=True)
-    looks = _looks(client, run, timeout)
-    end = _live(looks, run, console) if console.is_terminal else _plain(looks, console)
+    polls = _poll(client, run, timeout)
+    end = _show_live(polls, run, console) if console.is_terminal else _print_plain(polls, console)
     if end.state != "success":
         raise _failure(client, end)
     return end
 
 
-Look = tuple[DagRun, list[TaskState], float]
+Poll = tuple[DagRun, list[TaskState], float]
+"""The run, its tasks and the seconds since the start."""
 
 
-def _looks(client: AirflowClient, run: DagRun, timeout: float) -> Iterator[Look]:
+def _poll(client: AirflowClient, run: DagRun, timeout: float) -> Iterator[Poll]:
     start = time.monotonic()
     while True:
         now = client.run(run.dag_id, run.run_id)
@@ -49,21 +50,21 @@ def _looks(client: AirflowClient, run: DagRun, timeout: float) -> Iterator[Look]
         time.sleep(POLL_SECONDS)
 
 
-def _live(looks: Iterator[Look], run: DagRun, console: Console) -> DagRun:
+def _show_live(polls: Iterator[Poll], run: DagRun, console: Console) -> DagRun:
     with Live(console=console, refresh_per_second=4) as live:
-        for run, tasks, elapsed in looks:
+        for run, tasks, elapsed in polls:
             live.update(_table(run, tasks, elapsed))
     return run
 
 
-def _plain(looks: Iterator[Look], console: Console) -> DagRun:
-    told: set[tuple[str, int]] = set()
-    for look in looks:
-        run, tasks, elapsed = look
+def _print_plain(polls: Iterator[Poll], console: Console) -> DagRun:
+    printed: set[tuple[str, int]] = set()
+    for poll in polls:
+        run, tasks, elapsed = poll
         for task in tasks:
             key = (task.task_id, task.map_index)
-            if key not in told and task.state in ("success", "failed", "skipped"):
-                told.add(key)
+            if key not in printed and task.state in ("success", "failed", "skipped"):
+                printed.add(key)
                 line = f"{elapsed:6.0f} s  {_name(task):<20} {task.state} {task.seconds:7.1f} s"
                 console.print(line, highlight=False)
     return run

@@ -1,4 +1,4 @@
-"""The demo's closing table: every figure is read from an artefact or an answer."""
+"""Closing table of the demo; every number comes from an artefact or a response."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ from pipeline.adapters.airflow import DagRun
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer
 from pipeline.artifacts import VerdictManifest
-from pipeline.demo.traffic import Sent
+from pipeline.demo.traffic import Traffic
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
@@ -24,14 +24,14 @@ Counts = Mapping[str, int]
 
 @dataclass
 class Summary:
-    """The closing table as it grows, and what failed meanwhile."""
+    """Rows of the closing table so far, and the errors of failed sections."""
 
     rows: Rows = field(default_factory=list)
     failures: list[PipelineError] = field(default_factory=list)
 
     @contextmanager
-    def part(self, title: str) -> Iterator[None]:
-        """A part of the demo without which it goes on: when it fails, its row says so."""
+    def section(self, title: str) -> Iterator[None]:
+        """A section of the demo: an expected error becomes its row, and the demo continues."""
         try:
             yield
         except PipelineError as error:
@@ -40,7 +40,7 @@ class Summary:
 
 
 def data_rows(snapshot: Counts, dataset: Counts, grouping: Counts) -> Rows:
-    """Images, cells and what was set aside."""
+    """Number of images, cells, groups, quarantined images and duplicates."""
     return [
         (
             "data",
@@ -52,15 +52,13 @@ def data_rows(snapshot: Counts, dataset: Counts, grouping: Counts) -> Rows:
 
 
 def reuse_rows(archive: bool, before: int, after: int) -> Rows:
-    """What an earlier run had already paid for."""
-    said = [f"activations of {before} images were cached, {after - before} were computed"]
-    if archive:
-        said.append("the archive was in S3")
-    return [("reused", "; ".join(said))]
+    """Results of earlier runs that this run reused."""
+    reused = f"activations of {before} images were cached, {after - before} were computed"
+    return [("reused", f"{reused}; the archive was already in S3" if archive else reused)]
 
 
 def score_rows(report: Mapping[str, Any]) -> Rows:
-    """Balanced accuracy on the locked part, per image and per cell."""
+    """Balanced accuracy on the locked test part, per image and per cell."""
     scores = report["scores"]
     return [
         (
@@ -73,7 +71,7 @@ def score_rows(report: Mapping[str, Any]) -> Rows:
 
 
 def verdict_rows(store: ArtifactStore, uri: str, pointer: Pointer | None) -> Rows:
-    """What the gate said, and what is served: where it refused, the model of an earlier run."""
+    """Verdict of the gate, and the champion, which is of an earlier run if the gate refused."""
     artifact = store.open(uri, VerdictManifest)
     checks = json.loads(store.read(artifact, "verdict.json"))["checks"]
     passed = sum(check["passed"] for check in checks)
@@ -87,64 +85,67 @@ def verdict_rows(store: ArtifactStore, uri: str, pointer: Pointer | None) -> Row
 def _served(pointer: Pointer | None, trained: str) -> str:
     if pointer is None:
         return "no model"
-    served = f"{pointer.tag}, move {pointer.sequence}"
+    served = f"{pointer.tag} (pointer sequence {pointer.sequence})"
     if pointer.tag == trained:
         return served
-    return f"{served}: an earlier model, which gives the answers below; to it this data may be new"
+    return (
+        f"{served}: the model of an earlier run makes the predictions below; "
+        "this data may be new to it"
+    )
 
 
-def served_rows(answered: Sent) -> Rows:
-    """One prediction, and how many held-out images were answered rightly over HTTP."""
-    if not answered.answers:
+def served_rows(traffic: Traffic) -> Rows:
+    """The first prediction, and the accuracy on held-out images over HTTP."""
+    if not traffic.predictions:
         return []
-    first, truth = answered.answers[0], answered.labels[0]
-    decisions = Counter(answer["decision"] for answer in answered.answers)
+    first, truth = traffic.predictions[0], traffic.labels[0]
+    decisions = Counter(prediction["decision"] for prediction in traffic.predictions)
     return [
         (
             "prediction",
             f"{first['label']} ({first['probabilities'][first['label']]:.2f}, "
-            f"{first['decision']}); the label says {truth}",
+            f"{first['decision']}); true label: {truth}",
         ),
         (
             "over HTTP",
-            f"{answered.accuracy:.0%} of {len(answered.labels)} held-out images right, "
+            f"{traffic.accuracy:.0%} of {len(traffic.labels)} held-out images correct, "
             f"{decisions['review']} for review",
         ),
     ]
 
 
-def drift_rows(title: str, content: str, verdict: Mapping[str, Any]) -> Rows:
-    """Content and verdict of one window."""
-    said = "; ".join(verdict["reasons"])
-    return [(title, f"{verdict['verdict']} (n = {verdict['n']}, {content}): {said}")]
+def drift_rows(title: str, content: str, result: Mapping[str, Any]) -> Rows:
+    """Content and drift result of one window."""
+    reasons = "; ".join(result["reasons"])
+    return [(title, f"{result['verdict']} (n = {result['n']}, {content}): {reasons}")]
 
 
 def no_drift_rows(tag: str) -> Rows:
-    """Why no window was sent."""
+    """Reason why no drift window was sent."""
     return [
         (
             "drift",
-            f"not shown: every cell was fitted to, or scored on, by {tag}; a window of unseen "
-            "cells needs more cells of a class than its train, validation and test parts take",
+            f"not shown: {tag} was trained or evaluated on every cell; a window of unseen cells "
+            "needs a class with more cells than its train, validation and test parts take",
         )
     ]
 
 
 def retrain_rows(cancelled: list[str], reason: str) -> Rows:
-    """What became of the retrain that was asked for, else why none was."""
+    """Ids of the cancelled retrains, else the policy's reason for starting none."""
     if cancelled:
         return [("retrain", f"cancelled {', '.join(cancelled)}")]
-    return [("retrain", f"none was started; {reason}" if reason else "none was started")]
+    return [("retrain", f"not started: {reason}" if reason else "not started")]
 
 
-def deployment_rows(said: list[str], unchanged: bool) -> Rows:
-    """What the deployment did with the promoted model, else why there was none."""
-    none = "unchanged: nothing to deploy" if unchanged else "nothing new to ship"
-    return [("deployment", line) for line in said or [none]]
+def deployment_rows(results: list[str], unchanged: bool) -> Rows:
+    """Results of the deployment runs, else the reason why there was none."""
+    none = "unchanged: nothing to deploy" if unchanged else "nothing new to deploy"
+    return [("deployment", line) for line in results or [none]]
 
 
 def url_rows(settings: Settings, run: DagRun) -> Rows:
-    """Where to look next."""
+    """Addresses to open next, and the file with the passwords."""
     return [
         ("page and API", settings.service_url),
         ("Airflow run", run.url),
@@ -158,19 +159,19 @@ def url_rows(settings: Settings, run: DagRun) -> Rows:
 
 
 def table(rows: Rows, seconds: float) -> Table:
-    """The rows as a table, with the time it all took."""
-    shown = Table(title=f"make demo: {seconds:.0f} s", title_justify="left", show_header=False)
-    shown.add_column(style="bold", no_wrap=True)
-    shown.add_column(overflow="fold")
+    """The rows as a table for the terminal, with the demo's total time."""
+    rendered = Table(title=f"make demo: {seconds:.0f} s", title_justify="left", show_header=False)
+    rendered.add_column(style="bold", no_wrap=True)
+    rendered.add_column(overflow="fold")
     for name, value in rows:
-        shown.add_row(name, value)
-    return shown
+        rendered.add_row(name, value)
+    return rendered
 
 
 def _short(path: Path) -> Path:
-    """Relative to the working folder where that is shorter."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    """The path relative to the working folder, if it is below it."""
+    cwd = Path.cwd()
+    return path.relative_to(cwd) if path.is_relative_to(cwd) else path
 
 
 def _interval(score: Mapping[str, float]) -> str:

@@ -1,4 +1,4 @@
-"""Traffic for the service: held-out images, and the same cells through another camera."""
+"""Requests to the service: held-out images, and images as another laboratory would send them."""
 
 import io
 import time
@@ -16,32 +16,32 @@ from pipeline.adapters.service_client import classify, served_model
 from pipeline.errors import UnreachableError
 from pipeline.records import Record
 from pipeline.sample.archive import draw_images
-from pipeline.sample.laboratory import OTHER
+from pipeline.sample.laboratory import OUT_OF_DOMAIN
 
 _OTHER_LAB_SEED = 77
 
 
 @dataclass(frozen=True)
-class Sent:
-    """A burst of requests: when, and what came back."""
+class Traffic:
+    """Requests of one window: time range, true labels and the service's predictions."""
 
     since: datetime
     until: datetime
     labels: list[str]
-    answers: list[dict[str, Any]]
+    predictions: list[dict[str, Any]]
 
     @property
     def accuracy(self) -> float:
-        """Share of answers that name the true class."""
-        right = [a["label"] == b for a, b in zip(self.answers, self.labels, strict=True)]
-        return float(np.mean(right))
+        """Share of predictions with the true class."""
+        pairs = zip(self.predictions, self.labels, strict=True)
+        return float(np.mean([prediction["label"] == label for prediction, label in pairs]))
 
 
 def wait_for_model(url: str, tag: str, key: str = "", *, timeout: float = 60) -> None:
-    """Return once the service answers with this model.
+    """Poll the service until it serves the model `tag`.
 
     Raises:
-        UnreachableError: when it does not in time.
+        UnreachableError: it does not serve that model after `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
     while (model := served_model(url, key)) is None or model["tag"] != tag:
@@ -54,39 +54,39 @@ def wait_for_model(url: str, tag: str, key: str = "", *, timeout: float = 60) ->
         time.sleep(0.5)
 
 
-def send(url: str, images: Iterable[tuple[str, bytes]], key: str = "") -> Sent:
-    """Ask about labelled images one after the other."""
+def send(url: str, images: Iterable[tuple[str, bytes]], key: str = "") -> Traffic:
+    """Classify labelled images through the service, one after the other."""
     since = datetime.now(UTC)
-    labels, answers = [], []
+    labels, predictions = [], []
     for label, data in images:
-        answers.append(classify(url, "image", data, key))
+        predictions.append(classify(url, "image", data, key))
         labels.append(label)
-    return Sent(since, datetime.now(UTC), labels, answers)
+    return Traffic(since, datetime.now(UTC), labels, predictions)
 
 
 def stored(store: ArtifactStore, records: Sequence[Record]) -> Iterator[tuple[str, bytes]]:
-    """Records' labels and bytes."""
+    """Label and image bytes of each record."""
     return ((record.label, data) for record, data in read_images(store, records))
 
 
 def shifted(
     store: ArtifactStore, records: Sequence[Record], drawn: bool
 ) -> Iterator[tuple[str, bytes]]:
-    """As many images of another laboratory: drawn anew, or these through another camera."""
+    """As many images of another laboratory: new drawings, or these images altered."""
     if drawn:
-        return draw_images(_OTHER_LAB_SEED, len(records), OTHER)
+        return draw_images(_OTHER_LAB_SEED, len(records), OUT_OF_DOMAIN)
     return ((label, other_camera(data)) for label, data in stored(store, records))
 
 
 def shifted_title(images: int, drawn: bool) -> str:
-    """What `shifted` gives."""
+    """Description of the images of `shifted`, for the closing table."""
     if drawn:
-        return f"{images} cells drawn as another laboratory's"
-    return f"the same {images} images through another camera"
+        return f"{images} drawn cells of another laboratory"
+    return f"the same {images} images, blurred and in a warmer light"
 
 
 def other_camera(data: bytes) -> bytes:
-    """The same photograph, softer and in a warmer light, as a JPEG."""
+    """The image blurred and in a warmer light, as a JPEG: a simulated other camera."""
     soft = Image.open(io.BytesIO(data)).convert("RGB").filter(ImageFilter.GaussianBlur(1.2))
     light = np.array([1.08, 0.94, 0.78], np.float32)
     pixels = np.clip(np.asarray(soft, np.float32) * light, 0, 255).astype(np.uint8)
@@ -95,23 +95,27 @@ def other_camera(data: bytes) -> bytes:
     return out.getvalue()
 
 
-def wait_for_log(store: ArtifactStore, name: str, sent: Sent, *, timeout: float = 90) -> None:
-    """Return once every answer of a burst has its line in S3.
+def wait_for_log(store: ArtifactStore, name: str, traffic: Traffic, *, timeout: float = 90) -> None:
+    """Poll the prediction log in S3 until it has every request of `traffic`.
 
     Raises:
-        UnreachableError: when lines are missing after `timeout` seconds.
+        UnreachableError: requests are missing after `timeout` seconds.
     """
-    wanted = {answer["request_id"] for answer in sent.answers}
+    missing = {prediction["request_id"] for prediction in traffic.predictions}
     read: set[str] = set()
     deadline = time.monotonic() + timeout
     while True:
         for item in store.objects.list(f"{store.root}/logs/{name}/"):
-            if item.uri not in read and item.modified >= sent.since.replace(microsecond=0):
+            if item.uri not in read and item.modified >= traffic.since.replace(microsecond=0):
                 read.add(item.uri)
                 text = store.objects.read(item.uri).decode()
-                wanted = {request for request in wanted if f'"{request}"' not in text}
-        if not wanted:
+                missing = {request for request in missing if f'"{request}"' not in text}
+        if not missing:
             return
         if time.monotonic() > deadline:
-            raise UnreachableError(f"{len(wanted)} predictions have not reached the log in S3")
+            raise UnreachableError(
+                "predictions are missing in the log in S3",
+                expected=f"all {len(traffic.predictions)} within {timeout:.0f} s",
+                received=f"{len(traffic.predictions) - len(missing)}",
+            )
         time.sleep(1)

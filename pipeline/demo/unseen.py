@@ -1,53 +1,50 @@
-"""Cells for the demo's drift windows: nothing was fitted to them or scored on them."""
+"""Cells for the demo's drift windows: used neither in training nor in evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import Artifact, BundleManifest, ServedManifest, SplitManifest
-from pipeline.records import Record, from_csv
+from pipeline.artifacts import Artifact, ServedManifest, SplitManifest
+from pipeline.records import Record
 from pipeline.steps.promotion.eligible_cells import select_eligible_cells
+from pipeline.steps.promotion.predicted_labels import training_records
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """Images of the reserve that the serving model has not seen, and the classes that lack any."""
+    """Reserve images that are new to the champion, and the classes without any."""
 
     records: list[Record]
     missing: list[str]
 
     def __str__(self) -> str:
-        """What a window of them shows."""
+        """Content of a window of these images, for the closing table."""
         cells = len({record.cell for record in self.records})
-        shown = f"{len(self.records)} images of {cells} cells that nothing was fitted to"
-        return f"{shown} (none of {', '.join(self.missing)})" if self.missing else shown
+        content = f"{len(self.records)} images of {cells} unseen cells"
+        return f"{content} (none of {', '.join(self.missing)})" if self.missing else content
 
 
-def unseen(split: Artifact[SplitManifest], served: str, most: int, store: ArtifactStore) -> Unseen:
-    """The reserve of a split, without the cells that the serving model was trained on.
+def unseen(
+    split: Artifact[SplitManifest], served: str, max_images: int, store: ArtifactStore
+) -> Unseen:
+    """Images of a split's reserve, without the cells that the champion was trained on.
 
-    That model need not be of this split: the gate may have refused the one that is.
+    The champion can be of another split, when the gate refused the model of this one.
 
     Args:
-        split: whose reserve is wanted.
-        served: URI of the bundle that answers.
-        most: images, the first ones by hash, so that they spread over the cells.
-        store: where both are.
+        split: split with the reserve.
+        served: URI of the champion's served bundle.
+        max_images: limit; the first ones by hash are taken, which spread over the cells.
+        store: store of both artefacts.
     """
     records = store.records(split)
     reserve = [record for record in records if record.part == "reserve"]
-    _, fair = select_eligible_cells(reserve, _trained_on(served, store), (), ())
-    missing = sorted({record.label for record in records} - {record.label for record in fair})
-    return Unseen(first_by_hash(fair, most), missing)
+    seen = training_records(store.open(served, ServedManifest), store)
+    _, eligible = select_eligible_cells(reserve, seen, (), ())
+    missing = sorted({record.label for record in records} - {record.label for record in eligible})
+    return Unseen(first_by_hash(eligible, max_images), missing)
 
 
-def first_by_hash(records: Sequence[Record], most: int) -> list[Record]:
-    """Up to `most` records, spread over their cells."""
-    return sorted(records, key=lambda record: record.sha256)[:most]
-
-
-def _trained_on(served: str, store: ArtifactStore) -> list[Record]:
-    bundle = store.open(
-        store.open(served, ServedManifest).manifest.inputs["bundle"], BundleManifest
-    )
-    return from_csv(store.read(bundle, "training.csv").decode(), Record)
+def first_by_hash(records: Sequence[Record], max_images: int) -> list[Record]:
+    """Up to `max_images` records in order of their hash, so that they spread over the cells."""
+    return sorted(records, key=lambda record: record.sha256)[:max_images]

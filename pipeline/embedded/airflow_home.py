@@ -1,4 +1,4 @@
-"""Airflow's own folder: its settings, its password file, its database."""
+"""AIRFLOW_HOME of the embedded stack: settings, password file and SQLite database."""
 
 import json
 import sqlite3
@@ -13,8 +13,8 @@ from pipeline.embedded.parts import ROOT
 from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
 
-_LOCK_SECONDS = 30
-"""For which a process waits until another has written; SQLite's five are few for a busy machine."""
+_LOCK_TIMEOUT_SECONDS = 30
+"""Wait for SQLite's write lock; its default of 5 is too short on a busy machine."""
 
 
 def folder(home: Path) -> Path:
@@ -23,7 +23,7 @@ def folder(home: Path) -> Path:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Airflow's settings as variables; the secret ones come from `stack.env`."""
+    """Airflow's settings as variables, without the secrets, which `stack.env` has."""
     home = settings.leukoflow_home
     url = settings.airflow_url.rstrip("/")
     return {
@@ -31,16 +31,16 @@ def environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-        # A folder that nobody can make: a file that somebody has MLflow write is no plugin.
+        # Not a folder: a file that an MLflow client uploads can never be loaded as a plugin.
         "AIRFLOW__CORE__PLUGINS_FOLDER": "/dev/null",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        # One heavy task, one light one, and room for a sensor, on two cores.
+        # For two cores: one heavy task, one light task and a sensor.
         "AIRFLOW__CORE__PARALLELISM": "3",
-        # A finished task holds its slot until the next beat; five seconds is the default.
+        # A finished task occupies its slot until its next heartbeat; the default is 5 seconds.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-        # Parsing waits its turn while a task trains; a busy machine is no broken DAG.
+        # Parsing is slow while a task trains; a busy machine must not look like a broken DAG.
         "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
         "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "150",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
@@ -48,45 +48,50 @@ def environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{settings.airflow_user}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(home)),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": (
-            f"sqlite:///{_database(home)}?timeout={_LOCK_SECONDS}"
+            f"sqlite:///{_database(home)}?timeout={_LOCK_TIMEOUT_SECONDS}"
         ),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs" / "airflow"),
     }
 
 
 def write_passwords(settings: Settings) -> None:
-    """Give the one user the generated password (SimpleAuthManager reads plain text, mode 600)."""
+    """Write the one user's password for SimpleAuthManager (plain text, mode 600)."""
     users = {settings.airflow_user: settings.airflow_password.get_secret_value()}
     replace_private(_passwords(settings.leukoflow_home), json.dumps(users))
 
 
 def migrate(home: Path, variables: Mapping[str, str]) -> bool:
-    """Bring the database to the installed Airflow's schema; False when it already has it.
+    """Migrate the database to the installed Airflow's schema, and switch it to WAL.
+
+    The file `migrated` holds Airflow's version, so that later starts skip the migration.
+
+    Returns:
+        Whether a migration ran.
 
     Raises:
-        UnreachableError: when Airflow refuses, naming the log.
+        UnreachableError: `airflow db migrate` failed; names its log.
     """
     stamp = folder(home) / "migrated"
     installed = version("apache-airflow-core")
     if stamp.is_file() and stamp.read_text() == installed:
-        _read_while_writing(home)
+        _enable_wal(home)
         return False
     log = home / "logs" / "airflow-migrate.log"
     with log.open("w") as stream:
-        done = subprocess.run(
+        result = subprocess.run(
             ["airflow", "db", "migrate"], env=variables, stdout=stream, stderr=stream, check=False
         )
-    if done.returncode:
-        raise UnreachableError(f"Airflow could not prepare its database; see {log}")
-    _read_while_writing(home)
+    if result.returncode:
+        raise UnreachableError(f"`airflow db migrate` failed; see {log}")
+    _enable_wal(home)
     stamp.write_text(installed)
     return True
 
 
-def _read_while_writing(home: Path) -> None:
-    """Five processes share the database: with a journal of the other kind, readers stop writers.
+def _enable_wal(home: Path) -> None:
+    """Use SQLite's write-ahead log, so that Airflow's five processes read while one writes.
 
-    SQLite keeps the other kind on a file system that cannot do this.
+    On a file system without support for WAL, SQLite silently keeps its rollback journal.
     """
     with closing(sqlite3.connect(_database(home))) as database:
         database.execute("PRAGMA journal_mode=WAL")

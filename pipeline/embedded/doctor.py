@@ -1,4 +1,4 @@
-"""What this machine has, before anything is started."""
+"""Checks of this machine before a start: Python, disk, memory, ports, store, weights, builder."""
 
 import shutil
 import sys
@@ -12,89 +12,89 @@ from pipeline.adapters.storage import S3Store
 from pipeline.embedded import ports
 from pipeline.embedded.credentials import S3_URL
 from pipeline.embedded.parts import parts
-from pipeline.embedded.preflight import LEAST_FREE_BYTES
+from pipeline.embedded.preflight import MIN_FREE_BYTES
 from pipeline.errors import BucketError, UnreachableError
 from pipeline.settings import EMBEDDED_STORE_URI, Settings, bucket_of
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
+class Check:
+    """Result of one check; only a failed required check is an error."""
 
     name: str
-    found: str
-    good: bool
-    needed: bool = True
+    value: str
+    passed: bool
+    required: bool = True
 
 
-def examine(settings: Settings) -> list[Finding]:
-    """Look at Python, memory, disk, ports, store, weights and builders; changes nothing."""
+def run_checks(settings: Settings) -> list[Check]:
+    """Run all checks; changes nothing."""
     home = settings.leukoflow_home.resolve()
-    place = next(folder for folder in (home, *home.parents) if folder.is_dir())
-    free = shutil.disk_usage(place).free
+    existing = next(folder for folder in (home, *home.parents) if folder.is_dir())
+    free = shutil.disk_usage(existing).free
     memory = psutil.virtual_memory().total
     builders = [name for name in ("docker", "podman", "buildah") if shutil.which(name)]
-    brought = any((home / "kept" / "weights").glob("vgg16/*/manifest.json"))
+    present = any((home / "kept" / "weights").glob("vgg16/*/manifest.json"))
     return [
-        Finding(
+        Check(
             name="Python",
-            found=sys.version.split()[0],
-            good=(3, 11) <= sys.version_info[:2] < (3, 13),
+            value=sys.version.split()[0],
+            passed=(3, 11) <= sys.version_info[:2] < (3, 13),
         ),
-        Finding(name="disk", found=f"{free / 1e9:.0f} GB free", good=free >= LEAST_FREE_BYTES),
-        Finding(name="memory", found=f"{memory / 1e9:.0f} GB", good=memory >= 6e9, needed=False),
+        Check(name="disk", value=f"{free / 1e9:.0f} GB free", passed=free >= MIN_FREE_BYTES),
+        Check(name="memory", value=f"{memory / 1e9:.0f} GB", passed=memory >= 6e9, required=False),
         _ports(settings, home),
         _store(settings),
-        Finding(
+        Check(
             name="weights",
-            found="here" if brought else f"not brought yet, from {settings.weights_uri}",
-            good=brought,
-            needed=False,
+            value="present" if present else f"not downloaded yet, from {settings.weights_uri}",
+            passed=present,
+            required=False,
         ),
-        Finding(
+        Check(
             name="image builder",
-            found=", ".join(builders) or "none of docker, podman, buildah",
-            good=bool(builders),
-            needed=False,
+            value=", ".join(builders) or "none of docker, podman, buildah",
+            passed=bool(builders),
+            required=False,
         ),
     ]
 
 
-def table(findings: list[Finding]) -> Table:
-    """The findings for people."""
-    shown = Table("what", "found", "")
-    for finding in findings:
-        mark = "good" if finding.good else "missing" if finding.needed else "optional"
-        shown.add_row(finding.name, finding.found, mark)
-    return shown
+def table(checks: list[Check]) -> Table:
+    """The results as a table for the terminal."""
+    rendered = Table("check", "value", "result")
+    for check in checks:
+        result = "ok" if check.passed else "missing" if check.required else "optional"
+        rendered.add_row(check.name, check.value, result)
+    return rendered
 
 
-def _store(settings: Settings) -> Finding:
-    """Whether STORE_URI names something that exists and may be used with these credentials."""
+def _store(settings: Settings) -> Check:
+    """Whether STORE_URI names a store that exists and accepts these credentials."""
     uri = settings.store_uri
     if not uri:
-        found = f"STORE_URI is not set; `make up` uses {EMBEDDED_STORE_URI} of its own store"
-        return Finding(name="store", found=found, good=False, needed=False)
+        text = f"STORE_URI is not set; `make up` uses {EMBEDDED_STORE_URI} of the embedded store"
+        return Check(name="store", value=text, passed=False, required=False)
     if not bucket_of(uri):
-        return Finding(name="store", found=f"{uri}, a local folder", good=True)
+        return Check(name="store", value=f"{uri}, a local folder", passed=True)
     try:
-        S3Store(settings, hurried=True).require_bucket(uri)
+        S3Store(settings, fail_fast=True).require_bucket(uri)
     except BucketError as error:
-        return Finding(name="store", found=str(error), good=False)
+        return Check(name="store", value=str(error), passed=False)
     except UnreachableError:
-        found = f"{uri} does not answer; `make up` starts the embedded store"
-        return Finding(name="store", found=found, good=False, needed=False)
-    return Finding(name="store", found=uri, good=True)
+        text = f"{uri} is unreachable; `make up` starts the embedded store"
+        return Check(name="store", value=text, passed=False, required=False)
+    return Check(name="store", value=uri, passed=True)
 
 
-def _ports(settings: Settings, home: Path) -> Finding:
+def _ports(settings: Settings, home: Path) -> Check:
     from pipeline.embedded.stack import find_supervisor
 
     if find_supervisor(home):
-        return Finding(name="ports", found="held by this stack, which is up", good=True)
-    where = {"aws_endpoint_url_s3": settings.aws_endpoint_url_s3 or S3_URL}
+        return Check(name="ports", value="in use by this stack, which is up", passed=True)
+    endpoint = {"aws_endpoint_url_s3": settings.aws_endpoint_url_s3 or S3_URL}
     try:
-        ports.require_free(parts(), settings.model_copy(update=where))
+        ports.require_free(parts(), settings.model_copy(update=endpoint))
     except UnreachableError as error:
-        return Finding(name="ports", found=str(error), good=False)
-    return Finding(name="ports", found="free", good=True)
+        return Check(name="ports", value=str(error), passed=False)
+    return Check(name="ports", value="free", passed=True)

@@ -1,4 +1,4 @@
-"""The environment that every process of the embedded stack starts with."""
+"""Environment variables of the processes of the embedded stack."""
 
 import sys
 from collections.abc import Mapping
@@ -11,10 +11,12 @@ from pipeline.embedded.parts import PARTS, ROOT
 from pipeline.settings import Settings
 from pipeline.telemetry import TELEMETRY_OFF
 
-MARK = "LEUKOFLOW_STACK"
-"""Variable that all descendants of a stack inherit, with the stack's home as its value."""
+STACK_VARIABLE = "LEUKOFLOW_STACK"
+"""Variable that all descendants of a stack inherit; its value is the stack's home."""
+PART_VARIABLE = "LEUKOFLOW_PART"
+"""Variable with the name of the Procfile line that a process descends from."""
 
-_LEAKING = (
+_NOT_INHERITED = (
     "AWS_SESSION_TOKEN",
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
@@ -23,18 +25,18 @@ _LEAKING = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 )
 _REGION = "us-east-1"
-"""SeaweedFS takes any; boto3 wants one."""
+"""SeaweedFS accepts any region; boto3 requires one."""
 
 
-def of_stack(settings: Settings, outside: Mapping[str, str]) -> dict[str, str]:
-    """Variables for the Procfile's processes, from prepared settings and the caller's own.
+def stack_variables(settings: Settings, caller: Mapping[str, str]) -> dict[str, str]:
+    """Variables of the Procfile's processes; reads the secrets from `stack.env`.
 
     Args:
         settings: as `credentials.prepare` returns them.
-        outside: the environment that `up` was called in; real AWS sessions do not get through.
+        caller: environment of the caller; its AWS session and profile are not inherited.
     """
     home = settings.leukoflow_home
-    inherited = {name: value for name, value in outside.items() if name not in _LEAKING}
+    inherited = {name: value for name, value in caller.items() if name not in _NOT_INHERITED}
     return {
         **inherited,
         **TELEMETRY_OFF,
@@ -43,28 +45,29 @@ def of_stack(settings: Settings, outside: Mapping[str, str]) -> dict[str, str]:
         **_ports(settings),
         **airflow_home.environment(settings),
         **object_store.environment(settings),
-        MARK: str(home),
+        STACK_VARIABLE: str(home),
         "S3_BUCKET": object_store.bucket(settings),
         "AWS_REGION": settings.aws_region or _REGION,
-        "AWS_DEFAULT_REGION": settings.aws_region or _REGION,  # the name that boto3 reads
+        "AWS_DEFAULT_REGION": settings.aws_region or _REGION,  # boto3 reads this name
         "BENTOML_HOME": str(settings.bento_home.resolve()),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        # setproctitle (Airflow) writes over the environment that MARK is found in.
+        # Otherwise setproctitle (Airflow) overwrites the environment, and STACK_VARIABLE with it.
         "SPT_NOENV": "1",
-        # Nobody balances load on loopback, and honcho's patience is 5 seconds.
-        "DRAIN_SECONDS": outside.get("DRAIN_SECONDS", "0"),
-        "PYTHONPATH": _joined(str(ROOT), outside.get("PYTHONPATH", ""), ":"),
+        # No load balancer on loopback needs the delay, and honcho kills after 5 seconds.
+        "DRAIN_SECONDS": caller.get("DRAIN_SECONDS", "0"),
+        "PYTHONPATH": _join(str(ROOT), caller.get("PYTHONPATH", ""), ":"),
         "PYTHONUNBUFFERED": "1",
-        "PATH": _joined(str(Path(sys.executable).parent), outside.get("PATH", ""), ":"),
-        "NO_PROXY": _joined("127.0.0.1,localhost", outside.get("NO_PROXY", ""), ","),
-        "no_proxy": _joined("127.0.0.1,localhost", outside.get("no_proxy", ""), ","),
+        "PATH": _join(str(Path(sys.executable).parent), caller.get("PATH", ""), ":"),
+        "NO_PROXY": _join("127.0.0.1,localhost", caller.get("NO_PROXY", ""), ","),
+        "no_proxy": _join("127.0.0.1,localhost", caller.get("no_proxy", ""), ","),
     }
 
 
-def of_part(variables: Mapping[str, str], name: str) -> dict[str, str]:
-    """Variables of one line of the Procfile: MLflow gets its own key of the store, no other."""
+def part_variables(variables: Mapping[str, str], name: str) -> dict[str, str]:
+    """Variables of one part, from those of the stack; MLflow gets its own key of the store only."""
     own = object_store.MLFLOW_VARIABLES if name == "mlflow" else {}
-    return {**variables, **{variable: variables[source] for variable, source in own.items()}}
+    replaced = {variable: variables[source] for variable, source in own.items()}
+    return {**variables, **replaced, PART_VARIABLE: name}
 
 
 def _settings(settings: Settings) -> dict[str, str]:
@@ -85,5 +88,5 @@ def _ports(settings: Settings) -> dict[str, str]:
     }
 
 
-def _joined(first: str, rest: str, separator: str) -> str:
+def _join(first: str, rest: str, separator: str) -> str:
     return f"{first}{separator}{rest}" if rest else first

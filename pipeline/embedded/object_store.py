@@ -1,8 +1,9 @@
-"""Access control of the embedded SeaweedFS: who may use which of its ports.
+"""Access control of the embedded SeaweedFS: S3 keys, server tokens and the gRPC certificate.
 
-S3 asks for a key of `identities`. The HTTP ports of master and filer are off (`-disableHttp`), the
-volume server asks for a token, and gRPC asks for the certificate below. MLflow answers anybody on
-this machine, so its key opens its own folder of the bucket only (docs/security.md).
+The S3 port requires a key of `identities`, the volume server a signed token, and every gRPC port
+the certificate. The HTTP ports of master and filer are off (`-disableHttp`). MLflow answers every
+user of this machine, so its key gives access to its own folder of the bucket only
+(docs/security.md).
 """
 
 import hashlib
@@ -26,39 +27,39 @@ _TOKENS = (
     "WEED_JWT_FILER_SIGNING_KEY",
     "WEED_JWT_FILER_SIGNING_READ_KEY",
 )
-_GRPC = ("MASTER", "VOLUME", "FILER", "S3", "ADMIN", "WORKER", "CLIENT")
-_NAME = "leukoflow-object-store"
-_VALID = timedelta(days=3650)
+_GRPC_COMPONENTS = ("MASTER", "VOLUME", "FILER", "S3", "ADMIN", "WORKER", "CLIENT")
+_COMMON_NAME = "leukoflow-object-store"
+_VALIDITY = timedelta(days=3650)
 _MLFLOW_ID = "leukoflow-mlflow"
 MLFLOW_VARIABLES = {
     "AWS_ACCESS_KEY_ID": "LEUKOFLOW_MLFLOW_KEY_ID",
     "AWS_SECRET_ACCESS_KEY": "LEUKOFLOW_MLFLOW_SECRET",
 }
-"""Variable that MLflow's process reads to the one of the stack's environment that it comes from."""
+"""Variable of MLflow's process: variable of the stack's environment that has its value."""
 MLFLOW_FOLDER = "mlflow"
-"""Below the store: where MLflow keeps what its clients upload."""
+"""Folder below the store's root for the files that MLflow's clients upload."""
 
 
 def bucket(settings: Settings) -> str:
-    """The bucket SeaweedFS makes: that of `store_uri`, else `leukoflow`."""
+    """Bucket that SeaweedFS creates: that of `store_uri`, else `leukoflow`."""
     return bucket_of(settings.store_uri) or bucket_of(EMBEDDED_STORE_URI)
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Variables of SeaweedFS's security settings, and MLflow's own key (`weed scaffold`)."""
+    """Variables of SeaweedFS's security settings (see `weed scaffold`), and MLflow's own key."""
     certificate, key = (str(path) for path in _certificate_paths(settings.leukoflow_home))
-    variables = {name: _derived(settings, name) for name in _TOKENS}
+    variables = {name: _derive_secret(settings, name) for name in _TOKENS}
     variables["WEED_GRPC_CA"] = certificate
-    for component in _GRPC:
+    for component in _GRPC_COMPONENTS:
         variables[f"WEED_GRPC_{component}_CERT"] = certificate
         variables[f"WEED_GRPC_{component}_KEY"] = key
     variables[MLFLOW_VARIABLES["AWS_ACCESS_KEY_ID"]] = _MLFLOW_ID
-    variables[MLFLOW_VARIABLES["AWS_SECRET_ACCESS_KEY"]] = _derived(settings, _MLFLOW_ID)
+    variables[MLFLOW_VARIABLES["AWS_SECRET_ACCESS_KEY"]] = _derive_secret(settings, _MLFLOW_ID)
     return variables
 
 
-def write(settings: Settings) -> None:
-    """Write the identities, and the certificate where there is none; mode 600 below the home."""
+def write_access_files(settings: Settings) -> None:
+    """Write the identities, and a certificate if there is none (below the home, mode 600)."""
     folder = _folder(settings.leukoflow_home)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     replace_private(folder / "identities.json", json.dumps(identities(settings), indent=2))
@@ -69,7 +70,7 @@ def write(settings: Settings) -> None:
 
 
 def identities(settings: Settings) -> dict[str, list[dict[str, Any]]]:
-    """SeaweedFS's S3 configuration: the stack may do everything, MLflow only in its folder."""
+    """SeaweedFS's S3 configuration: full access for the stack, its own folder for MLflow."""
     root = settings.store_uri.removeprefix("s3://").strip("/")
     own = f"{root}/{MLFLOW_FOLDER}" if bucket_of(settings.store_uri) else ""
     actions = [f"{verb}:{own}/*" for verb in ("Read", "Write", "List")] if own else []
@@ -77,7 +78,7 @@ def identities(settings: Settings) -> dict[str, list[dict[str, Any]]]:
     return {
         "identities": [
             _identity("stack", *stack, actions=["Admin"]),
-            _identity("mlflow", _MLFLOW_ID, _derived(settings, _MLFLOW_ID), actions=actions),
+            _identity("mlflow", _MLFLOW_ID, _derive_secret(settings, _MLFLOW_ID), actions=actions),
         ]
     }
 
@@ -87,8 +88,8 @@ def _identity(name: str, key_id: str, secret: str, *, actions: list[str]) -> dic
     return {"name": name, "credentials": credentials, "actions": actions}
 
 
-def _derived(settings: Settings, purpose: str) -> str:
-    """A secret for one purpose that does not give away the generated one it comes from."""
+def _derive_secret(settings: Settings, purpose: str) -> str:
+    """Secret for one purpose: HMAC of the store's generated secret, which it does not reveal."""
     secret = settings.aws_secret_access_key.get_secret_value().encode()
     return hmac.digest(secret, purpose.encode(), hashlib.sha256).hex()
 
@@ -102,9 +103,9 @@ def _certificate_paths(home: Path) -> tuple[Path, Path]:
 
 
 def _make_certificate() -> tuple[str, str]:
-    """A new key and a certificate that it signed itself, both PEM; server and client share it."""
+    """New private key and its self-signed certificate, in PEM; servers and clients share it."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _NAME)])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _COMMON_NAME)])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -113,7 +114,7 @@ def _make_certificate() -> tuple[str, str]:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + _VALID)
+        .not_valid_after(now + _VALIDITY)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )

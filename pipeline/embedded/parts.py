@@ -1,4 +1,4 @@
-"""The parts of the embedded stack: what the Procfile starts, where each answers, how it is well."""
+"""Parts of the embedded stack: Procfile line, address and health check of each server."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ class Part:
     """One line of the Procfile."""
 
     name: str
-    """As in the Procfile."""
+    """Name of the Procfile line."""
     title: str
-    """As a person calls it."""
+    """Name shown to users."""
     setting: str
-    """Field of Settings with the address it answers at."""
+    """Field of `Settings` with its address."""
     health: str
-    """Path that answers 200 once it works."""
+    """Path that answers 200 when it is healthy."""
     heartbeat: str = ""
-    """Component of Airflow's health report, for a part that has no port of its own."""
+    """Component of Airflow's health report, for a part without a port."""
 
     def url(self, settings: Settings) -> str:
-        """Where it answers, without a slash at the end."""
+        """Address, without a trailing slash."""
         return str(getattr(settings, self.setting)).rstrip("/")
 
 
@@ -42,45 +42,45 @@ PARTS = (
     Part("airflow-scheduler", "Airflow scheduler", "airflow_url", _AIRFLOW_HEALTH, "scheduler"),
     Part("airflow-dags", "Airflow DAG processor", "airflow_url", _AIRFLOW_HEALTH, "dag_processor"),
     Part("airflow-triggerer", "Airflow triggerer", "airflow_url", _AIRFLOW_HEALTH, "triggerer"),
-    # Alive is enough: without a promoted model the service is up and not ready.
+    # /livez, not /readyz: without a promoted model the service runs but is not ready.
     Part("service", "Service", "service_url", "/livez"),
     Part("reports", "Reports", "reports_url", "/"),
 )
 
 
 def commands(procfile: Path = PROCFILE) -> Mapping[str, str]:
-    """Name to shell command of every line of a Procfile."""
-    lines: dict[str, str] = parse_procfile(procfile.read_text()).processes
-    return lines
+    """Shell command by name, for every line of a Procfile."""
+    processes: dict[str, str] = parse_procfile(procfile.read_text()).processes
+    return processes
 
 
 def parts(procfile: Path = PROCFILE) -> list[Part]:
-    """The parts a Procfile starts, in the order in which they are waited for.
+    """Parts that a Procfile starts, in the order of their health checks.
 
     Raises:
-        InvalidInputError: when a line starts a part whose health nobody knows.
+        InvalidInputError: a line has a name that is not in `PARTS`, so it has no health check.
     """
-    named = commands(procfile)
+    names = commands(procfile)
     known = {part.name for part in PARTS}
-    if unknown := sorted(set(named) - known):
+    if unknown := sorted(set(names) - known):
         raise InvalidInputError(
-            f"{procfile} starts unknown parts",
+            f"{procfile} has lines without a health check",
             expected=", ".join(sorted(known)),
             received=", ".join(unknown),
         )
-    return [part for part in PARTS if part.name in named]
+    return [part for part in PARTS if part.name in names]
 
 
 def port(part: Part, settings: Settings) -> int:
-    """The port of a part's address.
+    """Port of a part's address.
 
     Raises:
-        InvalidInputError: when the address is not on loopback, for the stack listens nowhere else.
+        InvalidInputError: the address is not a loopback address with a port.
     """
     address = urlsplit(part.url(settings))
     if address.hostname not in ("127.0.0.1", "localhost") or address.port is None:
         raise InvalidInputError(
-            f"the embedded stack cannot run {part.title} there",
+            f"the embedded stack runs {part.title} on a loopback port only",
             expected=f"{part.setting.upper()}=http://127.0.0.1:<port>",
             received=part.url(settings),
         )

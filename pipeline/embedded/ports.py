@@ -1,4 +1,4 @@
-"""Which ports the stack listens on, and who holds one that is taken."""
+"""Ports of the embedded stack, and the process that listens on a taken one."""
 
 import random
 import socket
@@ -10,9 +10,7 @@ from pipeline.embedded.parts import Part, port
 from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
 
-# SeaweedFS is several servers in one process; they follow the S3 port without a gap, so that one
-# setting moves them all.
-SEAWEED = (
+SEAWEEDFS_SERVERS = (
     "S3",
     "S3_GRPC",
     "MASTER",
@@ -24,61 +22,62 @@ SEAWEED = (
     "ADMIN",
     "ADMIN_GRPC",
 )
-_UNSEEN = "a process this user may not see"
-_FREE_RANGE = range(20_000, 32_000)  # below the range Linux hands out to clients (32768 and up)
+"""Servers in SeaweedFS's process, on consecutive ports: the S3 port moves them all."""
+_HIDDEN = "a process that this user cannot inspect"
+_FREE_RANGE = range(20_000, 32_000)  # below Linux's ephemeral ports (32768 and up)
 
 
 def variables(part: Part, settings: Settings) -> dict[str, int]:
-    """Name of the Procfile's variable to port, for every port a part opens."""
+    """Port by variable of the Procfile, for every port that a part opens."""
     if part.heartbeat:
         return {}
     first = port(part, settings)
     if part.name == "s3":
-        return {f"{name}_PORT": first + step for step, name in enumerate(SEAWEED)}
+        return {f"{name}_PORT": first + offset for offset, name in enumerate(SEAWEEDFS_SERVERS)}
     name = part.name.partition("-")[0].upper()
     return {f"{name}_PORT": first}
 
 
 def require_free(
-    parts: Iterable[Part], settings: Settings, held_by: Callable[[int], str] | None = None
+    parts: Iterable[Part], settings: Settings, find_listener: Callable[[int], str] | None = None
 ) -> None:
-    """Check that nobody listens where the stack will.
+    """Check that no process listens on a port of these parts.
 
     Args:
-        parts: who is going to listen.
-        settings: where.
-        held_by: tells who holds a port, '' for nobody; asks this machine by default.
+        parts: parts that will be started.
+        settings: their addresses.
+        find_listener: process that listens on a port, '' for none; `listener` by default.
 
     Raises:
-        UnreachableError: naming the first part whose port is taken, the port and its holder.
+        UnreachableError: a port is taken; names the part, the port and the process.
     """
     for part in parts:
         for number in variables(part, settings).values():
-            if who := (held_by or holder)(number):
+            if process := (find_listener or listener)(number):
                 raise UnreachableError(
-                    f"port {number} of {part.title} is taken by {who}; "
+                    f"port {number} of {part.title} is taken by {process}; "
                     f"stop it, or move {part.title} with {part.setting.upper()}"
                 )
 
 
-def holder(number: int) -> str:
-    """Who listens on a loopback port, as far as this user may see; '' when it is free."""
+def listener(number: int) -> str:
+    """Process that listens on a loopback port, if this user may see it; '' when it is free."""
     if is_free(number):
         return ""
     try:
         connections = psutil.net_connections("inet")
     except psutil.AccessDenied:
-        return _UNSEEN
+        return _HIDDEN
     for connection in connections:
         address = connection.laddr
         listens = connection.status == psutil.CONN_LISTEN and address and address[1] == number
         if listens and connection.pid:
             return f"pid {connection.pid} ({psutil.Process(connection.pid).name()})"
-    return _UNSEEN
+    return _HIDDEN
 
 
 def is_free(number: int) -> bool:
-    """Whether a server could listen on this loopback port now."""
+    """Whether a server can listen on this loopback port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -89,8 +88,8 @@ def is_free(number: int) -> bool:
 
 
 def free_block(count: int) -> int:
-    """The first of `count` consecutive free ports."""
+    """First of `count` consecutive free ports, at random so that parallel test runs do not meet."""
     while True:
-        first = random.choice(_FREE_RANGE)  # noqa: S311 - two test runs should not meet
-        if all(is_free(first + step) for step in range(count)):
+        first = random.choice(_FREE_RANGE)  # noqa: S311 - no secret
+        if all(is_free(first + offset) for offset in range(count)):
             return first

@@ -1,4 +1,4 @@
-"""What must hold before a stack starts: room on the disk, and nobody else starting it."""
+"""Checks before a stack starts: writable folders, free disk space, and a lock."""
 
 import contextlib
 import fcntl
@@ -9,14 +9,14 @@ from pathlib import Path
 
 from pipeline.errors import UnreachableError
 
-LEAST_FREE_BYTES = 2_000_000_000
+MIN_FREE_BYTES = 2_000_000_000
 
 
 def make_folders(home: Path) -> None:
-    """Make the stack's folders and check that they can be written and have room.
+    """Make the stack's folders; check that they are writable and that the disk has space.
 
     Raises:
-        UnreachableError: in one line, naming the folder.
+        UnreachableError: a folder cannot be written, or the disk is too full; names the folder.
     """
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -27,24 +27,26 @@ def make_folders(home: Path) -> None:
         raise UnreachableError(f"cannot write the stack's folder {home}: {error}") from error
     if not os.access(home, os.W_OK):
         raise UnreachableError(f"cannot write the stack's folder {home}")
-    if free < LEAST_FREE_BYTES:
+    if free < MIN_FREE_BYTES:
         raise UnreachableError(
             f"too little disk space for the stack's folder {home}",
-            expected=f"{LEAST_FREE_BYTES / 1e9:.0f} GB free",
+            expected=f"{MIN_FREE_BYTES / 1e9:.0f} GB free",
             received=f"{free / 1e9:.1f} GB",
         )
 
 
 @contextlib.contextmanager
-def alone(home: Path) -> Iterator[None]:
-    """One `up` or `down` at a time.
+def start_lock(home: Path) -> Iterator[None]:
+    """File lock that lets one `up` at a time work on a home; does not wait.
 
     Raises:
-        UnreachableError: when another one is at work.
+        UnreachableError: another process has the lock.
     """
     with (home / "up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UnreachableError(f"another `leukoflow up` is at work on {home}") from error
+            raise UnreachableError(
+                f"another `leukoflow up` is running for {home}; wait until it ends"
+            ) from error
         yield

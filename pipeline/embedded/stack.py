@@ -1,10 +1,11 @@
-"""Start, watch and stop the embedded stack."""
+"""Start the embedded stack, report its status and stop it."""
 
 import contextlib
 import logging
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,13 +24,14 @@ from pipeline.settings import Settings
 State = Literal["healthy", "starting", "down"]
 _START_SECONDS = 300.0
 _GRACE_SECONDS = 15.0
+_POLL_SECONDS = 0.01
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class PartStatus:
-    """How a part does; `log` is worth reading when it is not healthy."""
+    """State of a part, its address and its log file."""
 
     part: Part
     state: State
@@ -38,137 +40,139 @@ class PartStatus:
 
 
 def up(settings: Settings, console: Console, *, procfile: Path = PROCFILE) -> Settings:
-    """Start every part and wait until all are healthy; a stack that is up is left alone.
+    """Start every part, wait until all are healthy and print their status.
+
+    A stack that is already up keeps its processes. After an error nothing that this call started
+    is left running.
 
     Returns:
-        The settings with the generated passwords and addresses filled in.
+        The settings with generated passwords and addresses.
 
     Raises:
-        UnreachableError: a port is taken, the disk is full or a part died; nothing that this call
-            started is left running.
+        InvalidInputError: the stack is up with another model name or store.
+        UnreachableError: a port is taken, the disk is full, a part ended or is not healthy in time.
     """
     home = settings.leukoflow_home.resolve()
-    wanted = parts(procfile)
+    to_start = parts(procfile)
     preflight.make_folders(home)
-    with preflight.alone(home):
-        alive = find_supervisor(home)
-        if alive:
-            _require_same(alive, settings)
+    with preflight.start_lock(home):
+        running = find_supervisor(home)
+        if running:
+            _require_same(running, settings)
         complete = credentials.prepare(settings)
-        if alive:
+        if running:
             console.print("The stack is already up.")
-            _wait(complete, wanted, console)
+            _wait(complete, to_start, console)
         else:
-            _start(complete, wanted, console, procfile)
+            _start(complete, to_start, console, procfile)
     console.print(table(status(complete, procfile=procfile)))
     return complete
 
 
 def down(settings: Settings) -> int:
-    """Stop every process of the stack and return how many there were; the data stays."""
+    """Stop every process of the stack; returns how many there were. The data stays."""
     home = settings.leukoflow_home.resolve()
-    count = sum(1 for _ in discovery.of_stack(home))
+    count = sum(1 for _ in discovery.stack_processes(home))
     process = find_supervisor(home)
     if process is not None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
         psutil.wait_procs([process], timeout=_GRACE_SECONDS)
-    discovery.stop(home, grace=_GRACE_SECONDS)
+    discovery.stop_processes(home, grace_s=_GRACE_SECONDS)
     _pid_file(home).unlink(missing_ok=True)
     logger.info("stack at %s stopped, %d processes", home, count)
     return count
 
 
 def status(settings: Settings, *, procfile: Path = PROCFILE) -> list[PartStatus]:
-    """State and address of every part, by its process and by what it answers."""
+    """State and address of every part, from its processes and its health check."""
     home = settings.leukoflow_home.resolve()
-    alive = {name for _, name in discovery.of_stack(home)}
-    since = _started_at(home)
+    running = {name for _, name in discovery.stack_processes(home)}
+    started_at = _started_at(home)
 
     def state(part: Part) -> State:
-        if part.name not in alive:
+        if part.name not in running:
             return "down"
-        return "healthy" if is_healthy(part, settings, since) else "starting"
+        return "healthy" if is_healthy(part, settings, started_at) else "starting"
 
     return [
-        PartStatus(part, state(part), part.url(settings), supervisor.log(home, part.name))
+        PartStatus(part, state(part), part.url(settings), supervisor.log_path(home, part.name))
         for part in parts(procfile)
     ]
 
 
 def failure(settings: Settings) -> str:
-    """One line on the part that ended the last stack by itself, or ''."""
+    """Which part ended by itself and so stopped the stack last; '' if none did."""
     home = settings.leukoflow_home.resolve()
-    output = supervisor.log(home, "supervisor")
-    ended = supervisor.first_stopped(output.read_text()) if output.is_file() else None
-    if ended is None:
+    output = supervisor.log_path(home, "supervisor")
+    stopped = supervisor.first_stopped(output.read_text()) if output.is_file() else None
+    if stopped is None:
         return ""
-    name, code = ended
-    return f"{name} stopped with code {code}; see {supervisor.log(home, name)}"
+    name, code = stopped
+    return f"{name} stopped with code {code}; see {supervisor.log_path(home, name)}"
 
 
 def table(states: list[PartStatus]) -> Table:
-    """The parts with their state and address, for people."""
-    shown = Table("part", "state", "address")
+    """State and address of the parts as a table for the terminal."""
+    rendered = Table("part", "state", "address")
     colours = {"healthy": "green", "starting": "yellow", "down": "red"}
-    for one in states:
-        shown.add_row(one.part.title, f"[{colours[one.state]}]{one.state}[/]", one.url)
-    return shown
+    for entry in states:
+        colour = colours[entry.state]
+        rendered.add_row(entry.part.title, f"[{colour}]{entry.state}[/]", entry.url)
+    return rendered
 
 
 def find_supervisor(home: Path) -> psutil.Process | None:
-    """The living supervisor of the stack at `home`; a reused process id does not count."""
+    """Running supervisor of the stack at `home`, from its pid file.
+
+    None if the pid belongs to another process by now.
+    """
     with contextlib.suppress(OSError, ValueError, psutil.Error):
         process = psutil.Process(int(_pid_file(home).read_text()))
-        marked = process.environ().get(environment.MARK) == str(home)
-        if marked and process.status() != psutil.STATUS_ZOMBIE:
+        own = process.environ().get(environment.STACK_VARIABLE) == str(home)
+        if own and process.status() != psutil.STATUS_ZOMBIE:
             return process
     return None
 
 
 def _require_same(supervisor: psutil.Process, settings: Settings) -> None:
-    """Refuse another model or store than those that the running stack was started with."""
+    """Raise InvalidInputError if the running stack has another model name or store."""
     running = supervisor.environ()
-    for name, wanted in (("MODEL_NAME", settings.model_name), ("STORE_URI", settings.store_uri)):
-        current = running.get(name, wanted)
-        if wanted and current != wanted:
+    for name, requested in (("MODEL_NAME", settings.model_name), ("STORE_URI", settings.store_uri)):
+        current = running.get(name, requested)
+        if requested and current != requested:
             raise InvalidInputError(
                 f"the stack is up with {name}={current}; stop it first: make down",
                 expected=current,
-                received=wanted,
+                received=requested,
             )
 
 
-def _start(settings: Settings, wanted: list[Part], console: Console, procfile: Path) -> None:
+def _start(settings: Settings, to_start: list[Part], console: Console, procfile: Path) -> None:
     home = settings.leukoflow_home
-    discovery.stop(home, grace=_GRACE_SECONDS)  # left by a supervisor that was killed
-    ports.require_free(wanted, settings)
+    discovery.stop_processes(home, grace_s=_GRACE_SECONDS)  # orphans of a killed supervisor
+    ports.require_free(to_start, settings)
     try:
-        _launch(settings, wanted, console, procfile)
-        _wait(settings, wanted, console)
-    except BaseException:  # also Ctrl-C: what was begun here is not left half-started
+        _launch(settings, to_start, console, procfile)
+        _wait(settings, to_start, console)
+    except BaseException:  # also Ctrl-C: no half-started stack is left
         down(settings)
         raise
 
 
-def _launch(settings: Settings, wanted: list[Part], console: Console, procfile: Path) -> None:
+def _launch(settings: Settings, to_start: list[Part], console: Console, procfile: Path) -> None:
     home = settings.leukoflow_home
-    variables = environment.of_stack(settings, os.environ)
-    object_store.write(settings)
-    if any(part.name.startswith("airflow") for part in wanted):
+    variables = environment.stack_variables(settings, os.environ)
+    object_store.write_access_files(settings)
+    if any(part.name.startswith("airflow") for part in to_start):
         airflow_home.write_passwords(settings)
         with waiting.spinner(console, "preparing Airflow's database"):
             airflow_home.migrate(home, variables)
-    for name in ("supervisor", *(part.name for part in wanted)):
-        _set_aside(supervisor.log(home, name))
-    with supervisor.log(home, "supervisor").open("w") as output:
+    for name in ("supervisor", *(part.name for part in to_start)):
+        _rotate(supervisor.log_path(home, name))
+    with supervisor.log_path(home, "supervisor").open("w") as output:
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "pipeline.embedded.processes.supervisor",
-                str(procfile.resolve()),
-            ],
+            [sys.executable, "-m", supervisor.__name__, str(procfile.resolve())],
             cwd=ROOT,
             env=variables,
             stdin=subprocess.DEVNULL,
@@ -177,25 +181,32 @@ def _launch(settings: Settings, wanted: list[Part], console: Console, procfile: 
             start_new_session=True,
         )
     _pid_file(home).write_text(str(process.pid))
+    # Linux shows an empty environment for some milliseconds after `exec`.
+    while process.poll() is None and find_supervisor(home) is None:
+        time.sleep(_POLL_SECONDS)
     logger.info("supervisor started, pid %d", process.pid)
 
 
-def _wait(settings: Settings, wanted: list[Part], console: Console) -> None:
+def _wait(settings: Settings, to_start: list[Part], console: Console) -> None:
     home = settings.leukoflow_home
 
-    def check() -> None:
+    def require_supervisor() -> None:
         if find_supervisor(home) is None:
-            why = failure(settings) or "the supervisor was ended"
-            raise UnreachableError(f"{why}; everything else was stopped")
+            cause = failure(settings) or "the supervisor was stopped"
+            raise UnreachableError(f"{cause}; all other parts were stopped")
 
-    since = _started_at(home)
+    started_at = _started_at(home)
     late = waiting.until_healthy(
-        wanted, lambda part: is_healthy(part, settings, since), check, console, _START_SECONDS
+        to_start,
+        lambda part: is_healthy(part, settings, started_at),
+        require_supervisor,
+        console,
+        _START_SECONDS,
     )
     if late:
-        where = supervisor.log(home, late[0].name)
+        log = supervisor.log_path(home, late[0].name)
         raise UnreachableError(
-            f"{late[0].title} is not healthy after {_START_SECONDS:.0f} s; see {where}"
+            f"{late[0].title} is not healthy after {_START_SECONDS:.0f} s; see {log}"
         )
 
 
@@ -204,8 +215,8 @@ def _started_at(home: Path) -> float:
     return process.create_time() if process else 0.0
 
 
-def _set_aside(path: Path) -> None:
-    """Keep the log of the start before this one, and no older."""
+def _rotate(path: Path) -> None:
+    """Rename a log to `.log.1`, over the one of the start before."""
     if path.is_file():
         path.replace(path.with_suffix(".log.1"))
 

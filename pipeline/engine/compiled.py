@@ -1,4 +1,4 @@
-"""A graph compiled for the processor, and written to a file."""
+"""OpenVINO graphs: compile for the CPU, save reproducibly, count multiplications."""
 
 import math
 import threading
@@ -6,40 +6,40 @@ from pathlib import Path
 from typing import Any
 
 CONVOLUTION = "Convolution"
-_FIRST_LOOK = threading.Lock()
+_NUMPY_CHECK_LOCK = threading.Lock()
 
 
-def compile_graph(graph: Any, precision: str, at_once: int | None = None) -> Any:
-    """Compile; the result may be asked by several threads, each with a request of its own.
+def compile_graph(graph: Any, precision: str, streams: int | None = None) -> Any:
+    """The compiled model for the CPU; threads may share it, each with its own infer request.
 
-    Whoever wants an engine starts OpenVINO here and nowhere else.
+    All code compiles through this function, since it works around a deadlock (below).
 
     Args:
         graph: an `openvino.Model`, or the path of one.
-        precision: `bf16` where the processor has it; with any other, floats have 32 bits and an
-            8-bit graph carries its own.
-        at_once: requests among which the cores are shared out: with 1, all cores work on one. By
-            default OpenVINO chooses as many as promise the most answers.
+        precision: `bf16` if the processor supports it; any other value computes floats in 32 bits.
+            An int8 graph carries its own precision.
+        streams: infer requests that share the cores; with 1, all cores work on one request. By
+            default OpenVINO chooses for the highest throughput.
     """
     import openvino as ov
 
-    # The first look at a tensor's data asks NumPy's version in Python while it holds a C++ lock
-    # (pybind11 in OpenVINO 2026.4.1): two threads that look first at once wait for each other.
-    with _FIRST_LOOK:
+    # The first access to a tensor's data reads NumPy's version while it holds a C++ lock (pybind11
+    # in OpenVINO 2026.4.1): two threads that make it at the same time deadlock.
+    with _NUMPY_CHECK_LOCK:
         _ = ov.Tensor(ov.Type.u8, ov.Shape([1])).data
     floats = "bf16" if precision == "bf16" else "f32"
     hints = {"INFERENCE_PRECISION_HINT": floats}
-    hints["PERFORMANCE_HINT"] = "LATENCY" if at_once == 1 else "THROUGHPUT"
-    if at_once is not None:
-        hints["NUM_STREAMS"] = str(at_once)
+    hints["PERFORMANCE_HINT"] = "LATENCY" if streams == 1 else "THROUGHPUT"
+    if streams is not None:
+        hints["NUM_STREAMS"] = str(streams)
     return ov.Core().compile_model(graph, "CPU", hints)
 
 
 def read_for_one(path: Path) -> Any:
-    """The `openvino.Model` of a file, for one image at a time.
+    """The `openvino.Model` of a file, reshaped to a batch of one image.
 
-    A batch of any size costs a twentieth more, since shapes are then found out with every answer,
-    and a processor that one image already fills gains nothing from many at once.
+    A dynamic batch size takes 5 % longer, since shapes are inferred at each request, and larger
+    batches are no faster on a CPU.
     """
     import openvino as ov
 
@@ -50,12 +50,12 @@ def read_for_one(path: Path) -> Any:
 
 
 def convolutions(graph: Any) -> list[Any]:
-    """The convolutions of an `openvino.Model`, the first that works first."""
+    """The convolutions of an `openvino.Model`, in order of execution."""
     return [node for node in graph.get_ordered_ops() if node.get_type_name() == CONVOLUTION]
 
 
 def multiplications(graph: Any) -> int:
-    """Of all convolutions of a graph whose input has a fixed shape."""
+    """Number of multiplications in the convolutions of a graph with a static input shape."""
     return sum(
         math.prod(node.input_value(1).get_shape()) * math.prod(node.output(0).get_shape()[2:])
         for node in convolutions(graph)
@@ -63,12 +63,12 @@ def multiplications(graph: Any) -> int:
 
 
 def save_graph(graph: Any, target: Path) -> None:
-    """Write an `openvino.Model` so that the same one is the same file.
+    """Write an `openvino.Model`: equal models give equal files. Renames the nodes of `graph`.
 
-    OpenVINO numbers nodes by all that the process ever made.
+    OpenVINO numbers nodes by a counter of the process, so that names depend on earlier graphs.
     """
     import openvino as ov
 
-    for place, node in enumerate(graph.get_ordered_ops()):
-        node.set_friendly_name(f"{node.get_type_name()}_{place}")
+    for index, node in enumerate(graph.get_ordered_ops()):
+        node.set_friendly_name(f"{node.get_type_name()}_{index}")
     ov.save_model(graph, target, compress_to_fp16=False)

@@ -1,8 +1,8 @@
-"""The frozen part of the network in the serving engine, built from the weights alone.
+"""The frozen part of the network as an OpenVINO graph, built from the weights.
 
-Extraction is most of what a training costs, and OpenVINO at bf16 does it twice as fast as
-TensorFlow at float32 on the same cores. The graph is VGG16's (Simonyan & Zisserman, ICLR 2015);
-`tests/unit/engine/test_frozen.py` holds it to Keras's answers.
+Feature extraction is most of a training's time, and OpenVINO at bf16 is twice as fast as TensorFlow
+at float32 on the same cores. The graph is VGG16 (Simonyan & Zisserman, ICLR 2015);
+`tests/unit/engine/test_frozen.py` compares its outputs with those of Keras.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -24,13 +24,13 @@ LAYERS = (
 Arrays = dict[str, NDArray[np.float32]]
 
 TORCH_MEAN, TORCH_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's RGB in 0 to 1, as torchvision's weights expect."""
+"""Mean and deviation of ImageNet in RGB, 0 to 1: torchvision's weights expect them."""
 CAFFE_MEAN = (103.939, 116.779, 123.68)
-"""Of ImageNet's BGR in 0 to 255, as Keras's own weights expect."""
+"""Mean of ImageNet in BGR, 0 to 255: Keras's own weights expect it."""
 
 
 class FrozenNetwork:
-    """Pixels to what is cached at the freeze boundary."""
+    """Crops to their activations at the freeze boundary, which the feature cache stores."""
 
     def __init__(
         self,
@@ -40,16 +40,16 @@ class FrozenNetwork:
         features: FeaturesConfig,
         precision: str = "bf16",
     ) -> None:
-        """Build and compile; `precision` is `bf16` (where the processor has it) or `f32`."""
+        """Build and compile; `precision` is `bf16` (if the processor supports it) or `f32`."""
         graph = _graph(contract.input_size, arrays, normalization, features)
         self._compiled = compile_graph(graph, precision)
 
     def __call__(self, crops: Pixels, batch_size: int = 16) -> NDArray[np.float16]:
-        """Regions (n, values) or maps (n, height, width, channels) of crops (n, size, size, 3).
+        """Region means (n, values) or maps (n, height, width, channels) of crops, in batches.
 
-        A request keeps one core busy, so there are as many threads as the engine asks for, each
-        with a request of its own. No callback: OpenVINO 2026.4.1 lets go of a callback in a thread
-        of its own, and hangs when the network is dropped meanwhile.
+        A request occupies one core: the thread pool has as many threads as OpenVINO recommends
+        requests. Not `AsyncInferQueue`: OpenVINO 2026.4.1 releases a callback in a thread of its
+        own, and hangs if the network is deleted at that time.
         """
         batches = [crops[start : start + batch_size] for start in range(0, len(crops), batch_size)]
         streams = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
@@ -88,7 +88,7 @@ def _graph(size: int, arrays: Arrays, normalization: str, features: FeaturesConf
 
 
 def _normalized(x: Any, normalization: str) -> Any:
-    """RGB planes as the weights expect them."""
+    """RGB planes (n, 3, height, width), 0 to 255, normalised as the weights expect."""
     from openvino import opset13 as ops
 
     if normalization == "torch":

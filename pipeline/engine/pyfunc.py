@@ -1,4 +1,4 @@
-"""A served bundle as an MLflow pyfunc model: what `mlflow.pyfunc.load_model` calls.
+"""A served bundle as an MLflow pyfunc model; `mlflow.pyfunc.load_model` calls this module.
 
 It imports neither MLflow nor the store, and nothing is unpickled.
 """
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.artifacts import MANIFEST, ServedManifest, require_files
+from pipeline.artifacts import MANIFEST, ServedManifest
 from pipeline.contract import golden
 from pipeline.contract.decision import decide, read_review
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import prepare
+from pipeline.digests import require_files
 from pipeline.engine.engine import Engine, Floats
 from pipeline.errors import InvalidInputError
 
@@ -26,19 +27,19 @@ IMAGE = "image"
 
 
 def _load_pyfunc(path: str) -> "ServedModel":
-    """What MLflow calls with the folder of the model's data."""
+    """The model in a folder; MLflow calls it by this name."""
     return ServedModel(Path(path))
 
 
 class ServedModel:
-    """Answers images like the service, with the same contract, engine and review rule."""
+    """Classifies images like the service: same contract, engine and review rule."""
 
     def __init__(self, folder: Path) -> None:
-        """Load a bundle folder, check it against its manifest and replay its golden images.
+        """Load a bundle folder, verify it against its manifest and replay its golden images.
 
         Raises:
-            ArtifactError: when a file was changed, the preprocessing is of another version, or a
-                golden image is answered differently.
+            ArtifactError: if a file differs from the manifest, the preprocessing has another
+                version, or a golden image's prediction exceeds the tolerance.
         """
         manifest = ServedManifest.model_validate_json((folder / MANIFEST).read_bytes())
         require_files(folder, manifest.files)
@@ -49,17 +50,17 @@ class ServedModel:
         golden.replay(folder, self._contract, self._probabilities, manifest.parity.precision)
 
     def predict(self, images: "pd.DataFrame") -> "pd.DataFrame":
-        """Answer images.
+        """One row of predictions per image.
 
         Args:
             images: with a column `image`: bytes of a JPEG or PNG, or the same in base64.
 
         Returns:
-            One row per image: `label`, `decision` (accept or review), `uncertainty` (1 is the
+            `label`, `decision` (accept or review), `uncertainty` (1 is the
                 review limit) and `probabilities` (class to probability).
 
         Raises:
-            InvalidInputError: when there is no such column, or a value is no image.
+            InvalidInputError: if the column is missing, or a value is not an image.
         """
         import pandas as pd
 
@@ -67,9 +68,9 @@ class ServedModel:
             raise InvalidInputError(
                 "no images", expected=f"a column {IMAGE!r}", received=", ".join(map(str, images))
             )
-        return pd.DataFrame([self._answer(_bytes(value)) for value in images[IMAGE]])
+        return pd.DataFrame([self._classify(_bytes(value)) for value in images[IMAGE]])
 
-    def _answer(self, data: bytes) -> dict[str, Any]:
+    def _classify(self, data: bytes) -> dict[str, Any]:
         prepared = prepare(data, self._contract)
         probabilities, embedding = (out[0] for out in self._engine.predict(prepared.crop[None]))
         decided = decide(

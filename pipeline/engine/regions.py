@@ -1,9 +1,9 @@
-"""Nucleus and surroundings: which part of each level of VGG16 says what about a cell.
+"""Region means: masked average pooling of VGG16's blocks over the nucleus and its surroundings.
 
-A mean over the whole crop mixes the cell with red cells and plasma; a mean over the nucleus tells
-chromatin, and one over the band around it cytoplasm (docs/experiments.md). Both regions are found
-in the graph from the pixels alone, so that what is trained on is what serves. Written twice: for
-OpenVINO here, which extracts, and for Keras in `network_regions.py`; a test holds them together.
+A mean over the whole crop mixes the cell with red cells and plasma. The nucleus shows chromatin,
+the band around it cytoplasm (docs/experiments.md). The graph segments both regions from the pixels,
+so that training and serving use the same ones. It is written twice: here for OpenVINO, which
+extracts features, and in `modeling/keras_regions.py` for Keras; a test compares them.
 """
 
 from collections.abc import Sequence
@@ -13,35 +13,36 @@ from typing import Any
 import numpy as np
 
 VERSION = "1"
-"""Changes whenever the same crop could leave other means."""
+"""Changes whenever the same crop could give other means; part of the feature cache's key."""
 STAIN = (0.5, -1.5, 1.0)
-"""Of red, green and blue: blue over green, and half of red over green, as `locate` sees dye."""
-ROUNDS = 6
-"""Of moving the threshold to the middle between the means on its two sides (Ridler & Calvard, IEEE
-Trans. SMC 8, 1978); more change nothing."""
-SOFTNESS, FAINTEST = 6.0, 12.0
-"""Width of the threshold's slope, and the least threshold, in units of stain: an image without a
-nucleus has none."""
-TINY = 1e-3
+"""Weights of red, green and blue in the stain value, as in `locate`."""
+ITERATIONS = 6
+"""Of the iterative threshold selection (Ridler & Calvard, IEEE Trans. SMC 8, 1978), which moves the
+threshold to the middle between the means on its two sides; more change nothing."""
+SOFTNESS, MIN_THRESHOLD = 6.0, 12.0
+"""Width of the soft threshold, and its minimum, both in units of stain: below the minimum an image
+has no nucleus."""
+EPSILON = 1e-3
+"""Added to a sum of weights before a division."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Sides of the means, in pixels of the crop: odd, in proportion to its side."""
+    """Sides of the two averaging windows in pixels: odd, in proportion to the crop's side."""
 
     smooth: int
-    """Before the threshold."""
+    """Smooths the stain before the threshold."""
     around: int
-    """How far the surroundings reach, on both sides together."""
+    """Dilates the nucleus to its surroundings: their reach on both sides together."""
 
     @classmethod
     def of(cls, size: int) -> "Windows":
-        """5 and 15 pixels where the crop has 128."""
+        """Windows for a crop of this side: 5 and 15 pixels for 128."""
         return cls(*(2 * max(1, round(size * half / 128)) + 1 for half in (2, 7)))
 
 
 def region_means(planes: Any, levels: Sequence[Any], size: int) -> Any:
-    """One vector an image: each level's mean over the nucleus, then over its surroundings.
+    """One vector per image: each level's mean over the nucleus, then over its surroundings.
 
     Args:
         planes: RGB (n, 3, size, size), 0 to 255, an OpenVINO node.
@@ -59,13 +60,13 @@ def region_means(planes: Any, levels: Sequence[Any], size: int) -> Any:
             sides = [stride, stride]
             share = ops.avg_pool(mask, sides, none, none, sides, exclude_pad=True)
             total = ops.reduce_sum(share, np.array([2, 3]), False)
-            weighed = ops.reduce_sum(ops.multiply(level, share), np.array([2, 3]), False)
-            means.append(ops.divide(weighed, ops.add(total, np.float32(TINY))))
+            weighted = ops.reduce_sum(ops.multiply(level, share), np.array([2, 3]), False)
+            means.append(ops.divide(weighted, ops.add(total, np.float32(EPSILON))))
     return ops.concat(means, 1)
 
 
 def _regions(planes: Any, windows: Windows) -> list[Any]:
-    """Weights of the nucleus and of what lies around it, each (n, 1, size, size)."""
+    """Masks of the nucleus and of its surroundings, each (n, 1, size, size), 0 to 1."""
     from openvino import opset13 as ops
 
     axes = np.array([1, 2, 3])
@@ -76,12 +77,12 @@ def _regions(planes: Any, windows: Windows) -> list[Any]:
     ends = ops.add(ops.reduce_mean(stain, axes, True), ops.reduce_max(stain, axes, True))
     threshold = ops.divide(ends, np.float32(2))
     one = np.float32(1)
-    for _ in range(ROUNDS):
+    for _ in range(ITERATIONS):
         above = _soft(stain, threshold)
         sides = (above, ops.subtract(one, above))
         high, low = (_average(stain, side) for side in sides)
         threshold = ops.divide(ops.add(high, low), np.float32(2))
-    nucleus = _soft(stain, ops.maximum(threshold, np.float32(FAINTEST)))
+    nucleus = _soft(stain, ops.maximum(threshold, np.float32(MIN_THRESHOLD)))
     return [nucleus, ops.multiply(_mean(nucleus, windows.around), ops.subtract(one, nucleus))]
 
 
@@ -102,5 +103,5 @@ def _average(plane: Any, weights: Any) -> Any:
     from openvino import opset13 as ops
 
     axes = np.array([1, 2, 3])
-    total = ops.add(ops.reduce_sum(weights, axes, True), np.float32(TINY))
+    total = ops.add(ops.reduce_sum(weights, axes, True), np.float32(EPSILON))
     return ops.divide(ops.reduce_sum(ops.multiply(plane, weights), axes, True), total)

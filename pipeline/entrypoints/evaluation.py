@@ -52,7 +52,7 @@ def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> 
     tracked = tracked_run(job, first)
     tell(
         tracked,
-        lambda: track_evaluation(job.tracking, tracked, opened, source, done, store=job.store),
+        lambda: track_evaluation(job.tracking, tracked, source, done, store=job.store),
     )
     return done.artifact.uri
 
@@ -89,11 +89,9 @@ def evaluate_archive(
     contract = store.open(scored.pointer.served, ServedManifest).manifest.contract
     own, reference = _own_evaluation(scored.pointer, store)
     config = EvaluateConfig(prevalence=own.scores.prevalence)
-    home, same, other = (
-        novelty_scores(
-            [line.record for line in lines], [line.group for line in lines], contract, own.rule
-        )
-        for lines in (reference, _as_reference(known), _as_reference(unknown))
+    of_reference, of_known, of_unknown = (
+        novelty_scores(lines, contract, own.rule)
+        for lines in (reference, known.reference(), unknown.reference())
     )
     figures = (
         score_predictions(
@@ -102,13 +100,16 @@ def evaluate_archive(
         if known.records
         else {"images": 0}
     )
+    separation = {
+        "known": novelty(of_known, of_reference, draws=config.draws),
+        "unknown": novelty(of_unknown, of_reference, draws=config.draws),
+        "unknown_against_known": novelty(of_unknown, of_known, draws=config.draws),
+    }
     report = {
         "tag": scored.pointer.tag,
         **figures,
         **scored.omissions.model_dump(),
-        "known": novelty(same, home, draws=config.draws).model_dump(mode="json"),
-        "unknown": novelty(other, home, draws=config.draws).model_dump(mode="json"),
-        "unknown_against_known": novelty(other, same, draws=config.draws).model_dump(mode="json"),
+        **{name: one.model_dump(mode="json") for name, one in separation.items()},
     }
     return report, archive_csv(known, unknown, scored.skipped), scored.omissions
 
@@ -118,8 +119,8 @@ def drift_records(
 ) -> "tuple[list[ReferenceRecord], list[ReferenceRecord], Omissions]":
     """An archive as the champion would log it, the champion's drift reference, what is left out."""
     scored = _score(archive, name, "champion")
-    answers = [*_as_reference(scored.known), *_as_reference(scored.unknown)]
-    return answers, _own_evaluation(scored.pointer, open_store())[1], scored.omissions
+    predictions = [*scored.known.reference(), *scored.unknown.reference()]
+    return predictions, _own_evaluation(scored.pointer, open_store())[1], scored.omissions
 
 
 def _own_evaluation(
@@ -132,13 +133,6 @@ def _own_evaluation(
     report = EvaluationReport.model_validate_json(store.read(evaluation, "report.json"))
     lines = store.read(evaluation, "reference.jsonl").decode().splitlines()
     return report, [ReferenceRecord.model_validate_json(line) for line in lines]
-
-
-def _as_reference(answers: "Predictions") -> list[ReferenceRecord]:
-    return [
-        ReferenceRecord(group=record.group, truth=record.label, record=said)
-        for record, said in zip(answers.records, answers.predictions, strict=True)
-    ]
 
 
 def _score(archive: str, name: str, model: str) -> Scored:

@@ -11,7 +11,7 @@ from pipeline.entrypoints.jobs.job import open_job
 from pipeline.entrypoints.training import featurize, shards
 
 if TYPE_CHECKING:
-    from pipeline.steps.experiments.crossval import CrossvalReport
+    from pipeline.steps.experiments.crossval_report import CrossvalReport
 
 
 def crossval(

@@ -1,10 +1,11 @@
-"""Promotion entry points: move the pointer to a judged model, or back to an earlier one."""
+"""Promotion entry points: move the pointer to a judged model, or roll it back."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, Refusal, Registry
+from pipeline.adapters.registry import Pointer, PromotionRefusal, Registry
 from pipeline.artifacts import Artifact, VerdictManifest
 from pipeline.entrypoints.configs import named_model
 from pipeline.entrypoints.jobs.job import open_job, open_store, registry_of
@@ -23,15 +24,13 @@ def promote(
     config: str,
     run_id: str,
     verdict: str,
-    author: str,
-    reason: str,
-    approved_at: datetime | str | None = None,
+    decision: Mapping[str, Any],
     untracked: bool = False,
 ) -> "Promotion":
-    """Serve the model of a verdict, unless it serves already, and repair the pointer's mirrors.
+    """Serve the model of a verdict, unless it already serves, and repair the pointer's mirrors.
 
-    While MLflow is not reachable a promotion is held, since nobody could look up there what serves;
-    a rollback never waits. A mirror that cannot be written is a warning: the move stands.
+    While MLflow is unreachable, a promotion fails, because MLflow would not show the new champion;
+    a rollback does not wait. A mirror that cannot be written is a warning: the move stands.
 
     Args:
         config: path of a config to judge again by; empty takes the one that the challenger was
@@ -39,26 +38,23 @@ def promote(
         run_id: recorded in the ledger; a retry under the same one finds its own move.
         verdict: URI of a verdict. When another model was promoted since, the challenger is judged
             again, against that one.
-        author: who promotes.
-        reason: why.
-        approved_at: when `author` read and approved this very verdict: it is not judged again but
-            refused once it is stale, and it may return a model that was rolled back from before.
-        untracked: promote although MLflow does not answer; `repair` tells it later.
+        decision: fields of an `Authorization`. With `approved_at`, the author approved this very
+            verdict: it is not judged again but refused once it is stale, and it may return a model
+            that was rolled back.
+        untracked: promote although MLflow is unreachable; `repair` updates it later.
 
     Returns:
-        How it ended: promoted, unchanged or refused. A refusal is recorded.
+        The outcome: promoted, unchanged or refused. A refusal is recorded.
 
     Raises:
-        UnreachableError: when MLflow does not answer; nothing was moved.
+        UnreachableError: when MLflow is unreachable; nothing was moved.
         InvalidInputError: when the config is another model's.
         StaleVerdictError: when an approved verdict is stale.
     """
     from pipeline.steps.promotion.promote import Authorization, Promotion, promote_with_retry
     from pipeline.steps.promotion.promote import promote as step
 
-    authorization = Authorization.model_validate(
-        {"author": author, "reason": reason, "approved_at": approved_at}
-    )
+    authorization = Authorization.model_validate(decision)
     store, run = open_store(), RunContext.now(run_id, code_version())
     opened = _open(verdict, config, run_id, store)
     registry = registry_of(opened.manifest.name, store)
@@ -73,7 +69,7 @@ def promote(
         return gate(config, run_id, inputs["evaluation"], inputs["served"])
 
     try:
-        made = (
+        result = (
             attempt(verdict)
             if authorization.approved_at
             else promote_with_retry(verdict, attempt, judge)
@@ -82,27 +78,27 @@ def promote(
         record_refusal(run_id, verdict, "gate", str(error))
         return Promotion(outcome="refused", sentence=str(error))
     repair_if_possible(registry.name)
-    return _told(made, opened.manifest.tag)
+    return _summary(result, opened.manifest.tag)
 
 
-def _told(made: "Promoted", tag: str) -> "Promotion":
-    """How a promotion ended, in a sentence."""
+def _summary(result: "Promoted", tag: str) -> "Promotion":
+    """The outcome of a promotion, with one sentence for people."""
     from pipeline.steps.promotion.promote import Promotion
 
-    serving = f"{made.pointer.tag} serves (move {made.pointer.sequence})"
-    if made.outcome == "unchanged":
-        sentence = f"the challenger is the champion, same bundle; {serving}"
-    elif made.pointer.tag == tag:
+    serving = f"{result.pointer.tag} serves (move {result.pointer.sequence})"
+    if result.outcome == "unchanged":
+        sentence = f"the challenger is the champion (same bundle); {serving}"
+    elif result.pointer.tag == tag:
         sentence = serving
     else:
-        sentence = f"{tag} was, and a newer model since; {serving}"
-    return Promotion(outcome=made.outcome, sentence=sentence, served=made.pointer.served)
+        sentence = f"{tag} was promoted, and a newer model since; {serving}"
+    return Promotion(outcome=result.outcome, sentence=sentence, served=result.pointer.served)
 
 
 def _open(
     verdict: str, config: str, run_id: str, store: ArtifactStore
 ) -> Artifact[VerdictManifest]:
-    """A verdict; a config that is given must be of its model."""
+    """Open a verdict; a config that is not empty must be of its model."""
     opened = store.open(verdict, VerdictManifest)
     if config:
         open_job(config, run_id).require_model(opened.manifest.name)
@@ -116,9 +112,9 @@ def _await_tracking(
     run_id: str,
     store: ArtifactStore,
 ) -> None:
-    """Hold a promotion while MLflow is not reachable, if there is anything to move."""
+    """Raise UnreachableError while MLflow is unreachable, if the pointer would move."""
     from pipeline.adapters.mlflow_runs import Tracking
-    from pipeline.steps.promotion.promote import earlier_outcome
+    from pipeline.steps.promotion.ledger_rules import earlier_outcome
     from pipeline.steps.promotion.verdict import read_verdict
 
     judged, moves = read_verdict(opened, store), registry.history()
@@ -128,16 +124,16 @@ def _await_tracking(
         Tracking(load_settings().mlflow_tracking_uri, registry.name).reach()
     except UnreachableError as error:
         raise UnreachableError(
-            f"the promotion is held, and the verdict {opened.uri} stands: promote it once MLflow "
-            f"is back, or now with --untracked. {error}"
+            f"nothing was promoted; the verdict {opened.uri} stands: promote it once MLflow is "
+            f"reachable, or now with --untracked. {error}"
         ) from error
 
 
 def record_refusal(run_id: str, verdict: str, author: str, reason: str) -> str:
-    """Write down who refused a promotion and why; returns the entry's URI."""
+    """Record in the registry who refused a promotion and why; returns the entry's URI."""
     store = open_store()
     judged = store.open(verdict, VerdictManifest).manifest
-    refusal = Refusal(
+    refusal = PromotionRefusal(
         verdict=verdict,
         tag=judged.tag,
         author=author,
@@ -152,14 +148,14 @@ def rollback(name: str, tag: str, author: str, reason: str, run_id: str = "rollb
     """Serve an earlier model again.
 
     Args:
-        name: of the model; empty takes the tag's, else MODEL_NAME.
-        tag: `<name>:<version>`; empty takes the model before this one.
-        author: who rolls back.
-        reason: why.
+        name: model name; empty takes the tag's, else MODEL_NAME.
+        tag: `<name>:<version>`; empty takes the previous model.
+        author: recorded in the ledger.
+        reason: recorded in the ledger.
         run_id: recorded in the ledger.
 
     Raises:
-        InvalidInputError: when the name is not the tag's, or the history knows no such model.
+        InvalidInputError: when the name is not the tag's, or the model never served.
     """
     from pipeline.steps.promotion.promote import Authorization
     from pipeline.steps.promotion.rollback import rollback as step

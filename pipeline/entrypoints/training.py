@@ -22,7 +22,7 @@ from pipeline.version import code_version
 
 if TYPE_CHECKING:
     from pipeline.modeling.fit import Epoch
-    from pipeline.steps.promotion.promote import Outcome
+    from pipeline.steps.promotion.ledger_rules import Outcome
 
 
 log = logging.getLogger(__name__)
@@ -44,11 +44,13 @@ def shards(config: str) -> list[int]:
 
 def featurize(config: str, run_id: str, split: str, shard: int) -> str:
     """Compute the activations of one shard that nobody has paid for yet."""
+    from pipeline.steps.training.featurize import ShardInputs
     from pipeline.steps.training.featurize import featurize as step
 
     job = open_job(config, run_id)
     opened = job.open(split, SplitManifest)
-    return step(opened, shard, job.config, job.weights(), store=job.store, run=job.run).uri
+    inputs = ShardInputs(opened, shard, job.weights())
+    return step(inputs, job.config, store=job.store, run=job.run).uri
 
 
 def train(config: str, run_id: str, split: str, features: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.dag_ids import DEPLOYMENT, INGESTION, MONITORING, TRAINING
 from pipeline.errors import (
     BucketError,
     ConflictError,
@@ -54,7 +55,7 @@ def test_parsing_the_dags_loads_no_heavy_library(tmp_path: Path) -> None:
 
 def test_every_dag_is_named_after_its_file(dags: dict[str, Any]) -> None:
     """Who sees a red DAG in the grid knows which file to open."""
-    assert len(dags) == 4
+    assert dags.keys() == {TRAINING, INGESTION, MONITORING, DEPLOYMENT}
     assert {name: dag.dag_id for name, dag in dags.items()} == {name: name for name in dags}
 
 
@@ -133,7 +134,7 @@ def test_a_file_in_a_folder_of_its_own_is_no_dag(tmp_path: Path) -> None:
 
 def test_nothing_is_promoted_unless_it_was_judged(dags: dict[str, Any]) -> None:
     """The vital order: evaluation, gate, decision, promotion, whatever else moves."""
-    training = dags["blood_cell_training"]
+    training = dags[TRAINING]
     before = training.get_task("promote").get_flat_relative_ids(upstream=True)
     assert {"validate", "split", "evaluate", "gate", "approve", "record_decision"} <= before
     assert training.get_task("promote").trigger_rule == "all_success"
@@ -141,13 +142,13 @@ def test_nothing_is_promoted_unless_it_was_judged(dags: dict[str, Any]) -> None:
 
 def test_nothing_is_shipped_unless_it_answered_its_golden_images(dags: dict[str, Any]) -> None:
     """The image is built from a Bento that was served and asked."""
-    image = dags["blood_cell_deployment"].get_task("image")
+    image = dags[DEPLOYMENT].get_task("image")
     assert {"build", "smoke"} <= image.get_flat_relative_ids(upstream=True)
 
 
 def test_the_request_is_closed_last_and_decides_the_run(dags: dict[str, Any]) -> None:
     """A teardown outlives failure and cancellation, and its own failure fails the run."""
-    close = dags["blood_cell_training"].get_task("close_request")
+    close = dags[TRAINING].get_task("close_request")
     assert close.is_teardown
     assert close.on_failure_fail_dagrun
     assert not close.downstream_task_ids
@@ -156,7 +157,7 @@ def test_the_request_is_closed_last_and_decides_the_run(dags: dict[str, Any]) ->
 
 def test_the_watermark_moves_only_after_the_run_exists(dags: dict[str, Any]) -> None:
     """A crash in between repeats the trigger, whose run id Airflow holds only once."""
-    ingestion = dags["blood_cell_ingestion"]
+    ingestion = dags[INGESTION]
     assert "start_training" in ingestion.get_task("mark_seen").upstream_task_ids
     started = ingestion.get_task("start_training").partial_kwargs
     assert started["skip_when_already_exists"] is True
@@ -165,7 +166,7 @@ def test_the_watermark_moves_only_after_the_run_exists(dags: dict[str, Any]) -> 
 
 def test_a_decision_is_published_before_it_starts_its_one_run(dags: dict[str, Any]) -> None:
     """Clearing the task starts no second run: Airflow holds the decision's name once."""
-    request = dags["blood_cell_monitoring"].get_task("request_retrain")
+    request = dags[MONITORING].get_task("request_retrain")
     assert {"decide", "publish"} <= request.get_flat_relative_ids(upstream=True)
     assert request.skip_when_already_exists is True
     assert request.trigger_dag_id in dags
@@ -173,6 +174,6 @@ def test_a_decision_is_published_before_it_starts_its_one_run(dags: dict[str, An
 
 def test_a_form_that_names_no_config_follows_the_served_model(dags: dict[str, Any]) -> None:
     """So does the weekly run, which has no form: no DAG file decides which model is trained."""
-    for name in ("blood_cell_training", "blood_cell_deployment"):
+    for name in (TRAINING, DEPLOYMENT):
         assert dags[name].params["config"] is None
-    assert dags["blood_cell_monitoring"].params["config"] == "configs/monitoring.yaml"
+    assert dags[MONITORING].params["config"] == "configs/monitoring.yaml"

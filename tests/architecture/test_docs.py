@@ -7,14 +7,27 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from bento_service.http import middleware
+from bento_service import __main__ as service_supervisor
+from bento_service import serving
+from bento_service.http import api_keys, errors, middleware
 from bento_service.http.bodies import BODIES
-from bento_service.inference import multi_image, work_queue
-from pipeline.embedded.parts import commands
+from bento_service.http.schemas import REQUEST_ID, FeedbackRequest
+from bento_service.inference import follow, loading, multi_image, work_queue
+from bento_service.inference.differential import MIN_CELLS
+from bento_service.prediction_log import uploader
+from bento_service.process import graceful_shutdown
+from pipeline.adapters import mlflow_runs
+from pipeline.config import DataGateConfig
+from pipeline.embedded import credentials, object_store, ports
+from pipeline.embedded.parts import PARTS, commands
+from pipeline.errors import DiskFullError, InvalidInputError, UnreachableError
 from pipeline.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
+SECURITY = (ROOT / "docs" / "security.md").read_text()
 PAGES = sorted({ROOT / "README.md", *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
 PROMISED = set(
@@ -79,23 +92,94 @@ def test_every_procfile_line_can_start(part: str, line: str) -> None:
 
 
 def test_the_limits_in_the_api_page_are_those_of_the_service() -> None:
-    """Every number under "Limits", and every time-out in the table of errors, is the code's own."""
+    """Numbers under "Limits", timeouts and lengths in docs/api.md equal the code's constants."""
     api = (ROOT / "docs" / "api.md").read_text()
     section = api.partition("## Limits")[2].partition("\n## ")[0]
     differential = BODIES["/differential"]
     body = middleware.MAX_BODY_BYTES // 1_000_000
     assert [int(number) for number in re.findall(r"\b\d+\b", section)] == [
         body,
-        differential.caps * body,
-        differential.most,
-        work_queue.THREADS + work_queue.WAITING,
+        differential.size_factor * body,
+        differential.max_files,
+        work_queue.THREADS + work_queue.QUEUE_SLOTS,
         work_queue.THREADS,
-        work_queue.WAITING,
-        middleware.MAX_HELD_BYTES // 1_000_000,
+        work_queue.QUEUE_SLOTS,
+        middleware.MAX_BUFFERED_BYTES // 1_000_000,
         429,
     ]
     defaults = {name.upper(): field.default for name, field in Settings.model_fields.items()}
     named = re.findall(r"`([A-Z_]+)` \((\d+)\)", api)
     assert named
     assert {name: float(value) for name, value in named} == {n: defaults[n] for n, _ in named}
-    assert f"or many longer than {multi_image.PATIENCE:.0f}" in api
+    assert f"or a differential longer than {multi_image.TIMEOUT_S:.0f} s" in api
+    assert f"Up to {differential.max_files} files in one request" in api
+    assert f"Fewer than {MIN_CELLS} cells" in api
+    reviewer = FeedbackRequest.model_json_schema()["properties"]["reviewer"]
+    assert f"1 to {reviewer['maxLength']} printable characters" in api
+    lengths = re.search(r"\{(\d+),(\d+)\}$", REQUEST_ID)
+    assert lengths
+    assert f"if it has {lengths[1]} to {lengths[2]} letters" in api
+
+
+def test_the_numbers_in_the_runbook_are_those_of_the_code() -> None:
+    """Every number on the page, in order, except the 5 of the example `gather --min 5`."""
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    monitoring = yaml.safe_load((ROOT / "configs" / "monitoring.yaml").read_text())
+    answer_seconds = Settings.model_fields["answer_seconds"]
+    unreadable = api_keys._unreadable().status
+    page = RUNBOOK.replace("gather --min 5", "")
+    assert [float(number) for number in re.findall(r"\b\d+\b", page)] == [
+        InvalidInputError.exit_code,
+        DiskFullError.exit_code,
+        errors.no_model().status,
+        errors.store_unreadable(UnreachableError("")).status,
+        unreadable,
+        unreadable,
+        uploader.MAX_PENDING_BYTES / 1e9,
+        loading.LOAD_TIMEOUT_S,
+        follow.RETRY_S,
+        1 + serving._MAX_STALL,  # the threads stall once they exceed the request timeout
+        *(limit.le for limit in answer_seconds.metadata if hasattr(limit, "le")),
+        *sorted(service_supervisor.START_FAILED),
+        graceful_shutdown.MAX_SHUTDOWN_S,
+        float(compose["services"]["service"]["stop_grace_period"].removesuffix("s")),
+        1,  # max_active_runs, checked in test_dags.py
+        mlflow_runs._MAX_TRAINING_MS / 3_600_000,
+        monitoring["gather"]["min_labels"],
+        100 * DataGateConfig().max_quarantined_share,
+    ]
+
+
+def test_the_messages_in_the_runbook_are_those_of_the_code() -> None:
+    """Each quoted message is a text in the sources; "..." stands for a value."""
+    folders = ("bento_service", "pipeline", "monitoring", "dags")
+    sources = "".join(p.read_text() for name in folders for p in (ROOT / name).rglob("*.py"))
+    sources = re.sub(r'"\s+f?"', "", sources)  # adjacent literals
+    messages = re.findall(r'"([^"{}]+)"', re.sub(r"`[^`]*`", "", RUNBOOK).partition("\n## ")[2])
+    assert len(messages) == 12
+    for message in messages:
+        for text in message.split("..."):
+            assert text.strip() in sources, message
+
+
+def test_the_ports_in_the_security_page_are_those_of_the_stack() -> None:
+    """One row for each port that the stack opens at its default addresses."""
+    settings = Settings(
+        aws_endpoint_url_s3=credentials.S3_URL,
+        **{
+            name: Settings.model_fields[name].default
+            for name in ("mlflow_tracking_uri", "airflow_url", "service_url", "reports_url")
+        },
+    )
+    numbers = [number for part in PARTS for number in ports.variables(part, settings).values()]
+    assert [int(row) for row in re.findall(r"^\| (\d+) \|", SECURITY, re.M)] == numbers
+
+
+def test_the_modes_in_the_security_page_are_those_of_the_files(tmp_path: Path) -> None:
+    """`stack.env` and the folder of the object store have the modes of the table."""
+    home = tmp_path / ".leukoflow"
+    object_store.write_access_files(credentials.prepare(Settings(leukoflow_home=home)))
+    rows = re.findall(r"^\| `\.leukoflow/([^`]+)` \| (\d+) \|", SECURITY, re.M)
+    assert [name for name, _ in rows] == ["stack.env", "object-store/"]
+    for name, mode in rows:
+        assert f"{(home / name).stat().st_mode & 0o777:o}" == mode

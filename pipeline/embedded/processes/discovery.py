@@ -1,4 +1,7 @@
-"""The processes of a stack, found by the mark they inherit, however far they have forked."""
+"""Find and stop the processes of a stack by an environment variable that descendants inherit.
+
+A parent id or a session would lose a process that forked twice or called `setsid`.
+"""
 
 import contextlib
 import os
@@ -7,31 +10,32 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.embedded.environment import MARK
-
-PART = "LEUKOFLOW_PART"
-"""Variable that tells which line of the Procfile a process descends from."""
+from pipeline.embedded.environment import PART_VARIABLE, STACK_VARIABLE
 
 
-def of_stack(home: Path) -> Iterator[tuple[psutil.Process, str]]:
-    """Every living process of the stack at `home` but this one, with its part ('' for none)."""
+def stack_processes(home: Path) -> Iterator[tuple[psutil.Process, str]]:
+    """Living processes of the stack at `home`, except this one, each with its part ('': none)."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                 continue
             variables = process.environ()
-            if variables.get(MARK) == str(home):
-                yield process, variables.get(PART, "")
+            if variables.get(STACK_VARIABLE) == str(home):
+                yield process, variables.get(PART_VARIABLE, "")
 
 
-def stop(home: Path, *, grace: float) -> int:
-    """End what is left of a stack: ask, wait `grace` seconds, then kill. Returns how many."""
-    ended: set[int] = set()
-    for last in (False, True):
-        found = [process for process, _ in of_stack(home)]
-        for process in found:
+def stop_processes(home: Path, *, grace_s: float) -> int:
+    """Send SIGTERM to every process of a stack, and SIGKILL to those left after `grace_s` seconds.
+
+    Returns:
+        Number of processes that were running.
+    """
+    stopped: set[int] = set()
+    for kill in (False, True):
+        running = [process for process, _ in stack_processes(home)]
+        for process in running:
             with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill() if last else process.terminate()
-        ended.update(process.pid for process in found)
-        psutil.wait_procs(found, timeout=grace)
-    return len(ended)
+                process.kill() if kill else process.terminate()
+        stopped.update(process.pid for process in running)
+        psutil.wait_procs(running, timeout=grace_s)
+    return len(stopped)

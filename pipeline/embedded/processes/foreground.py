@@ -1,28 +1,29 @@
-"""Some parts of the Procfile alone, for as long as a `with` block lasts: for tests."""
+"""Run single parts of the Procfile inside a `with` block, for tests and benchmarks."""
 
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.console import Console
+
 from pipeline.embedded import credentials, environment, object_store, ports, preflight
-from pipeline.embedded.parts import PARTS, ROOT, commands
-from pipeline.embedded.processes import discovery, supervisor
+from pipeline.embedded.parts import PARTS, ROOT, Part, commands
+from pipeline.embedded.processes import discovery, supervisor, waiting
 from pipeline.embedded.processes.health import is_healthy
 from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
 
 _START_SECONDS = 90.0
-_POLL_SECONDS = 0.1
 _GRACE_SECONDS = 10.0
-_PORTS = len(ports.SEAWEED) + len(PARTS)
+_N_PORTS = len(ports.SEAWEEDFS_SERVERS) + len(PARTS)
 
 
 def on_free_ports(home: Path) -> Settings:
-    """Settings, with passwords, of a stack at `home` that meets no other stack."""
-    first = ports.free_block(_PORTS)
+    """Settings of a stack at `home` on free ports; writes `stack.env` with new passwords."""
+    first = ports.free_block(_N_PORTS)
     mlflow, airflow, service, reports = range(first, first + 4)
     return credentials.prepare(
         Settings(
@@ -38,37 +39,55 @@ def on_free_ports(home: Path) -> Settings:
 
 @contextmanager
 def running(settings: Settings, *names: str) -> Iterator[Settings]:
-    """Run lines of the Procfile as they are until the block ends; no process outlives it.
+    """Run the named parts until the block ends; then stop every process of this stack.
+
+    A part that ends inside the block does not stop the others.
 
     Raises:
-        UnreachableError: when one does not become healthy, naming its log.
+        UnreachableError: a part does not become healthy; names its log.
     """
     home = settings.leukoflow_home
     preflight.make_folders(home)
-    object_store.write(settings)
-    variables = environment.of_stack(settings, os.environ)
-    started = [_start(home, name, variables) for name in names]
+    object_store.write_access_files(settings)
+    variables = environment.stack_variables(settings, os.environ)
+    started_at = time.time()
+    processes = {name: _start(home, name, variables) for name in names}
     try:
-        for name, process in zip(names, started, strict=True):
-            _wait(settings, name, process)
+        _wait(settings, processes, started_at)
         yield settings
     finally:
-        discovery.stop(home, grace=_GRACE_SECONDS)
-        for process in started:
+        discovery.stop_processes(home, grace_s=_GRACE_SECONDS)
+        for process in processes.values():
             process.wait()
 
 
-def _start(home: Path, name: str, variables: dict[str, str]) -> "subprocess.Popen[bytes]":
-    line = supervisor.into_log(commands()[name], supervisor.log(home, name))
-    own = {**environment.of_part(variables, name), discovery.PART: name}
+def _start(home: Path, name: str, variables: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    line = supervisor.redirected(commands()[name], supervisor.log_path(home, name))
+    own = environment.part_variables(variables, name)
     return subprocess.Popen(["sh", "-c", line], cwd=ROOT, env=own, start_new_session=True)
 
 
-def _wait(settings: Settings, name: str, process: "subprocess.Popen[bytes]") -> None:
-    part = next(part for part in PARTS if part.name == name)
-    begun = time.time()
-    while not is_healthy(part, settings, begun):
-        if process.poll() is not None or time.time() - begun > _START_SECONDS:
-            where = supervisor.log(settings.leukoflow_home, name)
-            raise UnreachableError(f"{part.title} did not start; see {where}")
-        time.sleep(_POLL_SECONDS)
+def _wait(
+    settings: Settings, processes: Mapping[str, "subprocess.Popen[bytes]"], started_at: float
+) -> None:
+    parts = [part for part in PARTS if part.name in processes]
+
+    def require_all_running() -> None:
+        for part in parts:
+            if processes[part.name].poll() is not None:
+                raise _not_started(part, settings)
+
+    late = waiting.until_healthy(
+        parts,
+        lambda part: is_healthy(part, settings, started_at),
+        require_all_running,
+        Console(quiet=True),
+        _START_SECONDS,
+    )
+    if late:
+        raise _not_started(late[0], settings)
+
+
+def _not_started(part: Part, settings: Settings) -> UnreachableError:
+    log = supervisor.log_path(settings.leukoflow_home, part.name)
+    return UnreachableError(f"{part.title} failed to start; see {log}")

@@ -1,4 +1,4 @@
-"""Whether a part does its work: by what it answers over HTTP, the store by what it keeps."""
+"""Health of a part: its HTTP answer, Airflow's heartbeats, and a round trip through the store."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,31 +13,35 @@ from pipeline.embedded.parts import Part
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
-_SECONDS = 5.0
+_TIMEOUT_SECONDS = 5.0
 _PROBE_KEY = ".health"
 _PROBE = b"leukoflow\n" * 400
-"""More than SeaweedFS could keep beside the name: it needs a volume, as real objects do."""
+"""Too large for SeaweedFS to keep inline with the name: it needs a volume, as real objects do."""
 
 
-def is_healthy(part: Part, settings: Settings, since: float) -> bool:
-    """Whether a part answers and, where it only beats, has done so after `since` (Unix time)."""
-    answer = _get(part.url(settings) + part.health)
-    if answer is None:
+def is_healthy(part: Part, settings: Settings, started_at: float) -> bool:
+    """Whether a part answers 200.
+
+    The store must also complete a round trip, and an Airflow component without a port must have
+    sent a heartbeat after `started_at` (Unix time).
+    """
+    response = _get(part.url(settings) + part.health)
+    if response is None:
         return False
     if part.name == "s3":
-        return stores(settings)
-    return not part.heartbeat or beats(answer.json(), part.heartbeat, since)
+        return store_works(settings)
+    return not part.heartbeat or sent_heartbeat(response.json(), part.heartbeat, started_at)
 
 
-def stores(settings: Settings) -> bool:
-    """Whether the embedded store has made its bucket, takes an object and returns it.
+def store_works(settings: Settings) -> bool:
+    """Whether the embedded store has its bucket, takes an object and returns it.
 
-    SeaweedFS's S3 answers about a second before its volumes are known; an object read then is "not
-    found" for several seconds, because the filer remembers the answer. So the write comes first:
-    it fails without a volume.
+    SeaweedFS's S3 gateway answers about a second before its volumes are ready. An object read then
+    is "not found" for several seconds, because the filer caches the answer. So the probe writes
+    first: a write fails without a volume.
     """
     uri = f"s3://{object_store.bucket(settings)}/{_PROBE_KEY}"
-    store = S3Store(settings, hurried=True)
+    store = S3Store(settings, fail_fast=True)
     try:
         store.require_bucket(uri)
         store.write(uri, _PROBE)
@@ -46,29 +50,29 @@ def stores(settings: Settings) -> bool:
         return False
 
 
-def beats(report: Mapping[str, Any], component: str, since: float) -> bool:
-    """Whether Airflow's health report shows a heartbeat of this start, not of the one before."""
+def sent_heartbeat(report: Mapping[str, Any], component: str, started_at: float) -> bool:
+    """Whether Airflow's health report has a heartbeat of this start, not of an earlier one."""
     state = report.get(component, {})
-    beat = state.get(f"latest_{component}_heartbeat")
-    if state.get("status") != "healthy" or not beat:
+    heartbeat = state.get(f"latest_{component}_heartbeat")
+    if state.get("status") != "healthy" or not heartbeat:
         return False
-    return datetime.fromisoformat(beat).timestamp() >= since
+    return datetime.fromisoformat(heartbeat).timestamp() >= started_at
 
 
 @cache
 def _client() -> httpx.Client:
-    """One for all: each reads all certificates it trusts, 40 ms of a core.
+    """One shared client, because each new one loads all trusted certificates (40 ms of a core).
 
-    It keeps no connection, since what it asks comes and goes.
+    It keeps no connection alive, because the servers start and stop.
     """
-    none = httpx.Limits(max_keepalive_connections=0)
-    return httpx.Client(timeout=_SECONDS, trust_env=False, limits=none)
+    no_keepalive = httpx.Limits(max_keepalive_connections=0)
+    return httpx.Client(timeout=_TIMEOUT_SECONDS, trust_env=False, limits=no_keepalive)
 
 
 def _get(url: str) -> httpx.Response | None:
-    """The answer, when there is one and it is 200; no proxy, for these are loopback addresses."""
+    """The response if it is 200, else None; ignores proxies, because the addresses are loopback."""
     try:
-        answer = _client().get(url)
+        response = _client().get(url)
     except httpx.HTTPError:
         return None
-    return answer if answer.status_code == httpx.codes.OK else None
+    return response if response.status_code == httpx.codes.OK else None

@@ -1,9 +1,7 @@
-"""Honcho over the lines of the Procfile.
+"""Run the Procfile under honcho: `python -m pipeline.embedded.processes.supervisor PROCFILE`.
 
-Run as `python -m pipeline.embedded.processes.supervisor PROCFILE`.
-
-Honcho starts every part in its own session and ends them all when one ends. What it cannot see are
-processes that left their session; those are swept up afterwards.
+Honcho starts every part in its own session and stops all of them when one ends. It does not see
+processes that left their session; those are stopped afterwards.
 """
 
 import os
@@ -15,49 +13,49 @@ from pathlib import Path
 from honcho.manager import Manager
 
 from pipeline.embedded import environment
-from pipeline.embedded.environment import MARK
 from pipeline.embedded.parts import ROOT, commands
-from pipeline.embedded.processes import discovery
+from pipeline.embedded.processes.discovery import stop_processes
 
-_ENDED = re.compile(r"\b(?:SIG[A-Z]+ received|([a-z0-9-]+) stopped \(rc=(-?\d+)\))")
-_SWEEP_SECONDS = 5.0
+_STOP_LINE = re.compile(r"\b(?:SIG[A-Z]+ received|([a-z0-9-]+) stopped \(rc=(-?\d+)\))")
+_GRACE_SECONDS = 5.0
 
 
 def main(procfile: Path) -> int:
-    """Run until a part ends or somebody asks to stop; returns honcho's code."""
-    home = Path(os.environ[MARK])
+    """Run until a part ends or a signal arrives; returns honcho's exit code."""
+    home = Path(os.environ[environment.STACK_VARIABLE])
     manager = Manager()
     for name, command in commands(procfile).items():
-        variables = {**environment.of_part(os.environ, name), discovery.PART: name}
-        manager.add_process(name, into_log(command, log(home, name)), env=variables, cwd=str(ROOT))
+        variables = environment.part_variables(os.environ, name)
+        line = redirected(command, log_path(home, name))
+        manager.add_process(name, line, env=variables, cwd=str(ROOT))
     try:
         manager.loop()
     finally:
-        discovery.stop(home, grace=_SWEEP_SECONDS)
+        stop_processes(home, grace_s=_GRACE_SECONDS)
     return int(manager.returncode or 0)
 
 
-def log(home: Path, name: str) -> Path:
-    """Where a part's output goes; the supervisor's own is called `supervisor`."""
+def log_path(home: Path, name: str) -> Path:
+    """Log file of a part, or of the supervisor itself (`supervisor`)."""
     return home / "logs" / f"{name}.log"
 
 
-def into_log(command: str, path: Path) -> str:
-    """A shell line that becomes the part itself.
+def redirected(command: str, log: Path) -> str:
+    """Shell line that sends a command's output to a file and becomes that command (`exec`).
 
-    Its output bypasses honcho: a worker that outlives the part would otherwise hold honcho's pipe
-    open, and honcho would not notice the part's death.
+    The output bypasses honcho: a child process that outlives its part would keep honcho's pipe
+    open, and honcho would not notice that the part ended.
     """
-    return f"exec >>{shlex.quote(str(path))} 2>&1; exec {command}"
+    return f"exec >>{shlex.quote(str(log))} 2>&1; exec {command}"
 
 
 def first_stopped(output: str) -> tuple[str, int] | None:
-    """Name and return code of the part that ended first, by what honcho printed.
+    """Name and return code of the part that ended first, read from honcho's output.
 
-    None while all run, and when somebody asked the supervisor to stop.
+    None while all parts run, and when a signal stopped the supervisor.
     """
-    found = _ENDED.search(output)
-    return (found[1], int(found[2])) if found and found[1] else None
+    match = _STOP_LINE.search(output)
+    return (match[1], int(match[2])) if match and match[1] else None
 
 
 if __name__ == "__main__":

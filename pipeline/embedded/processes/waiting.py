@@ -1,4 +1,4 @@
-"""Wait for the parts of a stack and say which one is waited for."""
+"""Wait until the parts of a stack are healthy, and show which one is missing."""
 
 import contextlib
 import time
@@ -16,27 +16,27 @@ def until_healthy(
     healthy: Callable[[Part], bool],
     check: Callable[[], None],
     console: Console,
-    seconds: float,
+    timeout_s: float,
 ) -> list[Part]:
-    """Ask every part until all are healthy, and return those that still are not after `seconds`.
+    """Poll the parts until all are healthy; returns those that are not after `timeout_s` seconds.
 
     Args:
-        parts: who is waited for, in the order in which they are asked.
-        healthy: whether a part does its work now.
-        check: called in every round; raises when there is nothing left to wait for.
-        console: gets a spinner on a terminal, and a line per part as it becomes healthy.
-        seconds: when to give up.
+        parts: in the order in which they are checked.
+        healthy: whether a part is healthy now.
+        check: called in every round; raises when waiting is useless.
+        console: gets a spinner on a terminal, and a line for each part that becomes healthy.
+        timeout_s: seconds after which to give up.
     """
-    begun = time.monotonic()
+    start = time.monotonic()
     missing = list(parts)
     with spinner(console, _waiting_for(missing)) as show:
-        while missing and time.monotonic() - begun < seconds:
+        while missing and time.monotonic() - start < timeout_s:
             show(_waiting_for(missing))
             check()
             for part in [part for part in missing if healthy(part)]:
                 missing.remove(part)
-                passed = time.monotonic() - begun
-                console.print(f"{part.title} is up ({passed:.1f} s)", highlight=False)
+                elapsed = time.monotonic() - start
+                console.print(f"{part.title} is up ({elapsed:.1f} s)", highlight=False)
             if missing:
                 time.sleep(_POLL_SECONDS)
     return missing
@@ -49,18 +49,21 @@ def _waiting_for(missing: list[Part]) -> str:
 
 @contextlib.contextmanager
 def spinner(console: Console, text: str) -> Iterator[Callable[[str], None]]:
-    """A line that says what is waited for; plain lines, each once, where there is no terminal."""
-    said = ""
+    """Show `text` while the block runs; yields a function that replaces it.
 
-    def say(line: str) -> None:
-        nonlocal said
-        if line != said:
+    Without a terminal each new text is printed once, as a plain line.
+    """
+    previous = ""
+
+    def print_once(line: str) -> None:
+        nonlocal previous
+        if line != previous:
             console.print(line, highlight=False)
-            said = line
+            previous = line
 
     if not console.is_terminal:
-        say(text)
-        yield say
+        print_once(text)
+        yield print_once
         return
-    with console.status(text) as live:
-        yield live.update
+    with console.status(text) as status:
+        yield status.update

@@ -1,112 +1,119 @@
-"""Contradictions: what links between images say about their labels, names and parts."""
+"""Contradictions: matched images whose labels, group names or parts disagree."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from pipeline.records import Link, Quarantined, Record
-from pipeline.steps.cells.matching.near_duplicates import Tie, unite
-from pipeline.steps.dataset.validation_rules import set_aside
+from pipeline.records import ImageMatch, Quarantined, Record
+from pipeline.steps.cells.matching.near_duplicates import MatchedPair, component_roots
+from pipeline.steps.dataset.validation_rules import contradicted_reason, quarantine
 
 _WEAKEST = 12
-"""Links with the fewest inliers that the report shows: is the threshold right for these images?"""
+"""Matches with the fewest inliers that the report shows, to check `group.min_inliers`."""
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What the links between images say about their labels, names and parts."""
+class Contradictions:
+    """Matches that contradict a label, a name or a part, and the weakest matches."""
 
-    two_labels: list[Link]
+    two_labels: list[ImageMatch]
     """Images of one cell under two classes."""
-    named_apart: list[Link]
-    """Images of one cell that their makers put into two groups."""
-    of_locked: list[Link]
-    """New images of a cell in the locked test part: they go there with it."""
-    weakest: list[Link]
-    """Those that the fewest keypoints speak for."""
+    two_groups: list[ImageMatch]
+    """Images of one cell in two named groups."""
+    with_locked: list[ImageMatch]
+    """New images of a cell in the locked test part; they join it there."""
+    weakest: list[ImageMatch]
+    """Matches with the fewest inliers."""
 
 
-def examine(records: Iterable[Record], links: Sequence[Link], locked: AbstractSet[str]) -> Findings:
-    """Sort the links that contradict a label, a hint or a part.
+def find_contradictions(
+    records: Iterable[Record], matches: Sequence[ImageMatch], locked: AbstractSet[str]
+) -> Contradictions:
+    """Sort matches by what they contradict.
 
     Args:
-        records: the images that links speak of.
-        links: a forest over them: each cell under two labels has a link between the two.
-        locked: hashes in the locked test part.
+        records: the matched images.
+        matches: a spanning forest: a cell under two labels has a match between the two.
+        locked: hashes of the images in the locked test part.
     """
-    of = {record.sha256: record for record in records}
+    by_hash = {record.sha256: record for record in records}
 
-    def differ(link: Link, column: str) -> bool:
-        one, other = (getattr(of[sha256], column) for sha256 in (link.one, link.other))
+    def differ(match: ImageMatch, column: str) -> bool:
+        one, other = (getattr(by_hash[sha256], column) for sha256 in (match.one, match.other))
         return bool(one and other and one != other)
 
-    return Findings(
-        two_labels=[link for link in links if differ(link, "label")],
-        named_apart=[link for link in links if differ(link, "named_group")],
-        of_locked=[link for link in links if (link.one in locked) != (link.other in locked)],
-        weakest=sorted(links, key=lambda link: (link.inliers, link.one, link.other))[:_WEAKEST],
+    return Contradictions(
+        two_labels=[match for match in matches if differ(match, "label")],
+        two_groups=[match for match in matches if differ(match, "named_group")],
+        with_locked=[
+            match for match in matches if (match.one in locked) != (match.other in locked)
+        ],
+        weakest=sorted(matches, key=lambda m: (m.inliers, m.one, m.other))[:_WEAKEST],
     )
 
 
-def contradicted_returns(records: Sequence[Record], links: Iterable[Link]) -> list[Quarantined]:
-    """Images with a returned label that no image of the same cell in the other archives has.
+def contradicted_returns(
+    records: Sequence[Record], matches: Iterable[ImageMatch]
+) -> list[Quarantined]:
+    """Returned images whose label no archive image of the same cell has, for quarantine.
 
-    Whoever may call the service can return a label: alone it must not take from training what the
-    makers of the archives agree on.
+    Every API client can return a label. A returned label alone must not remove from training a cell
+    on which the archives agree, so only the returned image is quarantined.
     """
-    aside = []
-    for same in _cells(records, links):
-        labels = sorted({record.label for record in same if record.label and not record.returned})
-        reason = f"a returned label, while the archives say {' and '.join(labels)}"
-        aside += [
-            set_aside(record, reason)
-            for record in same
+    quarantined = []
+    for cell in _cells(records, matches):
+        labels = sorted({record.label for record in cell if record.label and not record.returned})
+        quarantined += [
+            quarantine(record, contradicted_reason(labels))
+            for record in cell
             if labels and record.returned and record.label not in labels
         ]
-    return sorted(aside, key=lambda image: (image.reason, image.sha256))
+    return sorted(quarantined, key=lambda image: (image.reason, image.sha256))
 
 
-def disputed(records: Sequence[Record], links: Iterable[Link]) -> list[Quarantined]:
-    """All images of every cell that stands under two labels."""
-    aside = []
-    for same in _cells(records, links):
-        labelled = [record for record in same if record.label]
+def cells_under_two_labels(
+    records: Sequence[Record], matches: Iterable[ImageMatch]
+) -> list[Quarantined]:
+    """All labelled images of every cell with more than one label, for quarantine."""
+    quarantined = []
+    for cell in _cells(records, matches):
+        labelled = [record for record in cell if record.label]
         labels = sorted({record.label for record in labelled})
         if len(labels) > 1:
             reason = f"the same cell is labelled {' and '.join(labels)}"
-            aside += [set_aside(record, reason) for record in labelled]
-    return sorted(aside, key=lambda image: (image.reason, image.sha256))
+            quarantined += [quarantine(record, reason) for record in labelled]
+    return sorted(quarantined, key=lambda image: (image.reason, image.sha256))
 
 
-def _cells(records: Sequence[Record], links: Iterable[Link]) -> Iterable[list[Record]]:
-    """Images of one cell by name or by a link, also where a link joins two groups' images."""
-    place = {record.sha256: number for number, record in enumerate(records)}
-    ties = [Tie(place[link.one], place[link.other], link.inliers) for link in links]
+def _cells(records: Sequence[Record], matches: Iterable[ImageMatch]) -> Iterable[list[Record]]:
+    """Images of one cell by name or by a match, also if a match joins images of two groups."""
+    index_of = {record.sha256: index for index, record in enumerate(records)}
+    pairs = [MatchedPair(index_of[m.one], index_of[m.other], m.inliers) for m in matches]
     first: dict[str, int] = {}
-    for number, record in enumerate(records):
+    for index, record in enumerate(records):
         if record.cell:
-            ties.append(Tie(first.setdefault(record.cell, number), number, 0))
+            pairs.append(MatchedPair(first.setdefault(record.cell, index), index, 0))
     cells: dict[int, list[Record]] = defaultdict(list)
-    for record, root in zip(records, unite(len(records), ties), strict=True):
+    for record, root in zip(records, component_roots(len(records), pairs), strict=True):
         cells[root].append(record)
     return cells.values()
 
 
-def unlabelled(records: Iterable[Record], which: Iterable[Quarantined]) -> list[Record]:
-    """All records, those of `which` without their label: they still tell which images are one."""
-    refused = {image.sha256 for image in which}
+def without_labels(records: Iterable[Record], rejected: Iterable[Quarantined]) -> list[Record]:
+    """All records; rejected ones lose their label but still connect the images of their cell."""
+    hashes = {image.sha256 for image in rejected}
     return [
-        record.model_copy(update={"label": ""}) if record.sha256 in refused else record
+        record.model_copy(update={"label": ""}) if record.sha256 in hashes else record
         for record in records
     ]
 
 
-def cells_left(
-    records: Iterable[Record], aside: Iterable[Quarantined], classes: Sequence[str]
+def cells_per_class(
+    records: Iterable[Record], quarantined: Iterable[Quarantined], classes: Sequence[str]
 ) -> dict[str, int]:
-    """Cells of each class that are not set aside, in the contract's order."""
-    refused = {image.sha256 for image in aside}
-    kept = {(r.label, r.cell) for r in records if r.sha256 not in refused}
-    counts = Counter(label for label, _ in kept)
+    """Number of cells of each class that are not quarantined, in the contract's order."""
+    hashes = {image.sha256 for image in quarantined}
+    cells = {(r.label, r.cell) for r in records if r.sha256 not in hashes}
+    counts = Counter(label for label, _ in cells)
     return {label: counts[label] for label in classes}

@@ -1,25 +1,25 @@
-"""Data gate: cells that contradict themselves reach neither training nor the test part."""
+"""Data gate: keep cells with contradicting labels out of training and the test part."""
 
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, GroupingManifest
 from pipeline.config import DataGateConfig, RunConfig
-from pipeline.records import Link, Quarantined, Record, from_csv, to_csv
+from pipeline.records import ImageMatch, Quarantined, Record, from_csv, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.cells.contradictions import (
-    Findings,
-    cells_left,
+    cells_per_class,
+    cells_under_two_labels,
     contradicted_returns,
-    disputed,
-    examine,
-    unlabelled,
+    find_contradictions,
+    without_labels,
 )
-from pipeline.steps.cells.data_gate_page import Pair, pairs_of, render
-from pipeline.steps.cells.group import LINKS, LOCKED
+from pipeline.steps.cells.data_gate_page import render, sections_of_pairs
+from pipeline.steps.cells.group import LOCKED, MATCHES
 from pipeline.steps.cells.lock import read_lock
 from pipeline.steps.dataset.validate import DatasetRefusedError
 from pipeline.steps.dataset.validation_rules import Rule
@@ -27,7 +27,22 @@ from pipeline.steps.dataset.validation_rules import Rule
 _log = logging.getLogger(__name__)
 
 MIN_CELLS = 3
-"""Cells that a class must have: images of one cell cannot be on two sides of a split."""
+"""Fewest cells of a class: train, validation and test part need one each."""
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """The rows of a grouping."""
+
+    records: Sequence[Record]
+    matches: Sequence[ImageMatch]
+    locked: Sequence[Record]
+    """Locked images of earlier archives, without a label."""
+
+    @property
+    def images(self) -> list[Record]:
+        """All images that matches refer to."""
+        return [*self.records, *self.locked]
 
 
 def data_gate(
@@ -37,125 +52,141 @@ def data_gate(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[GroupingManifest]:
-    """Set cells under two labels aside, and show what the search found in `report.html`.
+    """Quarantine cells under two labels, and publish the grouping again with `report.html`.
+
+    A returned label that the archives contradict quarantines the returned image alone.
 
     Raises:
-        DatasetRefusedError: when the policy says stop, or too much would be set aside.
+        DatasetRefusedError: when `data_gate.two_labels` is `stop` and a cell has two labels, when
+            too large a share would be quarantined, or when a class has fewer than three cells.
     """
     _log.info("data gate: %s", grouping.uri)
-    records = store.records(grouping)
-    links = from_csv(store.read(grouping, LINKS).decode(), Link)
-    away = from_csv(store.read(grouping, LOCKED).decode(), Record)
-    every = [*records, *away]
-    found = examine(every, links, read_lock(config.name, store).images)
-    outvoted = contradicted_returns(every, links)
-    aside = disputed(unlabelled(every, outvoted), links)
-    cells = cells_left(records, [*aside, *outvoted], config.contract.classes)
-    rules = (*gate_rules(len(records), aside, outvoted, config.data_gate), cells_rule(cells))
-    shown = _shown(found, every, config, store)
-    page = render(grouping, shown, rules, [*aside, *outvoted])
-    broken = next((rule for rule in rules if not rule.kept), None)
+    tables = _read(grouping, store)
+    contradicted = contradicted_returns(tables.images, tables.matches)
+    labelled = without_labels(tables.images, contradicted)
+    disputed = cells_under_two_labels(labelled, tables.matches)
+    quarantined = [*disputed, *contradicted]
+    cells = cells_per_class(tables.records, quarantined, config.contract.classes)
+    rules = (
+        *label_rules(len(tables.records), disputed, contradicted, config.data_gate),
+        cells_rule(cells),
+    )
+    sections = _sections(tables, config, store)
+    pairs = sections_of_pairs(sections, tables.images, config.contract, store)
+    page = render(grouping, pairs, rules, quarantined)
+    broken = next((rule for rule in rules if not rule.passed), None)
     if broken is not None:
-        _log.warning("data gate: refused %s", grouping.uri)
+        _log.warning("data gate: refused %s: %s", grouping.uri, broken.problem)
         raise DatasetRefusedError(broken, page)
-    artifact = _publish(grouping, links, [*aside, *outvoted], page, store=store, run=run)
+    manifest = grouping.manifest.model_copy(
+        update={**run.model_dump(), "inputs": {"grouping": grouping.uri}}
+    )
+    artifact = _publish(tables, quarantined, page, manifest, store)
     _log.info("data gate: %s %s", artifact.uri, artifact.manifest.counts)
     return artifact
 
 
 def cells_rule(counts: Mapping[str, int]) -> Rule:
-    """One cell of each class to train on, one to validate on and one to test on, at least."""
+    """Every class has at least one cell each for the train, validation and test part."""
     short = {label: cells for label, cells in counts.items() if cells < MIN_CELLS}
     words = {0: "no cell", 1: "one cell"}
     named = [f"class {k} has {words.get(n, f'{n} cells')}" for k, n in short.items()]
     return Rule(
-        name="Cells of each class",
+        name="Cells per class",
         expected=f"at least {MIN_CELLS} of each of {', '.join(counts)}",
         received=", ".join(f"{k} {n}" for k, n in short.items()) or f"{MIN_CELLS} or more",
-        kept=not short,
-        problem=f"{', '.join(named)}; at least {MIN_CELLS} are needed, one each to train on, to "
-        "validate on and to test on: add images of other cells",
+        passed=not short,
+        problem=f"{', '.join(named)}; at least {MIN_CELLS} are needed, one each for training, "
+        "validation and test: add images of other cells",
     )
 
 
-def gate_rules(
+def label_rules(
     images: int,
-    aside: Sequence[Quarantined],
-    outvoted: Sequence[Quarantined],
+    disputed: Sequence[Quarantined],
+    contradicted: Sequence[Quarantined],
     config: DataGateConfig,
 ) -> tuple[Rule, ...]:
-    """No cell under two labels if that is the policy, and not too much set aside.
+    """Cells under two labels are allowed by the policy and few; contradicted returns always pass.
 
-    Returned labels that were outvoted are shown, and stop nothing.
+    Args:
+        images: number of images in the dataset.
+        disputed: images of cells under two labels.
+        contradicted: returned images whose label the archives contradict.
+        config: the policy and the largest share.
     """
-    share, most = len(aside) / max(images, 1), config.max_quarantined_share
-    reasons = sorted({image.reason for image in aside})
+    share, max_share = len(disputed) / max(images, 1), config.max_quarantined_share
+    reasons = "; ".join(sorted({image.reason for image in disputed}))
     return (
         Rule(
             name="Cells under two labels",
-            expected="none" if config.two_labels == "stop" else "they are set aside",
-            received=f"{len(aside)} images" if aside else "none",
-            kept=not aside or config.two_labels != "stop",
-            problem="; ".join(reasons),
+            expected="none" if config.two_labels == "stop" else "any number, all quarantined",
+            received=f"{len(disputed)} images" if disputed else "none",
+            passed=not disputed or config.two_labels != "stop",
+            problem=reasons,
         ),
         Rule(
-            name="Share of images set aside",
-            expected=f"at most {most:.1%}",
+            name="Share of quarantined images",
+            expected=f"at most {max_share:.1%}",
             received=f"{share:.1%} of {images}",
-            kept=share <= most,
-            problem=f"too many images show a cell under two labels: {'; '.join(reasons)}",
+            passed=share <= max_share,
+            problem=f"too many images show a cell under two labels: {reasons}",
         ),
         Rule(
-            name="Returned labels that the archives contradict",
-            expected="they are set aside",
-            received=f"{len(outvoted)} images" if outvoted else "none",
-            kept=True,
+            name="Returned labels that contradict the archives",
+            expected="any number, all quarantined",
+            received=f"{len(contradicted)} images" if contradicted else "none",
+            passed=True,
             problem="",
         ),
     )
 
 
-def _shown(
-    found: Findings, records: Sequence[Record], config: RunConfig, store: ArtifactStore
-) -> Mapping[str, Sequence[Pair]]:
-    sections = {
-        "One cell under two labels": found.two_labels,
-        "New images of a cell in the locked test part": found.of_locked,
-        "One cell under two given names": found.named_apart,
-        "Links that the fewest keypoints speak for": found.weakest,
-    }
+def _read(grouping: Artifact[GroupingManifest], store: ArtifactStore) -> _Tables:
+    return _Tables(
+        store.records(grouping),
+        from_csv(store.read(grouping, MATCHES).decode(), ImageMatch),
+        from_csv(store.read(grouping, LOCKED).decode(), Record),
+    )
+
+
+def _sections(
+    tables: _Tables, config: RunConfig, store: ArtifactStore
+) -> dict[str, list[ImageMatch]]:
+    """Matches to show, by section title."""
+    locked = read_lock(config.name, store).images
+    found = find_contradictions(tables.images, tables.matches, locked)
     return {
-        title: pairs_of(links, records, config.contract, store) for title, links in sections.items()
+        "One cell under two labels": found.two_labels,
+        "New images of a cell in the locked test part": found.with_locked,
+        "One cell in two named groups": found.two_groups,
+        "Matches with the fewest keypoints": found.weakest,
     }
 
 
 def _publish(
-    grouping: Artifact[GroupingManifest],
-    links: Sequence[Link],
-    aside: Sequence[Quarantined],
+    tables: _Tables,
+    quarantined: Sequence[Quarantined],
     page: str,
-    *,
+    manifest: GroupingManifest,
     store: ArtifactStore,
-    run: RunContext,
 ) -> Artifact[GroupingManifest]:
-    refused = {image.sha256 for image in aside}
-    records = [record for record in store.records(grouping) if record.sha256 not in refused]
+    """Write the grouping again, without the quarantined images and their matches."""
+    excluded = {image.sha256 for image in quarantined}
+    records = [record for record in tables.records if record.sha256 not in excluded]
+    matches = [match for match in tables.matches if not excluded & {match.one, match.other}]
     counts = {
-        **grouping.manifest.counts,
+        **manifest.counts,
         "images": len(records),
         "groups": len({record.group for record in records}),
         "cells": len({record.cell for record in records}),
-        "quarantined": len(aside),
+        "quarantined": len(quarantined),
     }
-    manifest = grouping.manifest.model_copy(
-        update={**run.model_dump(), "inputs": {"grouping": grouping.uri}, "counts": counts}
-    )
     with tempfile.TemporaryDirectory(prefix="leukoflow-gate-") as name:
         folder = Path(name)
         (folder / "records.csv").write_text(to_csv(records, Record))
-        (folder / "quarantine.csv").write_text(to_csv(aside, Quarantined))
+        (folder / "quarantine.csv").write_text(to_csv(quarantined, Quarantined))
         (folder / "report.html").write_text(page)
-        links = [link for link in links if not refused & {link.one, link.other}]
-        (folder / LINKS).write_text(to_csv(links, Link))
-        (folder / LOCKED).write_bytes(store.read(grouping, LOCKED))
-        return store.publish(folder, manifest)
+        (folder / MATCHES).write_text(to_csv(matches, ImageMatch))
+        (folder / LOCKED).write_text(to_csv(tables.locked, Record))
+        return store.publish(folder, manifest.model_copy(update={"counts": counts}))

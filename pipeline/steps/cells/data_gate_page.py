@@ -1,11 +1,10 @@
-"""The page that shows, side by side, which images contradict each other."""
+"""The data gate's report: contradicting images side by side, and one laid over the other."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
-from PIL import Image
+import numpy as np
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
@@ -13,14 +12,23 @@ from pipeline.artifacts import Artifact, GroupingManifest
 from pipeline.contract.decoding import Pixels, decode
 from pipeline.contract.spec import ModelContract
 from pipeline.pages.report_site import page_templates
-from pipeline.records import Link, Quarantined, Record
-from pipeline.steps.cells.matching.overlap import MIN_INLIERS, overlap
-from pipeline.steps.cells.matching.view import view
-from pipeline.steps.dataset.validation_page import Picture, cell_picture, plain_picture
+from pipeline.records import ImageMatch, Quarantined, Record
+from pipeline.steps.cells.matching.overlap import MIN_INLIERS, find_overlap
+from pipeline.steps.cells.matching.view import View, extract_view
+from pipeline.steps.dataset.validation_page import Picture, cell_picture, data_uri, thumbnail
 from pipeline.steps.dataset.validation_rules import Rule, reasons
 
-_MOST = 12
-"""Pairs shown of each kind."""
+_MAX_PAIRS = 12
+"""Pairs per section of the report."""
+
+
+@dataclass(frozen=True)
+class _Described:
+    """An image of the report, without its full-size pixels."""
+
+    picture: Picture
+    view: View
+    thumbnail: Pixels
 
 
 @dataclass(frozen=True)
@@ -29,27 +37,37 @@ class Pair:
 
     one: Picture
     other: Picture
-    laid_over: Picture
-    """The first, moved to where it lies on the second."""
+    laid_over: str
+    """JPEG as a data URI: the first image, warped into the frame of the second."""
     inliers: int
 
 
-def pairs_of(
-    links: Sequence[Link], records: Sequence[Record], contract: ModelContract, store: ArtifactStore
-) -> list[Pair]:
-    """Pictures of at most twelve links."""
-    chosen = links[:_MOST]
-    wanted = {sha256 for link in chosen for sha256 in (link.one, link.other)}
-    read = read_images(store, [record for record in records if record.sha256 in wanted])
-    found = {record.sha256: (record, data) for record, data in read}
-    return [_pair(link, found[link.one], found[link.other], contract) for link in chosen]
+def sections_of_pairs(
+    matches: Mapping[str, Sequence[ImageMatch]],
+    records: Sequence[Record],
+    contract: ModelContract,
+    store: ArtifactStore,
+) -> dict[str, list[Pair]]:
+    """Pictures of at most twelve matches per section title.
+
+    Each image is read and decoded once, whatever the number of its pairs and sections.
+    """
+    sections = {title: every[:_MAX_PAIRS] for title, every in matches.items()}
+    distinct = {match for section in sections.values() for match in section}
+    hashes = {sha256 for match in distinct for sha256 in (match.one, match.other)}
+    images = {
+        record.sha256: _describe(record, decode(data), contract)
+        for record, data in read_images(store, [r for r in records if r.sha256 in hashes])
+    }
+    pairs = {match: _pair(match, images[match.one], images[match.other]) for match in distinct}
+    return {title: [pairs[match] for match in section] for title, section in sections.items()}
 
 
 def render(
     grouping: Artifact[GroupingManifest],
-    shown: Mapping[str, Sequence[Pair]],
+    sections: Mapping[str, Sequence[Pair]],
     rules: Sequence[Rule],
-    aside: Sequence[Quarantined],
+    quarantined: Sequence[Quarantined],
 ) -> str:
     """One self-contained HTML page; the same content gives the same bytes."""
     return (
@@ -58,33 +76,32 @@ def render(
         .render(
             title=f"Data gate of {grouping.manifest.name}",
             grouping=grouping,
-            shown=shown,
+            sections=sections,
             rules=rules,
-            broken=[rule for rule in rules if not rule.kept],
-            aside=aside,
-            reasons=reasons(aside),
+            broken=[rule for rule in rules if not rule.passed],
+            quarantined=quarantined,
+            reasons=reasons(quarantined),
         )
     )
 
 
-def _pair(
-    link: Link, one: tuple[Record, bytes], other: tuple[Record, bytes], contract: ModelContract
-) -> Pair:
-    moved = _moved(decode(one[1]), decode(other[1]))
-    out = io.BytesIO()
-    Image.fromarray(moved).save(out, "PNG")
-    over = plain_picture(one[0], out.getvalue())
-    assert over is not None, "a PNG that was just written decodes"
-    return Pair(cell_picture(*one, contract), cell_picture(*other, contract), over, link.inliers)
+def _describe(record: Record, image: Pixels, contract: ModelContract) -> _Described:
+    small = np.asarray(thumbnail(image))
+    return _Described(cell_picture(record, image, contract), extract_view(image), small)
 
 
-def _moved(one: Pixels, other: Pixels) -> Pixels:
-    """The first image in the frame of the second."""
-    found = overlap(view(one), view(other), MIN_INLIERS)
-    if found is None:
-        return one
-    height, width = other.shape[:2]
-    matrix = found.map.copy()
-    matrix[:, :2] *= max(height, width) / max(one.shape[:2])
+def _pair(match: ImageMatch, one: _Described, other: _Described) -> Pair:
+    return Pair(one.picture, other.picture, data_uri(_warped(one, other)), match.inliers)
+
+
+def _warped(one: _Described, other: _Described) -> Pixels:
+    """The first thumbnail in the frame of the second; unchanged if no affine map is found."""
+    overlap = find_overlap(one.view, other.view, MIN_INLIERS)
+    if overlap is None:
+        return one.thumbnail
+    height, width = other.thumbnail.shape[:2]
+    # The map is in units of the longer side.
+    matrix = overlap.map.copy()
+    matrix[:, :2] *= max(height, width) / max(one.thumbnail.shape[:2])
     matrix[:, 2] *= max(height, width)
-    return cv2.warpAffine(one, matrix, (width, height)).astype("uint8")
+    return cv2.warpAffine(one.thumbnail, matrix, (width, height)).astype("uint8")

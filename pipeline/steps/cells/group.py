@@ -1,4 +1,4 @@
-"""Group: every image learns its group and its cell, so that no cell is on both sides of a split."""
+"""Group: give every image its group and its cell, so that no cell is on both sides of a split."""
 
 import csv
 import hashlib
@@ -16,27 +16,28 @@ import cv2
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
-from pipeline.artifacts import (
-    ArchiveManifest,
-    Artifact,
-    DatasetManifest,
-    GroupingManifest,
-    canonical_json,
-)
+from pipeline.artifacts import ArchiveManifest, Artifact, DatasetManifest, GroupingManifest
 from pipeline.config import RunConfig
 from pipeline.contract.decoding import decode
+from pipeline.digests import canonical_json
 from pipeline.errors import ArtifactError
-from pipeline.records import Link, Record, to_csv
+from pipeline.records import ImageMatch, Record, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.cells.lock import LockedImages, read_lock
-from pipeline.steps.cells.matching.near_duplicates import Tie, find_ties, unite
-from pipeline.steps.cells.matching.view import View, view
-from pipeline.steps.cells.naming import name_groups, to_compare
+from pipeline.steps.cells.matching.near_duplicates import (
+    MatchedPair,
+    component_roots,
+    find_matches,
+)
+from pipeline.steps.cells.matching.view import View, extract_view
+from pipeline.steps.cells.naming import name_groups, sets_to_compare
 
-LINKS, LOCKED = "links.csv", "locked.csv"
+MATCHES, LOCKED = "links.csv", "locked.csv"
+"""Files of the artefact: matched images, and locked images of earlier archives."""
 _BATCH = 500
 _SEARCH = 2
-"""Changes whenever `find_ties` or `view` could tie other images, or the key says something else."""
+"""Version of the search in the cache key: increase it when `find_matches` or `extract_view` may
+return other matches, or when the key gets another field."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,34 +51,79 @@ def group(
 ) -> Artifact[GroupingManifest]:
     """Name the group and the cell of every record.
 
-    A name that was given (a manifest column or a file-name pattern) holds also across archives: the
-    same name means the same group. What nobody named is found by comparing images, also with those
-    of the locked test part that are in no archive of this dataset: a copy of a locked cell must go
-    where the cell is.
+    A name from `manifest.csv` or the file-name pattern is valid across archives: the same name is
+    the same group. Unnamed images are compared with each other and with the locked test images of
+    earlier archives, because a copy of a locked cell must join it in the test part.
     """
     _log.info("group: %s", dataset.uri)
     records = store.records(dataset)
-    absent = elsewhere(records, read_lock(config.name, store), store)
-    looked_at = sorted([*records, *_comparable(absent, records)], key=lambda r: r.sha256)
-    sets = to_compare(looked_at)
-    ties = _ties(looked_at, sets, config, store) if sets else []
-    named = name_groups(looked_at, ties)
-    method = _method(records, searched=bool(sets), config=config)
-    artifact = _publish(named, ties, dataset, config, method, store=store, run=run)
+    absent = locked_elsewhere(records, read_lock(config.name, store), store)
+    compared = sorted([*records, *_comparable(absent, records)], key=lambda r: r.sha256)
+    sets = sets_to_compare(compared)
+    matches = _matches(compared, sets, config, store) if sets else []
+    named = name_groups(compared, matches)
+    manifest = GroupingManifest(
+        name=config.name,
+        **run.model_dump(),
+        inputs={"dataset": dataset.uri},
+        method=_method(records, searched=bool(sets), config=config),
+    )
+    artifact = _publish(named, matches, manifest, store)
     _log.info("group: %s %s", artifact.uri, artifact.manifest.counts)
     return artifact
 
 
-def _ties(
-    looked_at: Sequence[Record], sets: list[list[int]], config: RunConfig, store: ArtifactStore
-) -> list[Tie]:
-    """What comparing the images of each set found, now or when the same ones were compared.
+def write_groups_csv(records: Iterable[Record]) -> str:
+    """The CSV of `leukoflow group`: columns `file,label,group,cell`, sorted by file."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["file", "label", "group", "cell"])
+    ordered = sorted(records, key=lambda record: (record.file, record.sha256))
+    writer.writerows([record.file, record.label, record.group, record.cell] for record in ordered)
+    return out.getvalue()
 
-    It is kept by the place of an image among the compared ones, since others may stand between them
-    the next time.
+
+def locked_elsewhere(
+    records: Iterable[Record], lock: LockedImages, store: ArtifactStore
+) -> list[Record]:
+    """Locked images that `records` lack, without a label; unreadable archives are skipped."""
+    present = {record.sha256 for record in records}
+    absent = [
+        Record(sha256=sha256, label="", file="", archive=image.archive, hint=image.group)
+        for sha256, image in sorted(lock.by_hash.items())
+        if image.archive and sha256 not in present
+    ]
+    readable = {archive: _is_readable(archive, store) for archive in {r.archive for r in absent}}
+    return [record for record in absent if readable[record.archive]]
+
+
+def _is_readable(archive: str, store: ArtifactStore) -> bool:
+    try:
+        store.open(archive, ArchiveManifest)
+    except ArtifactError as error:
+        _log.warning("group: skipped the locked images of an archive: %s", error)
+        return False
+    return True
+
+
+def _comparable(absent: Sequence[Record], records: Sequence[Record]) -> Sequence[Record]:
+    """Locked images to compare: those of the records' groups if every group is named, else all."""
+    names = {record.named_group for record in records}
+    if "" in names or not all(record.named_group for record in absent):
+        return absent
+    return [record for record in absent if record.named_group in names]
+
+
+def _matches(
+    records: Sequence[Record], sets: list[list[int]], config: RunConfig, store: ArtifactStore
+) -> list[MatchedPair]:
+    """Matches within each set, from the cache if the same images were compared before.
+
+    The cache stores indexes among the compared images, because another run may have images between
+    them that are not compared.
     """
-    places = [place for together in sets for place in together]
-    compared, sizes = [looked_at[place] for place in places], [len(one) for one in sets]
+    indexes = [index for indexes in sets for index in indexes]
+    compared, sizes = [records[index] for index in indexes], [len(one) for one in sets]
     inputs = canonical_json(
         [_SEARCH, cv2.__version__, config.group.min_inliers, sizes, [r.sha256 for r in compared]]
     )
@@ -88,119 +134,79 @@ def _ties(
         found = _compare(compared, sizes, config, store)
         store.objects.write(uri, json.dumps(found).encode())
     else:
-        _log.info("group: these %d images were compared before", len(compared))
-        found = [Tie(*numbers) for numbers in json.loads(cached[0])]
-    return [Tie(places[one], places[other], inliers) for one, other, inliers in found]
+        _log.info("group: reused the matches of these %d images", len(compared))
+        found = [MatchedPair(*values) for values in json.loads(cached[0])]
+    return [MatchedPair(indexes[one], indexes[other], inliers) for one, other, inliers in found]
 
 
 def _compare(
     records: Sequence[Record], sizes: Iterable[int], config: RunConfig, store: ArtifactStore
-) -> list[Tie]:
-    """Ties within each run of so many records, by their place among all of them."""
-    views, ties, start = _views(records, store), list[Tie](), 0
+) -> list[MatchedPair]:
+    """Matches within consecutive runs of `sizes` records, by index among all records."""
+    views, matches, start = _views(records, store), list[MatchedPair](), 0
     for size in sizes:
-        found = find_ties(views[start : start + size], config.group.min_inliers)
-        ties += [Tie(start + one, start + other, inliers) for one, other, inliers in found]
+        found = find_matches(views[start : start + size], config.group.min_inliers)
+        matches += [MatchedPair(start + one, start + other, n) for one, other, n in found]
         start += size
-    return ties
-
-
-def write_groups_csv(records: Iterable[Record]) -> str:
-    """`file,label,group,cell` in order of file: what `leukoflow group` writes."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["file", "label", "group", "cell"])
-    ordered = sorted(records, key=lambda record: (record.file, record.sha256))
-    writer.writerows([record.file, record.label, record.group, record.cell] for record in ordered)
-    return out.getvalue()
-
-
-def elsewhere(records: Iterable[Record], lock: LockedImages, store: ArtifactStore) -> list[Record]:
-    """Locked images that these records lack, without a label, where their archives still stand."""
-    here = {record.sha256 for record in records}
-    absent = [
-        Record(sha256=sha256, label="", file="", archive=image.archive, hint=image.group)
-        for sha256, image in sorted(lock.by_hash.items())
-        if image.archive and sha256 not in here
-    ]
-    standing = {archive: _stands(archive, store) for archive in {r.archive for r in absent}}
-    return [record for record in absent if standing[record.archive]]
-
-
-def _comparable(absent: Sequence[Record], records: Sequence[Record]) -> Sequence[Record]:
-    """Locked images that records could show the cell of: of the same groups where all are named."""
-    names = {record.named_group for record in records}
-    if "" in names or not all(record.named_group for record in absent):
-        return absent
-    return [record for record in absent if record.named_group in names]
-
-
-def _stands(archive: str, store: ArtifactStore) -> bool:
-    try:
-        store.open(archive, ArchiveManifest)
-    except ArtifactError as error:
-        _log.warning("group: locked images cannot be compared with: %s", error)
-        return False
-    return True
+    return matches
 
 
 def _views(records: Sequence[Record], store: ArtifactStore) -> list[View]:
-    """What the search needs of each image; a batch of pixels is in memory at a time."""
+    """The view of each image; each is decoded once, and one batch is in memory at a time."""
 
-    def look(found: tuple[Record, bytes]) -> tuple[str, View]:
-        record, data = found
-        return record.sha256, view(decode(data))
+    def extract(item: tuple[Record, bytes]) -> tuple[str, View]:
+        record, data = item
+        return record.sha256, extract_view(decode(data))
 
     views: dict[str, View] = {}
     images = read_images(store, records)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while batch := list(islice(images, _BATCH)):
-            views.update(pool.map(look, batch))
-            _log.info("group: looked at %d of %d images", len(views), len(records))
+            views.update(pool.map(extract, batch))
+            _log.info("group: keypoints of %d of %d images", len(views), len(records))
     return [views[record.sha256] for record in records]
 
 
 def _publish(
     named: Sequence[Record],
-    ties: Sequence[Tie],
-    dataset: Artifact[DatasetManifest],
-    config: RunConfig,
-    method: str,
-    *,
+    matches: Sequence[MatchedPair],
+    manifest: GroupingManifest,
     store: ArtifactStore,
-    run: RunContext,
 ) -> Artifact[GroupingManifest]:
-    # What was fetched from the lock's archives was labelled elsewhere.
+    """Write the artefact; images without a label are the locked ones of earlier archives."""
     records = [record for record in named if record.label]
-    groups = {record.group for record in records}
-    roots = unite(len(named), ties)
-    tied = {root for record, root in zip(named, roots, strict=True) if record.label}
-    locked = [
-        record
-        for record, root in zip(named, roots, strict=True)
-        if not record.label and (record.group in groups or root in tied)
+    locked = _related(named, matches)
+    written = {record.sha256 for record in (*records, *locked)}
+    by_hash = [
+        ImageMatch(one=named[one].sha256, other=named[other].sha256, inliers=inliers)
+        for one, other, inliers in matches
     ]
-    listed = {record.sha256 for record in (*records, *locked)}
-    links = [Link(one=named[i].sha256, other=named[j].sha256, inliers=n) for i, j, n in ties]
-    manifest = GroupingManifest(
-        name=config.name,
-        **run.model_dump(),
-        inputs={"dataset": dataset.uri},
-        counts={
-            "images": len(records),
-            "groups": len(groups),
-            "cells": len({record.cell for record in records}),
-            "hinted": sum(bool(record.named_group) for record in records),
-        },
-        method=method,
-    )
+    counts = {
+        "images": len(records),
+        "groups": len({record.group for record in records}),
+        "cells": len({record.cell for record in records}),
+        "hinted": sum(bool(record.named_group) for record in records),
+    }
     with tempfile.TemporaryDirectory(prefix="leukoflow-grouping-") as name:
         folder = Path(name)
         (folder / "records.csv").write_text(to_csv(records, Record))
-        # Two locked images of a cell that is in no archive of this dataset are tied, too.
-        (folder / LINKS).write_text(to_csv((k for k in links if listed >= {k.one, k.other}), Link))
+        # Two locked images of a cell without an image in this dataset also match each other.
+        kept = (match for match in by_hash if {match.one, match.other} <= written)
+        (folder / MATCHES).write_text(to_csv(kept, ImageMatch))
         (folder / LOCKED).write_text(to_csv(locked, Record))
-        return store.publish(folder, manifest)
+        return store.publish(folder, manifest.model_copy(update={"counts": counts}))
+
+
+def _related(named: Sequence[Record], matches: Sequence[MatchedPair]) -> list[Record]:
+    """Locked images that share a group, or a chain of matches, with an image of the dataset."""
+    roots = component_roots(len(named), matches)
+    groups = {record.group for record in named if record.label}
+    matched = {root for record, root in zip(named, roots, strict=True) if record.label}
+    return [
+        record
+        for record, root in zip(named, roots, strict=True)
+        if not record.label and (record.group in groups or root in matched)
+    ]
 
 
 def _method(records: Sequence[Record], *, searched: bool, config: RunConfig) -> str:

@@ -1,42 +1,42 @@
-"""Naming: group and cell of each image, from names that were given and ties that were found.
+"""Group and cell of each image, from the archive's names and the near-duplicate matches.
 
-A group is never split: a slide, a patient or, where nobody named one, a source cell. A cell lies
-within one group.
+A group is never split: a slide, a patient or, without a name, a source cell. A cell lies within one
+group.
 """
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 
 from pipeline.records import Record
-from pipeline.steps.cells.matching.near_duplicates import Tie, unite
+from pipeline.steps.cells.matching.near_duplicates import MatchedPair, component_roots
 
 
-def to_compare(records: Sequence[Record]) -> list[list[int]]:
-    """Places of the images to compare with each other, as sets that have no image in common.
+def sets_to_compare(records: Sequence[Record]) -> list[list[int]]:
+    """Disjoint sets of image indexes; only images within a set are compared.
 
-    All of them where one has no named group: it may belong to any. Else a group's images are
-    compared among themselves, unless all name their cell.
+    One set of all images if any image has no named group, since it may belong to any group.
+    Otherwise one set per group with at least two images, unless each of them names its cell.
     """
     if not all(record.named_group for record in records):
         return [list(range(len(records)))]
     groups: dict[str, list[int]] = defaultdict(list)
-    for place, record in enumerate(records):
-        groups[record.named_group].append(place)
+    for index, record in enumerate(records):
+        groups[record.named_group].append(index)
     return [
-        places
-        for _, places in sorted(groups.items())
-        if len(places) > 1 and not all(records[place].cell_hint for place in places)
+        indexes
+        for _, indexes in sorted(groups.items())
+        if len(indexes) > 1 and not all(records[index].cell_hint for index in indexes)
     ]
 
 
-def name_groups(records: Sequence[Record], ties: Iterable[Tie]) -> list[Record]:
-    """Records with their group and their cell; a name that was given is never changed.
+def name_groups(records: Sequence[Record], matches: Iterable[MatchedPair]) -> list[Record]:
+    """Records with their group and cell; a name from the archive is never changed.
 
-    An image without a named group takes the group, and within it the cell, of an image that it is
-    tied to. A group that nobody named is `g`, and a cell is `c`, with twelve hex digits of the
-    smallest hash of its images.
+    An image without a named group takes the group of its matches, and within the group their cell.
+    The id of an unnamed group is `g`, that of a cell is `c`, with twelve hex digits of the smallest
+    hash of its images.
     """
-    roots = unite(len(records), ties)
+    roots = component_roots(len(records), matches)
     groups = _groups(records, roots)
     cells = _cells(records, groups, roots)
     return [
@@ -46,22 +46,22 @@ def name_groups(records: Sequence[Record], ties: Iterable[Tie]) -> list[Record]:
 
 
 def _groups(records: Sequence[Record], roots: Sequence[int]) -> list[str]:
-    tied: dict[int, list[Record]] = defaultdict(list)
+    components: dict[int, list[Record]] = defaultdict(list)
     for record, root in zip(records, roots, strict=True):
-        tied[root].append(record)
-    of_tied = {
-        root: min((r.named_group for r in same if r.named_group), default=_id("g", same))
-        for root, same in tied.items()
+        components[root].append(record)
+    group_of = {
+        root: min((r.named_group for r in members if r.named_group), default=_id("g", members))
+        for root, members in components.items()
     }
-    return [r.named_group or of_tied[root] for r, root in zip(records, roots, strict=True)]
+    return [r.named_group or group_of[root] for r, root in zip(records, roots, strict=True)]
 
 
 def _cells(records: Sequence[Record], groups: Sequence[str], roots: Sequence[int]) -> list[str]:
     named: dict[tuple[str, int], str] = {}
     for record, group, root in zip(records, groups, roots, strict=True):
         if record.cell_hint:
-            known = named.get((group, root), record.cell_hint)
-            named[group, root] = min(known, record.cell_hint)
+            name = named.get((group, root), record.cell_hint)
+            named[group, root] = min(name, record.cell_hint)
     keys: list[Hashable] = [
         (group, record.cell_hint or named.get((group, root)) or root)
         for record, group, root in zip(records, groups, roots, strict=True)
@@ -72,5 +72,5 @@ def _cells(records: Sequence[Record], groups: Sequence[str], roots: Sequence[int
     return [_id("c", members[key]) for key in keys]
 
 
-def _id(letter: str, same: Sequence[Record]) -> str:
-    return f"{letter}{min(record.sha256 for record in same)[:12]}"
+def _id(letter: str, members: Sequence[Record]) -> str:
+    return f"{letter}{min(record.sha256 for record in members)[:12]}"

@@ -1,49 +1,64 @@
-"""Validate: what cannot be trained on is set aside with its reason, and too much of it stops."""
+"""Validate: quarantine unusable images with their reason; refuse a dataset with too many."""
 
 import logging
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
 from pipeline.artifacts import Artifact, DatasetManifest, SnapshotManifest
 from pipeline.config import RunConfig, ValidateConfig
-from pipeline.contract.decoding import MAX_PIXELS, decode
+from pipeline.contract.decoding import Pixels, decode
 from pipeline.errors import InvalidInputError
 from pipeline.records import Quarantined, Record, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.dataset.validation_page import (
     EXAMPLES,
-    Findings,
     Picture,
+    ValidationResult,
     cell_picture,
     plain_picture,
     render,
 )
 from pipeline.steps.dataset.validation_rules import (
     Rule,
-    amount_rules,
-    by_class,
-    per_class,
+    count_rules,
+    images_per_class,
+    match_classes,
+    quarantine,
     reasons,
-    set_aside,
-    settle_labels,
+    resolve_labels,
 )
 
 _log = logging.getLogger(__name__)
 
 _REASONS_SHOWN = 12
-"""Most frequent reasons of which examples are shown; a zip of a thousand folders has as many."""
+"""Reasons with example images on the page, the most frequent ones; an archive can have hundreds."""
+_Pictures = dict[str, list[Picture]]
 
 
 class DatasetRefusedError(InvalidInputError):
-    """Too much of a snapshot cannot be used; `page` is the report that shows it, in HTML."""
+    """A dataset breaks a rule and cannot be trained on; `page` is its HTML report."""
 
     def __init__(self, broken: Rule, page: str) -> None:
         super().__init__(broken.problem, expected=broken.expected, received=broken.received)
         self.page = page
+
+
+@dataclass
+class _Inspection:
+    """Images sorted by whether they are usable, and pictures of some of them."""
+
+    usable: list[Record] = field(default_factory=list)
+    unusable: list[Quarantined] = field(default_factory=list)
+    examples: _Pictures = field(default_factory=lambda: defaultdict(list))
+    """Usable images by class."""
+    rejected: _Pictures = field(default_factory=lambda: defaultdict(list))
+    """Quarantined images by reason, if they decode."""
 
 
 def validate(
@@ -53,102 +68,132 @@ def validate(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[DatasetManifest]:
-    """Check every image of a snapshot and write `records.csv`, `quarantine.csv`, `report.html`.
+    """Check every image of a snapshot; publish `records.csv`, `quarantine.csv`, `report.html`.
 
     Raises:
-        DatasetRefusedError: when too large a share is set aside, or a class is left with too few.
+        DatasetRefusedError: when too large a share is quarantined, or a class has too few images.
     """
     _log.info("validate: %s", snapshot.uri)
     classes = config.contract.classes
-    named, unnamed = by_class(store.records(snapshot), classes)
-    agreed, disputed = settle_labels(named)
-    kept, unfit, examples = _inspect(agreed, config, store)
-    aside = sorted([*unnamed, *disputed, *unfit], key=lambda q: (q.sha256, q.label, q.file))
-    counts = per_class(kept, classes)
-    rules = amount_rules(counts, aside, config)
-    findings = Findings(counts, aside, rules, examples, _faulty(aside, store))
-    page = render(snapshot, findings, config)
-    broken = next((rule for rule in rules if not rule.kept), None)
+    known, unknown = match_classes(store.records(snapshot), classes)
+    agreed, disputed = resolve_labels(known)
+    inspection = _inspect(agreed, _examples_of([*unknown, *disputed]), config, store)
+    quarantined = sorted(
+        [*unknown, *disputed, *inspection.unusable], key=lambda q: (q.sha256, q.label, q.file)
+    )
+    counts = images_per_class(inspection.usable, classes)
+    rules = count_rules(counts, quarantined, config)
+    shown = {reason: inspection.rejected[reason] for reason, _ in _most_frequent(quarantined)}
+    result = ValidationResult(counts, quarantined, rules, inspection.examples, shown)
+    page = render(snapshot, result, config)
+    broken = next((rule for rule in rules if not rule.passed), None)
     if broken is not None:
-        _log.warning("validate: refused %s", snapshot.uri)
+        _log.warning("validate: refused %s: %s", snapshot.uri, broken.problem)
         raise DatasetRefusedError(broken, page)
-    artifact = _publish(kept, findings, page, snapshot, config, store=store, run=run)
-    _log.info("validate: %s %s", artifact.uri, artifact.manifest.counts)
-    return artifact
-
-
-def _inspect(
-    records: Iterable[Record], config: RunConfig, store: ArtifactStore
-) -> tuple[list[Record], list[Quarantined], Mapping[str, Sequence[Picture]]]:
-    """What can be used, what cannot, and some of each class to look at."""
-    kept: list[Record] = []
-    unfit: list[Quarantined] = []
-    examples: dict[str, list[Picture]] = defaultdict(list)
-    for record, data in read_images(store, records):
-        reason = _fault(data, config.validation)
-        if reason:
-            unfit.append(set_aside(record, reason))
-            continue
-        kept.append(record)
-        if len(examples[record.label]) < EXAMPLES:
-            examples[record.label].append(cell_picture(record, data, config.contract))
-    return sorted(kept, key=lambda record: record.sha256), unfit, examples
-
-
-def _fault(data: bytes, config: ValidateConfig) -> str:
-    """Why an image cannot be used, or nothing; the same words for the same fault."""
-    try:
-        # Training and serving decode no larger ones, whatever a config allows.
-        most = min(config.max_pixels, MAX_PIXELS)
-        height, width = decode(data, max_pixels=most).shape[:2]
-    except InvalidInputError as error:
-        # What was received differs from image to image: one reason would become many.
-        return error.message
-    if min(height, width) < config.min_side:
-        return f"a side is shorter than {config.min_side} pixels"
-    return ""
-
-
-def _faulty(
-    quarantined: Sequence[Quarantined], store: ArtifactStore
-) -> Mapping[str, Sequence[Picture]]:
-    """Some of what was set aside for each of the most frequent reasons, where it decodes."""
-    shown = {reason: 0 for reason, _ in reasons(quarantined)[:_REASONS_SHOWN]}
-    chosen = []
-    for image in quarantined:
-        if shown.get(image.reason, EXAMPLES) < EXAMPLES:
-            shown[image.reason] += 1
-            chosen.append(image)
-    why = {(q.archive, q.sha256, q.file): q.reason for q in chosen}
-    records = [Record(**image.model_dump(exclude={"reason"})) for image in chosen]
-    pictures: dict[str, list[Picture]] = defaultdict(list)
-    for record, data in read_images(store, records):
-        picture = plain_picture(record, data)
-        if picture is not None:
-            pictures[why[record.archive, record.sha256, record.file]].append(picture)
-    return pictures
-
-
-def _publish(
-    kept: Sequence[Record],
-    findings: Findings,
-    page: str,
-    snapshot: Artifact[SnapshotManifest],
-    config: RunConfig,
-    *,
-    store: ArtifactStore,
-    run: RunContext,
-) -> Artifact[DatasetManifest]:
-    amounts = {"images": len(kept), "quarantined": len(findings.quarantined)}
     manifest = DatasetManifest(
         name=config.name,
         **run.model_dump(),
         inputs={"snapshot": snapshot.uri},
-        counts={**amounts, **findings.counts},
+        counts={"images": len(inspection.usable), "quarantined": len(quarantined), **counts},
     )
+    artifact = _publish(inspection.usable, quarantined, page, manifest, store)
+    _log.info("validate: %s %s", artifact.uri, artifact.manifest.counts)
+    return artifact
+
+
+def _most_frequent(quarantined: Iterable[Quarantined]) -> list[tuple[str, int]]:
+    return reasons(quarantined)[:_REASONS_SHOWN]
+
+
+def _examples_of(quarantined: Sequence[Quarantined]) -> list[Quarantined]:
+    """The first twelve images of each of the most frequent reasons."""
+    counts = {reason: 0 for reason, _ in _most_frequent(quarantined)}
+    examples = []
+    for image in sorted(quarantined, key=lambda q: (q.sha256, q.label, q.file)):
+        if counts.get(image.reason, EXAMPLES) < EXAMPLES:
+            counts[image.reason] += 1
+            examples.append(image)
+    return examples
+
+
+def _inspect(
+    records: Iterable[Record],
+    rejected: Sequence[Quarantined],
+    config: RunConfig,
+    store: ArtifactStore,
+) -> _Inspection:
+    """Check records and draw pictures, in one pass over the packs.
+
+    Args:
+        records: images to check.
+        rejected: images that are quarantined already; only their pictures are drawn.
+        config: the limits, and the contract that crops the examples.
+        store: where the packs are.
+    """
+    known_reason = {(q.archive, q.sha256, q.file): q.reason for q in rejected}
+    shown = (Record(**image.model_dump(exclude={"reason"})) for image in rejected)
+    result = _Inspection()
+    for record, image, fault in _decoded([*records, *shown], config.validation, store):
+        known = known_reason.get((record.archive, record.sha256, record.file), "")
+        reason = known or fault
+        if fault and not known:
+            result.unusable.append(quarantine(record, fault))
+        elif not known:
+            result.usable.append(record)
+        pictures = result.rejected[reason] if reason else result.examples[record.label]
+        if image is not None and len(pictures) < EXAMPLES:
+            pictures.append(
+                plain_picture(record, image)
+                if reason
+                else cell_picture(record, image, config.contract)
+            )
+    result.usable.sort(key=lambda record: record.sha256)
+    return result
+
+
+def _decoded(
+    records: Iterable[Record], config: ValidateConfig, store: ArtifactStore
+) -> Iterator[tuple[Record, Pixels | None, str]]:
+    """Each record, its pixels if they decode, and its fault if it is unusable.
+
+    An image is decoded once, also if several records of an archive share its bytes; the pixels of
+    one image are in memory at a time.
+    """
+    images = read_images(store, records)
+    for _, same in groupby(images, key=lambda pair: (pair[0].archive, pair[0].sha256)):
+        first, data = next(same)
+        image, fault = _check(data, config)
+        for record in (first, *(record for record, _ in same)):
+            yield record, image, fault
+
+
+def _check(data: bytes, config: ValidateConfig) -> tuple[Pixels | None, str]:
+    """The pixels if the image decodes, and why it is unusable; an empty reason if it is usable.
+
+    The reason names no size of the image, so that equal faults are counted as one reason.
+    """
+    try:
+        image = decode(data)
+    except InvalidInputError as error:
+        return None, error.message
+    height, width = image.shape[:2]
+    if height * width > config.max_pixels:
+        return image, "the image is too large"
+    if min(height, width) < config.min_side:
+        return image, f"a side is shorter than {config.min_side} pixels"
+    return image, ""
+
+
+def _publish(
+    usable: Sequence[Record],
+    quarantined: Sequence[Quarantined],
+    page: str,
+    manifest: DatasetManifest,
+    store: ArtifactStore,
+) -> Artifact[DatasetManifest]:
     with tempfile.TemporaryDirectory(prefix="leukoflow-dataset-") as name:
         folder = Path(name)
-        (folder / "records.csv").write_text(to_csv(kept, Record))
-        (folder / "quarantine.csv").write_text(to_csv(findings.quarantined, Quarantined))
+        (folder / "records.csv").write_text(to_csv(usable, Record))
+        (folder / "quarantine.csv").write_text(to_csv(quarantined, Quarantined))
         (folder / "report.html").write_text(page)
         return store.publish(folder, manifest)

@@ -1,4 +1,4 @@
-"""The page a person reads before trusting a dataset: counts, what was set aside, what it shows."""
+"""The validation report: counts, quarantined images and examples, to be read before training."""
 
 import base64
 import io
@@ -6,43 +6,44 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from pipeline.artifacts import Artifact, SnapshotManifest
 from pipeline.config import RunConfig
-from pipeline.contract.decoding import Pixels, decode
-from pipeline.contract.preprocessing import prepare
+from pipeline.contract.decoding import Pixels
+from pipeline.contract.preprocessing import prepare_pixels
 from pipeline.contract.spec import ModelContract
-from pipeline.errors import InvalidInputError
 from pipeline.pages.report_site import page_templates
 from pipeline.records import Quarantined, Record
 from pipeline.steps.dataset.validation_rules import Rule, reasons
 
 EXAMPLES = 12
-"""Images shown of each class, and of each reason."""
-_ROWS = 200
-"""Quarantined images listed one by one."""
-_BOX = (320, 240)
-"""Width and height that a picture is fitted into, in pixels."""
+"""Images shown per class and per reason."""
+_MAX_ROWS = 200
+"""Quarantined images listed by file."""
+_MAX_SIZE = (320, 240)
+"""Width and height of a picture in pixels."""
 _LOCATED, _NOT_LOCATED = "#12b886", "#e8590c"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image as the page shows it."""
+    """An image on a report page."""
 
     file: str
     label: str
     width: int
+    """Of the original, in pixels."""
     height: int
     """Of the original, in pixels."""
     sources: tuple[str, ...]
-    """JPEGs as data URIs: the image, and the crop that the network sees if it is usable."""
+    """JPEGs as data URIs: the image and, if it is usable, the crop that the network sees."""
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What validation found out about a snapshot."""
+class ValidationResult:
+    """The checks of a snapshot and examples of its images."""
 
     counts: Mapping[str, int]
     """Usable images per class, in the contract's order."""
@@ -50,11 +51,13 @@ class Findings:
     rules: Sequence[Rule]
     examples: Mapping[str, Sequence[Picture]]
     """Some usable images of each class."""
-    faulty: Mapping[str, Sequence[Picture]]
-    """Some images set aside, by reason, as far as they decode."""
+    rejected: Mapping[str, Sequence[Picture]]
+    """Some quarantined images by reason, if they decode."""
 
 
-def render(snapshot: Artifact[SnapshotManifest], findings: Findings, config: RunConfig) -> str:
+def render(
+    snapshot: Artifact[SnapshotManifest], result: ValidationResult, config: RunConfig
+) -> str:
     """One self-contained HTML page; the same content gives the same bytes."""
     return (
         page_templates()
@@ -62,50 +65,52 @@ def render(snapshot: Artifact[SnapshotManifest], findings: Findings, config: Run
         .render(
             title=f"Validation of {config.name}",
             snapshot=snapshot,
-            found=findings,
-            total=sum(findings.counts.values()),
-            largest=max(findings.counts.values(), default=0) or 1,
-            least=config.validation.min_images_per_class,
-            broken=[rule for rule in findings.rules if not rule.kept],
-            reasons=reasons(findings.quarantined),
-            rows=findings.quarantined[:_ROWS],
+            result=result,
+            total=sum(result.counts.values()),
+            max_count=max(result.counts.values(), default=0) or 1,
+            min_count=config.validation.min_images_per_class,
+            broken=[rule for rule in result.rules if not rule.passed],
+            reasons=reasons(result.quarantined),
+            rows=result.quarantined[:_MAX_ROWS],
         )
     )
 
 
-def plain_picture(record: Record, data: bytes) -> Picture | None:
-    """An image as it is, or nothing where it does not decode."""
-    try:
-        image = decode(data)
-    except InvalidInputError:
-        return None
-    return _picture(record, image, Image.fromarray(image))
+def plain_picture(record: Record, image: Pixels) -> Picture:
+    """An image without its crop."""
+    return _picture(record, image, image)
 
 
-def cell_picture(record: Record, data: bytes, contract: ModelContract) -> Picture:
-    """A usable image with the located square drawn on it, and the crop beside it."""
-    prepared = prepare(data, contract)
-    image, box = Image.fromarray(prepared.image), prepared.box
+def cell_picture(record: Record, image: Pixels, contract: ModelContract) -> Picture:
+    """A usable image with its crop; the crop's square is drawn on the image."""
+    prepared = prepare_pixels(image, contract)
+    marked, box = Image.fromarray(image), prepared.box
     colour = _LOCATED if prepared.cell_found else _NOT_LOCATED
     corners = (box.left, box.top, box.left + box.side, box.top + box.side)
-    ImageDraw.Draw(image).rectangle(corners, outline=colour, width=max(2, image.height // 80))
-    return _picture(record, prepared.image, image, Image.fromarray(prepared.crop))
+    ImageDraw.Draw(marked).rectangle(corners, outline=colour, width=max(2, marked.height // 80))
+    return _picture(record, image, marked, prepared.crop)
 
 
-def _picture(record: Record, original: Pixels, *shown: Image.Image) -> Picture:
+def thumbnail(image: Pixels | Image.Image) -> Image.Image:
+    """A copy of the image, scaled down to 320x240 if it is larger."""
+    small = Image.fromarray(np.asarray(image))
+    small.thumbnail(_MAX_SIZE)
+    return small
+
+
+def data_uri(image: Pixels | Image.Image) -> str:
+    """The thumbnail of an image as a JPEG data URI."""
+    out = io.BytesIO()
+    thumbnail(image).save(out, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+def _picture(record: Record, original: Pixels, *shown: Pixels | Image.Image) -> Picture:
     height, width = original.shape[:2]
     return Picture(
         file=PurePosixPath(record.file).name,
         label=record.label,
         width=width,
         height=height,
-        sources=tuple(map(_data_uri, shown)),
+        sources=tuple(map(data_uri, shown)),
     )
-
-
-def _data_uri(image: Image.Image) -> str:
-    """The image, fitted into the box if it is larger."""
-    image.thumbnail(_BOX)
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

@@ -1,7 +1,5 @@
-"""Evaluate: what serves on the locked part, and the reference that drift is measured against."""
+"""Evaluate: score a served bundle on the locked test part, and write the drift reference."""
 
-import csv
-import io
 import logging
 import tempfile
 from dataclasses import dataclass
@@ -9,23 +7,17 @@ from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
-from pipeline.artifacts import (
-    Artifact,
-    EvaluationManifest,
-    ServedManifest,
-    SplitManifest,
-    canonical_json,
-)
-from pipeline.config import RunConfig
+from pipeline.artifacts import Artifact, EvaluationManifest, ServedManifest, SplitManifest
+from pipeline.config import EvaluateConfig, RunConfig
 from pipeline.contract.decision import read_review
-from pipeline.contract.prediction_log import ReferenceRecord
+from pipeline.digests import canonical_json
 from pipeline.run import RunContext
 from pipeline.steps.evaluation import evaluation_page
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.lineage import trace
 from pipeline.steps.evaluation.mistakes import explain_mistakes, worst_mistakes
 from pipeline.steps.evaluation.model_card import model_card
-from pipeline.steps.evaluation.predictions import Predictions, predict_images
+from pipeline.steps.evaluation.predictions import Predictions, predict_images, predictions_csv
 from pipeline.steps.evaluation.scoring import score_predictions
 
 log = logging.getLogger(__name__)
@@ -34,8 +26,9 @@ FIGURES, PAGE, CARD = "report.json", "report.html", "model_card.md"
 
 @dataclass(frozen=True)
 class Evaluated:
-    """An evaluation and the report it holds."""
+    """A served bundle with its evaluation."""
 
+    served: Artifact[ServedManifest]
     artifact: Artifact[EvaluationManifest]
     report: EvaluationReport
 
@@ -48,56 +41,57 @@ def evaluate(
     store: ArtifactStore,
     run: RunContext,
 ) -> Evaluated:
-    """Score a model on the locked test part.
+    """Score a bundle on the locked test part, and publish report, model card and reference.
 
     Args:
-        served: the exported bundle, answered as the service would.
-        split: whose `test` records count.
+        served: the exported bundle; predictions are computed as the service does.
+        split: its records of part `test` are scored.
         config: prevalence, number of resamples and of mistakes to show.
+        store: artefacts.
+        run: recorded in the manifest.
     """
     records = store.records(split)
-    held = [record for record in records if record.part == "test"]
-    log.info("evaluate: %d held-out images", len(held))
-    contract = served.manifest.contract
+    test = [record for record in records if record.part == "test"]
+    log.info("evaluate: %d images of the test part", len(test))
     with tempfile.TemporaryDirectory() as scratch:
-        folder = store.fetch(served, Path(scratch) / "served")
-        answers = predict_images(read_images(store, held), served, folder, run.created_at)
-        report = EvaluationReport(
-            tag=served.manifest.tag,
-            scores=score_predictions(
-                answers.records,
-                answers.probabilities,
-                answers.uncertainties,
-                contract.classes,
-                config.evaluate,
-            ),
-            parity=served.manifest.parity,
-            rule=read_review(folder, contract),
-            mistakes=worst_mistakes(answers, config.evaluate.worst),
-        )
+        bundle = store.fetch(served, Path(scratch) / "served")
+        predictions = predict_images(read_images(store, test), served, bundle, run.created_at)
+        report = _report(predictions, served.manifest, bundle, config.evaluate)
+    explained = explain_mistakes(report.mistakes, test, served, store=store)
+    card = model_card(report, served.manifest, records, trace(served.uri, store), config)
     with tempfile.TemporaryDirectory() as scratch:
-        _write(Path(scratch), report, answers)
-        evidence = explain_mistakes(report.mistakes, held, served, store=store)
-        page = evaluation_page.render(report, evidence, served.manifest)
-        (Path(scratch) / PAGE).write_text(page)
-        lineage = trace(served.uri, store)
-        (Path(scratch) / CARD).write_text(
-            model_card(report, served.manifest, records, lineage, config)
-        )
-        artifact = store.publish(Path(scratch), _manifest(report, served, split, run))
+        folder = Path(scratch)
+        (folder / FIGURES).write_text(canonical_json(report.model_dump(mode="json")))
+        (folder / PAGE).write_text(evaluation_page.render(report, explained, served.manifest))
+        (folder / CARD).write_text(card)
+        _write_predictions(folder, predictions)
+        artifact = store.publish(folder, _manifest(report, served, split, run))
     log.info("evaluate done: %s", artifact.uri)
-    return Evaluated(artifact, report)
+    return Evaluated(served, artifact, report)
 
 
-def _write(folder: Path, report: EvaluationReport, answers: Predictions) -> None:
-    """The figures, every answer as a table, and the reference that drift is measured against."""
-    (folder / FIGURES).write_text(canonical_json(report.model_dump(mode="json")))
-    (folder / "predictions.csv").write_text(predictions_csv(answers))
-    reference = [
-        ReferenceRecord(group=record.group, cell=record.cell, truth=record.label, record=said)
-        for record, said in zip(answers.records, answers.predictions, strict=True)
-    ]
-    lines = [line.model_dump_json() for line in reference]
+def _report(
+    predictions: Predictions, served: ServedManifest, bundle: Path, config: EvaluateConfig
+) -> EvaluationReport:
+    return EvaluationReport(
+        tag=served.tag,
+        scores=score_predictions(
+            predictions.records,
+            predictions.probabilities,
+            predictions.uncertainties,
+            served.contract.classes,
+            config,
+        ),
+        parity=served.parity,
+        rule=read_review(bundle, served.contract),
+        mistakes=worst_mistakes(predictions, config.worst),
+    )
+
+
+def _write_predictions(folder: Path, predictions: Predictions) -> None:
+    """Write each prediction as a CSV row, and as a line of the drift reference."""
+    (folder / "predictions.csv").write_text(predictions_csv(predictions))
+    lines = [line.model_dump_json() for line in predictions.reference()]
     (folder / "reference.jsonl").write_text("\n".join(lines) + "\n")
 
 
@@ -114,18 +108,3 @@ def _manifest(
         counts={"images": report.scores.images, "cells": report.scores.cells},
         **run.model_dump(),
     )
-
-
-def predictions_csv(*parts: Predictions) -> str:
-    """`file,label,predicted,confidence,decision,p_<CLASS>...,group,cell`, one row an image."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    said_of = [pair for part in parts for pair in zip(part.records, part.predictions, strict=True)]
-    classes = list(said_of[0][1].probabilities) if said_of else []
-    columns = ["predicted", "confidence", "decision", *(f"p_{name}" for name in classes)]
-    writer.writerow(["file", "label", *columns, "group", "cell"])
-    for record, said in said_of:
-        shares = said.probabilities.values()
-        answer = (said.label, max(shares), said.decision, *shares)
-        writer.writerow([record.file, record.label, *answer, record.group, record.cell])
-    return out.getvalue()

@@ -1,4 +1,4 @@
-"""The page a person reads before trusting a model: how often it is right, and how sure."""
+"""Evaluation page: metrics, confusion matrices, calibration and the worst mistakes as HTML."""
 
 import base64
 import io
@@ -18,59 +18,57 @@ from pipeline.steps.evaluation.mistakes import ExplainedMistake, Mistake
 from pipeline.steps.evaluation.scoring import UnitScores
 
 _PHOTO = (256, 192)
-_SQUARE = 192
+_SIDE = 192
 
 
 @dataclass(frozen=True)
 class Plot:
-    """Where figures stand in a drawing of 360 by 250 units with room for labels."""
+    """Axes of an SVG plot of 360 by 250 units: shares from 0 to 1 across, from `low` to 1 up."""
 
     low: float
-    """Figure at the bottom; the top is 1. Left to right goes from 0 to 1."""
+    """Value at the bottom."""
     left: int = 44
     right: int = 350
     top: int = 10
     bottom: int = 205
 
     def x(self, share: float) -> float:
-        """Units from the left."""
+        """SVG units from the left."""
         return round(self.left + share * (self.right - self.left), 1)
 
-    def y(self, figure: float) -> float:
-        """Units from the top."""
-        inside = (min(max(figure, self.low), 1) - self.low) / (1 - self.low)
-        return round(self.bottom - inside * (self.bottom - self.top), 1)
+    def y(self, value: float) -> float:
+        """SVG units from the top; values below `low` are drawn at the bottom."""
+        share = (min(max(value, self.low), 1) - self.low) / (1 - self.low)
+        return round(self.bottom - share * (self.bottom - self.top), 1)
 
     def path(self, points: Sequence[tuple[float, float]]) -> str:
-        """A line through figures (across, up)."""
+        """SVG path through points (across, up)."""
         return "M" + "L".join(f"{self.x(x)} {self.y(y)}" for x, y in points)
 
     def ticks(self) -> list[float]:
-        """Four or five round figures from bottom to top."""
+        """Three to six round values from bottom to top."""
         step = 0.05 if self.low >= 0.8 else 0.1 if self.low >= 0.6 else 0.2
         return [round(t, 2) for t in np.arange(self.low, 1.001, step)]
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """A mistake with its pictures as data URIs."""
+class _MistakeImages:
+    """A mistake with its images as data URIs."""
 
     mistake: Mistake
     photo: str
     crop: str
     evidence: str
-    most: float
-    """Largest log-odds that a part is worth."""
 
 
 def render(
-    report: EvaluationReport, evidence: Sequence[ExplainedMistake], served: ServedManifest
+    report: EvaluationReport, mistakes: Sequence[ExplainedMistake], served: ServedManifest
 ) -> str:
-    """One self-contained page of the report site.
+    """The evaluation as one self-contained HTML page.
 
     Args:
-        report: the figures.
-        evidence: the mistakes to show.
+        report: the metrics.
+        mistakes: to show.
         served: the bundle that was scored.
     """
     lowest = min(
@@ -84,10 +82,10 @@ def render(
         report=report,
         scores=report.scores,
         served=served,
-        shown=[_shown(one) for one in evidence],
-        whole=Plot(low=0),
-        upper=Plot(low=min(max(np.floor(lowest * 10) / 10, 0), 0.8)),
-        fullest=max(one.share for one in report.scores.reliability),
+        mistakes=[_images(mistake) for mistake in mistakes],
+        calibration=Plot(low=0),
+        coverage=Plot(low=min(max(np.floor(lowest * 10) / 10, 0), 0.8)),
+        max_share=max(one.share for one in report.scores.reliability),
         curve=curve,
         percent=percent,
         spread=spread,
@@ -105,22 +103,22 @@ def spread(interval: Interval) -> str:
 
 
 def curve(unit: UnitScores, end: str) -> list[tuple[float, float]]:
-    """Coverage and accuracy: the `value`, or the `low` or `high` end of its interval."""
+    """Coverage and accuracy; `end` is `value`, or the `low` or `high` end of its interval."""
     return [(point.coverage, getattr(point.accuracy, end)) for point in unit.review.curve]
 
 
-def _shown(evidence: ExplainedMistake) -> _Shown:
-    return _Shown(
-        mistake=evidence.mistake,
-        photo=_jpeg(_photo(evidence.prepared)),
-        crop=_jpeg(_square(evidence.prepared)),
-        evidence=_jpeg(evidence_picture(evidence.prepared.crop, evidence.worth, _SQUARE)),
-        most=float(np.abs(evidence.worth).max()),
+def _images(explained: ExplainedMistake) -> _MistakeImages:
+    crop = explained.prepared.crop
+    return _MistakeImages(
+        mistake=explained.mistake,
+        photo=_jpeg(_photo(explained.prepared)),
+        crop=_jpeg(Image.fromarray(crop).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)),
+        evidence=_jpeg(evidence_picture(crop, explained.log_odds, _SIDE)),
     )
 
 
 def _photo(prepared: Prepared) -> Image.Image:
-    """The photograph with the square that was cut out of it."""
+    """The photograph with the crop's outline; the outline is orange where no cell was found."""
     image = Image.fromarray(prepared.image)
     box, width = prepared.box, max(2, round(max(image.size) / 110))
     corners = (box.left, box.top, box.left + box.side, box.top + box.side)
@@ -130,10 +128,6 @@ def _photo(prepared: Prepared) -> Image.Image:
     framed = Image.new("RGB", _PHOTO, "#1f1b2e")
     framed.paste(image, ((_PHOTO[0] - image.width) // 2, (_PHOTO[1] - image.height) // 2))
     return framed
-
-
-def _square(prepared: Prepared) -> Image.Image:
-    return Image.fromarray(prepared.crop).resize((_SQUARE, _SQUARE), Image.Resampling.BICUBIC)
 
 
 def _jpeg(image: Image.Image) -> str:

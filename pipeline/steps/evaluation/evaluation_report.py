@@ -1,4 +1,4 @@
-"""The evaluation of a model in figures: `report.json`."""
+"""Evaluation report: the metrics of a model on the locked test part (`report.json`)."""
 
 from pipeline.artifacts import EngineParity
 from pipeline.contract.decision import ReviewRule
@@ -14,5 +14,5 @@ class EvaluationReport(Frozen):
     scores: Scores
     parity: EngineParity
     rule: ReviewRule
-    """When an answer is accepted."""
+    """Limits of confidence and distance up to which a prediction is accepted."""
     mistakes: tuple[Mistake, ...]

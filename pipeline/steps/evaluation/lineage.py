@@ -1,5 +1,6 @@
-"""Lineage: everything an artefact was made from, as its manifests tell."""
+"""Lineage: the artefacts that an artefact was made from, read from their manifests."""
 
+from collections import deque
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
@@ -9,7 +10,7 @@ from pipeline.artifacts import MANIFEST, ArchiveRef
 
 
 class Ancestor(BaseModel):
-    """What the manifest of any kind of artefact says of where it came from."""
+    """Provenance of an artefact: the fields that manifests of all kinds have."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -20,19 +21,19 @@ class Ancestor(BaseModel):
     inputs: dict[str, str]
     counts: dict[str, int]
     archives: tuple[ArchiveRef, ...] = ()
-    """Of a snapshot."""
+    """Archives of a snapshot; empty for other kinds."""
 
 
 def trace(uri: str, store: ArtifactStore) -> list[Ancestor]:
-    """An artefact and its ancestors, each once, nearest first; what has no manifest is left out."""
-    found: dict[str, Ancestor] = {}
-    waiting = [uri]
-    while waiting:
-        here = waiting.pop(0)
-        body = store.objects.read_tagged(f"{here}/{MANIFEST}") if here not in found else None
-        if body is None:
+    """An artefact and its ancestors, nearest first, without inputs that have no manifest."""
+    ancestors: dict[str, Ancestor] = {}
+    queue = deque([uri])
+    while queue:
+        current = queue.popleft()
+        read = None if current in ancestors else store.objects.read_tagged(f"{current}/{MANIFEST}")
+        if read is None:
             continue
-        ancestor = Ancestor.model_validate_json(body[0]).model_copy(update={"uri": here})
-        found[here] = ancestor
-        waiting += [where for _, where in sorted(ancestor.inputs.items())]
-    return list(found.values())
+        ancestor = Ancestor.model_validate_json(read[0]).model_copy(update={"uri": current})
+        ancestors[current] = ancestor
+        queue.extend(uri for _, uri in sorted(ancestor.inputs.items()))
+    return list(ancestors.values())

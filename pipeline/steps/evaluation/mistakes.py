@@ -1,4 +1,4 @@
-"""The mistakes that matter most: wrong answers the model was sure of, one a cell."""
+"""Worst mistakes: the wrong predictions with the lowest uncertainty, at most one per cell."""
 
 import tempfile
 from collections import Counter, defaultdict
@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import AliasChoices, Field
 
 from pipeline.adapters.artifact_store import ArtifactStore
@@ -17,11 +15,12 @@ from pipeline.contract.preprocessing import Prepared, prepare
 from pipeline.engine.engine import Engine
 from pipeline.engine.occlusion import occlusion_map
 from pipeline.records import Frozen, Record
+from pipeline.statistics.metrics import Floats
 from pipeline.steps.evaluation.predictions import Predictions
 
 
 class Mistake(Frozen):
-    """A wrong answer, the surest of those to images of one cell."""
+    """A cell's wrong prediction with the lowest uncertainty."""
 
     file: str
     sha256: str
@@ -35,51 +34,53 @@ class Mistake(Frozen):
     uncertainty: float = Field(validation_alias=AliasChoices("uncertainty", "doubt"))
     """Read as `doubt` from reports of version 0.1."""
     wrong_images: int
-    """Of the cell, out of `images`."""
+    """Number of the cell's `images` that are predicted wrongly."""
     images: int
 
 
 @dataclass(frozen=True)
 class ExplainedMistake:
-    """What a person needs to see to understand a mistake."""
+    """A mistake with its image and the occlusion map of the predicted class."""
 
     mistake: Mistake
     prepared: Prepared
-    worth: NDArray[np.float64]
-    """Log-odds of the named class that each part of the crop is worth (grid, grid)."""
+    log_odds: Floats
+    """Log-odds that each part of the crop contributes to the predicted class (grid, grid)."""
 
 
-def worst_mistakes(answers: Predictions, count: int) -> tuple[Mistake, ...]:
-    """The wrong predictions with the lowest uncertainty, at most one a cell, in that order."""
-    images = Counter(record.cell for record in answers.records)
+def worst_mistakes(predictions: Predictions, max_mistakes: int) -> tuple[Mistake, ...]:
+    """The wrong predictions with the lowest uncertainty, at most one per cell, lowest first."""
+    images = Counter(record.cell for record in predictions.records)
     wrong: dict[str, list[int]] = defaultdict(list)
-    for place, (record, said) in enumerate(zip(answers.records, answers.predictions, strict=True)):
-        if said.label != record.label:
-            wrong[record.cell].append(place)
+    for index, (record, logged) in enumerate(predictions):
+        if logged.label != record.label:
+            wrong[record.cell].append(index)
 
-    def uncertainty(place: int) -> tuple[float, str]:
-        return float(answers.uncertainties[place]), answers.records[place].sha256
+    def uncertainty(index: int) -> tuple[float, str]:
+        return float(predictions.uncertainties[index]), predictions.records[index].sha256
 
-    surest = sorted((min(places, key=uncertainty) for places in wrong.values()), key=uncertainty)
-    return tuple(_mistake(answers, place, wrong, images) for place in surest[:count])
+    of_cells = {cell: min(indices, key=uncertainty) for cell, indices in wrong.items()}
+    worst = sorted(of_cells, key=lambda cell: uncertainty(of_cells[cell]))
+    return tuple(
+        _mistake(predictions, of_cells[cell], len(wrong[cell]), images[cell])
+        for cell in worst[:max_mistakes]
+    )
 
 
-def _mistake(
-    answers: Predictions, place: int, wrong: dict[str, list[int]], images: Counter[str]
-) -> Mistake:
-    record, said = answers.records[place], answers.predictions[place]
+def _mistake(predictions: Predictions, index: int, wrong_images: int, images: int) -> Mistake:
+    record, logged = predictions.records[index], predictions.logged[index]
     return Mistake(
         file=record.file,
         sha256=record.sha256,
         group=record.group,
         cell=record.cell,
         truth=record.label,
-        label=said.label,
-        confidence=said.probabilities[said.label],
-        truth_probability=said.probabilities[record.label],
-        uncertainty=round(float(answers.uncertainties[place]), 4),
-        wrong_images=len(wrong[record.cell]),
-        images=images[record.cell],
+        label=logged.label,
+        confidence=logged.probabilities[logged.label],
+        truth_probability=logged.probabilities[record.label],
+        uncertainty=round(float(predictions.uncertainties[index]), 4),
+        wrong_images=wrong_images,
+        images=images,
     )
 
 
@@ -90,10 +91,10 @@ def explain_mistakes(
     *,
     store: ArtifactStore,
 ) -> list[ExplainedMistake]:
-    """Fetch the images of mistakes again and ask the served engine what it saw in them."""
+    """Read the images of mistakes again, and compute their occlusion maps by the served engine."""
     contract = served.manifest.contract
-    wanted = {mistake.sha256 for mistake in mistakes}
-    images = read_images(store, [record for record in records if record.sha256 in wanted])
+    hashes = {mistake.sha256 for mistake in mistakes}
+    images = read_images(store, [record for record in records if record.sha256 in hashes])
     prepared = {record.sha256: prepare(data, contract) for record, data in images}
     with tempfile.TemporaryDirectory() as folder:
         engine = Engine.of(store.fetch(served, Path(folder)), served.manifest.parity)

@@ -1,4 +1,4 @@
-"""The model card: what a model is for, what it is not for, and how well it does (Mitchell 2019)."""
+"""Model card: intended use, limits and metrics of a model (Mitchell et al., 2019)."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ def model_card(
     lineage: Sequence[Ancestor],
     config: RunConfig,
 ) -> str:
-    """Markdown, as docs/model-card.md explains it; every figure is read from its source.
+    """The model card as Markdown; docs/model-card.md explains its sections.
 
     Args:
-        report: figures on the locked part.
+        report: metrics on the locked test part.
         served: the bundle that was scored.
         records: of all parts of the split.
         lineage: the bundle and its ancestors.
-        config: of the run that trained it.
+        config: of the training run.
     """
     template = page_templates().get_template("model_card.md.j2")
-    dealt = {record.part for record in records}
-    parts = [part for part in _PARTS if part != "reserve" or part in dealt]
+    assigned = {record.part for record in records}
+    parts = [part for part in _PARTS if part != "reserve" or part in assigned]
     return template.render(
         report=report,
         scores=report.scores,
@@ -42,19 +42,21 @@ def model_card(
         parts=parts,
         lineage=lineage,
         archives=[archive for one in lineage for archive in one.archives],
-        told=told,
+        estimate=estimate,
     )
 
 
-def told(found: Interval | None) -> str:
-    """`0.861 (0.802 to 0.910)`, or `none` where there is no such figure."""
-    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})" if found else "none"
+def estimate(interval: Interval | None) -> str:
+    """`0.861 (0.802 to 0.910)`, or `none` where the metric is undefined."""
+    if interval is None:
+        return "none"
+    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
 
 
 def _rows(
     records: Sequence[Record], classes: Sequence[str], parts: Sequence[Part]
 ) -> list[tuple[str, list[tuple[int, int]]]]:
-    """Each class with images and cells of each part."""
+    """Each class with its number of images and cells in each part."""
     images = Counter((r.label, r.part) for r in records)
     cells = Counter(
         (label, part) for label, part, _ in {(r.label, r.part, r.cell) for r in records}

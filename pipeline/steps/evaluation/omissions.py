@@ -1,4 +1,4 @@
-"""What of a labelled archive is not scored as a class of the model: nothing is lost silently."""
+"""Omissions: images of a labelled archive that are not scored, and the reasons."""
 
 import csv
 import io
@@ -8,33 +8,33 @@ from difflib import get_close_matches
 
 from pipeline.records import Frozen, Quarantined
 from pipeline.steps.dataset.validation_rules import UNKNOWN_CLASS
-from pipeline.steps.evaluation.evaluate import predictions_csv
-from pipeline.steps.evaluation.predictions import Predictions
+from pipeline.steps.evaluation.predictions import Predictions, predictions_csv
 
 SCORED_AS = "scored_as"
-"""Column of an archive's predictions: `class`, `unknown class`, or why the image was skipped."""
+"""Column of an archive's predictions: `class`, `unknown class`, or the reason for skipping."""
 
 
 class Omissions(Frozen):
-    """Images of an archive that are not scored as one of the model's classes."""
+    """Counts of the images of an archive that are not scored as a class of the model."""
 
     unknown_labels: dict[str, int]
-    """Label (folder) that is no class of the model, to its number of images."""
+    """Number of images by label (folder), for labels that are no class of the model."""
     nearest_classes: dict[str, str]
-    """Such a label to the class that it may be a misspelling of."""
+    """Unknown label to the class with the most similar name, where one is similar."""
     skipped: dict[str, int]
-    """Why images were skipped, to how many."""
+    """Number of skipped images by reason."""
     duplicates: int
-    """Copies, byte for byte, of an image under the same label: each image counts once."""
+    """Number of byte-identical copies under the same label; each image counts once."""
 
     def warnings(self) -> list[str]:
-        """A line for each kind of omission that a caller may not expect, the largest first."""
+        """One line per unknown label and per reason for skipping, largest count first."""
         unknown = [
-            f"{count} images in {label!r} are of no class of the model" + self._hint(label)
+            f"{count} images in {label!r} belong to no class of the model" + self._hint(label)
             for label, count in _largest_first(self.unknown_labels)
         ]
         skipped = [
-            f"{count} images are skipped: {why}" for why, count in _largest_first(self.skipped)
+            f"{count} images are skipped: {reason}"
+            for reason, count in _largest_first(self.skipped)
         ]
         return [*unknown, *skipped]
 
@@ -44,19 +44,19 @@ class Omissions(Frozen):
 
 
 def is_unknown(image: Quarantined) -> bool:
-    """Whether an image was set aside since its label is no class."""
+    """Whether an image was quarantined because its label is no class."""
     return image.reason.startswith(UNKNOWN_CLASS)
 
 
 def omissions(
     quarantined: Iterable[Quarantined], classes: Sequence[str], duplicates: int = 0
 ) -> Omissions:
-    """Count what was set aside: by label where that is no class, else by reason.
+    """Count quarantined images: by label where the label is no class, else by reason.
 
     Args:
-        quarantined: of the archive, with what cannot be read among it.
+        quarantined: images of the archive, unreadable ones included.
         classes: of the model.
-        duplicates: copies that were dropped before.
+        duplicates: number of copies that were dropped before.
     """
     labels: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -76,23 +76,23 @@ def omissions(
 
 def archive_csv(known: Predictions, unknown: Predictions, skipped: Iterable[Quarantined]) -> str:
     """`predictions_csv` with a last column `scored_as`, and a row for each skipped image."""
-    answered = csv.DictReader(io.StringIO(predictions_csv(known, unknown)))
-    out, fields = io.StringIO(), [*(answered.fieldnames or ()), SCORED_AS]
+    predictions = csv.DictReader(io.StringIO(predictions_csv(known, unknown)))
+    out, fields = io.StringIO(), [*(predictions.fieldnames or ()), SCORED_AS]
     writer = csv.DictWriter(out, fields, restval="", lineterminator="\n")
     writer.writeheader()
-    for index, row in enumerate(answered):
-        as_class = index < len(known.records)
-        writer.writerow({**row, SCORED_AS: "class" if as_class else "unknown class"})
+    for index, row in enumerate(predictions):
+        is_known = index < len(known.records)
+        writer.writerow({**row, SCORED_AS: "class" if is_known else "unknown class"})
     for image in skipped:
         writer.writerow({"file": image.file, "label": image.label, SCORED_AS: image.reason})
     return out.getvalue()
 
 
 def _nearest(label: str, classes: Sequence[str]) -> str:
-    """The class whose name is most like a label, or nothing."""
-    spelled = {name.casefold(): name for name in classes}
-    found = get_close_matches(label.strip().casefold(), spelled, n=1)
-    return spelled[found[0]] if found else ""
+    """The class with the most similar name, or an empty string."""
+    names = {name.casefold(): name for name in classes}
+    matches = get_close_matches(label.strip().casefold(), names, n=1)
+    return names[matches[0]] if matches else ""
 
 
 def _largest_first(counts: dict[str, int]) -> list[tuple[str, int]]:

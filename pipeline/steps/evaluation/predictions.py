@@ -1,6 +1,8 @@
-"""Predictions: a served bundle over labelled images, exactly as the service would answer them."""
+"""Predictions: a served bundle over labelled images, exactly as the service computes them."""
 
-from collections.abc import Iterable
+import csv
+import io
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.artifacts import Artifact, ServedManifest
-from pipeline.contract.decision import decide, read_review
+from pipeline.contract.decision import ReviewRule, decide, read_review
 from pipeline.contract.image_stats import image_stats
-from pipeline.contract.prediction_log import PredictionRecord
+from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord
 from pipeline.contract.preprocessing import prepare
+from pipeline.contract.spec import ModelContract
 from pipeline.engine.engine import Engine
 from pipeline.records import Record
 from pipeline.statistics.metrics import Floats
@@ -19,18 +22,30 @@ from pipeline.statistics.metrics import Floats
 
 @dataclass(frozen=True)
 class Predictions:
-    """A model's answers to labelled images, in the order of `records`."""
+    """A model's predictions for labelled images, in the order of `records`."""
 
     records: list[Record]
-    predictions: list[PredictionRecord]
+    logged: list[PredictionRecord]
+    """As the service logs them."""
     probabilities: Floats
     """(n, classes)"""
     uncertainties: Floats
-    """As `decide` gives them (n,)."""
+    """(n,), from `decide`."""
+
+    def __iter__(self) -> Iterator[tuple[Record, PredictionRecord]]:
+        """Image by image: its record and its logged prediction."""
+        return zip(self.records, self.logged, strict=True)
+
+    def reference(self) -> list[ReferenceRecord]:
+        """The predictions with truth, group and cell: the reference of the drift test."""
+        return [
+            ReferenceRecord(group=record.group, cell=record.cell, truth=record.label, record=logged)
+            for record, logged in self
+        ]
 
 
 def request_id(record: Record) -> str:
-    """What names the answer to an image of an archive."""
+    """Request id of the prediction for an image of an archive."""
     return record.sha256[:16]
 
 
@@ -40,45 +55,77 @@ def predict_images(
     folder: Path,
     when: datetime,
 ) -> Predictions:
-    """Answer images exactly as the service would.
+    """Predict images exactly as the service does.
 
     Args:
         images: labelled records with their bytes.
         served: the bundle.
-        folder: its fetched files.
-        when: the time the answers are stamped with.
+        folder: the bundle's files.
+        when: time of the logged predictions.
 
     Raises:
-        ArtifactError: when the bundle has no review rule, or was trained on other pixels than
-            this code cuts.
+        ArtifactError: when the bundle has no review rule, or was trained with another
+            preprocessing version.
     """
     contract = served.manifest.contract
     contract.require_current()
     engine, rule = Engine.of(folder, served.manifest.parity), read_review(folder, contract)
-    records, predictions, rows, uncertainties = [], [], [], []
-    for record, data in images:
-        prepared = prepare(data, contract)
-        probabilities, embedding = (output[0] for output in engine.predict(prepared.crop[None]))
-        decision = decide(probabilities.tolist(), embedding, prepared.cell_found, contract, rule)
-        predictions.append(
-            PredictionRecord(
-                request_id=request_id(record),
-                time=when,
-                tag=served.manifest.tag,
-                route="evaluate",
-                label=decision.label,
-                decision=decision.decision,
-                probabilities={
-                    name: round(float(p), 5)
-                    for name, p in zip(contract.classes, probabilities, strict=True)
-                },
-                cell_found=prepared.cell_found,
-                stats=image_stats(prepared),
-                embedding=tuple(round(float(v), 4) for v in embedding),
-            )
+    predictor = _Predictor(engine, rule, contract, served.manifest.tag, when)
+    results = [(record, *predictor.predict(record, data)) for record, data in images]
+    return Predictions(
+        records=[record for record, *_ in results],
+        logged=[logged for _, logged, *_ in results],
+        probabilities=np.reshape(
+            [probabilities for *_, probabilities, _ in results],
+            (len(results), len(contract.classes)),
+        ),
+        uncertainties=np.array([uncertainty for *_, uncertainty in results]),
+    )
+
+
+@dataclass(frozen=True)
+class _Predictor:
+    engine: Engine
+    rule: ReviewRule
+    contract: ModelContract
+    tag: str
+    when: datetime
+
+    def predict(self, record: Record, data: bytes) -> tuple[PredictionRecord, Floats, float]:
+        """The logged prediction for an image, its probabilities (classes,) and uncertainty."""
+        prepared = prepare(data, self.contract)
+        probabilities, embedding = (x[0] for x in self.engine.predict(prepared.crop[None]))
+        decision = decide(
+            probabilities.tolist(), embedding, prepared.cell_found, self.contract, self.rule
         )
-        records.append(record)
-        rows.append(probabilities.astype(np.float64))
-        uncertainties.append(decision.uncertainty)
-    shape = (len(records), len(contract.classes))
-    return Predictions(records, predictions, np.reshape(rows, shape), np.array(uncertainties))
+        logged = PredictionRecord(
+            request_id=request_id(record),
+            time=self.when,
+            tag=self.tag,
+            route="evaluate",
+            label=decision.label,
+            decision=decision.decision,
+            probabilities={
+                name: round(float(p), 5)
+                for name, p in zip(self.contract.classes, probabilities, strict=True)
+            },
+            cell_found=prepared.cell_found,
+            stats=image_stats(prepared),
+            embedding=tuple(round(float(v), 4) for v in embedding),
+        )
+        return logged, probabilities.astype(np.float64), decision.uncertainty
+
+
+def predictions_csv(*parts: Predictions) -> str:
+    """`file,label,predicted,confidence,decision,p_<CLASS>...,group,cell`, one row per image."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    rows = [row for part in parts for row in part]
+    classes = list(rows[0][1].probabilities) if rows else []
+    columns = ["predicted", "confidence", "decision", *(f"p_{name}" for name in classes)]
+    writer.writerow(["file", "label", *columns, "group", "cell"])
+    for record, logged in rows:
+        probabilities = logged.probabilities.values()
+        predicted = (logged.label, max(probabilities), logged.decision, *probabilities)
+        writer.writerow([record.file, record.label, *predicted, record.group, record.cell])
+    return out.getvalue()

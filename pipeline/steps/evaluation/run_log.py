@@ -1,4 +1,4 @@
-"""What a run shows on its MLflow page."""
+"""MLflow run of a training: parameters, environment, metrics, figures and models."""
 
 import tempfile
 from importlib.metadata import distributions
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.mlflow_models import MlflowModels
 from pipeline.adapters.mlflow_runs import Tracking
-from pipeline.artifacts import Artifact, BundleManifest, ServedManifest
+from pipeline.artifacts import Artifact, BundleManifest
 from pipeline.config import RunConfig
 from pipeline.steps.evaluation.evaluate import Evaluated
+from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.scoring import Scores
 
 if TYPE_CHECKING:
@@ -29,45 +30,46 @@ def parameters(config: RunConfig) -> dict[str, Any]:
 
 
 def environment() -> str:
-    """Every installed package with its version, one a line."""
-    found = {f"{d.metadata['Name']}=={d.version}" for d in distributions()}
-    return "\n".join(sorted(found, key=str.lower)) + "\n"
+    """All installed packages with versions, one per line."""
+    packages = {f"{d.metadata['Name']}=={d.version}" for d in distributions()}
+    return "\n".join(sorted(packages, key=str.lower)) + "\n"
 
 
 def track_evaluation(
     tracking: Tracking,
     run: str,
-    served: Artifact[ServedManifest],
     bundle: Artifact[BundleManifest],
-    done: Evaluated,
+    evaluated: Evaluated,
     *,
     store: ArtifactStore,
 ) -> None:
-    """Add scores, confusion matrix, report and models to a training's run, and end it.
+    """Log metrics, confusion matrix, report and models to a run, and end the run.
+
+    A run that has already finished is left unchanged, so that a retry logs nothing twice.
 
     Args:
         tracking: the experiment.
-        run: of this training. When its data gave the bundle of an earlier run, it names that run
-            and shows its models as inputs, beside its own scores.
-        served: the exported bundle.
+        run: MLflow run of this training. When the same data gave the bundle of an earlier run, it
+            links the models of that run as inputs instead of logging them again.
         bundle: the Keras bundle.
-        done: the evaluation.
-        store: where they are.
+        evaluated: evaluation of the bundle exported from it.
+        store: artefacts.
     """
     if tracking.status(run) == "FINISHED":
-        return  # an earlier try of this run
-    first, scores = served.manifest.tracking_run, done.report.scores
+        return
+    served, scores = evaluated.served, evaluated.report.scores
+    bundle_run = served.manifest.tracking_run
     models = MlflowModels(tracking.uri, tracking.experiment)
-    tracking.set_tags(run, {"tag": served.manifest.tag, "bundle_of_run": first})
+    tracking.set_tags(run, {"tag": served.manifest.tag, "bundle_of_run": bundle_run})
     with tempfile.TemporaryDirectory() as folder:
         files = store.fetch(served, Path(folder) / "served")
         model = models.log(run, served.manifest.tag, files)
-        tracking.log_metrics(run, _metrics(done), model_id=model)
+        tracking.log_metrics(run, _metrics(evaluated.report), model_id=model)
         tracking.log_figure(run, confusion_figure(scores), "confusion_matrix.png")
         tracking.log_table(run, _confusion_table(scores), "confusion_matrix.json")
-        report = store.fetch(done.artifact, Path(folder) / "evaluation")
+        report = store.fetch(evaluated.artifact, Path(folder) / "evaluation")
         tracking.log_folder(run, report, "evaluation")
-        if run == first:
+        if run == bundle_run:
             source = store.fetch(bundle, Path(folder) / "bundle", ["model.keras"])
             _log_keras(tracking, run, source / "model.keras")
     tracking.finish(run)
@@ -79,8 +81,8 @@ def _log_keras(tracking: Tracking, run: str, path: Path) -> None:
     tracking.log_model(run, keras.models.load_model(path, compile=False), MODEL_REQUIREMENTS)
 
 
-def _metrics(done: Evaluated) -> dict[str, float]:
-    scores = done.report.scores
+def _metrics(report: EvaluationReport) -> dict[str, float]:
+    scores = report.scores
     return {
         "test_balanced_accuracy": scores.balanced_accuracy.value,
         "test_balanced_accuracy_low": scores.balanced_accuracy.low,
@@ -90,8 +92,10 @@ def _metrics(done: Evaluated) -> dict[str, float]:
         "test_cell_calibration_error": scores.by_cell.calibration_error.value,
         "test_accepted": scores.review.accepted.value,
         "test_accuracy_at_80_coverage": scores.review.accuracy_at_80.value,
-        "engine_top1_agreement": done.report.parity.top1_agreement,
-    } | {f"test_sensitivity_{name}": found.value for name, found in scores.sensitivity.items()}
+        "engine_top1_agreement": report.parity.top1_agreement,
+    } | {
+        f"test_sensitivity_{name}": interval.value for name, interval in scores.sensitivity.items()
+    }
 
 
 def _confusion_table(scores: Scores) -> dict[str, list[Any]]:
@@ -102,7 +106,7 @@ def _confusion_table(scores: Scores) -> dict[str, list[Any]]:
 
 
 def confusion_figure(scores: Scores) -> "Figure":
-    """The confusion matrix as a picture: counts, shaded by share of the true class."""
+    """The confusion matrix: counts, shaded by their share of the true class."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 5.4), layout="constrained")
@@ -111,11 +115,11 @@ def confusion_figure(scores: Scores) -> "Figure":
     axes.imshow(shares, cmap="Purples", vmin=0, vmax=1)
     for y, row in enumerate(scores.confusion):
         for x, count in enumerate(row):
-            ink = "white" if shares[y][x] > 0.5 else "black"
-            axes.text(x, y, str(count), ha="center", color=ink)
-    places = range(len(scores.classes))
-    axes.set_xticks(places, scores.classes, rotation=30, ha="right")
-    axes.set_yticks(places, scores.classes)
+            colour = "white" if shares[y][x] > 0.5 else "black"
+            axes.text(x, y, str(count), ha="center", color=colour)
+    ticks = range(len(scores.classes))
+    axes.set_xticks(ticks, scores.classes, rotation=30, ha="right")
+    axes.set_yticks(ticks, scores.classes)
     axes.set_xlabel("predicted")
     axes.set_ylabel("truth")
     axes.set_title(f"{scores.images} held-out images of {scores.cells} cells")

@@ -1,6 +1,7 @@
-"""Scoring: what a model's answers to labelled images are worth, per image and per cell."""
+"""Scoring: metrics of predictions for labelled images, per image and per cell, with intervals."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from pipeline.statistics.metrics import Bools, Floats, Interval, Ints, group_cod
 from pipeline.statistics.review import auroc, least_uncertain
 
 COVERAGES = np.round(np.arange(0.05, 1.001, 0.05), 2)
-_ASKED = int(np.flatnonzero(COVERAGES == 0.8)[0])
+"""Shares of the images at which the accuracy of the least uncertain ones is computed."""
+_AT_80 = int(np.flatnonzero(COVERAGES == 0.8)[0])
 
 
 class CoveragePoint(Frozen):
@@ -28,9 +30,9 @@ class ReviewScores(Frozen):
     """Effect of sending uncertain images to a person."""
 
     accepted: Interval
-    """Share that the model's rule accepts."""
+    """Share of the images that the review rule accepts."""
     accepted_accuracy: Interval | None
-    """None when nothing is accepted."""
+    """None when no image is accepted."""
     accuracy_at_80: Interval
     """Accuracy of the 80 % with the lowest uncertainty."""
     mistake_auroc: float | None
@@ -39,7 +41,7 @@ class ReviewScores(Frozen):
 
 
 class UnitScores(Frozen):
-    """What answers are worth when each image counts alike, or each cell."""
+    """Metrics in which each image weighs the same, or each cell."""
 
     accuracy: Interval
     balanced_accuracy: Interval
@@ -47,7 +49,7 @@ class UnitScores(Frozen):
     specificity: dict[str, Interval]
     """At equal prevalence of the classes, like `precision`."""
     precision: dict[str, Interval]
-    """Only of classes that are present and named."""
+    """Of the classes that occur both as label and as prediction."""
     typical_precision: dict[str, Interval]
     """At the prevalence of the config; empty without one."""
     calibration_error: Interval
@@ -58,15 +60,15 @@ class UnitScores(Frozen):
 
 
 class Scores(UnitScores):
-    """What the answers are worth, per image and per cell."""
+    """Metrics per image, and per cell in `by_cell`."""
 
     images: int
     cells: int
     groups: int = 0
-    """Slides, patients or source cells, which intervals resample; 0 in reports of version 0.1."""
+    """Number of groups that the intervals resample; 0 in reports of version 0.1."""
     classes: tuple[str, ...]
     prevalence: dict[str, float]
-    """Share of each class in a typical sample, 0 to 1; empty when nobody said."""
+    """Share of each class in a typical sample, 0 to 1; empty when the config has none."""
     by_cell: UnitScores
     """A cell's class is that of its images' mean probabilities; confidence and uncertainty are per
     image, and the images of a cell share its weight."""
@@ -79,121 +81,123 @@ def score_predictions(
     classes: tuple[str, ...],
     config: EvaluateConfig,
 ) -> Scores:
-    """Score answers; intervals resample groups, never images.
+    """All metrics of predictions; the intervals resample groups, never images.
 
     Args:
-        records: with label, group and cell (n,).
+        records: label, group and cell of each image (n,).
         probabilities: in the order of `classes` (n, classes).
-        uncertainties: as `decide` gives them (n,).
+        uncertainties: (n,), from `decide`.
         classes: of the model.
         config: prevalence and number of resamples.
 
     Raises:
-        InvalidInputError: when there is nothing to score.
+        InvalidInputError: when there are no records.
     """
     if not records:
         raise InvalidInputError("nothing to score", expected="labelled images", received="none")
     truth = np.array([classes.index(record.label) for record in records], np.int64)
     predicted = probabilities.argmax(axis=1)
     groups = group_codes([record.group for record in records])
-    # Without a data gate, as in an archive that is only scored, a cell may have two labels: then it
-    # is a cell of each.
+    # An archive that is only scored passes no data gate: a cell with two labels counts as two.
     cells = group_codes([f"{record.cell}\n{record.label}" for record in records])
     first = np.unique(cells, return_index=True)[1]
     resamples = Resamples(groups, truth, draws=config.draws)
-    of_cells = resamples.of(groups[first])
     total = sum(config.prevalence.values())
     prevalence = {name: config.prevalence[name] / total for name in config.prevalence}
-    voted = vote(probabilities, cells).argmax(axis=1)
-    answers = (probabilities.max(axis=1), predicted == truth, uncertainties)
+    per_image = _Classified(truth, predicted, resamples, classes)
+    votes = vote(probabilities, cells).argmax(axis=1)
+    per_cell = _Classified(truth[first], votes, resamples.of(groups[first]), classes)
+    confidence = (probabilities.max(axis=1), predicted == truth, uncertainties)
     return Scores(
         images=len(records),
         cells=len(first),
         groups=int(groups.max()) + 1,
         classes=classes,
         prevalence=prevalence,
-        **_named(truth, predicted, resamples, classes, prevalence),
-        **_sure(*answers, np.ones(len(records)), resamples),
+        **_classification_fields(per_image, prevalence),
+        **_confidence_fields(*confidence, np.ones(len(records)), resamples),
         by_cell=UnitScores(
-            **_named(truth[first], voted, of_cells, classes, prevalence),
-            **_sure(*answers, 1 / np.bincount(cells)[cells], resamples),
+            **_classification_fields(per_cell, prevalence),
+            **_confidence_fields(*confidence, 1 / np.bincount(cells)[cells], resamples),
         ),
     )
 
 
-def _named(
-    truth: Ints,
-    predicted: Ints,
-    resamples: Resamples,
-    classes: Sequence[str],
-    prevalence: dict[str, float],
-) -> dict[str, Any]:
-    """Fields of `UnitScores` that follow from which class is named."""
+@dataclass(frozen=True)
+class _Classified:
+    """Truth and prediction of each image, or of each cell."""
+
+    truth: Ints
+    """Class indices (n,), like `predicted`."""
+    predicted: Ints
+    resamples: Resamples
+    classes: tuple[str, ...]
+
+
+def _classification_fields(units: _Classified, prevalence: dict[str, float]) -> dict[str, Any]:
+    """The fields of `UnitScores` that depend on truth and predicted class alone."""
     from sklearn.metrics import confusion_matrix
 
-    of_class = np.eye(len(classes))[truth]
-    count = of_class.sum(axis=0)
-    balanced = of_class @ (1 / np.maximum(count, 1))
-    right = (predicted == truth) * 1.0
-    weights = np.column_stack([np.ones(len(truth)), balanced, of_class])
-    accuracy, overall, *found = resamples.shares(weights * right[:, None], weights)
-    sensitivity = _present(classes, found)
-    typical = {name: prevalence[name] for name in classes} if prevalence else {}
-    specificity, precision = _at_prevalence(
-        truth, predicted, resamples, sensitivity, dict.fromkeys(classes, 1.0)
+    labels = range(len(units.classes))
+    of_class = np.eye(len(units.classes))[units.truth]
+    balanced = of_class @ (1 / np.maximum(of_class.sum(axis=0), 1))
+    correct = (units.predicted == units.truth) * 1.0
+    weights = np.column_stack([np.ones(len(units.truth)), balanced, of_class])
+    accuracy, balanced_accuracy, *by_class = units.resamples.shares(
+        weights * correct[:, None], weights
     )
+    sensitivity = _of_classes(units.classes, by_class)
+    equal = dict.fromkeys(units.classes, 1.0)
+    typical = {name: prevalence[name] for name in units.classes} if prevalence else {}
+    specificity, precision = _at_prevalence(units, sensitivity, equal)
     return {
         "accuracy": accuracy,
-        "balanced_accuracy": overall,
+        "balanced_accuracy": balanced_accuracy,
         "sensitivity": sensitivity,
         "specificity": specificity,
         "precision": precision,
-        "typical_precision": (
-            _at_prevalence(truth, predicted, resamples, sensitivity, typical)[1] if typical else {}
-        ),
+        "typical_precision": _at_prevalence(units, sensitivity, typical)[1] if typical else {},
         "confusion": tuple(
-            map(tuple, confusion_matrix(truth, predicted, labels=range(len(classes))).tolist())
+            map(tuple, confusion_matrix(units.truth, units.predicted, labels=labels).tolist())
         ),
     }
 
 
 def _at_prevalence(
-    truth: Ints,
-    predicted: Ints,
-    resamples: Resamples,
-    sensitivity: dict[str, Interval],
-    prevalence: dict[str, float],
+    units: _Classified, sensitivity: dict[str, Interval], prevalence: dict[str, float]
 ) -> tuple[dict[str, Interval], dict[str, Interval]]:
-    """Specificity and precision where the classes, in their order, occur at a prevalence.
+    """Specificity and precision of the classes at a prevalence, without the absent classes.
 
-    The mix of an archive says nothing about the mix in blood, so what depends on it is worked out
-    from how each class is answered. A class that is absent is left out of the mix.
+    The class mix of an archive differs from that of blood. Both metrics depend on the mix, so they
+    are computed from the predictions of each class.
     """
-    classes = list(prevalence)
-    share = np.array([prevalence[name] if name in sensitivity else 0.0 for name in classes])
-    count = np.bincount(truth, minlength=len(classes))
-    others = 1 - np.eye(len(classes))[truth]
-    weights = others * (share / np.maximum(count, 1))[truth][:, None]
-    spared = predicted[:, None] != np.arange(len(classes))
-    specificity = _present(classes, resamples.shares(weights * spared, weights))
+    names = units.classes
+    share = np.array([prevalence[name] if name in sensitivity else 0.0 for name in names])
+    count = np.bincount(units.truth, minlength=len(names))
+    others = 1 - np.eye(len(names))[units.truth]
+    weights = others * (share / np.maximum(count, 1))[units.truth][:, None]
+    negative = units.predicted[:, None] != np.arange(len(names))
+    specificity = _of_classes(names, units.resamples.shares(weights * negative, weights))
     precision = [
         predictive_value(sensitivity[name], specificity[name], own, share.sum() - own)
         if name in sensitivity and name in specificity
         else None
-        for name, own in zip(classes, share, strict=True)
+        for name, own in zip(names, share, strict=True)
     ]
-    return specificity, _present(classes, precision)
+    return specificity, _of_classes(names, precision)
 
 
-def _present(classes: Sequence[str], found: Sequence[Interval | None]) -> dict[str, Interval]:
-    """The figures of those classes that have one."""
-    return {name: one for name, one in zip(classes, found, strict=True) if one is not None}
+def _of_classes(
+    classes: Sequence[str], intervals: Sequence[Interval | None]
+) -> dict[str, Interval]:
+    """Class to interval, without the classes that have none."""
+    return {name: one for name, one in zip(classes, intervals, strict=True) if one is not None}
 
 
-def _sure(
+def _confidence_fields(
     confidence: Floats, correct: Bools, uncertainties: Floats, weights: Floats, resamples: Resamples
 ) -> dict[str, Any]:
-    """Fields of `UnitScores` that follow from how sure each answer (n,) is."""
+    """The fields of `UnitScores` that depend on confidence or uncertainty; arrays are (n,)."""
     return {
         "calibration_error": calibration_interval(confidence, correct, weights, resamples),
         "reliability": reliability(confidence, correct, weights),
@@ -204,11 +208,11 @@ def _sure(
 def _review(
     correct: Bools, uncertainties: Floats, weights: Floats, resamples: Resamples
 ) -> ReviewScores:
-    surest = least_uncertain(uncertainties, correct, weights, COVERAGES)
-    asked = np.column_stack([uncertainties <= 1, surest]) * weights[:, None]
+    at_coverage = least_uncertain(uncertainties, correct, weights, COVERAGES)
+    chosen = np.column_stack([uncertainties <= 1, at_coverage]) * weights[:, None]
     accepted, accepted_accuracy, *accuracy = resamples.shares(
-        np.column_stack([asked[:, 0], asked * correct[:, None]]),
-        np.column_stack([weights, asked]),
+        np.column_stack([chosen[:, 0], chosen * correct[:, None]]),
+        np.column_stack([weights, chosen]),
     )
     assert accepted is not None  # every image has weight
     curve = tuple(
@@ -219,7 +223,7 @@ def _review(
     return ReviewScores(
         accepted=accepted,
         accepted_accuracy=accepted_accuracy,
-        accuracy_at_80=curve[_ASKED].accuracy,
+        accuracy_at_80=curve[_AT_80].accuracy,
         mistake_auroc=(
             auroc(
                 uncertainties[~correct], uncertainties[correct], weights[~correct], weights[correct]

@@ -1,7 +1,7 @@
-"""Cross-validation: what the recipe is worth on cells it never saw, and the locked part unasked.
+"""Cross-validation: score a config's recipe on cells that its models were not trained on.
 
-Folds are dealt among the cells outside the locked test part, so that choosing between recipes
-leaves that part unseen.
+Only cells outside the locked test part are assigned to folds, so that the choice of a recipe never
+uses that part.
 """
 
 import logging
@@ -18,68 +18,34 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.config import CrossvalConfig, RunConfig
 from pipeline.contract.decision import decide
-from pipeline.engine.frozen import Arrays
 from pipeline.errors import InvalidInputError
 from pipeline.modeling.feature_cache import ActivationFiles
 from pipeline.modeling.weights import read_weights
-from pipeline.records import FITTED, Frozen, Record
+from pipeline.records import FITTED, Record
 from pipeline.statistics.metrics import Floats
 from pipeline.steps.evaluation.scoring import Scores, score_predictions
+from pipeline.steps.experiments.crossval_report import CrossvalReport
 from pipeline.steps.experiments.folds import assign_folds, parts_of
 from pipeline.steps.experiments.novelty import Novelty, NoveltyScores, novelty
 from pipeline.steps.training.examples import (
+    TrainingData,
     TrainInputs,
     limit_images_per_cell,
     load_activations,
     unlabelled_examples,
 )
-from pipeline.steps.training.train import learn_from
+from pipeline.steps.training.train import fit_model
 
 if TYPE_CHECKING:
     from pipeline.modeling.fit import Epoch
-    from pipeline.modeling.learn import Learned
+    from pipeline.modeling.fitted_model import FittedModel
 
 log = logging.getLogger(__name__)
 
 
-class CrossvalReport(Frozen):
-    """`leukoflow crossval --out`."""
-
-    plan: CrossvalConfig
-    cells_learned: float
-    """Cells that a fold's model learned from or was calibrated on, the mean over the folds."""
-    temperatures: tuple[float, ...]
-    """Of each fold's model."""
-    scores: Scores
-    """Of each cell's answers by the model that did not see it."""
-    unknown: Novelty | None
-    """Of the images of the plan's unknown class, each asked of every fold's model."""
-
-    def table(self) -> str:
-        """Figures with their 95 % intervals, a line each."""
-        found = self.scores
-        rows = {
-            "balanced accuracy, images": found.balanced_accuracy,
-            "balanced accuracy, cells": found.by_cell.balanced_accuracy,
-            **{f"sensitivity to {name}": value for name, value in found.sensitivity.items()},
-            "calibration error": found.calibration_error,
-            "accuracy of the surest 80 %": found.review.accuracy_at_80,
-        }
-        said = f"{self.plan.folds} folds, {found.images} images of {found.cells} cells, "
-        said += f"answered by models of {self.cells_learned:.0f} cells"
-        if self.unknown is not None and self.unknown.auroc is not None:
-            rows[f"AUROC of uncertainty, {self.plan.unknown}"] = self.unknown.auroc
-            said += (
-                f"; for a person {self.unknown.review_share:.0%} of {self.plan.unknown}, of which"
-                f" nothing was learned, and {1 - found.review.accepted.value:.0%} of the others"
-            )
-        lines = [f"{k:<30}{v.value:6.3f} ({v.low:.3f} to {v.high:.3f})" for k, v in rows.items()]
-        return "\n".join([said, *lines])
-
-
 @dataclass(frozen=True)
-class _Answers:
-    """To n images, each by a model that did not learn from its cell."""
+class _FoldPredictions:
+    """Predictions for n images by models that were not trained on their cells."""
 
     records: list[Record]
     probabilities: Floats
@@ -89,7 +55,7 @@ class _Answers:
     distances: Floats
 
     @classmethod
-    def joined(cls, parts: "Sequence[_Answers]") -> "_Answers":
+    def joined(cls, parts: "Sequence[_FoldPredictions]") -> "_FoldPredictions":
         return cls(
             [record for part in parts for record in part.records],
             np.concatenate([part.probabilities for part in parts]),
@@ -99,75 +65,64 @@ class _Answers:
 
     @property
     def novelty_scores(self) -> NoveltyScores:
-        return NoveltyScores(
-            [record.group for record in self.records], self.uncertainties, self.distances
-        )
+        groups = [record.group for record in self.records]
+        return NoveltyScores(groups, self.uncertainties, self.distances)
 
 
 def crossval(
     inputs: TrainInputs, config: RunConfig, plan: CrossvalConfig, *, store: ArtifactStore
 ) -> CrossvalReport:
-    """Train once a fold and score what was left out.
+    """Train one model per fold, and score it on the cells of that fold.
 
-    A cell has at most eight images in the score: its further copies say the same.
+    At most eight images of a cell are scored.
 
     Args:
-        inputs: split, its features and the backbone's weights.
+        inputs: the split, its features and the backbone's weights.
         config: contract and hyper-parameters, without the plan's unknown class.
-        plan: folds, share and unknown class.
+        plan: number of folds, share of the cells to train on, and unknown class.
+        store: artefacts.
 
     Raises:
-        InvalidInputError: when a class has fewer cells than there are folds.
+        InvalidInputError: when a class has fewer groups than there are folds.
     """
     records = [record for record in store.records(inputs.split) if record.part in FITTED]
     known = [record for record in records if record.label in config.contract.classes]
-    strangers = limit_images_per_cell([r for r in records if r.label == plan.unknown])
+    unknown = limit_images_per_cell([r for r in records if r.label == plan.unknown])
     fold_of = assign_folds(known, plan.folds)
     folds = [parts_of(known, fold_of, fold, plan.share) for fold in range(plan.folds)]
-    learned_from = [{record.cell for record in parts["train"] + parts["val"]} for parts in folds]
-    arrays = read_weights(store.read(inputs.weights, "weights.npz"))
-    home, away, temperatures = [], [], []
+    n_cells = [len({record.cell for record in parts["train"] + parts["val"]}) for parts in folds]
+    backbone = read_weights(store.read(inputs.weights, "weights.npz"))
+    on_known, on_unknown, temperatures = [], [], []
     with tempfile.TemporaryDirectory() as scratch:
         files = load_activations(inputs, config, store, Path(scratch) / "packs")
         for parts in folds:
-            learned = _learn(files, parts, arrays, config)
-            temperatures.append(round(learned.temperature, 4))
-            home.append(_ask(learned, files, limit_images_per_cell(parts["test"]), config))
-            if strangers:
-                away.append(_ask(learned, files, strangers, config))
+            log.info("crossval: %s", {part: len(records) for part, records in parts.items()})
+            model = _fit(TrainingData(files, parts["train"], parts["val"], backbone), config)
+            temperatures.append(round(model.temperature, 4))
+            on_known.append(_predict(model, files, limit_images_per_cell(parts["test"]), config))
+            if unknown:
+                on_unknown.append(_predict(model, files, unknown, config))
     return CrossvalReport(
         plan=plan,
-        cells_learned=sum(map(len, learned_from)) / plan.folds,
+        cells_learned=sum(n_cells) / plan.folds,
         temperatures=tuple(temperatures),
-        scores=_scores(_Answers.joined(home), config),
-        unknown=_novelty(home, away, config) if away else None,
+        scores=_scores(_FoldPredictions.joined(on_known), config),
+        unknown=_novelty(on_unknown, on_known, config) if on_unknown else None,
     )
-
-
-def _scores(home: _Answers, config: RunConfig) -> Scores:
-    classes = config.contract.classes
-    return score_predictions(
-        home.records, home.probabilities, home.uncertainties, classes, config.evaluate
-    )
-
-
-def _novelty(home: Sequence[_Answers], away: Sequence[_Answers], config: RunConfig) -> Novelty:
-    strangers, known = (_Answers.joined(answers).novelty_scores for answers in (away, home))
-    return novelty(strangers, known, draws=config.evaluate.draws)
 
 
 def without_class(config: RunConfig, unknown: str) -> RunConfig:
-    """The config of a model that does not know a class; the same where none is named.
+    """The config of a model that does not know a class; unchanged when `unknown` is empty.
 
     Raises:
-        InvalidInputError: when there is no such class, or fewer than two are left.
+        InvalidInputError: when there is no such class, or fewer than two others.
     """
     if not unknown:
         return config
     classes = tuple(name for name in config.contract.classes if name != unknown)
     if len(classes) != len(config.contract.classes) - 1 or len(classes) < 2:
         raise InvalidInputError(
-            "this class cannot be left out",
+            "the unknown class is not a class of the config, or leaves fewer than two",
             expected=f"one of {', '.join(config.contract.classes)}, with two others left",
             received=unknown,
         )
@@ -180,36 +135,50 @@ def without_class(config: RunConfig, unknown: str) -> RunConfig:
     )
 
 
-def _tell(epoch: "Epoch") -> None:
+def _scores(predictions: _FoldPredictions, config: RunConfig) -> Scores:
+    return score_predictions(
+        predictions.records,
+        predictions.probabilities,
+        predictions.uncertainties,
+        config.contract.classes,
+        config.evaluate,
+    )
+
+
+def _novelty(
+    unknown: Sequence[_FoldPredictions], known: Sequence[_FoldPredictions], config: RunConfig
+) -> Novelty:
+    images, reference = (_FoldPredictions.joined(p).novelty_scores for p in (unknown, known))
+    return novelty(images, reference, draws=config.evaluate.draws)
+
+
+def _fit(data: TrainingData, config: RunConfig) -> "FittedModel":
+    from pipeline.modeling.fit import Checkpoint
+    from pipeline.modeling.network import set_determinism
+
+    set_determinism(config.train.seed)
+    with tempfile.TemporaryDirectory() as scratch:
+        checkpoint = Checkpoint(LocalStore(), f"{scratch}/checkpoint.npz")
+        return fit_model(data, config, checkpoint, _log_epoch)
+
+
+def _log_epoch(epoch: "Epoch") -> None:
     log.info("crossval: %s", epoch)
 
 
-def _learn(
-    files: ActivationFiles, parts: dict[str, list[Record]], arrays: Arrays, config: RunConfig
-) -> "Learned":
-    from pipeline.modeling import network
-    from pipeline.modeling.fit import Checkpoint
-
-    log.info("crossval: %s", {part: len(found) for part, found in parts.items()})
-    network.set_determinism(config.train.seed)
-    with tempfile.TemporaryDirectory() as scratch:
-        checkpoint = Checkpoint(LocalStore(), f"{scratch}/checkpoint.npz")
-        return learn_from(files, parts["train"], parts["val"], arrays, config, checkpoint, _tell)
-
-
-def _ask(
-    learned: "Learned", files: ActivationFiles, records: list[Record], config: RunConfig
-) -> _Answers:
+def _predict(
+    model: "FittedModel", files: ActivationFiles, records: list[Record], config: RunConfig
+) -> _FoldPredictions:
     from pipeline.modeling.fit import logits_of
-    from pipeline.modeling.learn import averages
+    from pipeline.modeling.fitted_model import embedding_inputs
 
-    asked = unlabelled_examples(files, records)
-    logits = logits_of(learned.trained, asked).astype(np.float64)
-    probabilities = softmax(logits / learned.temperature, axis=1)
-    embeddings = learned.projection(averages(asked))
+    examples = unlabelled_examples(files, records)
+    logits = logits_of(model.trained, examples).astype(np.float64)
+    probabilities = softmax(logits / model.temperature, axis=1)
+    embeddings = model.projection(embedding_inputs(examples))
     uncertainties = [
-        decide(list(row), embedding, True, config.contract, learned.review).uncertainty
+        decide(list(row), embedding, True, config.contract, model.review).uncertainty
         for row, embedding in zip(probabilities, embeddings, strict=True)
     ]
-    distances = [learned.review.distance(embedding) for embedding in embeddings]
-    return _Answers(records, probabilities, np.array(uncertainties), np.array(distances))
+    distances = [model.review.distance(embedding) for embedding in embeddings]
+    return _FoldPredictions(records, probabilities, np.array(uncertainties), np.array(distances))

@@ -1,4 +1,4 @@
-"""Novelty: do images of another kind or laboratory go to a person more often than those of home?"""
+"""Novelty detection: how well uncertainty separates new kinds of images from known ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.contract.decision import ReviewRule, decide
-from pipeline.contract.prediction_log import PredictionRecord
+from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.contract.spec import ModelContract
 from pipeline.records import Frozen
 from pipeline.statistics.intervals import Resamples
@@ -16,78 +16,77 @@ from pipeline.statistics.review import auroc
 
 @dataclass(frozen=True)
 class NoveltyScores:
-    """Images with what speaks for showing them to a person."""
+    """Scores of n images by which novelty may be detected."""
 
     groups: Sequence[str]
     uncertainties: Floats
-    """As `decide` gives them (n,)."""
+    """(n,), from `decide`; above 1 the image goes to review."""
     distances: Floats
-    """To the training images (n,)."""
+    """(n,), distance of the embedding to the training images."""
 
 
 class Novelty(Frozen):
-    """How some images stand out from held-out images of home."""
+    """How well two scores separate some images from reference images."""
 
     images: int
     review_share: float | None
-    """Share that a person would see, 0 to 1; None without images."""
+    """Share of the images that goes to review, 0 to 1; None without images."""
     auroc: Interval | None
-    """Chance that one of them is less certain than one of home; None if either is empty."""
+    """AUROC of the uncertainty, images against reference; None where either set is empty."""
     distance_auroc: Interval | None
-    """The same of the distance to the training images alone."""
+    """AUROC of the distance to the training images alone."""
 
 
 def novelty_scores(
-    predictions: Sequence[PredictionRecord],
-    groups: Sequence[str],
-    contract: ModelContract,
-    rule: ReviewRule,
+    predictions: Sequence[ReferenceRecord], contract: ModelContract, rule: ReviewRule
 ) -> NoveltyScores:
-    """Logged answers under a rule, from what the log keeps of them."""
+    """Uncertainty and distance of logged predictions under a review rule."""
+    logged = [line.record for line in predictions]
     uncertainties = [
         decide(
-            [said.probabilities[name] for name in contract.classes],
-            said.embedding,
-            said.cell_found,
+            [record.probabilities[name] for name in contract.classes],
+            record.embedding,
+            record.cell_found,
             contract,
             rule,
         ).uncertainty
-        for said in predictions
+        for record in logged
     ]
-    distances = [rule.distance(said.embedding) for said in predictions]
     return NoveltyScores(
-        groups, np.array(uncertainties, np.float64), np.array(distances, np.float64)
+        groups=[line.group for line in predictions],
+        uncertainties=np.array(uncertainties, np.float64),
+        distances=np.array([rule.distance(record.embedding) for record in logged], np.float64),
     )
 
 
-def novelty(strangers: NoveltyScores, home: NoveltyScores, *, draws: int) -> Novelty:
-    """Compare images with home's; intervals resample the groups of both."""
-    count = len(strangers.uncertainties)
-    both = count > 0 and len(home.uncertainties) > 0
+def novelty(images: NoveltyScores, reference: NoveltyScores, *, draws: int) -> Novelty:
+    """Compare images with reference images; the intervals resample the groups of both."""
+    count = len(images.uncertainties)
+    both = count > 0 and len(reference.uncertainties) > 0
     return Novelty(
         images=count,
-        review_share=float((strangers.uncertainties > 1).mean()) if count else None,
-        auroc=_auroc(strangers, home, "uncertainties", draws) if both else None,
-        distance_auroc=_auroc(strangers, home, "distances", draws) if both else None,
+        review_share=float((images.uncertainties > 1).mean()) if count else None,
+        auroc=_auroc(images, reference, "uncertainties", draws) if both else None,
+        distance_auroc=_auroc(images, reference, "distances", draws) if both else None,
     )
 
 
-def _auroc(strangers: NoveltyScores, home: NoveltyScores, by: str, draws: int) -> Interval:
-    """Chance that an image of one set exceeds one of the other.
+def _auroc(images: NoveltyScores, reference: NoveltyScores, score: str, draws: int) -> Interval:
+    """Probability that an image scores higher than a reference image.
 
-    The pseudo-observation of `Resamples.ends` is one more group of the smaller set, which loses
-    or wins every pair: with all pairs in order, the low end is that of so many right cells.
+    The pseudo-observation of `Resamples.bounds` is one more group of the smaller set, which loses
+    or wins every pair: with all pairs in order, the low end is that of as many correct cells.
     """
-    above, below = getattr(strangers, by), getattr(home, by)
-    drawn = [
+    above, below = getattr(images, score), getattr(reference, score)
+    resamples = [
         Resamples(codes, np.zeros_like(codes), draws=draws, seed=seed)
-        for seed, codes in enumerate(group_codes(one.groups) for one in (strangers, home))
+        for seed, codes in enumerate(group_codes(one.groups) for one in (images, reference))
     ]
     samples = [
-        auroc(above, below, ours[drawn[0].codes], theirs[drawn[1].codes])
-        for ours, theirs in zip(drawn[0].times, drawn[1].times, strict=True)
+        auroc(above, below, above_counts[resamples[0].codes], below_counts[resamples[1].codes])
+        for above_counts, below_counts in zip(resamples[0].counts, resamples[1].counts, strict=True)
     ]
     value = auroc(above, below, np.ones(len(above)), np.ones(len(below)))
-    cells = np.minimum(*(one.effective(np.ones((len(one.codes), 1))) for one in drawn))
-    (low,), (high,) = drawn[0].ends(np.array([value]), np.array(samples)[:, None], cells)
+    cells = np.minimum(*(one.effective_size(np.ones((len(one.codes), 1))) for one in resamples))
+    (low,), (high,) = resamples[0].bounds(np.array([value]), np.array(samples)[:, None], cells)
     return Interval(value=value, low=float(low), high=float(high))

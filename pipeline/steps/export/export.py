@@ -1,4 +1,4 @@
-"""Export: the Keras bundle to the serving engine, at the precision that parity allows."""
+"""Export: convert a Keras bundle to the fastest serving engine that passes the parity check."""
 
 import logging
 import shutil
@@ -18,7 +18,7 @@ from pipeline.artifacts import (
     SplitManifest,
     model_tag,
 )
-from pipeline.config import RunConfig
+from pipeline.config import GateConfig, RunConfig
 from pipeline.contract.decision import REVIEW
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.golden import GOLDEN
@@ -26,21 +26,23 @@ from pipeline.contract.preprocessing import prepare
 from pipeline.contract.spec import ModelContract
 from pipeline.engine.compiled import save_graph
 from pipeline.engine.engine import MODEL_XML
-from pipeline.engine.low_rank import thin
+from pipeline.engine.low_rank import write_low_rank
 from pipeline.engine.quantization import quantize
 from pipeline.records import Part
 from pipeline.run import RunContext
+from pipeline.statistics.metrics import Floats
 from pipeline.steps.export.parity import Candidate, ParityImages, choose_engine
 
 log = logging.getLogger(__name__)
 PARITY_IMAGES = 1024
-"""Of the locked part, by hash; a wrong answer more is a tenth of a point of balanced accuracy."""
+"""Images of the test part, the first by hash: one more mistake costs 0.1 points of accuracy."""
 CALIBRATION_IMAGES = 200
-"""Of the training part, by hash; NNCF's own default is 300, and 200 give the same ranges."""
+"""Images of the training part, the first by hash; NNCF's default of 300 gives the same ranges."""
 LOW_RANK_IMAGES = 100
-"""Of those, to which thinner convolutions are fitted, at 250 places each."""
+"""Calibration images used to fit the low-rank convolutions; 250 positions are sampled from each."""
 KEPT_VARIANCE = (0.9925, 0.996)
-"""Of each layer's responses, by thinner convolutions (docs/decisions/0011-eight-bits.md)."""
+"""Shares of the variance that low-rank convolutions keep; the first engine that passes parity is
+served (docs/decisions/0011-int8-and-low-rank.md)."""
 
 
 def export(
@@ -54,13 +56,18 @@ def export(
     """Convert a bundle and publish what the service loads.
 
     Raises:
-        ArtifactError: when the engine does not repeat Keras's answers at any precision.
+        ArtifactError: when no engine passes the parity check.
     """
     with tempfile.TemporaryDirectory() as scratch:
         source = store.fetch(bundle, Path(scratch) / "bundle")
         folder = Path(scratch) / "served"
-        contract = _carry(source, folder)
-        parity = _write_engine(source, folder, split, contract, config, store)
+        contract = _copy_metadata(source, folder)
+        crops, labels = _crops(split, "test", PARITY_IMAGES, contract, store)
+        calibration, _ = _crops(split, "train", CALIBRATION_IMAGES, contract, store)
+        truth = np.array([contract.classes.index(label) for label in labels], np.int64)
+        probabilities = _convert(source / "model.keras", folder / MODEL_XML, crops)
+        images = ParityImages(crops, truth, probabilities)
+        parity = _write_engine(folder, contract, images, calibration, config.gate)
         manifest = ServedManifest(
             name=bundle.manifest.name,
             tag=model_tag(bundle),
@@ -76,8 +83,8 @@ def export(
     return served
 
 
-def _carry(source: Path, folder: Path) -> ModelContract:
-    """Take along what the service needs beside the engine; the contract."""
+def _copy_metadata(source: Path, folder: Path) -> ModelContract:
+    """Copy the bundle's files that the service needs besides the engine; returns the contract."""
     folder.mkdir()
     for name in ("contract.json", "history.csv", "metrics.json", REVIEW):
         shutil.copy(source / name, folder / name)
@@ -86,42 +93,38 @@ def _carry(source: Path, folder: Path) -> ModelContract:
 
 
 def _write_engine(
-    source: Path,
     folder: Path,
-    split: Artifact[SplitManifest],
     contract: ModelContract,
-    config: RunConfig,
-    store: ArtifactStore,
+    images: ParityImages,
+    calibration: Pixels,
+    gate: GateConfig,
 ) -> Parity:
-    """Write the fastest engine's model that is accepted."""
-    crops, labels = _crops(split, "test", PARITY_IMAGES, contract, store)
-    examples, _ = _crops(split, "train", CALIBRATION_IMAGES, contract, store)
-    truth = np.array([contract.classes.index(label) for label in labels], np.int64)
-    held = ParityImages(crops, truth, _convert(source / "model.keras", folder / MODEL_XML, crops))
+    """Replace the converted model in `folder` by the fastest engine that passes."""
     with tempfile.TemporaryDirectory() as scratch:
-        candidates = _candidates(folder, Path(scratch), examples)
-        taken, parity = choose_engine(candidates, folder, contract, held, config.gate)
-        if taken.place != folder:
-            shutil.copytree(taken.place, folder, dirs_exist_ok=True)
+        candidates = _candidates(folder, Path(scratch), calibration)
+        chosen, parity = choose_engine(candidates, folder, contract, images, gate)
+        if chosen.folder != folder:
+            shutil.copytree(chosen.folder, folder, dirs_exist_ok=True)
     return parity
 
 
-def _candidates(whole: Path, scratch: Path, examples: Pixels) -> Iterator[Candidate]:
-    """Engines, fastest first; each is made once those before it were passed over."""
-    for kept in KEPT_VARIANCE:
-        thinner, both = _folder(scratch, f"thin-{kept}"), _folder(scratch, f"int8-thin-{kept}")
-        fitted = examples[:LOW_RANK_IMAGES]
-        operations = thin(whole / MODEL_XML, thinner / MODEL_XML, fitted, kept)
-        quantize(thinner / MODEL_XML, both / MODEL_XML, examples)
+def _candidates(converted: Path, scratch: Path, calibration: Pixels) -> Iterator[Candidate]:
+    """Engines, fastest first; each is built only when it is tried."""
+    for variance in KEPT_VARIANCE:
+        low_rank = _subfolder(scratch, f"low-rank-{variance}")
+        both = _subfolder(scratch, f"int8-low-rank-{variance}")
+        crops = calibration[:LOW_RANK_IMAGES]
+        operations = write_low_rank(converted / MODEL_XML, low_rank / MODEL_XML, crops, variance)
+        quantize(low_rank / MODEL_XML, both / MODEL_XML, calibration)
         yield Candidate("int8-thin", both, operations)
-    eight_bits = _folder(scratch, "int8")
-    quantize(whole / MODEL_XML, eight_bits / MODEL_XML, examples)
-    yield Candidate("int8", eight_bits)
-    yield Candidate("bf16", whole)
-    yield Candidate("f32", whole)
+    int8 = _subfolder(scratch, "int8")
+    quantize(converted / MODEL_XML, int8 / MODEL_XML, calibration)
+    yield Candidate("int8", int8)
+    yield Candidate("bf16", converted)
+    yield Candidate("f32", converted)
 
 
-def _folder(parent: Path, name: str) -> Path:
+def _subfolder(parent: Path, name: str) -> Path:
     folder = parent / name
     folder.mkdir()
     return folder
@@ -130,21 +133,21 @@ def _folder(parent: Path, name: str) -> Path:
 def _crops(
     split: Artifact[SplitManifest],
     part: Part,
-    most: int,
+    max_images: int,
     contract: ModelContract,
     store: ArtifactStore,
 ) -> tuple[Pixels, list[str]]:
-    """Crops of a part, the first by hash, and their labels."""
+    """Crops of a part's first images by hash (n, size, size, 3), and their labels."""
     records = (record for record in store.records(split) if record.part == part)
-    chosen = sorted(records, key=lambda record: record.sha256)[:most]
+    chosen = sorted(records, key=lambda record: record.sha256)[:max_images]
     read = [
         (record.label, prepare(data, contract).crop) for record, data in read_images(store, chosen)
     ]
     return np.stack([crop for _, crop in read]), [label for label, _ in read]
 
 
-def _convert(model_file: Path, target: Path, crops: Pixels) -> np.ndarray:
-    """Write the engine's model; returns Keras's probabilities for the crops."""
+def _convert(model_file: Path, target: Path, crops: Pixels) -> Floats:
+    """Write the OpenVINO model; returns Keras's probabilities for the crops (n, classes)."""
     import keras
     import openvino as ov
 
@@ -154,7 +157,7 @@ def _convert(model_file: Path, target: Path, crops: Pixels) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         model.export(folder, format="tf_saved_model", verbose=False)
         graph = ov.convert_model(folder)
-    # The same model is the same file, but OpenVINO notes the folder that it read.
+    # OpenVINO records the folder that it read. Without it the same model gives the same file.
     graph.set_rt_info("", ["conversion_parameters", "input_model"])
     save_graph(graph, target)
     return np.asarray(predict(model, crops)[0])

@@ -1,4 +1,4 @@
-"""Parity: which engine serves, so that its answers are Keras's."""
+"""Parity check: the first serving engine whose predictions match Keras's."""
 
 import logging
 from collections.abc import Iterable
@@ -21,89 +21,93 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ParityImages:
-    """Images of the locked part, and what Keras says of them."""
+    """Images of the test part with Keras's predictions."""
 
     crops: Pixels
     """(n, size, size, 3) uint8"""
     truth: Ints
-    """Place of each label among the classes (n,)."""
-    answers: Floats
+    """Class index of each label (n,)."""
+    probabilities: Floats
     """Keras's probabilities (n, classes)."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An engine that may serve."""
+    """A serving engine to compare with Keras."""
 
     precision: Precision
-    place: Path
+    folder: Path
     """Folder of its model."""
     operations: float = 1.0
-    """Share of the network's multiplications that it does, 0 to 1."""
+    """Share of the network's multiplications that remains, 0 to 1."""
 
 
 def choose_engine(
     candidates: Iterable[Candidate],
     folder: Path,
     contract: ModelContract,
-    held: ParityImages,
+    images: ParityImages,
     gate: GateConfig,
 ) -> tuple[Candidate, Parity]:
-    """The first engine that agrees with Keras, is as right, and repeats the golden images.
+    """The first engine within the limits of agreement and accuracy that replays the golden images.
 
     Args:
-        candidates: fastest first; none is asked for once one is accepted.
-        folder: holds the golden images.
+        candidates: fastest first; no further one is built once one passes.
+        folder: contains the golden images.
         contract: of the bundle.
-        held: what is agreed on.
-        gate: how far an engine may be from Keras.
+        images: to compare on.
+        gate: `min_parity` and `max_parity_loss`.
 
     Raises:
-        ArtifactError: when none does.
+        ArtifactError: when no engine passes.
     """
     tried = []
     for candidate in candidates:
-        engine = Engine(candidate.place, candidate.precision)
-        parity = compare(candidate, engine.predict(held.crops)[0].astype(np.float64), held)
+        engine = Engine(candidate.folder, candidate.precision)
+        probabilities = engine.predict(images.crops)[0].astype(np.float64)
+        parity = compare(candidate, probabilities, images)
         log.info("parity: %s", parity)
         tried.append(parity)
-        near = parity.top1_agreement >= gate.min_parity
-        as_right = parity.accuracy_loss <= gate.max_parity_loss
-        if near and as_right and _repeats_golden(folder, contract, engine, parity):
+        agrees = parity.top1_agreement >= gate.min_parity
+        is_accurate = parity.accuracy_loss <= gate.max_parity_loss
+        if agrees and is_accurate and _replays_golden(folder, contract, engine, parity):
             return candidate, parity
     raise ArtifactError(
-        "the serving engine does not give Keras's answers",
-        expected=f"top-1 agreement of at least {gate.min_parity}, at most {gate.max_parity_loss} "
-        "less balanced accuracy, and the golden answers",
+        "no serving engine passes the parity check",
+        expected=f"top-1 agreement with Keras of at least {gate.min_parity}, a loss of balanced "
+        f"accuracy of at most {gate.max_parity_loss}, and the probabilities of the golden images",
         received="; ".join(
-            f"{p.precision}: {p.top1_agreement:.4f}, {p.accuracy_loss:.4f} less" for p in tried
+            f"{p.precision}: agreement {p.top1_agreement:.4f}, loss {p.accuracy_loss:.4f}"
+            for p in tried
         ),
     )
 
 
-def compare(candidate: Candidate, given: Floats, held: ParityImages) -> Parity:
-    """How an engine's probabilities (n, classes) differ from Keras's."""
-    named, keras = given.argmax(axis=1), held.answers.argmax(axis=1)
-    loss = _balanced(held, keras) - _balanced(held, named)
+def compare(candidate: Candidate, probabilities: Floats, images: ParityImages) -> Parity:
+    """Differences between an engine's probabilities (n, classes) and Keras's."""
+    predicted, expected = probabilities.argmax(axis=1), images.probabilities.argmax(axis=1)
+    loss = _balanced_accuracy(images, expected) - _balanced_accuracy(images, predicted)
+    differences = np.abs(probabilities - images.probabilities)
     return Parity(
         precision=candidate.precision,
         operations=round(candidate.operations, 3),
-        images=len(given),
-        top1_agreement=float((named == keras).mean()),
-        max_probability_difference=round(float(np.abs(given - held.answers).max()), 5),
+        images=len(probabilities),
+        top1_agreement=float((predicted == expected).mean()),
+        max_probability_difference=round(float(differences.max()), 5),
         accuracy_loss=round(loss, 5),
     )
 
 
-def _balanced(held: ParityImages, named: Ints) -> float:
+def _balanced_accuracy(images: ParityImages, predicted: Ints) -> float:
     """Balanced accuracy over the classes that are present."""
     from sklearn.metrics import recall_score
 
-    present = np.unique(held.truth)
-    return float(recall_score(held.truth, named, labels=present, average="macro"))
+    present = np.unique(images.truth)
+    return float(recall_score(images.truth, predicted, labels=present, average="macro"))
 
 
-def _repeats_golden(folder: Path, contract: ModelContract, engine: Engine, parity: Parity) -> bool:
+def _replays_golden(folder: Path, contract: ModelContract, engine: Engine, parity: Parity) -> bool:
+    """Whether the engine gives the golden images their probabilities; logs why it does not."""
     try:
         replay(folder, contract, lambda crop: engine.predict(crop[None])[0][0], parity.precision)
     except ArtifactError as error:

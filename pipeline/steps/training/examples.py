@@ -1,4 +1,4 @@
-"""What training learns from: activations on disk, labels, and how much each image counts."""
+"""Examples to fit and to validate on: activations on disk, labels and sample weights."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -11,18 +11,19 @@ from numpy.typing import NDArray
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, FeaturesManifest, SplitManifest, WeightsManifest
 from pipeline.config import RunConfig
+from pipeline.engine.frozen import Arrays
 from pipeline.modeling.augmentation import view_names
 from pipeline.modeling.feature_cache import ActivationFiles, fetch_activations
 from pipeline.modeling.fit import Examples
 from pipeline.records import FITTED, Record
 from pipeline.statistics.metrics import group_codes
 
-_CHECK_COPIES = 8
+_MAX_IMAGES_PER_CELL = 8
 
 
 @dataclass(frozen=True)
 class TrainInputs:
-    """Everything a training starts from."""
+    """Artefacts that a training or a cross-validation reads."""
 
     split: Artifact[SplitManifest]
     features: Sequence[Artifact[FeaturesManifest]]
@@ -30,25 +31,34 @@ class TrainInputs:
     tracking_run: str = ""
 
 
+@dataclass(frozen=True)
+class TrainingData:
+    """Activations on disk, the records of both fitted parts, and the backbone's arrays."""
+
+    files: ActivationFiles
+    train: Sequence[Record]
+    val: Sequence[Record]
+    backbone: Arrays
+
+
 def load_activations(
     inputs: TrainInputs, config: RunConfig, store: ArtifactStore, folder: Path
 ) -> ActivationFiles:
-    """All crops of a split's images that may be learned from, in `folder`."""
-    jitters = config.features.jitters
+    """Download the activations of all crops of the training and validation parts to `folder`."""
     packs = sorted({pack for part in inputs.features for pack in part.manifest.packs})
-    wanted = [
+    crops = [
         name
         for record in store.records(inputs.split)
         if record.part in FITTED
-        for name in view_names(record.sha256, jitters)
+        for name in view_names(record.sha256, config.features.jitters)
     ]
-    return fetch_activations(store, packs, wanted, folder)
+    return fetch_activations(store, packs, crops, folder)
 
 
 def training_examples(
     files: ActivationFiles, records: Sequence[Record], config: RunConfig
 ) -> Examples:
-    """Images with all their crops; classes count alike, and a cell's copies as the config says."""
+    """All images with all their crops, weighted by `sample_weights` with `train.copies`."""
     weights = sample_weights(records, config.train.copies)
     return _examples(files, records, config, config.features.jitters, weights)
 
@@ -56,16 +66,16 @@ def training_examples(
 def validation_examples(
     files: ActivationFiles, records: Sequence[Record], config: RunConfig
 ) -> Examples:
-    """A few plain crops of each cell; cells count alike within a class."""
-    few = limit_images_per_cell(records)
-    return _examples(files, few, config, 0, sample_weights(few))
+    """The plain crops of at most eight images per cell; all cells of a class weigh the same."""
+    limited = limit_images_per_cell(records)
+    return _examples(files, limited, config, 0, sample_weights(limited))
 
 
 def unlabelled_examples(files: ActivationFiles, records: Sequence[Record]) -> Examples:
-    """The plain crops of images of any class, without their labels."""
-    none = np.zeros(len(records), np.int64)
+    """The plain crops of images of any class; labels and groups are zero, weights are one."""
+    zeros = np.zeros(len(records), np.int64)
     views = [view_names(record.sha256, 0) for record in records]
-    return Examples(files, views, none, np.ones(len(records), np.float32), none)
+    return Examples(files, views, zeros, np.ones(len(records), np.float32), zeros)
 
 
 def _examples(
@@ -83,11 +93,12 @@ def _examples(
 
 
 def sample_weights(records: Sequence[Record], copies: float = 0.0) -> NDArray[np.float32]:
-    """Weight of each image (n,), mean 1: classes count alike, and cells within a class.
+    """Weight of each image (n,), mean 1: all classes weigh the same.
 
     Args:
         records: labelled images with their cells.
-        copies: a cell of n images counts n**copies; 0 for cells that count alike, 1 for images.
+        copies: exponent of a cell's weight within its class, which is n**copies for n images: at 0
+            all cells weigh the same, at 1 all images do.
     """
     images = Counter((record.label, record.cell) for record in records)
     totals: dict[str, float] = defaultdict(float)
@@ -98,11 +109,11 @@ def sample_weights(records: Sequence[Record], copies: float = 0.0) -> NDArray[np
 
 
 def limit_images_per_cell(records: Sequence[Record]) -> list[Record]:
-    """At most eight images of each cell, by hash: its further copies say the same."""
+    """At most eight images per cell and label, the first ones by hash; sorted by hash."""
     seen: Counter[tuple[str, str]] = Counter()
-    few = []
+    limited = []
     for record in sorted(records, key=lambda record: record.sha256):
         seen[record.label, record.cell] += 1
-        if seen[record.label, record.cell] <= _CHECK_COPIES:
-            few.append(record)
-    return few
+        if seen[record.label, record.cell] <= _MAX_IMAGES_PER_CELL:
+            limited.append(record)
+    return limited

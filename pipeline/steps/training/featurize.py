@@ -1,9 +1,10 @@
-"""Featurize: run the frozen part of the network over the images nobody has paid for yet."""
+"""Featurize: compute the activations of the frozen network that the cache does not have yet."""
 
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -17,7 +18,13 @@ from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import prepare
 from pipeline.engine.frozen import FrozenNetwork
 from pipeline.modeling.augmentation import jittered, view_names
-from pipeline.modeling.feature_cache import PACK_SIZE, cache_key, cached_crops, write_pack
+from pipeline.modeling.feature_cache import (
+    PACK_SIZE,
+    Activations,
+    cache_key,
+    cached_crops,
+    write_pack,
+)
 from pipeline.modeling.weights import read_weights
 from pipeline.records import FITTED, Record
 from pipeline.run import RunContext
@@ -25,92 +32,101 @@ from pipeline.run import RunContext
 log = logging.getLogger(__name__)
 
 
-def featurize(
-    split: Artifact[SplitManifest],
-    shard: int,
-    config: RunConfig,
-    weights: Artifact[WeightsManifest],
-    *,
-    store: ArtifactStore,
-    run: RunContext,
-) -> Artifact[FeaturesManifest]:
-    """Make sure that every image of one shard that may be learned from has cached activations.
+@dataclass(frozen=True)
+class ShardInputs:
+    """One shard of a split, and the backbone's weights."""
 
-    Args:
-        split: whose images are wanted.
-        shard: 0 to `config.features.shards - 1`.
-        config: contract and boundary.
-        weights: the backbone's.
+    split: Artifact[SplitManifest]
+    shard: int
+    """0 to `config.features.shards - 1`."""
+    weights: Artifact[WeightsManifest]
+
+
+def featurize(
+    inputs: ShardInputs, config: RunConfig, *, store: ArtifactStore, run: RunContext
+) -> Artifact[FeaturesManifest]:
+    """Store the missing activations of a shard, and list the packs that contain all of them.
+
+    Only images of the training and validation parts have activations.
     """
-    records = store.records(split)
-    mine = [
-        record
-        for record in records
-        # Nothing is learned from the activations of the locked test part or of the reserve.
-        if record.part in FITTED and shard_of(record.sha256, config.features.shards) == shard
-    ]
-    views = {r.sha256: view_names(r.sha256, config.features.jitters) for r in mine}
-    key = cache_key(config.contract, weights, config.features)
-    known = cached_crops(store, key, {view for names in views.values() for view in names})
-    missing = [record for record in mine if not known.keys() >= set(views[record.sha256])]
-    log.info("featurize shard %d: %d images, %d to compute", shard, len(mine), len(missing))
+    records = _records_of_shard(inputs, config, store)
+    views = {r.sha256: view_names(r.sha256, config.features.jitters) for r in records}
+    names = {view for of_image in views.values() for view in of_image}
+    key = cache_key(config.contract, inputs.weights, config.features)
+    packs = cached_crops(store, key, names)
+    missing = [record for record in records if not packs.keys() >= set(views[record.sha256])]
+    log.info("featurize shard %d: %d images, %d to compute", inputs.shard, len(views), len(missing))
     if missing:
-        known |= _extract(missing, known.keys(), config, weights, key, store=store, run=run)
-    packs = tuple(sorted({known[view] for names in views.values() for view in names}))
+        crops = _crops(missing, packs.keys(), config, store)
+        network = _network(inputs.weights, config, store)
+        packs |= _store_activations(crops, network, key, store=store, run=run)
     manifest = FeaturesManifest(
         name=config.name,
         cache_key=key,
-        packs=packs,
-        inputs={"split": split.uri, "shard": str(shard)},
-        counts={"images": len(mine)},
+        packs=tuple(sorted({packs[name] for name in names})),
+        inputs={"split": inputs.split.uri, "shard": str(inputs.shard)},
+        counts={"images": len(records)},
         **run.model_dump(),
     )
     with tempfile.TemporaryDirectory() as empty:
         artifact = store.publish(Path(empty), manifest)
-    log.info("featurize shard %d done: %s", shard, artifact.uri)
+    log.info("featurize shard %d done: %s", inputs.shard, artifact.uri)
     return artifact
 
 
 def shard_of(sha256: str, shards: int) -> int:
-    """Which shard an image is in, by the end of its hash: `limit` chooses by its beginning."""
+    """Index of an image's shard, from the last digit of its hash: `limit` uses the first ones."""
     return int(sha256[-1], 16) % shards
 
 
-def _extract(
-    records: Sequence[Record],
-    known: AbstractSet[str],
-    config: RunConfig,
-    weights: Artifact[WeightsManifest],
-    key: str,
-    *,
-    store: ArtifactStore,
-    run: RunContext,
-) -> dict[str, str]:
-    """Compute and store activations pack by pack; name of the crop to pack URI."""
-    frozen = FrozenNetwork(
+def _records_of_shard(inputs: ShardInputs, config: RunConfig, store: ArtifactStore) -> list[Record]:
+    return [
+        record
+        for record in store.records(inputs.split)
+        if record.part in FITTED and shard_of(record.sha256, config.features.shards) == inputs.shard
+    ]
+
+
+def _network(
+    weights: Artifact[WeightsManifest], config: RunConfig, store: ArtifactStore
+) -> Callable[[Pixels], Activations]:
+    """The frozen network: crops (n, size, size, 3) to activations (n, ...)."""
+    network = FrozenNetwork(
         config.contract,
         read_weights(store.read(weights, "weights.npz")),
         weights.manifest.normalization,
         config.features,
     )
+    return lambda crops: network(crops, config.features.batch_size)
+
+
+def _store_activations(
+    crops: Iterator[tuple[str, Pixels]],
+    network: Callable[[Pixels], Activations],
+    key: str,
+    *,
+    store: ArtifactStore,
+    run: RunContext,
+) -> dict[str, str]:
+    """Publish the activations of named crops pack by pack; returns crop name to pack URI."""
     stored: dict[str, str] = {}
-    crops_of = _crops(records, known, config, store)
-    while group := list(islice(crops_of, PACK_SIZE)):
-        names, crops = [name for name, _ in group], np.stack([crop for _, crop in group])
-        uri = write_pack(store, run, key, names, frozen(crops, config.features.batch_size))
+    while batch := list(islice(crops, PACK_SIZE)):
+        names = [name for name, _ in batch]
+        uri = write_pack(store, run, key, names, network(np.stack([crop for _, crop in batch])))
         stored |= dict.fromkeys(names, uri)
-        log.info("featurize: %d crops of %d images", len(stored), len(records))
+        log.info("featurize: %d crops stored", len(stored))
     return stored
 
 
 def _crops(
-    records: Sequence[Record], known: AbstractSet[str], config: RunConfig, store: ArtifactStore
+    records: Sequence[Record], cached: AbstractSet[str], config: RunConfig, store: ArtifactStore
 ) -> Iterator[tuple[str, Pixels]]:
+    """Name and pixels of each crop that is not cached."""
     for record, data in read_images(store, records):
         prepared = prepare(data, config.contract)
         plain, *others = view_names(record.sha256, config.features.jitters)
-        if plain not in known:
+        if plain not in cached:
             yield plain, prepared.crop
         for name in others:
-            if name not in known:
+            if name not in cached:
                 yield name, jittered(prepared, config.contract, name)

@@ -1,4 +1,4 @@
-"""Train: a head behind kept regions, or blocks behind kept maps, resumed from a checkpoint."""
+"""Train: fit the layers behind the freeze boundary on cached activations, and publish a bundle."""
 
 import hashlib
 import logging
@@ -7,22 +7,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.image_packs import read_images
-from pipeline.artifacts import Artifact, BundleManifest, canonical_json
+from pipeline.artifacts import Artifact, BundleManifest
 from pipeline.config import RunConfig
-from pipeline.contract.decision import write_review
-from pipeline.contract.golden import GoldenExample, write_golden
-from pipeline.contract.preprocessing import prepare
-from pipeline.engine.frozen import Arrays
-from pipeline.modeling.feature_cache import ActivationFiles
+from pipeline.digests import canonical_json
 from pipeline.modeling.fit import Checkpoint, Epoch
 from pipeline.modeling.weights import read_weights
-from pipeline.records import FITTED, Record, to_csv
+from pipeline.records import FITTED, Record
 from pipeline.run import RunContext
+from pipeline.steps.training.bundle_files import write_bundle, write_golden_images
 from pipeline.steps.training.examples import (
+    TrainingData,
     TrainInputs,
     load_activations,
     training_examples,
@@ -32,7 +27,7 @@ from pipeline.steps.training.examples import (
 if TYPE_CHECKING:
     import keras
 
-    from pipeline.modeling.learn import Learned
+    from pipeline.modeling.fitted_model import FittedModel
 
 log = logging.getLogger(__name__)
 
@@ -47,134 +42,90 @@ def train(
     run: RunContext,
     report: Report,
 ) -> Artifact[BundleManifest]:
-    """Fit what is trained and publish the bundle.
-
-    A head learns from the training and the validation part, since its cross-fitting needs no part
-    of its own; blocks learn from the training part and are calibrated on the other.
+    """Fit a model and publish its bundle; an interrupted fit resumes from its checkpoint.
 
     Args:
-        inputs: split, its features and the backbone's weights.
+        inputs: the split, its features and the backbone's weights.
         config: contract and hyper-parameters.
-        store: artefacts; the checkpoint lives there too.
-        run: who runs.
+        store: artefacts and the checkpoint.
+        run: recorded in the manifest.
         report: called after every epoch.
     """
-    from pipeline.modeling import network
+    from pipeline.modeling.network import set_determinism
 
-    network.set_determinism(config.train.seed)
+    set_determinism(config.train.seed)
+    fitted = [record for record in store.records(inputs.split) if record.part in FITTED]
     with tempfile.TemporaryDirectory() as scratch:
-        records = store.records(inputs.split)
-        files = load_activations(inputs, config, store, Path(scratch) / "packs")
-        parts = {p: [r for r in records if r.part == p] for p in FITTED}
-        log.info("train: %s", {part: len(found) for part, found in parts.items()})
-        arrays = read_weights(store.read(inputs.weights, "weights.npz"))
-        checkpoint = Checkpoint(store.objects, _checkpoint(inputs, config, store))
-        learned = learn_from(
-            files, parts["train"], parts["val"], arrays, config, checkpoint, report
-        )
-        full = network.backbone(config.contract, arrays, inputs.weights.manifest.normalization)
-        model = network.assemble(
-            full, config.features, learned.trained, learned.temperature, learned.projection
-        )
+        data = _training_data(inputs, fitted, config, store, Path(scratch) / "packs")
+        counts = {"train": len(data.train), "val": len(data.val)}
+        log.info("train: %s", counts)
+        checkpoint = Checkpoint(store.objects, _checkpoint_uri(inputs, config, store))
+        fitted_model = fit_model(data, config, checkpoint, report)
+        model = _assemble(fitted_model, data, inputs, config)
         folder = Path(scratch) / "bundle"
         folder.mkdir()
-        _write_bundle(folder, model, config, learned)
-        _write_evidence(folder, model, config, records, store)
+        write_bundle(folder, model, fitted_model, fitted, config)
+        write_golden_images(folder, model, data.val, config, store)
         manifest = BundleManifest(
             name=config.name,
             inputs={"split": inputs.split.uri, "weights": inputs.weights.uri},
             tracking_run=inputs.tracking_run,
-            counts={
-                **{part: len(found) for part, found in parts.items()},
-                "epochs": len(learned.curve),
-            },
+            counts={**counts, "epochs": len(fitted_model.curve)},
             **run.model_dump(),
         )
         bundle = store.publish(folder, manifest)
-    log.info("train done: %s after %d epochs", bundle.uri, len(learned.curve))
+    log.info("train done: %s after %d epochs", bundle.uri, len(fitted_model.curve))
     return bundle
 
 
-def learn_from(
-    files: ActivationFiles,
-    train: Sequence[Record],
-    val: Sequence[Record],
-    arrays: Arrays,
-    config: RunConfig,
-    checkpoint: Checkpoint,
-    report: Report,
-) -> "Learned":
-    """Learn as the config says; cross-validation does it with other parts."""
-    from pipeline.modeling.learn import learn_head, learn_maps
+def fit_model(
+    data: TrainingData, config: RunConfig, checkpoint: Checkpoint, report: Report
+) -> "FittedModel":
+    """Fit a head (`features.keep: regions`) or convolution blocks (`maps`), and calibrate it.
+
+    A head is fitted on both parts and calibrated by cross-fitting. Blocks are fitted on the
+    training part and calibrated on the validation part.
+    """
+    from pipeline.modeling.fitted_model import fit_blocks, fit_head
 
     if config.features.keep == "regions":
-        return learn_head(training_examples(files, [*train, *val], config), config, report)
-    learn, check = training_examples(files, train, config), validation_examples(files, val, config)
-    return learn_maps(arrays, learn, check, config, checkpoint, report)
+        examples = training_examples(data.files, [*data.train, *data.val], config)
+        return fit_head(examples, config, report)
+    examples = training_examples(data.files, data.train, config)
+    held_out = validation_examples(data.files, data.val, config)
+    return fit_blocks(data.backbone, examples, held_out, config, checkpoint, report)
 
 
-def _checkpoint(inputs: TrainInputs, config: RunConfig, store: ArtifactStore) -> str:
-    """A checkpoint belongs to one split, one config and one backbone."""
-    said = [inputs.split.uri, inputs.weights.uri, config.model_dump_json()]
-    key = hashlib.sha256(canonical_json(said).encode()).hexdigest()[:24]
+def _training_data(
+    inputs: TrainInputs,
+    fitted: Sequence[Record],
+    config: RunConfig,
+    store: ArtifactStore,
+    folder: Path,
+) -> TrainingData:
+    return TrainingData(
+        files=load_activations(inputs, config, store, folder),
+        train=[record for record in fitted if record.part == "train"],
+        val=[record for record in fitted if record.part == "val"],
+        backbone=read_weights(store.read(inputs.weights, "weights.npz")),
+    )
+
+
+def _assemble(
+    fitted: "FittedModel", data: TrainingData, inputs: TrainInputs, config: RunConfig
+) -> "keras.Model":
+    """The whole network: frozen backbone, fitted layers and calibration in one graph."""
+    from pipeline.modeling import network
+
+    normalization = inputs.weights.manifest.normalization
+    backbone = network.backbone(config.contract, data.backbone, normalization)
+    return network.assemble(
+        backbone, config.features, fitted.trained, fitted.temperature, fitted.projection
+    )
+
+
+def _checkpoint_uri(inputs: TrainInputs, config: RunConfig, store: ArtifactStore) -> str:
+    """URI of the checkpoint of one split, backbone and config."""
+    identity = [inputs.split.uri, inputs.weights.uri, config.model_dump_json()]
+    key = hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:24]
     return f"{store.root}/checkpoints/{config.name}/{key}.npz"
-
-
-def _write_bundle(
-    folder: Path, model: "keras.Model", config: RunConfig, learned: "Learned"
-) -> None:
-    from pipeline.modeling.saving import save_reproducibly
-
-    save_reproducibly(model, folder / "model.keras")
-    (folder / "contract.json").write_text(canonical_json(config.contract.model_dump(mode="json")))
-    (folder / "config.json").write_text(canonical_json(config.model_dump(mode="json")))
-    (folder / "history.csv").write_text(to_csv(learned.curve, Epoch))
-    metrics = {
-        **learned.curve[-1].model_dump(),
-        "temperature": round(learned.temperature, 6),
-    }
-    (folder / "metrics.json").write_text(canonical_json(metrics))
-    write_review(folder, learned.review)
-
-
-def _write_evidence(
-    folder: Path,
-    model: "keras.Model",
-    config: RunConfig,
-    records: Sequence[Record],
-    store: ArtifactStore,
-) -> None:
-    """What the model saw, and golden images with its answers."""
-    seen = [record for record in records if record.part in FITTED]
-    (folder / "training.csv").write_text(to_csv(seen, Record))
-    _write_golden(folder, model, config, records, store)
-
-
-def _write_golden(
-    folder: Path,
-    model: "keras.Model",
-    config: RunConfig,
-    records: Sequence[Record],
-    store: ArtifactStore,
-) -> None:
-    """The first validation images of each class, by hash, with the model's own answers."""
-    from pipeline.modeling.saving import predict
-
-    chosen = []
-    for label in config.contract.classes:
-        ranked = sorted(
-            (r for r in records if r.part == "val" and r.label == label), key=lambda r: r.sha256
-        )
-        chosen += ranked[: config.train.golden_per_class]
-    images = {record.sha256: data for record, data in read_images(store, chosen)}
-    crops = np.stack([prepare(images[r.sha256], config.contract).crop for r in chosen])
-    probabilities, _ = predict(model, crops)
-    examples = [
-        GoldenExample(
-            file=f"{record.sha256[:16]}{Path(record.file).suffix.lower()}",
-            label=record.label,
-            probabilities=tuple(float(p) for p in row),
-        )
-        for record, row in zip(chosen, probabilities, strict=True)
-    ]
-    write_golden(folder, examples, [images[record.sha256] for record in chosen])

@@ -17,8 +17,9 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import EvaluationManifest
+from pipeline.dag_ids import DEPLOYMENT, INGESTION, MONITORING, TRAINING
 from pipeline.embedded import airflow_home, preflight
-from pipeline.embedded.environment import of_stack
+from pipeline.embedded.environment import stack_variables
 from pipeline.embedded.parts import ROOT
 from pipeline.embedded.processes.foreground import on_free_ports, running
 from pipeline.errors import InvalidInputError
@@ -26,10 +27,6 @@ from pipeline.settings import Settings
 from tests.unit.monitoring.fake_predictions import TAG, FakePredictions
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
-
-TRAINING = "blood_cell_training"
-INGESTION = "blood_cell_ingestion"
-MONITORING = "blood_cell_monitoring"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +36,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     own = on_free_ports(home).model_copy(update={"store_uri": str(home / "store")})
     preflight.make_folders(home)
     airflow_home.write_passwords(own)
-    airflow_home.migrate(home, of_stack(own, {}))
+    airflow_home.migrate(home, stack_variables(own, {}))
     with running(own, "airflow-api", "airflow-scheduler", "airflow-dags"):
         yield own
 
@@ -48,7 +45,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 def airflow(settings: Settings) -> AirflowClient:
     """A client, once all DAGs are read."""
     client = AirflowClient(settings)
-    for dag_id in (TRAINING, INGESTION, MONITORING, "blood_cell_deployment"):
+    for dag_id in (TRAINING, INGESTION, MONITORING, DEPLOYMENT):
         client.wait_for_dag(dag_id, 120)
     return client
 
@@ -108,7 +105,7 @@ def _look(airflow: AirflowClient) -> None:
 
 def _python(settings: Settings, code: str) -> str:
     """Run code beside this Airflow; what it printed."""
-    variables = of_stack(settings, os.environ)
+    variables = stack_variables(settings, os.environ)
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**variables, "PYTHONPATH": f"{variables['AIRFLOW__CORE__DAGS_FOLDER']}:{ROOT}"},

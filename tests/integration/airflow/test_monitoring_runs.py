@@ -17,15 +17,16 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, EvaluationManifest, WindowManifest
+from pipeline.dag_ids import MONITORING
 from pipeline.embedded import airflow_home, preflight
-from pipeline.embedded.environment import of_stack
+from pipeline.embedded.environment import stack_variables
 from pipeline.embedded.processes.foreground import on_free_ports, running
 from pipeline.settings import Settings
 from tests.unit.monitoring.fake_predictions import TAG, FakePredictions
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
-MONITORING, NAME = "blood_cell_monitoring", "hourly"
+NAME = "hourly"
 HOUR = timedelta(hours=1)
 FIRST = datetime.now(UTC).replace(minute=17, second=0, microsecond=0) - 30 * HOUR
 """End of the first interval, so long ago that these runs are over midnight and none is today's."""
@@ -134,7 +135,7 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
     own = on_free_ports(home).model_copy(update={"store_uri": str(home / "store")})
     preflight.make_folders(home)
     airflow_home.write_passwords(own)
-    airflow_home.migrate(home, of_stack(own, {}))
+    airflow_home.migrate(home, stack_variables(own, {}))
     with running(own, "airflow-api", "airflow-scheduler", "airflow-dags"):
         airflow = AirflowClient(own)
         airflow.wait_for_dag(MONITORING, 120)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.embedded import airflow_home, preflight
-from pipeline.embedded.environment import of_stack
+from pipeline.embedded.environment import stack_variables
 from pipeline.embedded.parts import ROOT
 from pipeline.embedded.processes.foreground import on_free_ports
 
@@ -53,8 +53,8 @@ def test_a_fault_of_the_program_is_not_tried_again(tmp_path: Path) -> None:
     own = on_free_ports(home).model_copy(update={"store_uri": str(home / "store")})
     preflight.make_folders(home)
     airflow_home.write_passwords(own)
-    airflow_home.migrate(home, of_stack(own, {}))
-    variables = of_stack(own, os.environ)
+    airflow_home.migrate(home, stack_variables(own, {}))
+    variables = stack_variables(own, os.environ)
     real = variables["AIRFLOW__CORE__DAGS_FOLDER"]
     folder = tmp_path / "dags"
     folder.mkdir()

@@ -18,6 +18,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Registry
 from pipeline.adapters.storage import LocalStore, UriStore
 from pipeline.artifacts import MANIFEST, ServedManifest
+from pipeline.dag_ids import DEPLOYMENT, TRAINING
 from pipeline.modeling.weights import ensure_weights
 from pipeline.run import RunContext
 from pipeline.sample.archive import write_archive
@@ -40,7 +41,6 @@ pytestmark = [
     ),
 ]
 
-TRAINING, DEPLOYMENT = "blood_cell_training", "blood_cell_deployment"
 WORKERS = {"airflow-worker--1", "airflow-worker--2"}
 ARCHIVE = "s3://leukoflow/given/sample.zip"
 """Not below archives/, where the ingestion DAG would start a run of its own."""

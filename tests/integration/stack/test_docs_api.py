@@ -1,4 +1,4 @@
-"""What README and docs/api.md tell people to type works as it stands, and answers as they say."""
+"""The commands of README and docs/api.md work as printed, with the responses they promise."""
 
 import json
 import os
@@ -24,9 +24,7 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[3]
 HOST = "http://127.0.0.1:3000"
 API = (ROOT / "docs" / "api.md").read_text()
-README = (
-    (ROOT / "README.md").read_text().partition("## Asking the service")[2].partition("\n## ")[0]
-)
+README = (ROOT / "README.md").read_text().partition("## Using the service")[2].partition("\n## ")[0]
 PRELUDE = """
 n=0
 curl() {
@@ -34,20 +32,20 @@ curl() {
   command curl --silent --show-error --max-time 60 --write-out '\\n%{http_code}' "$@" > answer-$n
 }
 """
-"""Keeps every answer in a file that ends with its status; a curl that fails ends the script."""
+"""Writes each response to a file that ends with its status; a failed curl ends the script."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Lines to type, the status of each answer, and the answer to the last as it is shown."""
+    """Shell lines, the status of each response, and the printed body of the last one."""
 
     script: str
     statuses: tuple[int, ...]
-    shown: Any
+    body: Any
 
 
 def blocks(page: str) -> list[Block]:
-    """The blocks of a page that hold curl lines; JSON right after one is its answer."""
+    """Blocks of a page with curl lines; a JSON block right after one is its response."""
     found = [*fences(page), ("", "")]
     return [
         Block(text, statuses(text), json.loads(after) if after_kind == "json" else None)
@@ -62,17 +60,17 @@ def fences(page: str) -> list[tuple[str, str]]:
 
 
 def statuses(script: str) -> tuple[int, ...]:
-    """What each curl line promises; without a word 200."""
+    """Promised status of each curl line; 200 without a comment."""
     lines = [line for line in script.splitlines() if line.startswith("curl ")]
-    said = [re.search(r"# (\d{3})$", line) for line in lines]
-    return tuple(int(match[1]) if match else 200 for match in said)
+    matches = [re.search(r"# (\d{3})$", line) for line in lines]
+    return tuple(int(match[1]) if match else 200 for match in matches)
 
 
 class Airflow(BaseHTTPRequestHandler):
-    """Takes every login and starts every run, as far as `POST /train` can see."""
+    """Fake Airflow that accepts every login and every run."""
 
     def do_POST(self) -> None:
-        """A token, then a run."""
+        """Respond with a token and a run."""
         self.rfile.read(int(self.headers["content-length"]))
         run = {"dag_id": "blood_cell_training", "dag_run_id": "manual__1", "state": "queued"}
         self.send_response(201)
@@ -80,12 +78,12 @@ class Airflow(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps({"access_token": "token", **run}).encode())
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def airflow() -> Iterator[str]:
-    """Its URL."""
+    """Run the fake Airflow; yields its URL."""
     with HTTPServer(("127.0.0.1", 0), Airflow) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -93,7 +91,7 @@ def airflow() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def desk(
+def service_and_folder(
     tmp_path_factory: pytest.TempPathFactory,
     make_stage: Callable[[Path], Any],
     serve: Callable[..., AbstractContextManager[str]],
@@ -103,8 +101,8 @@ def desk(
     folder = tmp_path_factory.mktemp("docs")
     stage = make_stage(folder / "store")
     stage.point_to(stage.publish(folder / "first"))
-    for place in ("desk/slides", "desk/more/deep"):
-        (folder / place).mkdir(parents=True)
+    for name in ("desk/slides", "desk/more/deep"):
+        (folder / name).mkdir(parents=True)
     for number, name in enumerate(("cell.jpeg", "other.jpeg", "slides/a.jpeg", "more/deep/b.png")):
         (folder / "desk" / name).write_bytes(cell_image(number))
     (folder / "desk" / "notes.txt").write_text("no image")
@@ -113,9 +111,11 @@ def desk(
         yield service, folder
 
 
-def ran(desk: tuple[str, Path], script: str, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run what a page says; only the host and the place of `leukoflow` are other ones."""
-    url, folder = desk
+def ran(
+    service_and_folder: tuple[str, Path], script: str, *command: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a script of a page; only the host and the path of `leukoflow` are replaced."""
+    url, folder = service_and_folder
     ours = f"{sys.executable} -m pipeline"
     script = script.replace(HOST, url).replace(".venv/bin/leukoflow", ours)
     return subprocess.run(
@@ -136,7 +136,7 @@ def ran(desk: tuple[str, Path], script: str, *command: str) -> subprocess.Comple
 
 
 def shape(value: Any) -> Any:
-    """Names and kinds, without the values; of a list its first entry's."""
+    """Field names and types, without values; of a list only its first entry."""
     if isinstance(value, dict):
         return {name: shape(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -147,31 +147,39 @@ def shape(value: Any) -> Any:
 @pytest.mark.parametrize(
     "block", [*blocks(README), *blocks(API)], ids=lambda block: block.script.splitlines()[-1]
 )
-def test_every_line_works_and_answers_as_it_says(desk: tuple[str, Path], block: Block) -> None:
-    """Each curl line runs, and its status and the shape of its answer are the page's."""
-    for old in (*desk[1].glob("desk/answer-*"), *desk[1].glob("home/api-keys.json")):
+def test_every_curl_line_has_the_promised_response(
+    service_and_folder: tuple[str, Path], block: Block
+) -> None:
+    """Each curl line runs; status and shape of the response are those of the page."""
+    for old in (
+        *service_and_folder[1].glob("desk/answer-*"),
+        *service_and_folder[1].glob("home/api-keys.json"),
+    ):
         old.unlink()
-    done = ran(desk, PRELUDE + block.script, "bash", "-euo", "pipefail", "-c")
+    done = ran(service_and_folder, PRELUDE + block.script, "bash", "-euo", "pipefail", "-c")
     assert done.returncode == 0, done.stderr
     numbers = range(1, len(block.statuses) + 1)
-    answers = [(desk[1] / "desk" / f"answer-{n}").read_text().rpartition("\n") for n in numbers]
-    assert tuple(int(status) for _, _, status in answers) == block.statuses, answers
-    if block.shown is not None:
-        assert shape(json.loads(answers[-1][0])) == shape(block.shown)
+    responses = [
+        (service_and_folder[1] / "desk" / f"answer-{n}").read_text().rpartition("\n")
+        for n in numbers
+    ]
+    assert tuple(int(status) for _, _, status in responses) == block.statuses, responses
+    if block.body is not None:
+        assert shape(json.loads(responses[-1][0])) == shape(block.body)
 
 
-def test_the_python_example_runs(desk: tuple[str, Path]) -> None:
-    """As it stands, beside an image."""
+def test_the_python_example_runs(service_and_folder: tuple[str, Path]) -> None:
+    """As printed, in a folder with an image."""
     (example,) = [text for kind, text in fences(API) if kind == "python"]
-    done = ran(desk, example, sys.executable, "-c")
+    done = ran(service_and_folder, example, sys.executable, "-c")
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"[A-Z]+ (accept|review)\n", done.stdout)
 
 
-def test_every_route_is_on_the_page(desk: tuple[str, Path]) -> None:
-    """What OpenAPI lists, somebody can look up."""
-    paths = httpx.get(f"{desk[0]}/docs.json", timeout=30).json()["paths"]
+def test_every_route_is_on_the_page(service_and_folder: tuple[str, Path]) -> None:
+    """Every route in OpenAPI is documented."""
+    paths = httpx.get(f"{service_and_folder[0]}/docs.json", timeout=30).json()["paths"]
     assert [path for path in paths if path not in API] == []
-    said = [status for block in blocks(API) for status in block.statuses]
-    assert len(said) > 20
-    assert set(said) == {200, 202, 400, 401, 404, 405, 415, 422}
+    promised = [status for block in blocks(API) for status in block.statuses]
+    assert len(promised) > 20
+    assert set(promised) == {200, 202, 400, 401, 404, 405, 415, 422}

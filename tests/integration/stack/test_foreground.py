@@ -1,4 +1,4 @@
-"""Parts of the Procfile that tests start on their own."""
+"""Single parts of the Procfile, started for a test."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ pytestmark = pytest.mark.integration
 def test_mlflow_keeps_artefacts_in_s3(
     mlflow_server: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a client logs over HTTP is an object in the bucket; the client holds no S3 key."""
+    """A file that a client logs over HTTP is an object in the bucket; the client has no S3 key."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
-    from mlflow import MlflowClient  # seconds to import: only where it is used
+    from mlflow import MlflowClient  # takes seconds to import
 
     client = MlflowClient(mlflow_server.mlflow_tracking_uri)
     run = client.create_run(client.create_experiment("kept"))

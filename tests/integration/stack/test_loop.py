@@ -1,4 +1,4 @@
-"""The whole loop as a user runs it: `leukoflow demo` on a stack of its own."""
+"""The whole loop as a user runs it: `leukoflow demo` on its own stack."""
 
 import json
 import os
@@ -33,6 +33,7 @@ from pipeline.artifacts import (
 from pipeline.contract.golden import GOLDEN
 from pipeline.contract.image_stats import image_stats
 from pipeline.contract.preprocessing import prepare
+from pipeline.dag_ids import TRAINING
 from pipeline.demo.progress import follow
 from pipeline.embedded import stack
 from pipeline.embedded.processes.foreground import on_free_ports
@@ -43,14 +44,13 @@ from pipeline.steps.cells.lock import read_lock
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(3600)]
 
-TRAINING = "blood_cell_training"
 LIMIT = 16
-"""Images of a class that a training takes: as few as make a split."""
+"""Images per class in a training run: the minimum for a split."""
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """A stack of its own that `leukoflow demo` starts; no password is in its logs."""
+    """Settings of the stack that `leukoflow demo` starts; no password is in its logs."""
     home = tmp_path_factory.mktemp("loop") / "home"
     own = on_free_ports(home)
     try:
@@ -61,7 +61,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 
 def _demo(settings: Settings, *arguments: str) -> str:
-    """What `leukoflow demo` printed; it ends well."""
+    """Output of `leukoflow demo`, which must succeed."""
     start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "pipeline", "demo", *arguments],
@@ -77,41 +77,41 @@ def _demo(settings: Settings, *arguments: str) -> str:
 
 
 def test_from_an_archive_to_a_retrain_request(settings: Settings) -> None:
-    """One command trains, promotes, serves, keeps quiet, alarms, and asks for a retrain."""
-    shown = _demo(settings)
-    assert "make demo" in shown
-    assert "images of 12 cells that nothing was fitted to" in shown
+    """One command trains, promotes, predicts, tests two drift windows and requests a retrain."""
+    output = _demo(settings)
+    assert "make demo" in output
+    assert "images of 12 unseen cells" in output
     _check(settings)
-    _ask_for_a_retrain(settings)
+    _request_retrain(settings)
     states = stack.status(settings)
     assert {one.state for one in states} == {"healthy"}
 
 
 @pytest.fixture(scope="module")
 def photographs(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the archives of the tests below are written; a link to the real images is there."""
+    """Folder for the archives of the tests below, with a link to the real images."""
     folder = tmp_path_factory.mktemp("photographs")
     (folder / "blood_cells.zip").symlink_to(test_data / "blood_cells.zip")
     return folder
 
 
-# The README's commands in a new user's order, on the stack of the first demo; what was locked stays
-# locked. Tests of their own, since each takes minutes.
+# The README's commands in a new user's order, on the stack of the first demo; locked test images
+# stay locked. Separate tests, because each takes minutes.
 @pytest.mark.parametrize("images", [24, 14], ids=["an archive", "a smaller one of its name"])
 def test_a_demo_with_an_archive(settings: Settings, photographs: Path, images: int) -> None:
-    """After the drawn cells, and once more when the archive was replaced."""
+    """After the drawn cells, and again after the archive was replaced."""
     before = _locked(settings)
-    _take(photographs, "cells.zip", slice(0, images))
-    shown = _demo(settings, "--data", str(photographs / "cells.zip"), "--limit", str(LIMIT))
-    assert "held-out images" in shown
-    _grown(settings, before)
+    _write_archive(photographs, "cells.zip", slice(0, images))
+    output = _demo(settings, "--data", str(photographs / "cells.zip"), "--limit", str(LIMIT))
+    assert "held-out images" in output
+    _require_still_locked(settings, before)
 
 
 def test_an_archive_is_removed(settings: Settings, photographs: Path) -> None:
-    """Its upload starts one training on all archives; one without it leaves its images locked."""
+    """An upload starts one training on all archives; after its removal its images stay locked."""
     before, client = _locked(settings), AirflowClient(settings)
     known = {run.run_id for run in client.runs(TRAINING)}
-    _take(photographs, "second.zip", slice(24, 36))
+    _write_archive(photographs, "second.zip", slice(24, 36))
     uri = f"{settings.store_uri}/archives/demo/second.zip"
     UriStore(settings).upload(photographs / "second.zip", uri)
     both = _parts(settings, follow(client, _next_run(client, known), Console(), timeout=900))
@@ -119,11 +119,11 @@ def test_an_archive_is_removed(settings: Settings, photographs: Path) -> None:
     one = _train_on_all(settings)
     assert both.keys() > one.keys()
     tested = {sha256 for sha256, part in both.items() if part == "test"}
-    assert tested <= _grown(settings, before)
+    assert tested <= _require_still_locked(settings, before)
 
 
 def test_back_to_the_first_archive(settings: Settings, photographs: Path) -> None:
-    """The drawn cells again: every image has the part of the first demo, nothing new is locked."""
+    """With the drawn cells again every image has its first part, and no new image is locked."""
     before = _locked(settings)
     _demo(settings)
     assert _locked(settings) == before
@@ -132,13 +132,13 @@ def test_back_to_the_first_archive(settings: Settings, photographs: Path) -> Non
     assert _parts(settings, runs[-1]) == _parts(settings, runs[0])
 
 
-def _take(folder: Path, name: str, which: slice) -> None:
-    """Write some of the real images of each class, in order of name, to a zip."""
+def _write_archive(folder: Path, name: str, chosen: slice) -> None:
+    """Write a slice of the real images of each class, in order of name, to a zip."""
     source = folder / "blood_cells.zip"
     with zipfile.ZipFile(source) as whole, zipfile.ZipFile(folder / name, "w") as part:
         names = sorted(name for name in whole.namelist() if name.endswith(".jpeg"))
         for label in CLASSES:
-            for name in [name for name in names if f"/{label}/" in name][which]:
+            for name in [name for name in names if f"/{label}/" in name][chosen]:
                 part.writestr(name, whole.read(name))
 
 
@@ -146,15 +146,15 @@ def _locked(settings: Settings) -> frozenset[str]:
     return read_lock("demo", ArtifactStore(UriStore(settings), settings.store_uri)).images
 
 
-def _grown(settings: Settings, before: frozenset[str]) -> frozenset[str]:
-    """What is locked now: all that was, and perhaps more."""
+def _require_still_locked(settings: Settings, before: frozenset[str]) -> frozenset[str]:
+    """Locked images now; all of `before` must be among them."""
     now = _locked(settings)
     assert before <= now
     return now
 
 
 def _next_run(client: AirflowClient, known: set[str]) -> DagRun:
-    """The one training run that starts by itself within two minutes."""
+    """The one training run that the watcher starts within two minutes."""
     for _ in range(120):
         if started := [run for run in client.runs(TRAINING) if run.run_id not in known]:
             (run,) = started
@@ -164,7 +164,7 @@ def _next_run(client: AirflowClient, known: set[str]) -> DagRun:
 
 
 def _train_on_all(settings: Settings) -> dict[str, str]:
-    """Train on all archives of the bucket: each image's part."""
+    """Train on all archives of the bucket; returns each image's part."""
     client, start = AirflowClient(settings), time.monotonic()
     conf = {"config": "configs/demo.yaml", "limit": LIMIT, "reason": "a test"}
     done = follow(client, client.trigger(TRAINING, conf), Console(), timeout=900)
@@ -173,14 +173,14 @@ def _train_on_all(settings: Settings) -> dict[str, str]:
 
 
 def _parts(settings: Settings, run: DagRun) -> dict[str, str]:
-    """Each image's part in a training run."""
+    """Part of each image (by SHA-256) in a training run."""
     store = ArtifactStore(UriStore(settings), settings.store_uri)
     uri = str(AirflowClient(settings).returned(TRAINING, run.run_id, "split"))
     return {r.sha256: r.part for r in store.records(store.open(uri, SplitManifest))}
 
 
 def _demos(settings: Settings) -> list[DagRun]:
-    """The training runs of `leukoflow demo`, the first one first."""
+    """Training runs of `leukoflow demo`, oldest first."""
     runs = [run for run in AirflowClient(settings).runs(TRAINING) if run.state == "success"]
     return sorted(
         (run for run in runs if run.conf.get("reason") == "make demo"), key=lambda run: run.run_id
@@ -188,7 +188,7 @@ def _demos(settings: Settings) -> list[DagRun]:
 
 
 def _remove(settings: Settings, uri: str) -> None:
-    """Delete an object, as a person does with a client of S3."""
+    """Delete an object with an S3 client, as a user does."""
     bucket, key = uri.removeprefix("s3://").split("/", 1)
     boto3.client(
         "s3",
@@ -223,37 +223,37 @@ def _check(settings: Settings) -> None:
 
 
 def _check_unseen(store: ArtifactStore, drift: Artifact[DriftManifest], pointer: Pointer) -> None:
-    """The images of the null window, known by their statistics, are of cells nobody fitted to."""
+    """The images of the null window, recognised by their statistics, are of unseen cells."""
     window = store.open(drift.manifest.inputs["window"], WindowManifest)
-    shown = {record.stats for record in read_window(store, window)}
+    window_stats = {record.stats for record in read_window(store, window)}
     served = store.open(pointer.served, ServedManifest).manifest
     bundle = store.open(served.inputs["bundle"], BundleManifest)
     records = store.records(store.open(bundle.manifest.inputs["split"], SplitManifest))
     images = read_images(store, records)
-    sent = [r for r, data in images if image_stats(prepare(data, served.contract)) in shown]
-    assert len(sent) == len(shown) >= 30
-    learned = from_csv(store.read(bundle, "training.csv").decode(), Record)
+    sent = [r for r, data in images if image_stats(prepare(data, served.contract)) in window_stats]
+    assert len(sent) == len(window_stats) >= 30
+    trained_on = from_csv(store.read(bundle, "training.csv").decode(), Record)
     reference = read_reference(store, store.open(pointer.evaluation, EvaluationManifest))
     golden = {Path(name).stem for name in bundle.manifest.files if name.startswith(f"{GOLDEN}/")}
     hashes, groups = {r.sha256 for r in sent}, {r.group for r in sent}
-    assert hashes.isdisjoint(r.sha256 for r in learned)
-    assert groups.isdisjoint(r.group for r in learned)
+    assert hashes.isdisjoint(r.sha256 for r in trained_on)
+    assert groups.isdisjoint(r.group for r in trained_on)
     assert groups.isdisjoint(r.group for r in reference)
     used = golden | {r.record.request_id for r in reference}
     assert used.isdisjoint(sha256[:16] for sha256 in hashes)
-    assert len(used) > len(reference), "no golden images were found to compare with"
+    assert len(used) > len(reference), "no golden images to compare with"
 
 
-def _ask_for_a_retrain(settings: Settings) -> None:
-    """`POST /train` with the key starts a run in Airflow; it is ended at once."""
+def _request_retrain(settings: Settings) -> None:
+    """`POST /train` with the key starts a run in Airflow, which is cancelled at once."""
     key = {"X-API-Key": settings.train_api_key.get_secret_value()}
-    asked = httpx.post(f"{settings.service_url}/train", json={"reason": "a test"}, headers=key)
-    assert asked.status_code == httpx.codes.ACCEPTED, asked.text
+    response = httpx.post(f"{settings.service_url}/train", json={"reason": "a test"}, headers=key)
+    assert response.status_code == httpx.codes.ACCEPTED, response.text
     client = AirflowClient(settings)
-    started = client.run("blood_cell_training", asked.json()["run_id"])
+    started = client.run(TRAINING, response.json()["run_id"])
     assert started.conf["reason"] == "a test"
-    assert asked.json()["url"] == started.url
-    client.cancel("blood_cell_training", started.run_id)
+    assert response.json()["url"] == started.url
+    client.cancel(TRAINING, started.run_id)
 
 
 def _passwords(settings: Settings) -> set[str]:
@@ -262,8 +262,8 @@ def _passwords(settings: Settings) -> set[str]:
 
 
 def _words(folder: Path) -> set[str]:
-    """Everything in the logs, cut at what cannot be part of a password."""
+    """All words in the logs, split at characters that no password has."""
     text = "\n".join(p.read_text(errors="replace") for p in folder.rglob("*") if p.is_file())
-    for cut in "\"'=,:;()[]{}<>":
-        text = text.replace(cut, " ")
+    for separator in "\"'=,:;()[]{}<>":
+        text = text.replace(separator, " ")
     return set(text.split())

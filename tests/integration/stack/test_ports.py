@@ -1,4 +1,4 @@
-"""What every listening socket of the stack answers to a local user without credentials."""
+"""Access of a local user without credentials to every listening socket of the stack."""
 
 import io
 import json
@@ -60,12 +60,12 @@ OPEN = {
     ("REPORTS_PORT", "/"),
     ("REPORTS_PORT", "/healthz"),
 }
-"""What a GET without credentials may read: the table of docs/security.md."""
+"""Paths that answer a GET without credentials: the table of docs/security.md."""
 
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """The whole stack of the Procfile, with one object that nobody else may read or replace."""
+    """The whole stack of the Procfile, with one object that needs credentials."""
     prepared = on_free_ports(tmp_path_factory.mktemp("ports") / "home")
     try:
         settings = stack.up(prepared, Console(file=io.StringIO()))
@@ -77,20 +77,20 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 @pytest.fixture(scope="module")
 def numbers(up: Settings) -> dict[str, int]:
-    """Name to number of every port that the stack is meant to open."""
+    """Number of every port in the Procfile, by name."""
     return {name: number for part in PARTS for name, number in ports.variables(part, up).items()}
 
 
 @pytest.fixture(scope="module")
 def file_id(up: Settings, numbers: dict[str, int]) -> str:
-    """Where the object's bytes are on the volume server, as the stack's own certificate shows."""
+    """Id of the object's bytes on the volume server, read with the stack's certificate."""
     found = re.search(r'"fileId":\s*"([^"]+)"', shell(up, numbers, f"fs.meta.cat /buckets/{KEY}"))
     assert found
     return found[1]
 
 
 def shell(settings: Settings, numbers: dict[str, int], line: str, **own: str) -> str:
-    """What SeaweedFS's administration shell prints over gRPC, by default with the certificate."""
+    """Output of SeaweedFS's administration shell over gRPC, by default with the certificate."""
     variables = own or object_store.environment(settings)
     master = f"127.0.0.1:{numbers['MASTER_PORT']}.{numbers['MASTER_GRPC_PORT']}"
     filer = f"127.0.0.1:{numbers['FILER_PORT']}.{numbers['FILER_GRPC_PORT']}"
@@ -114,22 +114,22 @@ def listening(settings: Settings) -> set[tuple[str, int]]:
     """Address and port of every TCP socket that a process of the stack listens on."""
     return {
         (connection.laddr[0], connection.laddr[1])
-        for process, _ in discovery.of_stack(settings.leukoflow_home)
+        for process, _ in discovery.stack_processes(settings.leukoflow_home)
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN and connection.laddr
     }
 
 
 def test_the_stack_listens_where_the_table_says(up: Settings, numbers: dict[str, int]) -> None:
-    """No process opens a port that is not in the table, and none beyond loopback."""
+    """No process listens on a port outside the table, or beyond loopback."""
     assert listening(up) == {("127.0.0.1", number) for number in numbers.values()}
 
 
 def test_other_users_cannot_open_the_unix_sockets(up: Settings) -> None:
-    """SeaweedFS also listens in /tmp: connecting needs the right to write."""
+    """SeaweedFS also listens in /tmp; connecting requires write permission."""
     sockets = [
         Path(str(connection.laddr))
-        for process, _ in discovery.of_stack(up.leukoflow_home)
+        for process, _ in discovery.stack_processes(up.leukoflow_home)
         for connection in process.net_connections("unix")
         if isinstance(connection.laddr, str) and connection.laddr.startswith("/")
     ]
@@ -139,10 +139,10 @@ def test_other_users_cannot_open_the_unix_sockets(up: Settings) -> None:
             assert not stat.S_IMODE(path.stat().st_mode) & (stat.S_IWGRP | stat.S_IWOTH), path
 
 
-def test_nobody_reads_what_is_not_in_the_table(
+def test_only_the_paths_of_the_table_are_readable(
     up: Settings, numbers: dict[str, int], file_id: str
 ) -> None:
-    """A GET of every path that leads to objects, volumes, tokens or runs is refused."""
+    """A GET of any other path to objects, volumes, tokens or runs is refused."""
     paths = (
         "/", "/healthz", "/health", "/status", "/metrics", "/livez", "/docs.json", "/ui/index.html",
         f"/{KEY}", f"/buckets/{KEY}", "/buckets/leukoflow/", "/leukoflow", "/leukoflow?list-type=2",
@@ -153,23 +153,23 @@ def test_nobody_reads_what_is_not_in_the_table(
         "/api/v2/monitor/health", "/api/v2/version", "/api/v2/dags", "/api/v2/variables",
         "/api/v2/connections", "/execution/variables/x", "/reports/../kept/demo/secret.png",
     )  # fmt: skip
-    answered = set()
+    readable = set()
     with httpx.Client(trust_env=False, timeout=30) as client:
         for name, number in numbers.items():
             if name in GRPC:
                 continue
             for path in paths:
-                answer = client.get(f"http://127.0.0.1:{number}{path}")
-                assert SECRET not in answer.content, (name, path)
-                assert "authorization" not in answer.headers, (name, path)  # a volume's token
-                page = answer.headers.get("content-type", "").startswith("text/html")
-                same = name == "AIRFLOW_PORT" and page and path != "/"  # its page is everywhere
-                if answer.is_success and not same:
-                    answered.add((name, path))
-    assert answered == OPEN
+                response = client.get(f"http://127.0.0.1:{number}{path}")
+                assert SECRET not in response.content, (name, path)
+                assert "authorization" not in response.headers, (name, path)  # a volume's token
+                is_page = response.headers.get("content-type", "").startswith("text/html")
+                log_in = name == "AIRFLOW_PORT" and is_page and path != "/"  # served for every path
+                if response.is_success and not log_in:
+                    readable.add((name, path))
+    assert readable == OPEN
 
 
-def test_nobody_writes_or_deletes_an_object(
+def test_writes_and_deletes_need_credentials(
     up: Settings, numbers: dict[str, int], file_id: str
 ) -> None:
     """PUT, POST and DELETE through S3, filer, volume and master server are refused."""
@@ -185,14 +185,14 @@ def test_nobody_writes_or_deletes_an_object(
             for path in paths:
                 for method in ("PUT", "POST", "DELETE"):
                     url = f"http://127.0.0.1:{numbers[name]}{path}"
-                    answer = client.request(method, url, content=b"planted")
-                    assert answer.status_code in (400, 401, 403, 404, 405), (name, path, method)
+                    response = client.request(method, url, content=b"planted")
+                    assert response.status_code in (400, 401, 403, 404, 405), (name, path, method)
     assert S3Store(up).read(URI) == SECRET
 
 
 @pytest.mark.parametrize("name", GRPC)
-def test_grpc_asks_for_the_certificate(up: Settings, numbers: dict[str, int], name: str) -> None:
-    """Without one the server ends the connection; with the stack's it begins to speak HTTP/2."""
+def test_grpc_requires_the_certificate(up: Settings, numbers: dict[str, int], name: str) -> None:
+    """Without it the server closes the connection; with it the server sends HTTP/2 settings."""
     folder = up.leukoflow_home / "object-store"
     assert first_bytes(numbers[name], None) == b""
     settings_frame = 4
@@ -200,7 +200,7 @@ def test_grpc_asks_for_the_certificate(up: Settings, numbers: dict[str, int], na
 
 
 def first_bytes(port: int, folder: Path | None) -> bytes:
-    """What a gRPC port says first over TLS; empty when it hangs up."""
+    """First bytes that a gRPC port sends over TLS; empty if it closes the connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
@@ -227,7 +227,7 @@ def test_the_administration_shell_needs_the_certificate(
 
 
 def test_mlflow_reaches_its_own_folder_only(up: Settings) -> None:
-    """Its clients may name any storage: beside its folder it gets neither a read nor a write."""
+    """Clients may name any location; outside its folder MLflow can neither read nor write."""
     store = S3Store(up)
     with httpx.Client(base_url=up.mlflow_tracking_uri, trust_env=False, timeout=60) as client:
         run = planted_run(client, "s3://leukoflow/archives/demo")
@@ -235,13 +235,13 @@ def test_mlflow_reaches_its_own_folder_only(up: Settings) -> None:
         query = {"run_uuid": run, "path": "planted.zip"}
         assert not client.post(upload, params=query, content=b"planted").is_success
         folder, _, file = URI.rpartition("/")
-        version = {"name": "thief", "source": folder, "run_id": run}
-        client.post("/api/2.0/mlflow/registered-models/create", json={"name": "thief"})
+        version = {"name": "reader", "source": folder, "run_id": run}
+        client.post("/api/2.0/mlflow/registered-models/create", json={"name": "reader"})
         client.post("/api/2.0/mlflow/model-versions/create", json=version)
-        query = {"name": "thief", "version": "1", "path": file}
-        stolen = client.get("/model-versions/get-artifact", params=query)
-        assert not stolen.is_success
-        assert SECRET not in stolen.content
+        query = {"name": "reader", "version": "1", "path": file}
+        unauthorised = client.get("/model-versions/get-artifact", params=query)
+        assert not unauthorised.is_success
+        assert SECRET not in unauthorised.content
         own = planted_run(client, "")
         query = {"run_uuid": own, "path": "note.txt"}
         assert client.post(upload, params=query, content=b"mine").is_success
@@ -249,8 +249,8 @@ def test_mlflow_reaches_its_own_folder_only(up: Settings) -> None:
     assert [item.uri for item in store.list("s3://leukoflow/mlflow/") if own in item.uri]
 
 
-def test_what_mlflow_writes_is_not_run(up: Settings, tmp_path: Path) -> None:
-    """Its clients may have it write a new file beside a run id; Airflow loads none as a plugin."""
+def test_files_that_mlflow_writes_are_not_executed(up: Settings, tmp_path: Path) -> None:
+    """Clients can make MLflow write files anywhere new; Airflow loads none of them as a plugin."""
     marker = tmp_path / "ran"
     with httpx.Client(base_url=up.mlflow_tracking_uri, trust_env=False, timeout=60) as client:
         run = planted_run(client, f"file://{up.leukoflow_home}/data/airflow/plugins")
@@ -259,22 +259,22 @@ def test_what_mlflow_writes_is_not_run(up: Settings, tmp_path: Path) -> None:
         client.post("/ajax-api/2.0/mlflow/upload-artifact", params=query, content=code.encode())
     assert list((up.leukoflow_home / "data/airflow").rglob("planted.py"))
     load = "from airflow.plugins_manager import ensure_plugins_loaded as load; load()"
-    variables = environment.of_stack(up, os.environ)
+    variables = environment.stack_variables(up, os.environ)
     subprocess.run([sys.executable, "-c", load], env=variables, check=True, capture_output=True)
     assert not marker.exists()
 
 
 def planted_run(client: httpx.Client, location: str) -> str:
-    """A run of a new experiment whose artefacts go to `location`, as any client may ask."""
+    """Id of a run in a new experiment with this artefact location, made without credentials."""
     body = {"name": f"at {location}", "artifact_location": location}
-    made = client.post("/api/2.0/mlflow/experiments/create", json=body).json()
-    body = {"experiment_id": made["experiment_id"]}
-    answer = client.post("/api/2.0/mlflow/runs/create", json=body).json()
-    return str(answer["run"]["info"]["run_id"])
+    created = client.post("/api/2.0/mlflow/experiments/create", json=body).json()
+    body = {"experiment_id": created["experiment_id"]}
+    response = client.post("/api/2.0/mlflow/runs/create", json=body).json()
+    return str(response["run"]["info"]["run_id"])
 
 
 def test_identities_are_private(up: Settings) -> None:
-    """Keys and certificate are readable by their owner only."""
+    """Only their owner can read the keys and the certificate."""
     folder = up.leukoflow_home / "object-store"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     files = sorted(folder.iterdir())

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from pipeline.adapters.storage import S3Store
-from pipeline.embedded.doctor import examine, table
+from pipeline.embedded.doctor import run_checks, table
 from pipeline.errors import BucketError
 from pipeline.settings import STACK_ENV_FILE, Settings, load_settings
 from tests.integration.service.asking import wait_for
@@ -93,7 +93,7 @@ def listener(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Listen
 
 def read() -> None:
     """Read an object as any command does: with the settings of this environment."""
-    assert S3Store(load_settings(), hurried=True).read(URI) == b"content"
+    assert S3Store(load_settings(), fail_fast=True).read(URI) == b"content"
 
 
 def test_a_session_token_of_the_environment_is_sent(
@@ -195,12 +195,12 @@ def test_a_denied_bucket_is_an_error_with_its_name(
     for method in ("GET", "HEAD", "PUT"):
         listener.statuses[method, path] = listener.statuses[method, "/mine"] = 403
     with pytest.raises(BucketError, match=r"access to bucket mine is denied \(403\)"):
-        CALLS[name](S3Store(load_settings(), hurried=True), tmp_path)
+        CALLS[name](S3Store(load_settings(), fail_fast=True), tmp_path)
 
 
 def test_a_head_of_404_asks_for_the_bucket(listener: Listener, keys: None) -> None:
     """The same bare 404 is a missing object in a bucket that exists, and else a missing bucket."""
-    store = S3Store(load_settings(), hurried=True)
+    store = S3Store(load_settings(), fail_fast=True)
     listener.statuses["HEAD", "/" + URI.removeprefix("s3://")] = 404
     listener.statuses["HEAD", "/mine"] = 404
     with pytest.raises(BucketError, match="bucket mine does not exist"):
@@ -269,20 +269,20 @@ def test_a_command_names_a_missing_bucket(seaweed: Settings, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("uri", "text", "mark"),
+    ("uri", "text", "result"),
     [
-        ("s3://leukoflow/a", "s3://leukoflow/a", "good"),
+        ("s3://leukoflow/a", "s3://leukoflow/a", "ok"),
         ("s3://gone", "bucket gone does not exist", "missing"),
         ("", "STORE_URI is not set", "optional"),
-        ("folder", "folder, a local folder", "good"),
+        ("folder", "folder, a local folder", "ok"),
     ],
 )
-def test_the_doctor_looks_at_the_store(seaweed: Settings, uri: str, text: str, mark: str) -> None:
+def test_the_doctor_looks_at_the_store(seaweed: Settings, uri: str, text: str, result: str) -> None:
     """A bucket that cannot be used is found before anything is started."""
-    found = examine(seaweed.model_copy(update={"store_uri": uri}))
-    (store,) = [finding for finding in found if finding.name == "store"]
-    assert text in store.found
-    assert list(table([store]).columns[2].cells) == [mark]
+    checks = run_checks(seaweed.model_copy(update={"store_uri": uri}))
+    (store,) = [check for check in checks if check.name == "store"]
+    assert text in store.value
+    assert list(table([store]).columns[2].cells) == [result]
 
 
 def test_a_service_names_a_missing_bucket(

@@ -26,7 +26,7 @@ NOBODY = 65534
 JOBS: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
 PATH = "/usr/local/bin:/usr/bin:/bin"
 NETWORK = ("PIP_", "UV_", "NPM_", "NODE_", "SSL_", "HTTP", "http", "https", "NO_PROXY", "no_proxy")
-"""How this machine reaches package registries: all that a clean checkout gets of it."""
+"""Variables with which this machine reaches package registries; no others are inherited."""
 NOT_OURS = (".git", ".venv", ".leukoflow", "node_modules", "__pycache__", "artifacts", "*.egg-info")
 COLLECT = "--collect-only -q"
 NARROW = (
@@ -34,8 +34,8 @@ NARROW = (
     "tests/unit/contract tests/unit/embedded tests/unit/test_compose.py tests/unit/test_version.py "
     "tests/unit/steps/deployment/test_container_image.py tests/architecture/test_docs.py"
 )
-"""`make test` collects everything, and runs what could need a right, a part or real images; the
-rest would double .ci/run."""
+"""`make test` collects all tests, and runs those that could need root, a server or real images; the
+others would double the time of .ci/run."""
 
 pytestmark = [
     pytest.mark.integration,
@@ -47,7 +47,7 @@ pytestmark = [
 
 @dataclass(frozen=True)
 class Checkout:
-    """A copy of this checkout that belongs to a user without rights, and that user's empty home."""
+    """Copy of this checkout, owned by an unprivileged user, and that user's empty home."""
 
     folder: Path
     home: Path
@@ -73,41 +73,41 @@ class Checkout:
 def checkout() -> Iterator[Checkout]:
     """The working tree as actions/checkout leaves it: a git checkout, here owned by nobody."""
     with tempfile.TemporaryDirectory(prefix="leukoflow-ci-") as name:
-        place = Checkout(Path(name) / "leukoflow", Path(name) / "home")
-        shutil.copytree(ROOT, place.folder, ignore=shutil.ignore_patterns(*NOT_OURS), symlinks=True)
-        place.home.mkdir()
+        copy = Checkout(Path(name) / "leukoflow", Path(name) / "home")
+        shutil.copytree(ROOT, copy.folder, ignore=shutil.ignore_patterns(*NOT_OURS), symlinks=True)
+        copy.home.mkdir()
         subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", name], check=True)
         author = "-c user.name=ci -c user.email=ci@localhost"
-        made = place.run(f"git init -q && git add -A && git {author} commit -q -m checkout")
+        made = copy.run(f"git init -q && git add -A && git {author} commit -q -m checkout")
         assert made.returncode == 0, made.stderr
-        yield place
+        yield copy
 
 
 def commands(job: str) -> list[str]:
-    """The scripts of a job, in order."""
+    """Scripts of a job, in order."""
     return [step["run"] for step in JOBS[job]["steps"] if "run" in step]
 
 
 def without_docker(script: str) -> str:
-    """A script without what only an engine can run; said in ci.yml."""
+    """The script without lines that need Docker's engine (noted in ci.yml)."""
     lines = script.splitlines()
     return "\n".join(line for line in lines if not line.lstrip().startswith("docker "))
 
 
 def pythons() -> list[str]:
     """Versions of the test job's matrix that this machine has for a normal user."""
-    wanted = JOBS["test"]["strategy"]["matrix"]["python"]
-    return [version for version in wanted if shutil.which(f"python{version}", path=PATH)]
+    versions = JOBS["test"]["strategy"]["matrix"]["python"]
+    return [version for version in versions if shutil.which(f"python{version}", path=PATH)]
 
 
 def test_every_job_has_its_test() -> None:
-    """A job that is added must be run here as well."""
+    """Every job of ci.yml is run by a test here."""
     assert list(JOBS) == ["lint", "test", "build", "required"]
     assert pythons()
 
 
 def test_lint(checkout: Checkout) -> None:
-    """`make lint` builds its environment and ends well."""
+    """`make lint` builds its environment and passes."""
     for script in commands("lint"):
         done = checkout.run(script)
         assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
@@ -116,7 +116,7 @@ def test_lint(checkout: Checkout) -> None:
 
 @pytest.mark.parametrize("version", pythons())
 def test_test(checkout: Checkout, version: str) -> None:
-    """`make test` is green without root and without real images, and names what it skips."""
+    """`make test` passes without root and real images, and lists the skipped tests."""
     venv = checkout.folder / ".venv"
     if not (venv / f"bin/python{version}").exists():
         shutil.rmtree(venv, ignore_errors=True)
@@ -129,7 +129,7 @@ def test_test(checkout: Checkout, version: str) -> None:
 
 
 def test_build(checkout: Checkout) -> None:
-    """The Compose file gets all its secrets; docker's own commands run on GitHub only."""
+    """All secrets of the Compose file are generated; Docker's commands run on GitHub only."""
     for script in commands("build"):
         done = checkout.run(without_docker(script))
         assert done.returncode == 0, done.stderr
@@ -142,20 +142,20 @@ def test_build(checkout: Checkout) -> None:
     ("results", "code"), [("success success success", 0), ("success failure success", 1)]
 )
 def test_required(checkout: Checkout, results: str, code: int) -> None:
-    """The one required check is green only when every job was."""
+    """The one required check passes only if every job did."""
     (script,) = commands("required")
     assert checkout.run(script, RESULTS=results).returncode == code
 
 
 def test_hooks(checkout: Checkout) -> None:
-    """The hooks of CONTRIBUTING can be installed, and a clean checkout passes all of them."""
+    """The hooks of CONTRIBUTING install, and a clean checkout passes all of them."""
     done = checkout.run(".venv/bin/pre-commit install && .venv/bin/pre-commit run --all-files")
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
     assert done.stdout.count("Passed") == 4
 
 
 def test_up_status_down(checkout: Checkout, tmp_path: Path) -> None:
-    """The stack starts without root, is told healthy, and ends; its data and passwords stay."""
+    """The stack starts without root, is healthy and stops; data and passwords stay."""
     settings = on_free_ports(tmp_path / "ports")
     ports = {name.upper(): getattr(settings, name) for name in ADDRESSES}
     try:
@@ -172,7 +172,7 @@ def test_up_status_down(checkout: Checkout, tmp_path: Path) -> None:
 
 
 def test_help_and_scoreboard(checkout: Checkout) -> None:
-    """`make help` lists the targets; a scoreboard without results says what writes them."""
+    """`make help` lists the targets; a scoreboard without results names the command for them."""
     assert "make demo" in checkout.run("make help").stdout
     done = checkout.run("make scoreboard")
     assert done.returncode != 0
@@ -180,7 +180,7 @@ def test_help_and_scoreboard(checkout: Checkout) -> None:
 
 
 def test_clean(checkout: Checkout) -> None:
-    """What make can make again is gone; the stack's data and passwords stay."""
+    """Build products are removed; the stack's data and passwords stay."""
     done = checkout.run("make clean")
     assert done.returncode == 0, done.stderr
     assert not (checkout.folder / ".venv").exists()

@@ -26,6 +26,8 @@ from tests.integration.training.trained import RUN, Trained, train_on, variables
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
+DECISION = {"author": "test", "reason": "eight classes"}
+
 SIZE = (360, 363)
 """Width and height, as in the public peripheral blood set of eight classes."""
 
@@ -104,7 +106,11 @@ def served(
     """URL of a service with the eight classes, its model, and one of the images."""
     with variables(trained.environment):
         promotion.promote(
-            trained.config, RUN, trained.verdict, "test", "eight classes", untracked=True
+            trained.config,
+            RUN,
+            trained.verdict,
+            DECISION,
+            untracked=True,
         )
         served = open_store().open(trained.served, ServedManifest).manifest
     folder = tmp_path_factory.mktemp("eight")

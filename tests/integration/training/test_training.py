@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.adapters.mlflow_models import MlflowModels
 from pipeline.adapters.mlflow_runs import Tracking
 from pipeline.artifacts import EvaluationManifest, ServedManifest, SplitManifest, VerdictManifest
 from pipeline.config import CrossvalConfig
@@ -15,9 +14,11 @@ from pipeline.entrypoints.jobs.job import open_store
 from pipeline.errors import ArtifactError, InvalidInputError, UnreachableError
 from pipeline.settings import Settings
 from pipeline.steps.promotion.verdict import GateVerdict
-from tests.integration.training.trained import RUN, Trained, retrain, variables
+from tests.integration.training.trained import RUN, Trained, champion_tag, retrain, variables
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+DECISION = {"author": "test", "reason": "a test"}
 
 
 def test_the_gate_judges_what_was_trained(tracked: Trained) -> None:
@@ -55,7 +56,7 @@ def test_a_challenger_is_compared_with_the_champion(tracked: Trained, tmp_path: 
     config = tmp_path / "other.yaml"
     config.write_text(yaml.safe_dump(body))
     with variables(tracked.environment):
-        promotion.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+        promotion.promote(tracked.config, RUN, tracked.verdict, DECISION)
         other = retrain(tracked, str(config))
         store = open_store()
         said = store.read(store.open(other, VerdictManifest), "verdict.json")
@@ -78,12 +79,14 @@ def test_a_champion_of_another_preprocessing_is_judged_by_what_it_answered_then(
     config.write_text(yaml.safe_dump(body))
     archive = Path(tracked.config).parent / "drawn.zip"
     with variables(tracked.environment):
-        promotion.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+        promotion.promote(tracked.config, RUN, tracked.verdict, DECISION)
         monkeypatch.setattr("pipeline.contract.spec.PREPROCESSING_VERSION", "next")
         other = retrain(tracked, str(config))
         store = open_store()
         said = store.read(store.open(other, VerdictManifest), "verdict.json")
-        with pytest.raises(ArtifactError, match="another preprocessing; expected next; received 2"):
+        with pytest.raises(
+            ArtifactError, match="another preprocessing version; expected next; received 2"
+        ):
             evaluation.evaluate_archive(str(archive), "tiny", "champion")
     verdict = GateVerdict.model_validate_json(said)
     overall = next(check for check in verdict.checks if check.topic == "champion")
@@ -158,20 +161,19 @@ def test_promotion_moves_the_pointer_once(tracked: Trained) -> None:
     """Promoting twice serves the model once, and both mirrors name it."""
     with variables(tracked.environment):
         for _ in range(2):
-            ended = promotion.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+            ended = promotion.promote(tracked.config, RUN, tracked.verdict, DECISION)
             assert (ended.outcome, ended.served) == ("promoted", tracked.served)
         moves = registry.history("tiny")
         tag = open_store().open(tracked.served, ServedManifest).manifest.tag
     assert [move.tag for move in moves] == [tag]
-    models = MlflowModels(tracked.environment["MLFLOW_TRACKING_URI"], "tiny")
-    assert models.champion_tag() == tag
+    assert champion_tag(tracked.environment["MLFLOW_TRACKING_URI"], "tiny") == tag
 
 
 def test_an_archive_is_scored_by_the_champion(tracked: Trained, tmp_path: Path) -> None:
     """`evaluate` scores any labelled archive with what is served."""
     archive = Path(tracked.config).parent / "drawn.zip"
     with variables(tracked.environment):
-        promotion.promote(tracked.config, RUN, tracked.verdict, "test", "a test")
+        promotion.promote(tracked.config, RUN, tracked.verdict, DECISION)
         report, table, _ = evaluation.evaluate_archive(str(archive), "tiny", "champion")
     assert report["images"] == len(table.splitlines()) - 1 == 96
 

@@ -1,4 +1,4 @@
-"""The demo's archive reaches the store once, and never starts a run of the watcher's."""
+"""Upload of the demo's archive, while the watcher looks for new archives."""
 
 from pathlib import Path
 
@@ -12,30 +12,30 @@ from pipeline.steps.dataset.watch import new_archives
 
 
 class Watched(LocalStore):
-    """A store at which the watcher looks before and after every write and upload."""
+    """Local store that runs the watcher before and after every write and upload."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.claimed: list[dict[str, str]] = []
 
-    def look(self) -> None:
-        """As `blood_cell_ingestion` does each minute."""
+    def watch(self) -> None:
+        """Run the watcher, as `blood_cell_ingestion` does each minute."""
         self.claimed += new_archives("demo", store=ArtifactStore(LocalStore(), str(self.root)))
 
     def write(
         self, uri: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False
     ) -> str:
-        """As a local store does."""
-        self.look()
+        """Write, with the watcher before and after."""
+        self.watch()
         etag = super().write(uri, data, if_match=if_match, if_absent=if_absent)
-        self.look()
+        self.watch()
         return etag
 
     def upload(self, path: Path, uri: str) -> None:
-        """As a local store does."""
-        self.look()
+        """Upload, with the watcher before and after."""
+        self.watch()
         super().upload(path, uri)
-        self.look()
+        self.watch()
 
 
 @pytest.fixture
@@ -51,30 +51,30 @@ def put(objects: Watched, content: bytes) -> tuple[str, bool]:
 
 
 def test_the_watcher_never_starts_a_run(objects: Watched) -> None:
-    """Whenever it looks: as the archive comes, as it is replaced, and as it is put back."""
+    """Not for a new archive, a replaced one, or one that is restored."""
     for content in (b"one", b"two", b"one"):
         uri, reused = put(objects, content)
         assert not reused
         assert objects.read(uri) == content
-    objects.look()
+    objects.watch()
     assert objects.claimed == []
 
 
-def test_the_same_archive_is_put_once(objects: Watched) -> None:
-    """The second demo finds what the first one put there."""
+def test_the_same_archive_is_uploaded_once(objects: Watched) -> None:
+    """The second demo reuses the upload of the first one."""
     uri, _ = put(objects, b"one")
     assert put(objects, b"one") == (uri, True)
 
 
-def test_an_archive_that_somebody_replaced_is_put_again(objects: Watched) -> None:
-    """The receipt speaks of the object it was written for, not of any under that name."""
+def test_a_replaced_archive_is_uploaded_again(objects: Watched) -> None:
+    """The receipt is valid for one ETag, not for any object of that name."""
     uri, _ = put(objects, b"one")
-    LocalStore().write(uri, b"somebody else's")
+    LocalStore().write(uri, b"another archive")
     assert put(objects, b"one") == (uri, False)
     assert objects.read(uri) == b"one"
 
 
-def test_an_archive_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """Before anything is started."""
+def test_a_missing_archive_is_named(tmp_path: Path) -> None:
+    """The error has the expected option and the received path."""
     with pytest.raises(InvalidInputError, match=r"DATA=file\.zip; received .*nowhere\.zip"):
         prepare_archive(tmp_path / "nowhere.zip", tmp_path)

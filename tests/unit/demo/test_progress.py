@@ -1,4 +1,4 @@
-"""A run of Airflow, followed to its end."""
+"""Following an Airflow DAG run to its end."""
 
 import io
 from typing import Any
@@ -17,13 +17,13 @@ RUN = DagRun("known", "mine", "queued", "http://airflow/dags/known/runs/mine")
 
 
 class FakeAirflow(httpx.MockTransport):
-    """One run with two tasks, the second of which ends as told."""
+    """One run with two tasks; the state of the run and of the second task are set."""
 
     def __init__(self, run: str, task: str) -> None:
-        super().__init__(self._answer)
+        super().__init__(self._respond)
         self._run, self._task = run, task
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def _respond(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
         if path == "/auth/token":
             return httpx.Response(201, json={"access_token": "1"})
@@ -31,8 +31,8 @@ class FakeAirflow(httpx.MockTransport):
             entries = [_entry("first", "success"), _entry("second", self._task)]
             return httpx.Response(200, json={"task_instances": entries})
         if "/logs/" in path:
-            said = [{"event": "second task"}, {"event": "S3 is away"}]
-            return httpx.Response(200, json={"content": said})
+            lines = [{"event": "second task"}, {"event": "S3 is unreachable"}]
+            return httpx.Response(200, json={"content": lines})
         body = {"dag_id": "known", "dag_run_id": "mine", "state": self._run}
         return httpx.Response(200, json=body)
 
@@ -43,7 +43,7 @@ def _entry(task_id: str, state: str) -> dict[str, Any]:
 
 
 def followed(run: str, task: str, timeout: float = 5) -> str:
-    """What is told of a run that ends so."""
+    """Output of `follow` for a run and a second task in these states."""
     settings = Settings(airflow_url="http://airflow", airflow_password=SecretStr("x"))
     client = AirflowClient(settings, transport=FakeAirflow(run, task))
     out = io.StringIO()
@@ -51,28 +51,28 @@ def followed(run: str, task: str, timeout: float = 5) -> str:
     return out.getvalue()
 
 
-def test_each_task_is_told_once() -> None:
-    """In plain lines where there is no terminal."""
-    told = followed("success", "success")
-    assert told.splitlines()[0] == f"following known: {RUN.url}"
-    assert [line.split()[2] for line in told.splitlines()[1:]] == ["first", "second"]
+def test_each_task_is_printed_once() -> None:
+    """Without a terminal each finished task is one plain line."""
+    output = followed("success", "success")
+    assert output.splitlines()[0] == f"following known: {RUN.url}"
+    assert [line.split()[2] for line in output.splitlines()[1:]] == ["first", "second"]
 
 
 def test_a_failed_run_names_its_task_and_page() -> None:
-    """The message is one line, for a table; the log comes after it."""
+    """The message is one line, for the table; the log lines are a separate field."""
     with pytest.raises(RunFailedError) as error:
         followed("failed", "failed")
     assert error.value.message == f"known ended as failed at second: {RUN.url}"
-    assert error.value.received == "second task\nS3 is away"
+    assert error.value.received == "second task\nS3 is unreachable"
 
 
 def test_a_run_that_was_cancelled_names_its_page() -> None:
-    """No task failed, so none is named."""
+    """Without a failed task the message has no task."""
     with pytest.raises(RunFailedError, match="known ended as failed: http://airflow/dags"):
         followed("failed", "skipped")
 
 
 def test_a_run_that_does_not_end_is_left() -> None:
-    """The time is said."""
+    """The error names the timeout."""
     with pytest.raises(UnreachableError, match="has not ended within -1 s"):
         followed("running", "running", timeout=-1)

@@ -1,4 +1,4 @@
-"""The closing table, also of a demo in which something failed."""
+"""Closing table of the demo, also after failures."""
 
 from pathlib import Path
 
@@ -26,39 +26,39 @@ from pipeline.run import RunContext
 from pipeline.steps.evaluation.scoring import score_predictions
 
 
-def test_a_part_that_fails_becomes_a_row() -> None:
-    """What came before it and what comes after it is told, and the first error is kept."""
-    said = Summary([("served", "demo:1, move 1")])
-    with said.part("shifted window"):
-        raise UnreachableError("S3 is away", received="a long log")
-    with said.part("deployment"):
+def test_a_failed_section_becomes_a_row() -> None:
+    """Rows before and after it stay, and the errors are kept in order."""
+    report = Summary([("served", "demo:1 (pointer sequence 1)")])
+    with report.section("shifted window"):
+        raise UnreachableError("S3 is unreachable", received="a long log")
+    with report.section("deployment"):
         raise InvalidInputError("the image failed")
-    with said.part("retrain"):
-        said.rows += retrain_rows(["retrain__demo__1"], "drift on 60 images")
-    assert said.rows == [
-        ("served", "demo:1, move 1"),
-        ("shifted window", "failed: S3 is away"),
+    with report.section("retrain"):
+        report.rows += retrain_rows(["retrain__demo__1"], "drift on 60 images")
+    assert report.rows == [
+        ("served", "demo:1 (pointer sequence 1)"),
+        ("shifted window", "failed: S3 is unreachable"),
         ("deployment", "failed: the image failed"),
         ("retrain", "cancelled retrain__demo__1"),
     ]
-    assert [type(error) for error in said.failures] == [UnreachableError, InvalidInputError]
+    assert [type(error) for error in report.failures] == [UnreachableError, InvalidInputError]
 
 
-def test_a_fault_of_the_program_is_no_row() -> None:
-    """Only what can be expected to fail is told in the table."""
-    with pytest.raises(KeyError), Summary().part("deployment"):
+def test_an_unexpected_error_is_no_row() -> None:
+    """Only a `PipelineError` becomes a row; any other error ends the demo."""
+    with pytest.raises(KeyError), Summary().section("deployment"):
         raise KeyError("x")
 
 
 def test_a_retrain_that_was_not_started_says_why() -> None:
-    """The policy's own words; without any, because the window failed, just that."""
+    """The row has the policy's reason, if monitoring got that far."""
     why = "cool-down until 2026-11-23 12:00 UTC: the last request was at 2026-11-22 12:00 UTC"
-    assert retrain_rows([], why) == [("retrain", f"none was started; {why}")]
-    assert retrain_rows([], "") == [("retrain", "none was started")]
+    assert retrain_rows([], why) == [("retrain", f"not started: {why}")]
+    assert retrain_rows([], "") == [("retrain", "not started")]
 
 
-def test_a_flawless_score_of_sixteen_cells_is_no_certainty() -> None:
-    """What the README shows of the demo: four cells of each of four classes, all right."""
+def test_a_perfect_score_on_sixteen_cells_has_a_wide_interval() -> None:
+    """As in the README: four cells of each of four classes, all classified correctly."""
     classes = ("A", "B", "C", "D")
     records = [
         Record(sha256="", label=classes[n // 16], file="", archive="", group=f"{n // 4}")
@@ -74,36 +74,36 @@ def test_a_flawless_score_of_sixteen_cells_is_no_certainty() -> None:
     )
 
 
-def test_a_window_is_told_with_its_reasons() -> None:
-    """Verdict, sample, what was sent and what moved."""
-    verdict = {"verdict": "alarm", "n": 50, "reasons": ["blue moved", "red moved"]}
-    assert drift_rows("shifted window", shifted_title(50, drawn=False), verdict) == [
+def test_a_window_has_its_reasons() -> None:
+    """The row has result, sample size, content and reasons."""
+    result = {"verdict": "alarm", "n": 50, "reasons": ["blue: 2x", "red: 3x"]}
+    assert drift_rows("shifted window", shifted_title(50, drawn=False), result) == [
         (
             "shifted window",
-            "alarm (n = 50, the same 50 images through another camera): blue moved; red moved",
+            "alarm (n = 50, the same 50 images, blurred and in a warmer light): blue: 2x; red: 3x",
         )
     ]
 
 
 def test_no_deployment_says_why() -> None:
-    """A second demo on the same data trains the model that serves."""
+    """A second demo on the same data reproduces the champion, so nothing is deployed."""
     assert deployment_rows([], unchanged=True) == [("deployment", "unchanged: nothing to deploy")]
-    assert deployment_rows([], unchanged=False) == [("deployment", "nothing new to ship")]
+    assert deployment_rows([], unchanged=False) == [("deployment", "nothing new to deploy")]
     assert deployment_rows(["pushed x"], unchanged=False) == [("deployment", "pushed x")]
 
 
 def test_a_demo_without_unseen_cells_says_so() -> None:
-    """It shows no window of cells that the model knows."""
+    """It sends no window of cells that the model was trained on."""
     ((title, text),) = no_drift_rows("demo:1")
     assert title == "drift"
-    assert text.startswith("not shown: every cell was fitted to, or scored on, by demo:1")
+    assert text.startswith("not shown: demo:1 was trained or evaluated on every cell")
 
 
 @pytest.mark.parametrize(("trained", "earlier"), [("demo:1", False), ("demo:2", True)])
-def test_a_refused_run_says_that_an_earlier_model_answers(
+def test_a_refused_run_names_the_earlier_champion(
     tmp_path: Path, trained: str, earlier: bool
 ) -> None:
-    """Its windows alarm on photographs when the model that serves has learned from drawings."""
+    """Otherwise an alarm on photographs, of a champion trained on drawings, has no explanation."""
     store, made = ArtifactStore(LocalStore(), str(tmp_path / "store")), RunContext.now("r", "c")
     (tmp_path / "verdict").mkdir()
     (tmp_path / "verdict" / "verdict.json").write_text('{"checks": [{"passed": false}]}')
@@ -115,5 +115,5 @@ def test_a_refused_run_says_that_an_earlier_model_answers(
     )  # fmt: skip
     rows = dict(verdict_rows(store, uri, pointer))
     assert rows["gate"] == "refused: 0 of 1 checks"
-    assert rows["served"].startswith("demo:1, move 1")
-    assert ("an earlier model, which gives the answers below" in rows["served"]) == earlier
+    assert rows["served"].startswith("demo:1 (pointer sequence 1)")
+    assert ("the model of an earlier run makes the predictions below" in rows["served"]) == earlier

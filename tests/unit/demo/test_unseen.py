@@ -1,4 +1,4 @@
-"""The demo shows cells that the serving model has never seen, whichever model that is."""
+"""Cells of the drift windows are new to the champion, of this split or another."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -59,7 +59,7 @@ def serve(store: ArtifactStore, tmp_path: Path) -> Callable[[Sequence[Record]], 
 
 @pytest.fixture
 def split(store: ArtifactStore, tmp_path: Path) -> Artifact[SplitManifest]:
-    """Two classes in three parts; only one of them has cells to spare."""
+    """Two classes; only one of them has cells in the reserve."""
     records = [r for part in PARTS for r in images(part, "ROUND")]
     records += [r for part in PARTS[:3] for r in images(part, "LOBED")]
     folder = tmp_path / "split"
@@ -71,39 +71,39 @@ def split(store: ArtifactStore, tmp_path: Path) -> Artifact[SplitManifest]:
 Serve = Callable[[Sequence[Record]], str]
 
 
-def test_the_reserve_is_shown_and_a_class_without_one_is_named(
+def test_the_reserve_is_selected_and_a_class_without_one_is_named(
     store: ArtifactStore, serve: Serve, split: Artifact[SplitManifest]
 ) -> None:
-    """The model of this split has learned from its training and validation part."""
-    shown = unseen(split, serve([*images("train", "ROUND"), *images("val", "ROUND")]), 64, store)
-    assert {record.part for record in shown.records} == {"reserve"}
-    assert str(shown) == "6 images of 2 cells that nothing was fitted to (none of LOBED)"
+    """The champion was trained on the training and validation parts of this split."""
+    selected = unseen(split, serve([*images("train", "ROUND"), *images("val", "ROUND")]), 64, store)
+    assert {record.part for record in selected.records} == {"reserve"}
+    assert str(selected) == "6 images of 2 unseen cells (none of LOBED)"
 
 
-def test_a_window_spreads_over_the_cells(
+def test_a_small_window_spreads_over_the_cells(
     store: ArtifactStore, serve: Serve, split: Artifact[SplitManifest]
 ) -> None:
-    """It takes the first images by hash, not the first cells."""
-    shown = unseen(split, serve([]), 4, store)
-    assert len(shown.records) == 4
-    assert len({record.group for record in shown.records}) == 2
+    """The first images by hash are selected, not the first cells."""
+    selected = unseen(split, serve([]), 4, store)
+    assert len(selected.records) == 4
+    assert len({record.group for record in selected.records}) == 2
 
 
 @pytest.mark.parametrize("known_by", ["sha256", "group"])
-def test_cells_that_the_serving_model_knows_are_not_shown(
+def test_cells_of_the_champions_training_are_not_selected(
     store: ArtifactStore, serve: Serve, split: Artifact[SplitManifest], known_by: str
 ) -> None:
-    """One image, or the name, of a cell is enough: an older champion may have learned from it."""
+    """One image, or the group name, of a cell is enough to exclude it."""
     first = images("reserve", "ROUND")[0]
     other = {"sha256": {"group": "renamed"}, "group": {"sha256": "another"}}[known_by]
-    shown = unseen(split, serve([first.model_copy(update=other)]), 64, store)
-    assert {record.group for record in shown.records} == {"reserve-ROUND-1"}
+    selected = unseen(split, serve([first.model_copy(update=other)]), 64, store)
+    assert {record.group for record in selected.records} == {"reserve-ROUND-1"}
 
 
-def test_a_patients_cells_are_counted_and_a_class_that_is_known_is_named(
+def test_cells_of_one_patient_are_counted_and_an_excluded_class_is_named(
     store: ArtifactStore, serve: Serve, tmp_path: Path
 ) -> None:
-    """Two cells of one patient are two; of a class whose reserve the model knows there is none."""
+    """Two cells of one patient count as two; a class with a known reserve has none."""
     both = [*images("reserve", "ROUND"), *images("reserve", "LOBED")]
     records = [
         record.model_copy(update={"cell": record.group, "group": f"patient {record.label}"})
@@ -114,12 +114,12 @@ def test_a_patients_cells_are_counted_and_a_class_that_is_known_is_named(
     (folder / "records.csv").write_text(to_csv(records, Record))
     split = store.publish(folder, SplitManifest(**MADE))
     known = [record for record in records if record.label == "LOBED"]
-    shown = unseen(split, serve(known), 64, store)
-    assert str(shown) == "6 images of 2 cells that nothing was fitted to (none of LOBED)"
+    selected = unseen(split, serve(known), 64, store)
+    assert str(selected) == "6 images of 2 unseen cells (none of LOBED)"
 
 
-def test_nothing_is_shown_where_every_cell_is_known(
+def test_nothing_is_selected_where_every_cell_is_known(
     store: ArtifactStore, serve: Serve, split: Artifact[SplitManifest]
 ) -> None:
-    """Then the demo says so in its table."""
+    """The selection is empty, and the demo sends no window."""
     assert unseen(split, serve(images("reserve", "ROUND")), 64, store).records == []

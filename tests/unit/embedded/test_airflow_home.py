@@ -1,4 +1,4 @@
-"""Airflow's database is shared by five processes."""
+"""Locking of Airflow's SQLite database, which five processes share."""
 
 import sqlite3
 import threading
@@ -13,7 +13,7 @@ from pipeline.settings import Settings
 
 @pytest.mark.slow
 def test_a_process_waits_while_another_writes(tmp_path: Path) -> None:
-    """Longer than the five seconds after which SQLite gives up by itself."""
+    """A writer waits longer than SQLite's default of five seconds."""
     settings = Settings(leukoflow_home=tmp_path)
     airflow_home.folder(tmp_path).mkdir(parents=True)
     address = airflow_home.environment(settings)["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]

@@ -1,4 +1,4 @@
-"""Passwords are made once and kept private."""
+"""Passwords are generated once, into a private file."""
 
 import stat
 from pathlib import Path
@@ -9,12 +9,12 @@ from pydantic import SecretStr
 from pipeline.embedded import credentials
 from pipeline.settings import STACK_ENV_FILE, Settings
 
-_GIVEN = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AIRFLOW_PASSWORD", "TRAIN_API_KEY")
+_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AIRFLOW_PASSWORD", "TRAIN_API_KEY")
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*_GIVEN, "AWS_ENDPOINT_URL_S3", "AIRFLOW_URL"):
+    for name in (*_SECRETS, "AWS_ENDPOINT_URL_S3", "AIRFLOW_URL"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -33,7 +33,7 @@ def test_second_start_keeps_every_secret(tmp_path: Path) -> None:
 
 
 def test_two_installations_share_no_secret(tmp_path: Path) -> None:
-    """Nothing has a default password."""
+    """Every secret is random; there is no default password."""
     for name in ("a", "b"):
         credentials.prepare(Settings(leukoflow_home=tmp_path / name))
     one, other = credentials.read(tmp_path / "a"), credentials.read(tmp_path / "b")
@@ -43,7 +43,7 @@ def test_two_installations_share_no_secret(tmp_path: Path) -> None:
 
 
 def test_settings_are_read_back_from_the_file(tmp_path: Path) -> None:
-    """What prepare returns is what pydantic-settings finds in the file later."""
+    """`prepare` returns the settings that pydantic-settings later reads from the file."""
     moved = Settings(leukoflow_home=tmp_path, airflow_url="http://127.0.0.1:9999")
     prepared = credentials.prepare(moved)
     found = Settings(leukoflow_home=tmp_path, _env_file=tmp_path / STACK_ENV_FILE)
@@ -51,15 +51,15 @@ def test_settings_are_read_back_from_the_file(tmp_path: Path) -> None:
     assert found.airflow_url == "http://127.0.0.1:9999"
 
 
-def test_keys_of_a_cloud_account_open_nothing_here(tmp_path: Path) -> None:
-    """The caller's AWS keys neither open the embedded store nor land in its file."""
+def test_aws_keys_of_the_caller_are_not_used(tmp_path: Path) -> None:
+    """The embedded store has generated keys; the caller's are not written to its file."""
     settings = Settings(leukoflow_home=tmp_path, aws_access_key_id="AKIAREAL")
     prepared = credentials.prepare(settings)
     assert prepared.aws_access_key_id == credentials.read(tmp_path)["AWS_ACCESS_KEY_ID"]
     assert "AKIAREAL" not in (tmp_path / STACK_ENV_FILE).read_text()
 
 
-def test_a_given_password_wins_and_is_not_copied(tmp_path: Path) -> None:
+def test_a_password_of_the_environment_wins_and_is_not_copied(tmp_path: Path) -> None:
     """Airflow's password may come from the environment; the file keeps the generated one."""
     settings = Settings(leukoflow_home=tmp_path, airflow_password=SecretStr("mine-for-now"))
     assert credentials.prepare(settings).airflow_password.get_secret_value() == "mine-for-now"
@@ -67,7 +67,7 @@ def test_a_given_password_wins_and_is_not_copied(tmp_path: Path) -> None:
 
 
 def test_the_embedded_store_has_a_uri(tmp_path: Path) -> None:
-    """`make up` sets it; another one is remembered for the commands that follow."""
+    """`make up` sets the default; a requested URI is stored for later commands."""
     assert credentials.prepare(Settings(leukoflow_home=tmp_path)).store_uri == "s3://leukoflow"
     credentials.prepare(Settings(leukoflow_home=tmp_path, store_uri="s3://cells/a"))
     assert credentials.prepare(Settings(leukoflow_home=tmp_path)).store_uri == "s3://cells/a"

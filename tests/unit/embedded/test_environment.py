@@ -1,4 +1,4 @@
-"""What the Procfile's processes find in their environment."""
+"""Environment of the Procfile's processes."""
 
 import re
 from pathlib import Path
@@ -10,19 +10,21 @@ from pipeline.telemetry import TELEMETRY_OFF
 
 
 def test_every_variable_of_the_procfile_is_set(tmp_path: Path) -> None:
-    """No line of the Procfile meets an unset variable."""
-    variables = environment.of_stack(credentials.prepare(Settings(leukoflow_home=tmp_path)), {})
+    """No line of the Procfile uses an unset variable."""
+    variables = environment.stack_variables(
+        credentials.prepare(Settings(leukoflow_home=tmp_path)), {}
+    )
     for line in commands().values():
         for name in re.findall(r"\$(\w+)", line):
             assert variables[name], name
 
 
 def test_mlflow_gets_no_key_but_its_own(tmp_path: Path) -> None:
-    """It answers anybody, so the stack's key is not in its environment; the others keep it."""
+    """MLflow answers without a password, so it does not get the stack's key; other parts do."""
     settings = credentials.prepare(Settings(leukoflow_home=tmp_path))
-    variables = environment.of_stack(settings, {})
+    variables = environment.stack_variables(settings, {})
     secret = settings.aws_secret_access_key.get_secret_value()
-    own = environment.of_part(variables, "mlflow")
+    own = environment.part_variables(variables, "mlflow")
     (identity,) = [
         one
         for one in object_store.identities(settings)["identities"]
@@ -31,36 +33,38 @@ def test_mlflow_gets_no_key_but_its_own(tmp_path: Path) -> None:
     assert identity["credentials"][0]["secretKey"] == own["AWS_SECRET_ACCESS_KEY"]
     assert {verb.partition(":")[2] for verb in identity["actions"]} == {"leukoflow/mlflow/*"}
     assert secret not in own.values()
-    assert environment.of_part(variables, "service")["AWS_SECRET_ACCESS_KEY"] == secret
+    assert environment.part_variables(variables, "service")["AWS_SECRET_ACCESS_KEY"] == secret
 
 
 def test_paths_are_absolute(tmp_path: Path) -> None:
-    """Tasks run in other folders, so that home and import path must not be relative."""
+    """Home and import path are absolute, because tasks run in other folders."""
     settings = credentials.prepare(Settings(leukoflow_home=tmp_path))
-    variables = environment.of_stack(settings, {"PYTHONPATH": "mine"})
+    variables = environment.stack_variables(settings, {"PYTHONPATH": "mine"})
     assert Path(variables["LEUKOFLOW_HOME"]).is_absolute()
     root, mine = variables["PYTHONPATH"].split(":")
     assert (Path(root) / "pipeline").is_dir()
     assert mine == "mine"
 
 
-def test_session_of_a_cloud_account_stays_outside(tmp_path: Path) -> None:
-    """A real AWS session of the caller must not be mixed with the generated keys."""
+def test_aws_session_of_the_caller_is_not_inherited(tmp_path: Path) -> None:
+    """The caller's AWS session must not be mixed with the generated keys."""
     settings = credentials.prepare(Settings(leukoflow_home=tmp_path))
-    variables = environment.of_stack(settings, {"AWS_SESSION_TOKEN": "real", "AWS_PROFILE": "work"})
+    variables = environment.stack_variables(
+        settings, {"AWS_SESSION_TOKEN": "real", "AWS_PROFILE": "work"}
+    )
     assert "real" not in variables.values()
     assert "AWS_PROFILE" not in variables
 
 
-def test_nothing_phones_home(tmp_path: Path) -> None:
-    """The switches of every reporting library are set, whatever the caller says."""
+def test_telemetry_is_off(tmp_path: Path) -> None:
+    """The switches of every library are set, even if the caller sets them otherwise."""
     settings = credentials.prepare(Settings(leukoflow_home=tmp_path))
-    variables = environment.of_stack(settings, {"DO_NOT_TRACK": "false"})
+    variables = environment.stack_variables(settings, {"DO_NOT_TRACK": "false"})
     assert TELEMETRY_OFF.items() <= variables.items()
     assert "-master.telemetry=false" in commands()["s3"]
 
 
 def test_bucket_is_that_of_the_store() -> None:
-    """SeaweedFS makes the bucket that the pipeline writes to."""
+    """SeaweedFS creates the bucket that the pipeline writes to."""
     assert object_store.bucket(Settings(store_uri="s3://cells/prefix")) == "cells"
     assert object_store.bucket(Settings(store_uri="/tmp/store")) == "leukoflow"  # noqa: S108

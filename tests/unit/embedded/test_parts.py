@@ -1,4 +1,4 @@
-"""The parts and the Procfile agree."""
+"""The list of parts agrees with the Procfile."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from pipeline.settings import Settings
 
 
 def test_procfile_starts_exactly_the_known_parts() -> None:
-    """Every line of the Procfile has a part that knows its health, and the other way round."""
+    """Every line of the Procfile has a part with its health check, and vice versa."""
     assert list(commands()) == [part.name for part in PARTS]
 
 
 def test_every_line_stays_on_loopback() -> None:
-    """A line that opens a port names 127.0.0.1 and takes the port from a variable."""
+    """A line that opens a port binds 127.0.0.1 and takes the port from a variable."""
     for name, line in commands().items():
         if "_PORT" in line:
             assert "127.0.0.1" in line, name
@@ -24,7 +24,7 @@ def test_every_line_stays_on_loopback() -> None:
 
 
 def test_unknown_line_is_refused(tmp_path: Path) -> None:
-    """A Procfile that starts something nobody can watch is refused by name."""
+    """A Procfile line without a health check is refused by name."""
     procfile = tmp_path / "Procfile"
     procfile.write_text("s3: weed\nredis: redis-server\n")
     with pytest.raises(InvalidInputError, match="received redis"):
@@ -33,7 +33,7 @@ def test_unknown_line_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["https://mlflow.example.org:443", "http://127.0.0.1"])
 def test_address_elsewhere_is_refused(address: str) -> None:
-    """The embedded stack runs on a loopback port and says which variable is wrong."""
+    """An address that is not on loopback is refused with the variable's name."""
     settings = Settings(mlflow_tracking_uri=address)
     with pytest.raises(InvalidInputError, match="MLFLOW_TRACKING_URI"):
         port(PARTS[1], settings)

@@ -1,4 +1,4 @@
-"""Ports follow the addresses in the settings."""
+"""Ports are derived from the addresses in the settings."""
 
 import pytest
 
@@ -17,24 +17,24 @@ SETTINGS = Settings(
 
 
 def test_no_port_is_used_twice() -> None:
-    """All parts together ask for different ports."""
-    wanted = [n for part in PARTS for n in ports.variables(part, SETTINGS).values()]
-    assert len(wanted) == len(set(wanted))
-    assert {8080, 5000, 8333, 3000, 8001} <= set(wanted)
+    """No two servers have the same port."""
+    numbers = [n for part in PARTS for n in ports.variables(part, SETTINGS).values()]
+    assert len(numbers) == len(set(numbers))
+    assert {8080, 5000, 8333, 3000, 8001} <= set(numbers)
 
 
 def test_inner_ports_of_seaweedfs_move_with_s3() -> None:
     """One setting moves all servers of SeaweedFS."""
     moved = SETTINGS.model_copy(update={"aws_endpoint_url_s3": "http://127.0.0.1:20000"})
     numbers = list(ports.variables(PARTS[0], moved).values())
-    assert numbers == list(range(20000, 20000 + len(ports.SEAWEED)))
+    assert numbers == list(range(20000, 20000 + len(ports.SEAWEEDFS_SERVERS)))
 
 
-def test_taken_port_is_told_in_one_line() -> None:
-    """The message names the part, the port, the holder and the variable that moves it."""
-    holders = {5000: "pid 42 (nginx)"}
+def test_taken_port_is_reported_in_one_line() -> None:
+    """The message names the part, the port, the process and the variable that moves the part."""
+    listeners = {5000: "pid 42 (nginx)"}
     with pytest.raises(UnreachableError) as caught:
-        ports.require_free(PARTS, SETTINGS, lambda number: holders.get(number, ""))
+        ports.require_free(PARTS, SETTINGS, lambda number: listeners.get(number, ""))
     assert str(caught.value) == (
         "port 5000 of MLflow is taken by pid 42 (nginx); "
         "stop it, or move MLflow with MLFLOW_TRACKING_URI"
@@ -42,5 +42,5 @@ def test_taken_port_is_told_in_one_line() -> None:
 
 
 def test_free_ports_pass() -> None:
-    """Nothing is said when nobody listens."""
+    """No error when no process listens."""
     ports.require_free(PARTS, SETTINGS, lambda _: "")

@@ -1,11 +1,11 @@
-"""Several threads may ask a compiled graph at once, from the first moment on."""
+"""Threads may use a compiled graph concurrently, also for its first requests."""
 
 import subprocess
 import sys
 
 import pytest
 
-ASKED_AT_ONCE = """
+CONCURRENT_FIRST_REQUESTS = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
@@ -17,18 +17,18 @@ pixels = ops.parameter([-1, 32, 32, 3], np.uint8)
 means = ops.reduce_mean(ops.convert(pixels, np.float32), np.array([1, 2]), False)
 compiled = compile_graph(ov.Model([means], [pixels], "means"), "f32")
 
-def ask(value):
-    given = np.full((16, 32, 32, 3), value, np.uint8)
-    return compiled.create_infer_request().infer({0: given})[0].mean()
+def infer(value):
+    pixels = np.full((16, 32, 32, 3), value, np.uint8)
+    return compiled.create_infer_request().infer({0: pixels})[0].mean()
 
-sys.setswitchinterval(1e-6)  # threads take turns wherever they can
+sys.setswitchinterval(1e-6)  # threads switch as often as they can
 with ThreadPoolExecutor(2) as pool:
-    assert list(pool.map(ask, range(6))) == list(range(6))
+    assert list(pool.map(infer, range(6))) == list(range(6))
 """
 
 
 @pytest.mark.slow
-def test_first_questions_at_once_are_answered() -> None:
-    """Six fresh processes end; without care more than half of them would wait for ever."""
+def test_concurrent_first_requests_do_not_deadlock() -> None:
+    """Six new processes end; without the lock more than half of them hang."""
     for _ in range(6):
-        subprocess.run([sys.executable, "-c", ASKED_AT_ONCE], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", CONCURRENT_FIRST_REQUESTS], check=True, timeout=60)

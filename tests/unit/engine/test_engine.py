@@ -1,4 +1,4 @@
-"""The engine answers one crop at a time, and the same to one caller as to many."""
+"""The engine predicts crop by crop, with the same results for one caller and for many."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +13,7 @@ from pipeline.engine.engine import Engine
 
 @pytest.fixture
 def engine(stage: Any, tmp_path: Path) -> Engine:
-    """That of a bundle that reads mean colours."""
+    """The engine of a bundle whose model outputs mean colours."""
     stage.publish(tmp_path / "bundle")
     return Engine(tmp_path / "bundle", "f32")
 
@@ -26,28 +26,30 @@ def crops(stage: Any) -> NDArray[np.uint8]:
     return np.tile(colours, (1, side, side, 1)).astype(np.uint8)
 
 
-def test_each_of_many_crops_has_its_own_answer(
+def test_each_of_many_crops_has_its_own_prediction(
     engine: Engine, crops: NDArray[np.uint8], stage: Any
 ) -> None:
-    """Several at once are answered as each by itself, in their order."""
+    """A call with many crops gives what calls with one give, in their order."""
     probabilities, embeddings = engine.predict(crops)
     assert probabilities.shape == (40, len(stage.contract.classes))
     assert embeddings.shape == (40, stage.contract.embedding_size)
     assert len(np.unique(embeddings, axis=0)) == 40
-    for place in (0, 17, 39):
-        alone = engine.predict(crops[place : place + 1])
-        np.testing.assert_array_equal(alone[0][0], probabilities[place])
-        np.testing.assert_array_equal(alone[1][0], embeddings[place])
+    for index in (0, 17, 39):
+        single = engine.predict(crops[index : index + 1])
+        np.testing.assert_array_equal(single[0][0], probabilities[index])
+        np.testing.assert_array_equal(single[1][0], embeddings[index])
 
 
-def test_a_crowd_is_answered_as_one_caller(engine: Engine, crops: NDArray[np.uint8]) -> None:
-    """Eight threads that share requests get their own answers, to six digits the same."""
+def test_concurrent_callers_get_the_results_of_one(
+    engine: Engine, crops: NDArray[np.uint8]
+) -> None:
+    """Eight threads that share infer requests get their own results, equal to six digits."""
     expected = engine.predict(crops)
 
-    def ask(place: int) -> NDArray[np.float32]:
-        embeddings = engine.predict(crops[place : place + 1], crowd=True)[1]
+    def predict(index: int) -> NDArray[np.float32]:
+        embeddings = engine.predict(crops[index : index + 1], concurrent=True)[1]
         return np.asarray(embeddings[0])
 
     with ThreadPoolExecutor(8) as pool:
-        told = np.array(list(pool.map(ask, list(range(40)) * 5)))
-    np.testing.assert_allclose(told, np.tile(expected[1], (5, 1)), rtol=1e-6, atol=1e-6)
+        results = np.array(list(pool.map(predict, list(range(40)) * 5)))
+    np.testing.assert_allclose(results, np.tile(expected[1], (5, 1)), rtol=1e-6, atol=1e-6)

@@ -1,4 +1,4 @@
-"""The frozen network in the serving engine is VGG16."""
+"""The frozen network in OpenVINO is VGG16, as in Keras."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ def arrays() -> Arrays:
 def test_it_gives_the_maps_of_keras(
     arrays: Arrays, normalization: str, boundary: Literal["block4_pool", "block5_pool"]
 ) -> None:
-    """At float32 every boundary agrees with Keras to a thousandth of its range."""
+    """At float32 the maps of every boundary agree with Keras to 0.1 % of their range."""
     import keras
 
     from pipeline.modeling.network import backbone
@@ -37,34 +37,34 @@ def test_it_gives_the_maps_of_keras(
     reference = keras.Model(network.input, network.get_layer(boundary).output)
     expected = reference.predict(crops, verbose=0)
     features = FeaturesConfig(boundary=boundary, keep="maps")
-    given = FrozenNetwork(CONTRACT, arrays, normalization, features, "f32")(crops, 1)
-    assert given.shape == expected.shape
-    np.testing.assert_allclose(given, expected, atol=1e-3 * np.abs(expected).max())
+    result = FrozenNetwork(CONTRACT, arrays, normalization, features, "f32")(crops, 1)
+    assert result.shape == expected.shape
+    np.testing.assert_allclose(result, expected, atol=1e-3 * np.abs(expected).max())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [32, 90])
 def test_it_gives_the_regions_of_keras(arrays: Arrays, size: int) -> None:
-    """Both graphs find the same nucleus and average the same values, whatever the crop's side."""
+    """Both graphs segment the same nucleus and give the same means, for any side of the crop."""
     import keras
 
+    from pipeline.modeling.keras_regions import region_means
     from pipeline.modeling.network import backbone, pools_until
-    from pipeline.modeling.network_regions import region_means
 
     contract = CONTRACT.model_copy(update={"input_size": size})
     crops = np.full((2, size, size, 3), (225, 205, 215), np.uint8)
-    crops[0, 8:20, 10:22] = (120, 60, 150)  # the other has no nucleus
+    crops[0, 8:20, 10:22] = (120, 60, 150)  # the other image has no nucleus
     network = backbone(contract, arrays, "torch")
     levels = [network.get_layer(name).output for name in pools_until("block3_pool")]
     (pixels,) = network.inputs
     reference = keras.Model(pixels, region_means(pixels, levels, size))
     expected = reference.predict(crops, verbose=0)
-    given = FrozenNetwork(contract, arrays, "torch", FeaturesConfig(), "f32")(crops)
-    assert given.shape == expected.shape == (2, 2 * (64 + 128 + 256))
-    np.testing.assert_allclose(given, expected, atol=2e-3 * np.abs(expected).max())
+    result = FrozenNetwork(contract, arrays, "torch", FeaturesConfig(), "f32")(crops)
+    assert result.shape == expected.shape == (2, 2 * (64 + 128 + 256))
+    np.testing.assert_allclose(result, expected, atol=2e-3 * np.abs(expected).max())
 
 
-DROPPED_AT_ONCE = """
+DELETED_IMMEDIATELY = """
 import numpy as np
 from benchmarks.training.random_weights import draw_weights
 from pipeline.config import FeaturesConfig
@@ -77,9 +77,9 @@ for _ in range(30):
 
 
 @pytest.mark.slow
-def test_it_can_be_dropped_as_soon_as_it_answered() -> None:
-    """A network that is let go right after its answer never waits for itself.
+def test_it_can_be_deleted_right_after_a_result() -> None:
+    """A network that is deleted after its result does not deadlock.
 
-    In a process of its own, because a thread that hangs in the engine hears no signal.
+    In a process of its own, because a thread that hangs in the engine ignores signals.
     """
-    subprocess.run([sys.executable, "-c", DROPPED_AT_ONCE], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", DELETED_IMMEDIATELY], check=True, timeout=120)

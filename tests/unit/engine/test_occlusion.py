@@ -1,4 +1,4 @@
-"""What an answer rests on."""
+"""The evidence map of a prediction."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ def brightness(crops: np.ndarray) -> np.ndarray:
     return np.stack([1 - bright, bright], axis=1)
 
 
-def test_the_part_that_speaks_for_a_class_is_found() -> None:
-    """Covering the bright square costs the class that looks for it, and helps the other."""
+def test_the_evidence_for_a_class_is_located() -> None:
+    """Covering the bright square lowers the class that depends on it, and raises the other."""
     crop = np.zeros((60, 60, 3), np.uint8)
     crop[10:20, 10:20] = 255
     found = occlusion_map(brightness, crop, target=1)
@@ -24,13 +24,13 @@ def test_the_part_that_speaks_for_a_class_is_found() -> None:
 
 
 def test_certainty_does_not_hide_the_evidence() -> None:
-    """Probabilities of exactly one and nought still give finite figures."""
+    """Probabilities of exactly 1 and 0 give finite log-odds."""
     crop = np.full((60, 60, 3), 255, np.uint8)
     assert np.isfinite(occlusion_map(lambda c: np.eye(2)[np.ones(len(c), int)], crop, 1)).all()
 
 
-def test_a_share_that_rounds_to_one_still_has_evidence() -> None:
-    """Single precision knows nothing between 1 - 6e-8 and 1, but the other classes' shares do."""
+def test_a_probability_that_rounds_to_one_still_has_evidence() -> None:
+    """float32 has no value between 1 - 6e-8 and 1, but the other classes' probabilities differ."""
     crop = np.zeros((60, 60, 3), np.uint8)
     crop[10:20, 10:20] = 255
 
@@ -41,12 +41,12 @@ def test_a_share_that_rounds_to_one_still_has_evidence() -> None:
     assert occlusion_map(sure, crop, target=1).argmax() == 1 * 6 + 1
 
 
-def test_the_picture_glows_where_the_evidence_is() -> None:
-    """Orange on the part that speaks for the class, blue on the one against it, grey elsewhere."""
-    worth = np.zeros((6, 6))
-    worth[1, 1], worth[4, 4] = 3.0, -3.0
+def test_the_picture_is_coloured_where_the_evidence_is() -> None:
+    """Orange for the class, blue against it, grey elsewhere."""
+    evidence = np.zeros((6, 6))
+    evidence[1, 1], evidence[4, 4] = 3.0, -3.0
     crop = np.full((60, 60, 3), 128, np.uint8)
-    picture = np.asarray(evidence_picture(crop, worth, 120)).astype(int)
+    picture = np.asarray(evidence_picture(crop, evidence, 120)).astype(int)
     assert picture.shape == (120, 120, 3)
     assert picture[30, 30, 0] > picture[30, 30, 2] + 80
     assert picture[90, 90, 2] > picture[90, 90, 0] + 80

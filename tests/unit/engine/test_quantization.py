@@ -1,4 +1,4 @@
-"""Int8: the convolutions behind the first one, and nothing else."""
+"""Int8: all convolutions but the first, and nothing else."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ SIDE = 16
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Three convolutions and a head, as they were and quantised."""
+    """Three convolutions and a head, in float32 and quantised."""
     folder = tmp_path_factory.mktemp("int8")
     rng = np.random.default_rng(3)
     pixels = ops.parameter([-1, SIDE, SIDE, 3], np.uint8, name="pixels")
@@ -40,17 +40,17 @@ def _images(seed: int) -> np.ndarray:
 def test_only_convolutions_behind_the_first_are_quantised(models: tuple[Path, Path]) -> None:
     """Two of three have 8-bit weights and inputs; the head has none."""
     graph = ov.Core().read_model(models[1])
-    fed = [
+    inputs = [
         [source.get_node().get_type_name() for source in node.input_values()]
         for node in graph.get_ordered_ops()
         if node.get_type_name() in ("Convolution", "MatMul")
     ]
-    quantised = ["FakeQuantize" in kinds for kinds in fed]
+    quantised = ["FakeQuantize" in kinds for kinds in inputs]
     assert quantised == [False, True, True, False]
 
 
-def test_the_answers_stay_near(models: tuple[Path, Path]) -> None:
-    """On images that set no range the probabilities differ by less than a hundredth."""
+def test_the_predictions_stay_close(models: tuple[Path, Path]) -> None:
+    """On images that were not calibrated on, probabilities differ by less than 0.01."""
     before, after = (compile_graph(path, "f32") for path in models)
     images = _images(31)
     difference = np.abs(before(images)[0] - after(images)[0])
@@ -58,7 +58,7 @@ def test_the_answers_stay_near(models: tuple[Path, Path]) -> None:
 
 
 def test_the_same_model_is_the_same_file(models: tuple[Path, Path], tmp_path: Path) -> None:
-    """A repeated export publishes nothing new."""
+    """A repeated export gives the same digest."""
     quantize(models[0], tmp_path / "again.xml", _images(30))
     for kind in (".xml", ".bin"):
         ours, theirs = tmp_path / f"again{kind}", models[1].with_suffix(kind)

@@ -49,7 +49,7 @@ def test_grouping_without_a_stack_keeps_the_report_too(
     config: str, archive: str, tmp_path: Path
 ) -> None:
     """The page outlives the folder that the archive was looked at in."""
-    with pytest.raises(InvalidInputError, match="too many images were set aside") as refused:
+    with pytest.raises(InvalidInputError, match="too many images are quarantined") as refused:
         cells.group_archive(archive, config)
     assert _page(refused).is_relative_to(tmp_path / "home/kept/reports/cells")
     assert "This dataset was refused" in _page(refused).read_text()

@@ -14,7 +14,6 @@ import pytest
 from pipeline.artifacts import EngineParity, EvaluationManifest
 from pipeline.config import EvaluateConfig
 from pipeline.contract.decision import read_review
-from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.entrypoints import registry
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record
@@ -63,10 +62,7 @@ def champion(
     folder = tmp_path / "evaluation"
     folder.mkdir()
     (folder / "report.json").write_text(report.model_dump_json())
-    lines = [
-        ReferenceRecord(group=record.group, truth=record.label, record=one).model_dump_json()
-        for record, one in zip(said.records, said.predictions, strict=True)
-    ]
+    lines = [line.model_dump_json() for line in said.reference()]
     (folder / "reference.jsonl").write_text("\n".join(lines) + "\n")
     run = RunContext.now("test", "test").model_dump()
     evaluation = stage.artifacts.publish(
@@ -114,7 +110,7 @@ def test_what_is_not_scored_as_a_class_is_said_everywhere(
     assert run_command("evaluate", *words, "--model", champion) == 0
     said = capsys.readouterr()
     assert (
-        "warning: 12 images in 'Neutrophils' are of no class of the model: "
+        "warning: 12 images in 'Neutrophils' belong to no class of the model: "
         "rename the folder if it means NEUTROPHIL\n"
     ) in said.err
     assert "warning: 2 images are skipped: " in said.err
@@ -175,6 +171,6 @@ def test_grouping_says_which_images_are_not_listed(
     )
     assert len(out.read_text().splitlines()) - 1 == 36
     said = capsys.readouterr().err
-    assert "warning: 13 images in 'Neutrophils' are of no class" in said
+    assert "warning: 13 images in 'Neutrophils' belong to no class" in said
     assert "rename the folder if it means NEUTROPHIL" in said
     assert "warning: 1 images are skipped: " in said

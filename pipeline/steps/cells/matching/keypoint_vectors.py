@@ -1,8 +1,8 @@
-"""One vector for each image of an archive, near those of its copies, made from keypoints.
+"""One vector per image, computed from its keypoints: copies of a photograph have close vectors.
 
-Vectors of locally aggregated descriptors (VLAD: Jegou et al., IEEE PAMI 34, 2012): each keypoint is
-given to the nearest of some typical ones, and what it differs by is summed up for each of those.
-The fitting looks at a sample of bounded size, so that the whole grows with the number of images.
+Vectors of locally aggregated descriptors (VLAD: Jegou et al., IEEE PAMI 34, 2012): each descriptor
+is assigned to the nearest visual word, and the residuals are summed per word. Words and axes are
+fitted to a sample of bounded size, so that the time grows linearly with the number of images.
 """
 
 import warnings
@@ -13,56 +13,64 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
 
-from pipeline.steps.cells.matching.keypoints import LENGTH, Floats, Keypoints, mirrored, rooted
+from pipeline.steps.cells.matching.keypoints import (
+    DESCRIPTOR_LENGTH,
+    Floats,
+    Keypoints,
+    mirrored,
+    root_sift,
+)
 
-DIMENSIONS = 128
-"""Of a vector at most; fewer where there are fewer images."""
+MAX_DIMENSIONS = 128
+"""Length of a vector; smaller for fewer images than that."""
 _WORDS = 64
 _COMPONENTS = 48
-_DESCRIPTORS = 40_000
-_IMAGES = 1200
-"""Sample sizes: descriptors that words and components are fitted to, images for the last axes."""
-_ROUNDS = 12
+_SAMPLED_DESCRIPTORS = 40_000
+"""Descriptors to which words and components are fitted."""
+_SAMPLED_IMAGES = 1200
+"""Images to which the final axes are fitted."""
+_KMEANS_ROUNDS = 12
 _SEED = 7
 
 
 @dataclass(frozen=True)
 class _Vocabulary:
     mean: Floats
+    """(2 * DESCRIPTOR_LENGTH,)."""
     axes: Floats
-    """(2 * LENGTH, components)."""
+    """(2 * DESCRIPTOR_LENGTH, components)."""
     words: Floats
     """(words, components)."""
 
 
-def embeddings(images: Sequence[Keypoints]) -> Floats:
-    """Unit vectors (n, d), d at most DIMENSIONS; an image without keypoints has zeros."""
+def vlad_vectors(images: Sequence[Keypoints]) -> Floats:
+    """Unit vectors (n, d), d <= MAX_DIMENSIONS; zeros for an image without keypoints."""
     rng = np.random.default_rng(_SEED)
-    vocabulary = _fit(_sampled(images, rng))
+    vocabulary = _fit(_sample_descriptors(images, rng))
     if vocabulary is None:
         return np.zeros((len(images), 1), np.float32)
-    picked = rng.permutation(len(images))[:_IMAGES]
-    sample = np.stack([_aggregated(images[k], vocabulary) for k in np.sort(picked)])
+    picked = rng.permutation(len(images))[:_SAMPLED_IMAGES]
+    sample = np.stack([_aggregate(images[k], vocabulary) for k in np.sort(picked)])
     mean = sample.mean(axis=0)
-    axes = np.linalg.svd(sample - mean, full_matrices=False)[2][:DIMENSIONS].T
-    rows = [(_aggregated(image, vocabulary) - mean) @ axes for image in images]
-    seen = np.array([[len(image.descriptors) > 0] for image in images])
-    return np.asarray(_unit(np.stack(rows)) * seen, dtype=np.float32)
+    axes = np.linalg.svd(sample - mean, full_matrices=False)[2][:MAX_DIMENSIONS].T
+    rows = [(_aggregate(image, vocabulary) - mean) @ axes for image in images]
+    has_keypoints = np.array([[len(image.descriptors) > 0] for image in images])
+    return np.asarray(_unit(np.stack(rows)) * has_keypoints, dtype=np.float32)
 
 
-def _sampled(images: Sequence[Keypoints], rng: np.random.Generator) -> Floats:
-    """Descriptors of images in random order, until there are enough."""
-    found: list[Floats] = [np.empty((0, 2 * LENGTH), np.float32)]
+def _sample_descriptors(images: Sequence[Keypoints], rng: np.random.Generator) -> Floats:
+    """Descriptors of randomly chosen images, up to the sample size."""
+    sampled: list[Floats] = [np.empty((0, 2 * DESCRIPTOR_LENGTH), np.float32)]
     count = 0
-    # A few of each image: many images say more about what is typical than many of one.
-    share = max(8, _DESCRIPTORS // max(len(images), 1))
-    for number in rng.permutation(len(images)):
-        image = images[number].descriptors
-        found.append(_mirror_free(image[rng.permutation(len(image))[:share]]))
-        count += len(found[-1])
-        if count >= _DESCRIPTORS:
+    # A few descriptors from each of many images represent an archive better than all of a few.
+    per_image = max(8, _SAMPLED_DESCRIPTORS // max(len(images), 1))
+    for index in rng.permutation(len(images)):
+        image = images[index].descriptors
+        sampled.append(_mirror_invariant(image[rng.permutation(len(image))[:per_image]]))
+        count += len(sampled[-1])
+        if count >= _SAMPLED_DESCRIPTORS:
             break
-    return np.concatenate(found)
+    return np.concatenate(sampled)
 
 
 def _fit(sample: Floats) -> _Vocabulary | None:
@@ -71,40 +79,42 @@ def _fit(sample: Floats) -> _Vocabulary | None:
     mean = sample.mean(axis=0)
     covariance = np.cov(sample.T, bias=True)
     axes = np.linalg.eigh(covariance)[1][:, : -_COMPONENTS - 1 : -1].astype(np.float32)
-    places = (sample - mean) @ axes
-    # A word needs some descriptors to be typical of.
-    count = min(_WORDS, 1 + len(places) // _WORDS)
-    starts = places[:: len(places) // count][:count]
-    with warnings.catch_warnings(action="ignore"):  # an empty cluster keeps its centre
-        words, _ = kmeans2(places, starts, iter=_ROUNDS, minit="matrix")
-    return _Vocabulary(mean, axes, words)
+    projected = (sample - mean) @ axes
+    # A small sample gets fewer words, so that each has some descriptors.
+    count = min(_WORDS, 1 + len(projected) // _WORDS)
+    starts = projected[:: len(projected) // count][:count]
+    with warnings.catch_warnings():
+        # A word without descriptors stays at its start, which is correct here.
+        warnings.filterwarnings("ignore", message="One of the clusters is empty")
+        words = kmeans2(projected, starts, iter=_KMEANS_ROUNDS, minit="matrix")[0]
+    return _Vocabulary(mean, axes, np.asarray(words, dtype=np.float32))
 
 
-def _nearest(places: Floats, words: Floats) -> NDArray[np.intp]:
-    return np.asarray((places @ words.T - (words**2).sum(axis=1) / 2).argmax(axis=1))
+def _nearest_word(projected: Floats, words: Floats) -> NDArray[np.intp]:
+    return np.asarray((projected @ words.T - (words**2).sum(axis=1) / 2).argmax(axis=1))
 
 
-def _aggregated(image: Keypoints, vocabulary: _Vocabulary) -> Floats:
-    """Sums of residuals (words * components,), levelled so that no frequent texture drowns them.
+def _aggregate(image: Keypoints, vocabulary: _Vocabulary) -> Floats:
+    """Unit vector (words * components,) of residual sums, normalised against frequent textures.
 
-    Each word's sum is a unit vector (Arandjelovic and Zisserman, CVPR 2013), then the square root
-    is taken of all numbers.
+    Each word's sum is scaled to a unit vector (Arandjelovic and Zisserman, CVPR 2013), then every
+    value is replaced by its signed square root.
     """
     words = vocabulary.words
-    centred = _mirror_free(image.descriptors) - vocabulary.mean
-    places = np.asarray(centred @ vocabulary.axes, dtype=np.float32)
-    nearest = _nearest(places, words)
+    centred = _mirror_invariant(image.descriptors) - vocabulary.mean
+    projected = np.asarray(centred @ vocabulary.axes, dtype=np.float32)
+    nearest = _nearest_word(projected, words)
     sums = np.zeros_like(words)
-    np.add.at(sums, nearest, places - words[nearest])
-    levelled = _unit(sums).ravel()
-    rooted_ = np.sign(levelled) * np.sqrt(np.abs(levelled))
-    return np.asarray(_unit(rooted_[None])[0], dtype=np.float32)
+    np.add.at(sums, nearest, projected - words[nearest])
+    normalised = _unit(sums).ravel()
+    rooted = np.sign(normalised) * np.sqrt(np.abs(normalised))
+    return np.asarray(_unit(rooted[None])[0], dtype=np.float32)
 
 
-def _mirror_free(descriptors: NDArray[np.uint8]) -> Floats:
-    """Sum and absolute difference of each descriptor and its mirror image: (k, 2 * LENGTH)."""
-    here, there = rooted(descriptors), rooted(mirrored(descriptors))
-    both = np.concatenate([here + there, np.abs(here - there)], axis=1)
+def _mirror_invariant(descriptors: NDArray[np.uint8]) -> Floats:
+    """(k, 2 * DESCRIPTOR_LENGTH): sum and absolute difference of a descriptor and its mirror."""
+    one, other = root_sift(descriptors), root_sift(mirrored(descriptors))
+    both = np.concatenate([one + other, np.abs(one - other)], axis=1)
     return np.asarray(both / 2, dtype=np.float32)
 
 

@@ -1,8 +1,8 @@
-"""Which images show one cell: candidates by embedding, proof by an affine map, then union.
+"""Near-duplicate search: candidates by VLAD vector, proof by an affine map, connected components.
 
-Two rounds, each of which looks at a bounded number of pairs per image. The first compares an image
-with those nearest to it and joins copies of one photograph. The second compares the groups so made
-with those nearest to them and joins photographs of one cell; a few images of each have a vote.
+Two rounds, each of which compares a bounded number of pairs per image. Round one compares an image
+with its nearest neighbours and joins copies of one photograph. Round two compares the resulting
+groups with their nearest groups and joins photographs of one cell by a vote of a few image pairs.
 """
 
 import logging
@@ -20,78 +20,82 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
 
-from pipeline.steps.cells.matching.keypoint_vectors import embeddings
+from pipeline.steps.cells.matching.keypoint_vectors import vlad_vectors
 from pipeline.steps.cells.matching.keypoints import Floats
-from pipeline.steps.cells.matching.overlap import SAME_FIELD, Overlap, overlap
+from pipeline.steps.cells.matching.overlap import SAME_FIELD, Overlap, find_overlap
 from pipeline.steps.cells.matching.view import View
 
 NEIGHBOURS, NEIGHBOUR_GROUPS = 12, 24
-"""Images that an image, and groups that a group, is compared with."""
+"""Nearest images of an image, and nearest groups of a group, that are compared."""
 _VOTES, _VOTERS = 5, 60
-"""Pairs of images that are compared for a pair of groups, and members they are chosen among."""
-_TREES, _INSPECTED = 32, 4000
-"""Random trees, and vectors a search looks at: all of a few thousand, a fixed number of more."""
+"""Image pairs compared per pair of groups, and images per group from which they are chosen."""
+_TREES, _SEARCH_K = 32, 4000
+"""Random trees of the index, and vectors inspected per search: all of a few thousand vectors."""
 _SEED = 7
 _BATCH = 128
 
 _log = logging.getLogger(__name__)
 
-Pair = tuple[int, int]
+IndexPair = tuple[int, int]
 Rule = Callable[[Sequence[Overlap]], bool]
 
 
-class Tie(NamedTuple):
-    """Two images that show one cell, by their place in a sequence."""
+class MatchedPair(NamedTuple):
+    """Two images that show one cell, by their index in a sequence."""
 
     one: int
     other: int
     inliers: int
-    """Keypoints that agree on it."""
+    """Keypoints that agree on the affine map."""
 
 
-def find_ties(images: Sequence[View], min_inliers: int) -> list[Tie]:
-    """Pairs of images proven to show one cell, perhaps turned, mirrored, shifted or sheared.
+def find_matches(images: Sequence[View], min_inliers: int) -> list[MatchedPair]:
+    """Pairs of images proven to show one cell, also if rotated, mirrored, shifted or sheared.
 
     Args:
-        images: n of them.
-        min_inliers: fewest keypoints of two images that one affine map must bring together.
+        images: n views.
+        min_inliers: fewest keypoints that one affine map must bring together.
 
     Returns:
-        No more than it takes to hold each group together: at most n - 1.
+        A spanning forest of the groups: at most n - 1 pairs.
     """
     if not images:
         return []
-    forest = _Forest(images, min_inliers)
-    # Matrices of a few hundred rows: threads of the linear algebra wait for each other, 5-fold.
+    forest = _MatchForest(images, min_inliers)
+    # On matrices of a few hundred rows, one BLAS thread is five times faster than several.
     with threadpool_limits(limits=1, user_api="blas"):
-        vectors = embeddings([image.keypoints for image in images])
-        forest.grow(([pair] for pair in nearest(vectors, NEIGHBOURS)), _copies)
-        _log.info("near duplicates: %d ties after the first round", len(forest.ties))
-        roots = unite(len(images), forest.ties)
-        forest.grow(between_groups(vectors, roots), lambda found: _copies(found) or _voted(found))
-    return forest.ties
+        vectors = vlad_vectors([image.keypoints for image in images])
+        forest.grow(([pair] for pair in nearest_pairs(vectors, NEIGHBOURS)), _are_copies)
+        _log.info("near duplicates: %d matches after round one", len(forest.matches))
+        roots = component_roots(len(images), forest.matches)
+        forest.grow(
+            between_groups(vectors, roots),
+            lambda overlaps: _are_copies(overlaps) or _majority_same_nucleus(overlaps),
+        )
+    return forest.matches
 
 
-def _copies(found: Sequence[Overlap]) -> bool:
-    """Whether images show nearly the same field: copies of one photograph, perhaps of two cells."""
-    return any(one.share >= SAME_FIELD for one in found)
+def _are_copies(overlaps: Sequence[Overlap]) -> bool:
+    """Whether images show nearly the same field: copies of a photograph, perhaps of two cells."""
+    return any(overlap.share >= SAME_FIELD for overlap in overlaps)
 
 
-def _voted(found: Sequence[Overlap]) -> bool:
-    """Whether most images that overlap have nucleus on nucleus; single ones are misjudged."""
-    return 2 * sum(one.same_nucleus for one in found) > len(found)
+def _majority_same_nucleus(overlaps: Sequence[Overlap]) -> bool:
+    """Whether the nuclei coincide in most overlaps; a single overlap can be misjudged."""
+    return 2 * sum(overlap.same_nucleus for overlap in overlaps) > len(overlaps)
 
 
-def unite(count: int, ties: Iterable[Tie]) -> list[int]:
-    """For each of `count` items the smallest item it is linked to, directly or not."""
-    pairs = np.array([(tie.one, tie.other) for tie in ties], np.intp).reshape(-1, 2)
-    links = coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(count, count))
-    labels = connected_components(links, directed=False)[1]
-    return [int(item) for item in np.unique(labels, return_index=True)[1][labels]]
+def component_roots(count: int, matches: Iterable[MatchedPair]) -> list[int]:
+    """For each of `count` items, the smallest index in its connected component."""
+    one, other = np.array([match[:2] for match in matches], np.intp).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(one)), (one, other)), shape=(count, count))
+    labels = connected_components(graph, directed=False)[1]
+    first: list[int] = np.unique(labels, return_index=True)[1][labels].tolist()
+    return first
 
 
-def nearest(vectors: Floats, count: int) -> list[Pair]:
-    """Pairs of each vector and its `count` nearest (about; by random trees), nearest pairs first.
+def nearest_pairs(vectors: Floats, count: int) -> list[IndexPair]:
+    """Pairs of each vector and its `count` approximate nearest neighbours, closest pairs first.
 
     Args:
         vectors: (n, d).
@@ -103,59 +107,59 @@ def nearest(vectors: Floats, count: int) -> list[Pair]:
     index.setSeed(_SEED)
     index.addItems(vectors)
     index.build(_TREES)
-    found, distances = index.knnSearch(vectors, min(count + 1, len(vectors)), search_k=_INSPECTED)
+    found, distances = index.knnSearch(vectors, min(count + 1, len(vectors)), search_k=_SEARCH_K)
     one = np.repeat(np.arange(len(vectors)), found.shape[1])
     other = found.ravel().astype(np.intp)
     pairs = np.stack([np.minimum(one, other), np.maximum(one, other)], axis=1)
     order = np.lexsort((pairs[:, 1], pairs[:, 0], distances.ravel()))
-    told_apart = pairs[order][(one != other)[order]]
-    first = np.unique(told_apart, axis=0, return_index=True)[1]
-    return [(int(one), int(other)) for one, other in told_apart[np.sort(first)]]
+    distinct = pairs[order][(one != other)[order]]
+    first = np.unique(distinct, axis=0, return_index=True)[1]
+    return [(int(one), int(other)) for one, other in distinct[np.sort(first)]]
 
 
-def between_groups(vectors: Floats, roots: Sequence[int]) -> Iterator[list[Pair]]:
-    """For each group and those nearest to its mean, the likeliest pairs of their images."""
+def between_groups(vectors: Floats, roots: Sequence[int]) -> Iterator[list[IndexPair]]:
+    """For each pair of groups with close mean vectors, the most similar pairs of their images."""
     members: dict[int, list[int]] = defaultdict(list)
     for item, root in enumerate(roots):
         members[root].append(item)
     groups = list(members.values())
     means = np.stack([vectors[group].mean(axis=0) for group in groups])
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-6)
-    for one, other in nearest(means, NEIGHBOUR_GROUPS):
+    for one, other in nearest_pairs(means, NEIGHBOUR_GROUPS):
         left, right = groups[one][:_VOTERS], groups[other][:_VOTERS]
-        likeness = vectors[left] @ vectors[right].T
-        best = np.argsort(-likeness, axis=None, kind="stable")[:_VOTES].tolist()
+        similarity = vectors[left] @ vectors[right].T
+        best = np.argsort(-similarity, axis=None, kind="stable")[:_VOTES].tolist()
         yield [(left[k // len(right)], right[k % len(right)]) for k in best]
 
 
-class _Forest:
-    """What was found so far, of which none closes a circle."""
+class _MatchForest:
+    """The matches found so far; none closes a cycle."""
 
     def __init__(self, images: Sequence[View], min_inliers: int) -> None:
-        self.ties: list[Tie] = []
+        self.matches: list[MatchedPair] = []
         self._images, self._min_inliers = images, min_inliers
-        self._groups = DisjointSet(range(len(images)))
+        self._joined = DisjointSet(range(len(images)))
 
-    def grow(self, candidates: Iterable[list[Pair]], proves: Rule) -> None:
-        """Join what the overlaps of candidates, each some pairs of two groups, prove to be one.
+    def grow(self, candidates: Iterable[list[IndexPair]], proves: Rule) -> None:
+        """Compare candidates, each a list of pairs from two groups; join what `proves` accepts.
 
-        What is joined already needs no proof, so that most candidates are free.
+        Groups that are already joined are skipped, so that most candidates cost nothing.
         """
 
-        def prove(pairs: list[Pair]) -> Tie | None:
+        def compare(pairs: list[IndexPair]) -> MatchedPair | None:
             found = {pair: self._overlap(*pair) for pair in pairs}
-            overlaps = {pair: one for pair, one in found.items() if one is not None}
+            overlaps = {pair: overlap for pair, overlap in found.items() if overlap is not None}
             if not overlaps or not proves(list(overlaps.values())):
                 return None
             best = max(overlaps, key=lambda pair: overlaps[pair].inliers)
-            return Tie(*best, overlaps[best].inliers)
+            return MatchedPair(*best, overlaps[best].inliers)
 
-        apart = (pairs for pairs in candidates if not self._groups.connected(*pairs[0]))
+        separate = (pairs for pairs in candidates if not self._joined.connected(*pairs[0]))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            while batch := list(islice(apart, _BATCH)):
-                for tie in pool.map(prove, batch):
-                    if tie is not None and self._groups.merge(tie.one, tie.other):
-                        self.ties.append(tie)
+            while batch := list(islice(separate, _BATCH)):
+                for match in pool.map(compare, batch):
+                    if match is not None and self._joined.merge(match.one, match.other):
+                        self.matches.append(match)
 
     def _overlap(self, one: int, other: int) -> Overlap | None:
-        return overlap(self._images[one], self._images[other], self._min_inliers)
+        return find_overlap(self._images[one], self._images[other], self._min_inliers)

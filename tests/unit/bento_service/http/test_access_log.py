@@ -1,4 +1,4 @@
-"""The access log's line."""
+"""Access log: one line per request."""
 
 import asyncio
 import json
@@ -13,26 +13,28 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from bento_service.http.middleware import Guard
+from bento_service.http.middleware import ServiceMiddleware
 
 
 async def predict(request: Request) -> Response:
-    """Answer with half of what came."""
+    """Respond with every second byte of the body."""
     return PlainTextResponse((await request.body())[::2])
 
 
 @pytest.fixture
 def client() -> TestClient:
     """A small app behind a guard."""
-    return TestClient(Guard(Starlette(routes=[Route("/predict", predict, methods=["POST"])])))
+    return TestClient(
+        ServiceMiddleware(Starlette(routes=[Route("/predict", predict, methods=["POST"])]))
+    )
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
     return [json.loads(r.message) for r in caplog.records if r.name == "leukoflow.access"]
 
 
-def test_an_answer_has_one_line(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
-    """When, which, how long, how much, by whose key."""
+def test_a_request_has_one_line(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    """Time, route, status, duration, bytes and key name."""
     with caplog.at_level(logging.INFO, "leukoflow.access"):
         answer = client.post(
             "/predict?canary=1", content=b"x" * 100, headers={"content-type": "application/json"}
@@ -51,10 +53,10 @@ def test_an_answer_has_one_line(client: TestClient, caplog: pytest.LogCaptureFix
     }
 
 
-def test_what_callers_make_up_is_called_other(
+def test_unknown_paths_and_methods_are_logged_as_other(
     client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither their paths nor their methods reach the log; a refusal has its line too."""
+    """Text from the client never reaches the log; an error has its line too."""
     with caplog.at_level(logging.INFO, "leukoflow.access"):
         answer = client.request("CANARY", "/canary/canary.jpeg")
     (line,) = lines(caplog)
@@ -63,9 +65,9 @@ def test_what_callers_make_up_is_called_other(
     assert "canary" not in json.dumps(line).lower()
 
 
-def test_a_sender_who_leaves_is_logged_and_answered(caplog: pytest.LogCaptureFixture) -> None:
-    """An answer nobody hears: whoever waits for one, as BentoML does, waits no longer."""
-    said: list[Message] = []
+def test_a_disconnect_is_logged_and_gets_a_response(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody reads it, but BentoML would wait for a response."""
+    sent: list[Message] = []
     pending = [{"type": "http.request", "body": b"x", "more_body": True}]
     scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b""}
     headers = [(b"content-type", b"application/json"), (b"content-length", b"100")]
@@ -74,10 +76,10 @@ def test_a_sender_who_leaves_is_logged_and_answered(caplog: pytest.LogCaptureFix
         return pending.pop() if pending else {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
-        said.append(message)
+        sent.append(message)
 
     with caplog.at_level(logging.INFO, "leukoflow.access"):
-        asyncio.run(Guard(Starlette())({**scope, "headers": headers}, receive, send))
-    assert [message["type"] for message in said] == ["http.response.start", "http.response.body"]
+        asyncio.run(ServiceMiddleware(Starlette())({**scope, "headers": headers}, receive, send))
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     (line,) = lines(caplog)
     assert (line["status"], line["received"]) == (499, 1)

@@ -1,4 +1,4 @@
-"""A bundle is served only if it is exactly what its manifest says."""
+"""Classifier: only a verified bundle is served."""
 
 import io
 import json
@@ -27,10 +27,10 @@ def bundle(stage: Any, tmp_path: Path) -> Path:
     return folder
 
 
-def test_answers_survive_the_removal_of_the_folder(
+def test_the_folder_may_be_removed_after_loading(
     bundle: Path, cell_image: Callable[..., bytes]
 ) -> None:
-    """The engine keeps what it needs, so that the private copy can be deleted after loading."""
+    """The engine keeps what it needs of the temporary copy."""
     classifier = Classifier(bundle)
     before = classifier.classify(cell_image(0))
     shutil.rmtree(bundle)
@@ -40,39 +40,39 @@ def test_answers_survive_the_removal_of_the_folder(
     assert after.embedding.shape == (8,)
 
 
-def test_an_answer_in_a_crowd_is_the_answer_alone(
+def test_concurrent_requests_get_the_same_result(
     bundle: Path, cell_image: Callable[..., bytes]
 ) -> None:
-    """Whether others ask is asked once the image is decoded, and changes nothing but the time."""
+    """`concurrent` is called once, after decoding, and changes only the latency."""
     classifier = Classifier(bundle)
-    asked: list[bool] = []
+    calls: list[bool] = []
 
-    def crowd() -> bool:
-        asked.append(True)
+    def concurrent() -> bool:
+        calls.append(True)
         return True
 
-    alone, together = (
+    single, parallel = (
         classifier.classify(cell_image(0)),
-        classifier.classify(cell_image(0), crowd=crowd),
+        classifier.classify(cell_image(0), concurrent=concurrent),
     )
-    assert asked == [True]
-    assert together.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
-    assert classifier.explain(cell_image(0), crowd=crowd).label == alone.label
-    assert len(asked) > 10
+    assert calls == [True]
+    assert parallel.probabilities == pytest.approx(single.probabilities, abs=1e-6)
+    assert classifier.explain(cell_image(0), concurrent=concurrent).label == single.label
+    assert len(calls) > 10
     with pytest.raises(InvalidInputError):
-        classifier.classify(b"not an image", crowd=crowd)
+        classifier.classify(b"not an image", concurrent=concurrent)
 
 
-def test_bytes_that_are_no_image_are_the_callers_mistake(bundle: Path) -> None:
-    """They raise the error that routes answer with 422."""
+def test_bytes_that_are_not_an_image_are_invalid_input(bundle: Path) -> None:
+    """The error that becomes a 422."""
     with pytest.raises(InvalidInputError):
         Classifier(bundle).classify(b"not an image")
 
 
-def test_the_evidence_is_for_the_class_that_is_answered(
+def test_the_evidence_map_is_for_the_predicted_class(
     bundle: Path, cell_image: Callable[..., bytes]
 ) -> None:
-    """The picture is of the crop, and not grey: some part of it matters."""
+    """It has the expected size and is not grey: some parts are evidence."""
     classifier = Classifier(bundle)
     explained = classifier.explain(cell_image(0))
     assert explained.label == classifier.classify(cell_image(0)).label
@@ -82,7 +82,7 @@ def test_the_evidence_is_for_the_class_that_is_answered(
 
 @pytest.mark.parametrize("name", ["model.bin", "model.xml", "contract.json", "golden/0.jpeg"])
 def test_a_changed_file_is_refused(bundle: Path, name: str) -> None:
-    """One flipped byte in any file is found before that file is used."""
+    """One flipped byte in any file is detected before the file is used."""
     path = bundle / name
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -92,7 +92,7 @@ def test_a_changed_file_is_refused(bundle: Path, name: str) -> None:
 
 
 def test_missing_and_unlisted_files_are_refused(bundle: Path) -> None:
-    """The folder holds the manifest's files and no other."""
+    """The folder must contain exactly the files of the manifest."""
     (bundle / "extra.xml").write_text("<net/>")
     with pytest.raises(ArtifactError, match="files of its manifest"):
         Classifier(bundle)
@@ -105,7 +105,7 @@ def test_missing_and_unlisted_files_are_refused(bundle: Path) -> None:
 def test_a_model_that_disagrees_with_its_golden_images_is_refused(
     stage: Any, tmp_path: Path
 ) -> None:
-    """Valid hashes do not help a model that answers differently from what training saw."""
+    """Valid hashes do not replace the golden images."""
     first = tmp_path / "first"
     stage.publish(first)
     expected = json.loads((first / "golden/golden.json").read_text())
@@ -114,25 +114,25 @@ def test_a_model_that_disagrees_with_its_golden_images_is_refused(
     (first / "golden/golden.json").write_text(json.dumps(expected))
     forged = stage.artifacts.publish(first, stage.publish(tmp_path / "other", 1).manifest)
     folder = stage.artifacts.fetch(forged, tmp_path / "forged")
-    with pytest.raises(ArtifactError, match="answered differently"):
+    with pytest.raises(ArtifactError, match="gives other probabilities"):
         Classifier(folder)
 
 
-def test_every_reason_for_a_review_is_put_into_words(bundle: Path) -> None:
-    """An empty grey photograph has no nucleus and no sure answer, and both are said."""
+def test_every_review_reason_has_a_message(bundle: Path) -> None:
+    """An empty grey photograph has no nucleus and a low confidence; both are reported."""
     grey = io.BytesIO()
     Image.new("L", (100, 80), 205).save(grey, "PNG")
     prediction = Classifier(bundle).classify(grey.getvalue())
     assert prediction.decision == "review"
     messages = {reason.code: reason.message for reason in prediction.reasons}
     assert messages.keys() == {"no_cell_found", "low_confidence"}
-    assert "below 80.0%" in messages["low_confidence"]
+    assert "below the limit of 80.0%" in messages["low_confidence"]
 
 
-def test_an_image_unlike_the_training_images_is_for_a_person(
+def test_an_image_unlike_the_training_images_needs_review(
     stage: Any, tmp_path: Path, cell_image: Callable[..., bytes]
 ) -> None:
-    """However sure the answer is, and the answer says how far away the image is."""
+    """Whatever its confidence; the message states the distance."""
     built = tmp_path / "built"
     manifest = stage.publish(built).manifest
     near = Classifier(stage.artifacts.fetch(stage.publish(built), tmp_path / "near"))
@@ -143,26 +143,26 @@ def test_an_image_unlike_the_training_images_is_for_a_person(
     strict = stage.artifacts.publish(built, manifest)
     prediction = Classifier(stage.artifacts.fetch(strict, tmp_path / "far")).classify(cell_image(0))
     assert (prediction.decision, round(prediction.uncertainty, 2)) == ("review", 4.0)
-    assert "2.0 times as far" in prediction.reasons[-1].message
+    assert "2.0x the review limit" in prediction.reasons[-1].message
 
 
-def test_a_bundle_that_does_not_say_when_to_ask_is_refused(stage: Any, tmp_path: Path) -> None:
+def test_a_bundle_without_a_review_rule_is_refused(stage: Any, tmp_path: Path) -> None:
     """Valid hashes do not replace a review rule."""
     built = tmp_path / "built"
     manifest = stage.publish(built).manifest
     (built / "review.json").unlink()
     served = stage.artifacts.publish(built, manifest)
-    with pytest.raises(ArtifactError, match="when a person should look"):
+    with pytest.raises(ArtifactError, match="no review rule"):
         Classifier(stage.artifacts.fetch(served, tmp_path / "fetched"))
 
 
-def test_check_reports_as_json_in_a_process_without_bentoml(bundle: Path) -> None:
-    """The gate's question is answered with figures and 0, or with an error and 1."""
+def test_check_prints_json_without_bentoml(bundle: Path) -> None:
+    """Measurements and exit code 0, or an error and 1."""
     good = _check(bundle)
     assert good.returncode == 0
-    findings = json.loads(good.stdout)
-    assert findings["ok"]
-    assert findings.keys() >= {
+    result = json.loads(good.stdout)
+    assert result["ok"]
+    assert result.keys() >= {
         "tag", "golden_worst", "load_seconds", "latency_ms", "peak_rss_mb", "bytes"
     }  # fmt: skip
     (bundle / "model.bin").unlink()

@@ -1,4 +1,4 @@
-"""The pointer is followed; whatever goes wrong, the old model goes on serving."""
+"""Following the pointer: on any failure the previous model stays."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def test_no_pointer_means_no_model(stage: Any) -> None:
 
 
 def test_every_move_is_followed_also_back_to_an_earlier_model(stage: Any, tmp_path: Path) -> None:
-    """A rollback points to content that was served before; the sequence tells it is news."""
+    """A rollback returns to an earlier model; only the sequence number is new."""
     first, second = stage.publish(tmp_path / "a", 0), stage.publish(tmp_path / "b", 1)
     following = follower(stage)
     tags = []
@@ -54,7 +54,7 @@ def test_an_unmoved_pointer_loads_nothing(stage: Any, tmp_path: Path) -> None:
 def test_a_tampered_bundle_is_refused_and_not_fetched_again_at_once(
     stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A changed file costs the new model its place; mended, it is served after the pause."""
+    """A model with a changed file is refused; repaired, it is served after the retry delay."""
     first, second = stage.publish(tmp_path / "a", 0), stage.publish(tmp_path / "b", 1)
     stage.point_to(first)
     following = follower(stage)
@@ -105,7 +105,7 @@ def test_a_store_that_is_down_changes_nothing(stage: Any, tmp_path: Path) -> Non
 def test_an_hour_without_the_store_is_two_lines_in_the_log(
     stage: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its start and its end are told; the polls between are only counted."""
+    """One line when it becomes unreachable, one when it recovers; attempts between are counted."""
     stage.point_to(stage.publish(tmp_path / "a"))
     following = follower(stage)
     following.poll()
@@ -117,16 +117,16 @@ def test_an_hour_without_the_store_is_two_lines_in_the_log(
         following.poll()
     following._registry = reachable
     following.poll()
-    away, back = caplog.messages
-    assert "is away" in away
-    assert "is back after 0 s (1800 tries)" in back
+    unreachable, recovered = caplog.messages
+    assert "is unreachable" in unreachable
+    assert "is reachable again after 0 s (1800 failed attempts)" in recovered
     assert metrics.POINTER_FAILURES._value.get() == before + 1800
 
 
-def test_a_pointer_that_is_gone_is_an_outage(
+def test_a_pointer_that_is_gone_is_an_reachability(
     stage: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A store that forgot what it said is not believed."""
+    """A pointer that disappears does not unload the model."""
     served = stage.publish(tmp_path / "a")
     stage.point_to(served)
     following = follower(stage)
@@ -134,4 +134,4 @@ def test_a_pointer_that_is_gone_is_an_outage(
     (stage.root / "pointer/blood_cells/pointer.json").unlink()
     following.poll()
     assert tag(following) == served.manifest.tag
-    assert "the pointer is gone" in caplog.text
+    assert "the pointer has disappeared" in caplog.text

@@ -1,4 +1,4 @@
-"""A bundle gets limited time to load and to answer, and hangs alone."""
+"""Loading has a timeout, and a hanging bundle blocks nothing else."""
 
 import contextlib
 import threading
@@ -21,68 +21,66 @@ def loading() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("load-")]
 
 
-class Hanging(LocalStore):
-    """A store that does not come to an end with the weights of one bundle."""
+class HangingStore(LocalStore):
+    """A store whose download of one bundle's weights hangs until it is released."""
 
     def __init__(self, bundle: str) -> None:
-        self.goes_on = threading.Event()
+        self.release = threading.Event()
         self._uri = f"{bundle}/model.bin"
 
     def download(self, uri: str, path: Path) -> None:
-        """Wait until it is let go."""
+        """Wait for the release."""
         if uri == self._uri:
-            assert self.goes_on.wait(60)
+            assert self.release.wait(60)
         super().download(uri, path)
 
 
-def hasty(stage: Any, objects: LocalStore) -> Loader:
-    """A loader that gives a bundle a moment."""
+def impatient(stage: Any, objects: LocalStore) -> Loader:
+    """A loader with a short timeout."""
     store = ArtifactStore(objects, str(stage.root))
-    return Loader(store, stage.contract.name, max_answer_ms=2000, patience=0.2)
+    return Loader(store, stage.contract.name, max_answer_ms=2000, timeout_s=0.2)
 
 
 def load_in_time(loader: Loader, pointer: Pointer) -> Classifier:
-    """Ask again while it is still loading, as the follower does."""
+    """Retry while it is still loading, as the follower does."""
     for _ in range(200):
         with contextlib.suppress(SlowModelError):
             return loader.load(pointer)
         time.sleep(0.1)
-    pytest.fail("it never loads")
+    pytest.fail("the bundle was not loaded in time")
 
 
-def test_a_hanging_bundle_gives_the_caller_back_and_is_waited_for_in_one_thread(
-    stage: Any, tmp_path: Path
-) -> None:
-    """Each try looks at the same thread; what is ready in the end is served."""
+def test_a_hanging_bundle_does_not_block_and_uses_one_thread(stage: Any, tmp_path: Path) -> None:
+    """Each retry checks the same thread; a bundle that is ready in the end is served."""
     pointer = stage.point_to(stage.publish(tmp_path / "a"))
-    objects = Hanging(pointer.served)
-    loader = hasty(stage, objects)
+    objects = HangingStore(pointer.served)
+    loader = impatient(stage, objects)
     for _ in range(3):
         with pytest.raises(SlowModelError, match="still loading"):
             loader.load(pointer)
         assert len(loading()) == 1
-    objects.goes_on.set()
+    objects.release.set()
     assert load_in_time(loader, pointer).tag == pointer.tag
     assert not loading()
 
 
-def test_a_move_does_not_wait_for_a_bundle_that_hangs(stage: Any, tmp_path: Path) -> None:
-    """The next model is loaded beside it."""
+def test_another_pointer_does_not_wait_for_a_hanging_bundle(stage: Any, tmp_path: Path) -> None:
+    """The next model is loaded at the same time."""
     first = stage.point_to(stage.publish(tmp_path / "a", 0))
-    objects = Hanging(first.served)
-    loader = hasty(stage, objects)
+    objects = HangingStore(first.served)
+    loader = impatient(stage, objects)
     with pytest.raises(SlowModelError):
         loader.load(first)
     (hanging,) = loading()
     second = stage.point_to(stage.publish(tmp_path / "b", 1))
     assert load_in_time(loader, second).tag == second.tag
     assert hanging.is_alive()
-    objects.goes_on.set()
+    objects.release.set()
     hanging.join(60)
 
 
-def test_a_failure_is_raised_and_forgotten(stage: Any, tmp_path: Path) -> None:
-    """A bundle that was mended is loaded by the next try."""
+def test_a_failure_is_not_cached(stage: Any, tmp_path: Path) -> None:
+    """A repaired bundle is loaded by the next attempt."""
     loader = Loader(stage.artifacts, "blood_cells", max_answer_ms=2000)
     served = stage.publish(tmp_path / "a")
     pointer = stage.point_to(served)
@@ -94,8 +92,8 @@ def test_a_failure_is_raised_and_forgotten(stage: Any, tmp_path: Path) -> None:
     assert loader.load(pointer).tag == pointer.tag
 
 
-def test_the_median_answer_has_a_limit() -> None:
-    """At the limit a model is fast enough."""
+def test_the_median_latency_has_a_limit() -> None:
+    """A latency at the limit is accepted."""
     require_fast(2000, 2000)
     with pytest.raises(SlowModelError, match="2001 ms"):
         require_fast(2001, 2000)

@@ -1,4 +1,4 @@
-"""A challenger in the shadow is counted, and heard by nobody."""
+"""Shadow scoring: the challenger's agreement is counted; clients never see it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,22 +14,22 @@ from pipeline.entrypoints import registry
 
 @pytest.fixture
 def challenger(stage: Any, monkeypatch: pytest.MonkeyPatch) -> Challenger:
-    """What follows the shadow pointer of a store."""
+    """A follower of the shadow pointer of a store."""
     monkeypatch.setenv("STORE_URI", str(stage.root))
     loader = Loader(stage.artifacts, stage.contract.name, max_answer_ms=2000)
     return Challenger(stage.registry, loader)
 
 
 def agreed(tag: str) -> tuple[float, float]:
-    """Images on which a challenger named the same class, and another."""
+    """Images on which a challenger predicted the same class, and another."""
     yes, no = (metrics.SHADOW.labels(tag, agree)._value.get() for agree in ("yes", "no"))
     return float(yes), float(no)
 
 
-def test_a_challenger_is_followed_until_it_is_taken_away(
+def test_a_challenger_is_followed_until_its_pointer_is_removed(
     stage: Any, tmp_path: Path, challenger: Challenger
 ) -> None:
-    """By the pointer of its own, which says whom; the served one stays where it is."""
+    """It has its own pointer; the served model's pointer does not change."""
     challenger.poll()
     assert challenger.current is None
     for seed in range(2):
@@ -44,10 +44,10 @@ def test_a_challenger_is_followed_until_it_is_taken_away(
     assert stage.registry.read() is None
 
 
-def test_agreement_is_counted_and_what_comes_too_fast_is_dropped(
+def test_agreement_is_counted_and_excess_images_are_dropped(
     stage: Any, tmp_path: Path, challenger: Challenger, cell_image: Callable[..., bytes]
 ) -> None:
-    """One image waits at most; without a challenger none does."""
+    """At most one image waits; without a challenger none does."""
     shadow = Shadow(challenger)
     shadow.offer(cell_image(0), "EOSINOPHIL")
     shadow.score()

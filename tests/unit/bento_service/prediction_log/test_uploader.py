@@ -1,4 +1,4 @@
-"""Every line reaches the store once its segment is closed, whatever dies in between."""
+"""Log uploader: no line is lost by crashes, full disks or an unreachable store."""
 
 import errno
 import json
@@ -11,7 +11,7 @@ import pytest
 
 from bento_service import metrics
 from bento_service.prediction_log import uploader
-from bento_service.prediction_log.uploader import Outbox
+from bento_service.prediction_log.uploader import LogUploader
 from pipeline.adapters.storage import LocalStore
 from pipeline.contract.image_stats import ImageStats
 from pipeline.contract.prediction_log import PredictionRecord
@@ -29,8 +29,8 @@ def record(number: int, when: datetime = NOON) -> PredictionRecord:
     )  # fmt: skip
 
 
-def make(tmp_path: Path, store: LocalStore | None = None, seconds: float = 60) -> Outbox:
-    return Outbox(
+def make(tmp_path: Path, store: LocalStore | None = None, seconds: float = 60) -> LogUploader:
+    return LogUploader(
         tmp_path / "home", store or LocalStore(), str(tmp_path / "store/logs"), "blood_cells",
         segment_seconds=seconds,
     )  # fmt: skip
@@ -46,7 +46,7 @@ def uploaded(tmp_path: Path) -> list[str]:
 
 
 class FlakyStore(LocalStore):
-    """A store that is down until it is mended."""
+    """A store that is unreachable until `down` is cleared."""
 
     down = True
 
@@ -57,11 +57,11 @@ class FlakyStore(LocalStore):
         super().upload(path, uri)
 
 
-def test_an_open_segment_stays_here_and_a_closed_one_moves(tmp_path: Path) -> None:
+def test_only_closed_segments_are_uploaded(tmp_path: Path) -> None:
     """Closing uploads to logs/<name>/<date>/<worker>-<seq>.jsonl and removes the local copy."""
     log = make(tmp_path)
     log.append(record(1))
-    log.tend()
+    log.upload_due()
     assert uploaded(tmp_path) == []
     log.close()
     address = tmp_path / f"store/logs/blood_cells/2026-11-22/{log.worker}-000001.jsonl"
@@ -78,51 +78,53 @@ def test_age_lines_and_midnight_close_a_segment(
     for number in range(5):
         log.append(record(number))
     log.append(record(5, NOON + timedelta(days=1)))
-    log.tend()
+    log.upload_due()
     assert uploaded(tmp_path) == ["r0", "r1", "r2", "r3", "r4"]
     log.close()
     assert (tmp_path / f"store/logs/blood_cells/2026-11-23/{log.worker}-000004.jsonl").is_file()
     aged = make(tmp_path, seconds=0)
     aged.append(record(6))
-    aged.tend()
+    aged.upload_due()
     assert "r6" in uploaded(tmp_path)
 
 
 def test_a_store_that_is_down_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A segment that could not be uploaded is tried again later."""
+    """A failed upload is retried later."""
     store = FlakyStore()
     log = make(tmp_path, store, seconds=0)
     log.append(record(1))
-    log.tend()
+    log.upload_due()
     assert uploaded(tmp_path) == []
     store.down = False
     monkeypatch.setattr(log, "_retry_at", 0.0)
-    log.tend()
+    log.upload_due()
     assert uploaded(tmp_path) == ["r1"]
 
 
 def test_an_hour_without_the_store_is_two_lines_in_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What fails between its start and its end is counted, not told."""
-    monkeypatch.setattr(uploader, "RETRY_SECONDS", 0.0)
+    """One line when it becomes unreachable, one when it recovers; attempts are counted."""
+    monkeypatch.setattr(uploader, "RETRY_S", 0.0)
     store = FlakyStore()
     log = make(tmp_path, store, seconds=0)
     log.append(record(1))
     for _ in range(240):
-        log.tend()
+        log.upload_due()
     store.down = False
-    log.tend()
-    away, back = (r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING)
-    assert "is away" in away
-    assert "(240 tries)" in back
+    log.upload_due()
+    unreachable, recovered = (
+        r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING
+    )
+    assert "is unreachable" in unreachable
+    assert "(240 failed attempts)" in recovered
     assert uploaded(tmp_path) == ["r1"]
 
 
-def test_a_whole_file_moves_and_half_a_file_never_does(tmp_path: Path) -> None:
-    """Also of a dead worker: what it was killed in is nothing, what it finished is uploaded."""
+def test_only_complete_files_are_uploaded(tmp_path: Path) -> None:
+    """Also those of a dead worker; its incomplete files are deleted."""
     dead = make(tmp_path)
     dead.put("2026-11-22/a.png", b"whole")
     dead.put("2026-11-22/a.png", b"whole")
@@ -130,89 +132,89 @@ def test_a_whole_file_moves_and_half_a_file_never_does(tmp_path: Path) -> None:
     half.write_bytes(b"ha")
     dead._lock.close()
     alive = make(tmp_path)
-    alive.tend()
+    alive.upload_due()
     sent = {path.name: path.read_bytes() for path in (tmp_path / "store").rglob("*.png*")}
     assert sent == {"a.png": b"whole"}
     assert (tmp_path / "store/logs/blood_cells/2026-11-22/a.png").is_file()
     assert [path.name for path in (tmp_path / "home").iterdir()] == [alive.worker]
 
 
-def test_a_file_without_room_leaves_nothing(
+def test_a_full_disk_leaves_no_partial_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The caller is told, and no part of it stays on the full disk."""
+    """The error is raised, and no part of the file stays on the disk."""
 
     def full(self: Path, data: bytes) -> int:
         self.touch()
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    box = make(tmp_path)
+    log = make(tmp_path)
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
-        box.put("2026-11-22/a.png", b"whole")
+        log.put("2026-11-22/a.png", b"whole")
     assert not list((tmp_path / "home").rglob("*.png*"))
 
 
-def test_a_folder_that_went_away_costs_its_lines_alone(tmp_path: Path) -> None:
-    """Somebody emptied it: the segment is lost and told, the next line begins another."""
-    box = make(tmp_path, seconds=0)
-    box.append(record(1))
+def test_a_deleted_segment_loses_only_its_own_lines(tmp_path: Path) -> None:
+    """The error is raised once, and the next line starts another segment."""
+    log = make(tmp_path, seconds=0)
+    log.append(record(1))
     (segment,) = (tmp_path / "home").rglob("*.open")
     segment.unlink()
     with pytest.raises(FileNotFoundError):
-        box.append(record(2))
-    box.append(record(3))
-    box.close()
+        log.append(record(2))
+    log.append(record(3))
+    log.close()
     assert uploaded(tmp_path) == ["r3"]
 
 
-def test_a_line_without_room_is_told_and_spoils_no_other(tmp_path: Path) -> None:
-    """A full disk takes a part of it; that part is taken back before the next line."""
-    box = make(tmp_path)
-    box.append(record(1))
+def test_a_partial_line_is_removed_from_a_full_disk(tmp_path: Path) -> None:
+    """The error is raised, and the partial line is truncated before the next one."""
+    log = make(tmp_path)
+    log.append(record(1))
     (segment,) = (tmp_path / "home").rglob("*.open")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (segment.stat().st_size + 10, hard))
     try:
         with pytest.raises(OSError, match="No space"):
-            box.append(record(2))
+            log.append(record(2))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    box.append(record(3))
-    box.close()
+    log.append(record(3))
+    log.close()
     assert uploaded(tmp_path) == ["r1", "r3"]
 
 
 def test_a_dead_workers_segments_are_uploaded_without_the_torn_line(tmp_path: Path) -> None:
-    """The next start brings home what a killed process left, and removes its folder."""
+    """The next worker uploads the files of a killed one and removes its folder."""
     dead = make(tmp_path)
     dead.append(record(1))
     assert dead._segment is not None
     dead._segment.write(b'{"request_id": "torn')
     alive = make(tmp_path)
-    alive.tend()
-    assert uploaded(tmp_path) == []  # its lock is held: it might still be alive
+    alive.upload_due()
+    assert uploaded(tmp_path) == []  # it still holds its lock
     dead._lock.close()
-    alive.tend()
+    alive.upload_due()
     assert uploaded(tmp_path) == ["r1"]
     assert [path.name for path in (tmp_path / "home").iterdir()] == [alive.worker]
 
 
-def test_a_long_outage_costs_the_oldest_lines(
+def test_a_long_outage_deletes_the_oldest_segments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What waits on the disk is capped; the oldest segments go first, counted and logged."""
-    monkeypatch.setattr(uploader, "RETRY_SECONDS", 0.0)
+    """Pending files are capped; the oldest are deleted first, counted and logged."""
+    monkeypatch.setattr(uploader, "RETRY_S", 0.0)
     store = FlakyStore()
     log = make(tmp_path, store, seconds=0)
     log.append(record(0))
-    log.tend()
+    log.upload_due()
     (waiting,) = (tmp_path / "home").rglob("*.jsonl")
-    monkeypatch.setattr(uploader, "MAX_WAITING_BYTES", 3 * waiting.stat().st_size)
+    monkeypatch.setattr(uploader, "MAX_PENDING_BYTES", 3 * waiting.stat().st_size)
     before = metrics.LOG_DROPPED._value.get()
     for number in range(1, 6):
         log.append(record(number))
-        log.tend()
+        log.upload_due()
     assert metrics.LOG_DROPPED._value.get() == before + 3
     assert "oldest files" in caplog.text
     store.down = False
@@ -220,10 +222,10 @@ def test_a_long_outage_costs_the_oldest_lines(
     assert uploaded(tmp_path) == ["r3", "r4", "r5"]
 
 
-def test_a_file_that_another_worker_uploads_meanwhile_counts_no_more(
+def test_a_file_that_another_worker_uploads_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between its listing and its size it may go; the lines of this worker are not lost by it."""
+    """It may disappear between listing and stat; no line of this worker is lost."""
     store = FlakyStore()
     log = make(tmp_path, store, seconds=0)
     log.append(record(0))
@@ -232,14 +234,14 @@ def test_a_file_that_another_worker_uploads_meanwhile_counts_no_more(
     def closed(folder: Path) -> list[Path]:
         return [*listed(folder), folder / "uploaded" / "elsewhere.jsonl"]
 
-    monkeypatch.setattr(uploader, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(uploader, "RETRY_S", 0.0)
     with monkeypatch.context() as patch:
         patch.setattr(
             uploader,
             "_closed",
             lambda folder: closed(folder) if folder.name == "home" else listed(folder),
         )
-        log.tend()
+        log.upload_due()
     store.down = False
     log.close()
     assert uploaded(tmp_path) == ["r0"]

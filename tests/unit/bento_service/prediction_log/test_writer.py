@@ -1,4 +1,4 @@
-"""What a worker remembers of an answer, with and without its image."""
+"""Prediction log: records with and without kept images."""
 
 import io
 from collections.abc import Callable
@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from bento_service.inference.classifier import Classifier, Prediction
-from bento_service.prediction_log.uploader import Outbox
-from bento_service.prediction_log.writer import Records
+from bento_service.prediction_log.uploader import LogUploader
+from bento_service.prediction_log.writer import PredictionLog
 from pipeline.adapters.storage import LocalStore
 from pipeline.contract.prediction_log import PredictionRecord, kept_path
 from pipeline.settings import Settings
@@ -23,7 +23,7 @@ SECRET = "Jane-Doe-1971"
 
 
 def tagged(image: bytes) -> bytes:
-    """The image lying on its side, with EXIF and a comment that name somebody."""
+    """The image rotated, with a name in its EXIF and comment."""
     exif = Image.Exif()
     exif[0x010E] = SECRET
     exif[0x0112] = 6  # to be turned upright
@@ -34,19 +34,19 @@ def tagged(image: bytes) -> bytes:
 
 @pytest.fixture
 def prediction(stage: "Stage", tmp_path: Path, cell_image: Callable[..., bytes]) -> Prediction:
-    """The answer to an image whose file says too much."""
+    """The prediction for an image with personal metadata."""
     bundle = stage.artifacts.fetch(stage.publish(tmp_path / "built"), tmp_path / "bundle")
     return Classifier(bundle).classify(tagged(cell_image(0)))
 
 
-def remember(prediction: Prediction, root: Path, *, keep: bool) -> PredictionRecord:
-    """Write an answer down and bring it to the store; the line that arrived."""
+def log_and_upload(prediction: Prediction, root: Path, *, keep: bool) -> PredictionRecord:
+    """Log a prediction, upload it, and return the record in the store."""
     settings = Settings(
         leukoflow_home=root / "home", store_uri=str(root / "store"), keep_images=keep
     )
-    records = Records(settings, LocalStore(), "blood_cells")
-    records.answered(prediction, "blood_cells:1", "/classify", "mine")
-    records.close()
+    log = PredictionLog(settings, LocalStore(), "blood_cells")
+    log.log_prediction(prediction, "blood_cells:1", "/classify", "mine")
+    log.close()
     (line,) = (root / "store/logs").rglob("*.jsonl")
     return PredictionRecord.model_validate_json(line.read_text())
 
@@ -54,8 +54,8 @@ def remember(prediction: Prediction, root: Path, *, keep: bool) -> PredictionRec
 def test_a_kept_image_is_its_upright_pixels_and_nothing_else(
     prediction: Prediction, tmp_path: Path
 ) -> None:
-    """The line leads to it, and what the file said besides is gone."""
-    record = remember(prediction, tmp_path, keep=True)
+    """The record refers to it, and all metadata is removed."""
+    record = log_and_upload(prediction, tmp_path, keep=True)
     kept = tmp_path / "store/kept/blood_cells" / kept_path(record.time, record.image)
     image = Image.open(kept)
     assert (image.size, image.info, dict(image.getexif())) == ((240, 320), {}, {})
@@ -64,18 +64,18 @@ def test_a_kept_image_is_its_upright_pixels_and_nothing_else(
 
 
 def test_without_the_setting_no_image_is_kept(prediction: Prediction, tmp_path: Path) -> None:
-    """The line says so."""
-    assert remember(prediction, tmp_path, keep=False).image == ""
+    """The record refers to none."""
+    assert log_and_upload(prediction, tmp_path, keep=False).image == ""
     assert not list(tmp_path.rglob("*.png"))
 
 
-def test_a_full_disk_costs_the_image_not_the_answer(
+def test_a_full_disk_loses_only_the_image(
     prediction: Prediction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The line is written and leads to no image."""
+    """The record is written without an image."""
 
     def full(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(Outbox, "put", full)
-    assert remember(prediction, tmp_path, keep=True).image == ""
+    monkeypatch.setattr(LogUploader, "put", full)
+    assert log_and_upload(prediction, tmp_path, keep=True).image == ""

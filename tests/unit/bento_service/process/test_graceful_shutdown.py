@@ -1,18 +1,18 @@
-"""A worker's end; tests/integration/resilience/test_ending.py holds that nothing is lost in it."""
+"""Graceful shutdown without a server; with one: tests/integration/resilience/test_ending.py."""
 
 import asyncio
 import signal
 
-from bento_service.process.graceful_shutdown import Drain
+from bento_service.process.graceful_shutdown import GracefulShutdown
 
 
-def test_without_an_http_server_there_is_nothing_to_drain() -> None:
-    """Another program's way of ending is left alone."""
+def test_without_uvicorn_sigterm_is_not_handled() -> None:
+    """Another program's signal handler stays."""
 
-    async def watch() -> Drain:
-        drain = Drain(seconds=1)
-        drain.watch()
-        return drain
+    async def watch() -> GracefulShutdown:
+        shutdown = GracefulShutdown(delay_s=1)
+        shutdown.watch()
+        return shutdown
 
     before = signal.getsignal(signal.SIGTERM)
     assert not asyncio.run(watch()).begun

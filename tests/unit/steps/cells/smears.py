@@ -1,4 +1,4 @@
-"""A small world of cells and patients whose photographs say what they show."""
+"""Synthetic cells and patients whose photographs encode the cell that they show."""
 
 import io
 import zipfile
@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.adapters.artifact_store import sha256_bytes
 from pipeline.contract.decoding import Pixels
-from pipeline.steps.cells.matching.near_duplicates import Tie
+from pipeline.digests import sha256_bytes
+from pipeline.steps.cells.matching.near_duplicates import MatchedPair
 
 CLASSES = ("ROUND", "LOBED")
 CELLS = 24
-"""Of the world. The class of a cell is its parity; four cells in a row are one patient's."""
+"""Number of cells. A cell's class is its parity; four consecutive cells are one patient."""
 
 
 def photograph(cell: int, number: int) -> bytes:
-    """A PNG whose first pixel says which cell it shows, so that a fake search can know."""
+    """A PNG whose first pixel encodes the cell, for the fake search."""
     pixels = np.full((32, 32, 3), 200, np.uint8)
     pixels[0, 0] = (cell, number, 0)
     out = io.BytesIO()
@@ -28,29 +28,29 @@ def photograph(cell: int, number: int) -> bytes:
 WORLD = {
     sha256_bytes(photograph(cell, number)): cell for cell in range(CELLS) for number in range(5)
 }
-"""Hash of every photograph there can be to the cell it shows."""
+"""Hash of every possible photograph to its cell."""
 Rows = dict[str, tuple[bytes, str, str, str]]
-"""File to its bytes and what `manifest.csv` says: label, group, cell."""
+"""File to its bytes and its row of `manifest.csv`: label, group, cell."""
 
 
 def cell_of(pixels: Pixels) -> int:
-    """In place of `view`."""
+    """Fake of `extract_view`: returns the cell of a photograph."""
     return int(pixels[0, 0, 0])
 
 
-def same_cell(images: list[int], min_inliers: int) -> list[Tie]:
-    """In place of `find_ties`: each image is tied to the one before it of the same cell."""
+def same_cell(images: list[int], min_inliers: int) -> list[MatchedPair]:
+    """Fake of `find_matches`: matches each image with the previous one of the same cell."""
     last: dict[int, int] = {}
-    ties = []
-    for place, cell in enumerate(images):
+    matches = []
+    for index, cell in enumerate(images):
         if cell in last:
-            ties.append(Tie(last[cell], place, min_inliers))
-        last[cell] = place
-    return ties
+            matches.append(MatchedPair(last[cell], index, min_inliers))
+        last[cell] = index
+    return matches
 
 
 def write(path: Path, rows: Rows) -> None:
-    """A zip of these files with a `manifest.csv`."""
+    """Write a zip of these files with a `manifest.csv`."""
     table = [f"{file},{label},{patient},{cell}" for file, (_, label, patient, cell) in rows.items()]
     with zipfile.ZipFile(path, "w") as archive:
         for file, (data, *_) in rows.items():
@@ -59,7 +59,7 @@ def write(path: Path, rows: Rows) -> None:
 
 
 def archive_of(cells: set[int], numbers: tuple[int, ...], naming: str, wrong: bool) -> Rows:
-    """Photographs of some cells: nothing named, patients named, or patients and their cells."""
+    """Photographs of some cells, naming nothing, the patients, or the patients and their cells."""
     rows: Rows = {}
     for cell in sorted(cells):
         label = CLASSES[(cell + wrong) % 2]

@@ -1,13 +1,18 @@
-"""What links between images say about labels, given names and parts."""
+"""Contradictions between matched images: labels, named groups and parts."""
 
 from pipeline.config import DataGateConfig
-from pipeline.records import Link, Record
-from pipeline.steps.cells.contradictions import cells_left, contradicted_returns, disputed, examine
-from pipeline.steps.cells.data_gate import gate_rules
+from pipeline.records import ImageMatch, Record
+from pipeline.steps.cells.contradictions import (
+    cells_per_class,
+    cells_under_two_labels,
+    contradicted_returns,
+    find_contradictions,
+)
+from pipeline.steps.cells.data_gate import label_rules
 
 
-def test_links_are_sorted_by_what_they_contradict() -> None:
-    """Labels, given names and the locked part; a locked image from elsewhere has no label."""
+def test_matches_are_sorted_by_what_they_contradict() -> None:
+    """Labels, named groups and the locked part; a locked image of another archive has no label."""
     records = [
         _record("a", "ROUND"),
         _record("b", "LOBED"),
@@ -15,71 +20,72 @@ def test_links_are_sorted_by_what_they_contradict() -> None:
         _record("d", "ROUND", "slide 2"),
         _record("e", ""),
     ]
-    links = [_link("a", "b", 40), _link("c", "d", 30), _link("d", "e", 20)]
-    found = examine(records, links, {"e"})
-    assert found.two_labels == links[:1]
-    assert found.named_apart == links[1:2]
-    assert found.of_locked == links[2:]
-    assert found.weakest == links[::-1]
+    matches = [_match("a", "b", 40), _match("c", "d", 30), _match("d", "e", 20)]
+    found = find_contradictions(records, matches, {"e"})
+    assert found.two_labels == matches[:1]
+    assert found.two_groups == matches[1:2]
+    assert found.with_locked == matches[2:]
+    assert found.weakest == matches[::-1]
 
 
-def test_a_given_name_may_cover_many_cells() -> None:
-    """A patient has cells of all classes: only images linked to each other are one cell."""
+def test_a_named_group_may_have_cells_of_all_classes() -> None:
+    """Only matched images of a patient are one cell."""
     records = [
         _record(name, label, "patient", cell=name) for name, label in ("aR", "bL", "cR", "dL")
     ]
-    aside = disputed(records, [_link("a", "b", 40)])
-    assert [image.sha256 for image in aside] == ["a", "b"]
+    quarantined = cells_under_two_labels(records, [_match("a", "b", 40)])
+    assert [image.sha256 for image in quarantined] == ["a", "b"]
 
 
-def test_a_given_cell_under_two_labels_is_disputed() -> None:
-    """Whoever names a cell says that its images show one; no link need be found between them."""
+def test_a_named_cell_under_two_labels_is_quarantined() -> None:
+    """Images with one cell name are one cell, also without a match between them."""
     records = [_record("a", "R", cell="1"), _record("b", "L", cell="1"), _record("c", "L")]
-    assert [image.sha256 for image in disputed(records, [])] == ["a", "b"]
+    assert [image.sha256 for image in cells_under_two_labels(records, [])] == ["a", "b"]
 
 
-def test_cells_are_counted_without_those_set_aside() -> None:
-    """What is left of each class decides whether it can be split."""
+def test_quarantined_cells_are_not_counted() -> None:
+    """The remaining cells of each class decide whether it can be split."""
     records = [
         _record(name, label, cell=cell) for name, label, cell in ("aR1", "bR1", "cR2", "dL3")
     ]
-    aside = disputed([_record("c", "R", cell="2"), _record("x", "L", cell="2")], [])
-    assert cells_left(records, aside, ("R", "L", "T")) == {"R": 1, "L": 1, "T": 0}
+    disputed = [_record("c", "R", cell="2"), _record("x", "L", cell="2")]
+    quarantined = cells_under_two_labels(disputed, [])
+    assert cells_per_class(records, quarantined, ("R", "L", "T")) == {"R": 1, "L": 1, "T": 0}
 
 
-def test_labels_meet_through_a_locked_image() -> None:
-    """Two images that show the cell of one that left are one cell, under two labels."""
+def test_a_locked_image_connects_two_labels() -> None:
+    """Two images that match the same locked image are one cell, under two labels."""
     records = [_record("a", "R"), _record("b", "L"), _record("e", "")]
-    aside = disputed(records, [_link("a", "e", 40), _link("b", "e", 40)])
-    assert [image.sha256 for image in aside] == ["a", "b"]
+    quarantined = cells_under_two_labels(records, [_match("a", "e", 40), _match("b", "e", 40)])
+    assert [image.sha256 for image in quarantined] == ["a", "b"]
 
 
-def test_a_returned_label_does_not_outvote_an_archive() -> None:
-    """It goes alone, stops nothing under either policy, and the archive's images stay."""
+def test_a_returned_label_does_not_overrule_an_archive() -> None:
+    """Only the returned image is quarantined, and no rule is broken under either policy."""
     records = [_record("a", "R"), _record("b", "R"), _record("c", "L", file="returned/c.png")]
-    links = [_link("a", "b", 40), _link("b", "c", 40)]
-    outvoted = contradicted_returns(records, links)
-    assert [(image.sha256, image.reason) for image in outvoted] == [
-        ("c", "a returned label, while the archives say R")
+    matches = [_match("a", "b", 40), _match("b", "c", 40)]
+    contradicted = contradicted_returns(records, matches)
+    assert [(image.sha256, image.reason) for image in contradicted] == [
+        ("c", "the returned label contradicts the archives, which say R")
     ]
     stop = DataGateConfig.model_validate({"two_labels": "stop", "max_quarantined_share": 0.0})
-    assert all(rule.kept for rule in gate_rules(3, [], outvoted, stop))
+    assert all(rule.passed for rule in label_rules(3, [], contradicted, stop))
 
 
-def test_returned_labels_that_only_contradict_each_other_are_a_dispute() -> None:
-    """No archive says who is right, so neither teaches."""
+def test_returned_labels_that_contradict_each_other_quarantine_the_cell() -> None:
+    """Without an archive's label, all images of the cell are quarantined."""
     records = [_record(name, name.upper(), file=f"returned/{name}.png") for name in "ab"]
-    links = [_link("a", "b", 40)]
-    assert contradicted_returns(records, links) == []
-    assert [image.sha256 for image in disputed(records, links)] == ["a", "b"]
+    matches = [_match("a", "b", 40)]
+    assert contradicted_returns(records, matches) == []
+    assert [image.sha256 for image in cells_under_two_labels(records, matches)] == ["a", "b"]
 
 
-def test_a_returned_label_may_take_a_side() -> None:
-    """Where archives disagree already, one of their labels is no contradiction of them."""
+def test_archives_that_disagree_quarantine_the_whole_cell() -> None:
+    """A returned label that agrees with one of two archive labels contradicts neither."""
     records = [_record("a", "R"), _record("b", "L"), _record("c", "L", file="returned/c.png")]
-    links = [_link("a", "b", 40), _link("b", "c", 40)]
-    assert contradicted_returns(records, links) == []
-    assert [image.sha256 for image in disputed(records, links)] == ["a", "b", "c"]
+    matches = [_match("a", "b", 40), _match("b", "c", 40)]
+    assert contradicted_returns(records, matches) == []
+    assert [image.sha256 for image in cells_under_two_labels(records, matches)] == ["a", "b", "c"]
 
 
 def _record(sha256: str, label: str, hint: str = "", file: str = "", cell: str = "") -> Record:
@@ -94,5 +100,5 @@ def _record(sha256: str, label: str, hint: str = "", file: str = "", cell: str =
     )
 
 
-def _link(one: str, other: str, inliers: int) -> Link:
-    return Link(one=one, other=other, inliers=inliers)
+def _match(one: str, other: str, inliers: int) -> ImageMatch:
+    return ImageMatch(one=one, other=other, inliers=inliers)

@@ -1,4 +1,4 @@
-"""Bad images are set aside with a reason, and too many of them stop the run."""
+"""Unusable images are quarantined with a reason; too many of them refuse the dataset."""
 
 import io
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Draw = Callable[..., bytes]
 
 @pytest.fixture
 def mixed(write_zip: WriteZip, draw: Draw) -> str:
-    """Four good images, and one of each kind that is set aside."""
+    """Four usable images, and at least one for each reason of quarantine."""
     return write_zip(
         "mixed.zip",
         {
@@ -44,18 +44,18 @@ def _tolerant(config: RunConfig, **changes: object) -> RunConfig:
 def test_each_fault_has_its_reason(
     mixed: str, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """Folders match classes in any case; all else is quarantined under its own reason."""
+    """Folder names match classes in any case; each other image is quarantined with its reason."""
     snapshot = ingest([mixed], config, store=store, run=run)
     dataset = validate(snapshot, _tolerant(config, max_quarantined_share=0.9), store=store, run=run)
-    kept = from_csv(store.read(dataset, "records.csv").decode(), Record)
-    aside = from_csv(store.read(dataset, "quarantine.csv").decode(), Quarantined)
-    assert sorted((r.file, r.label) for r in kept) == [
+    usable = from_csv(store.read(dataset, "records.csv").decode(), Record)
+    quarantined = from_csv(store.read(dataset, "quarantine.csv").decode(), Quarantined)
+    assert sorted((r.file, r.label) for r in usable) == [
         ("LOBED/3.png", "LOBED"),
         ("Lobed/4.png", "LOBED"),
         ("ROUND/1.png", "ROUND"),
         ("round/2.png", "ROUND"),
     ]
-    assert {(q.file, q.reason) for q in aside} == {
+    assert {(q.file, q.reason) for q in quarantined} == {
         ("ROUND/5.png", "a side is shorter than 32 pixels"),
         ("ROUND/6.png", "the image cannot be read"),
         ("ROUND/<b>7.png", "the image cannot be read"),
@@ -69,34 +69,35 @@ def test_each_fault_has_its_reason(
 def test_report_shows_counts_and_escapes_names(
     mixed: str, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """The page is self-contained, shows what decodes, and a file name is never markup."""
+    """The page is self-contained, shows images that decode, and escapes file names."""
     snapshot = ingest([mixed], config, store=store, run=run)
     dataset = validate(snapshot, _tolerant(config, max_quarantined_share=0.9), store=store, run=run)
     page = store.read(dataset, "report.html").decode()
-    usable, aside = 4, 4  # each usable one beside its crop; of six set aside two are no pictures
-    assert page.count("data:image/jpeg;base64,") == 2 * usable + aside
+    # Each usable image has its crop next to it; of six quarantined ones two do not decode.
+    usable, quarantined = 4, 4
+    assert page.count("data:image/jpeg;base64,") == 2 * usable + quarantined
     assert "can be trained on" in page
     assert "&lt;b&gt;7.png" in page
     assert "<b>7" not in page
     assert "http" not in page.replace(store.root, "")
 
 
-def test_a_label_of_the_manifest_is_held_to_the_classes(
+def test_a_label_of_the_manifest_must_be_a_class(
     write_zip: WriteZip, draw: Draw, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """`manifest.csv` names classes in any case; any other label is set aside like a folder's."""
+    """`manifest.csv` names classes in any case; an image with another label is quarantined."""
     images = {f"scans/{n}.png": draw(n) for n in range(3)}
     rows = b"file,label\nscans/0.png,round\nscans/1.png,LOBED\nscans/2.png,SQUARE\n"
     archive = write_zip("labelled.zip", {**images, "manifest.csv": rows})
     snapshot = ingest([archive], config, store=store, run=run)
     dataset = validate(snapshot, _tolerant(config, max_quarantined_share=0.5), store=store, run=run)
-    aside = from_csv(store.read(dataset, "quarantine.csv").decode(), Quarantined)
+    quarantined = from_csv(store.read(dataset, "quarantine.csv").decode(), Quarantined)
     assert sorted(record.label for record in store.records(dataset)) == ["LOBED", "ROUND"]
-    assert [(q.file, q.reason) for q in aside] == [("scans/2.png", "unknown class 'SQUARE'")]
+    assert [(q.file, q.reason) for q in quarantined] == [("scans/2.png", "unknown class 'SQUARE'")]
 
 
 def test_validation_is_repeatable(mixed: str, config: RunConfig, store: ArtifactStore) -> None:
-    """Two runs over one snapshot land on the same address, report and all."""
+    """Two runs on one snapshot publish the same artefact, report included."""
     tolerant = _tolerant(config, max_quarantined_share=0.9)
     uris = set()
     for name in ("first", "second"):
@@ -106,10 +107,10 @@ def test_validation_is_repeatable(mixed: str, config: RunConfig, store: Artifact
     assert len(uris) == 1
 
 
-def test_too_many_set_aside_stops(
+def test_too_many_quarantined_images_refuse_the_dataset(
     mixed: str, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """Above the share the run stops, names the most frequent reasons and shows their images."""
+    """The error names the most frequent reasons, and the page shows their images."""
     snapshot = ingest([mixed], config, store=store, run=run)
     with pytest.raises(
         DatasetRefusedError, match=r"labelled LOBED and ROUND.*60.0% of 10"
@@ -122,10 +123,10 @@ def test_too_many_set_aside_stops(
     assert not list(store.objects.list(f"{store.root}/dataset/"))
 
 
-def test_short_class_stops(
+def test_a_class_with_too_few_images_refuses_the_dataset(
     small_archive: str, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """A class with too few images stops the run and is named with its count."""
+    """The error names each short class with its number of images."""
     snapshot = ingest([small_archive], config, store=store, run=run)
     with pytest.raises(
         DatasetRefusedError, match=r"at least 9 of each.*ROUND 8, LOBED 8"
@@ -137,7 +138,7 @@ def test_short_class_stops(
 def test_long_narrow_images_fit_on_the_page(
     write_zip: WriteZip, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """A strip of 40000 pixels is usable, and its picture is no larger than the others."""
+    """A strip of 40000 pixels is usable, and its picture is scaled down like the others."""
     out = io.BytesIO()
     Image.new("RGB", (40_000, 40), (120, 60, 150)).save(out, "PNG")
     archive = write_zip("strip.zip", {"ROUND/1.png": out.getvalue()})

@@ -1,4 +1,4 @@
-"""Cross-validation of a recipe that is kept from one class."""
+"""Cross-validation without one class."""
 
 import pytest
 
@@ -13,8 +13,8 @@ CONFIG = RunConfig(
 )
 
 
-def test_a_class_is_left_out_of_the_contract_and_of_the_typical_sample() -> None:
-    """The model of a fold has no output for it, and nothing else of the config changes."""
+def test_the_class_is_removed_from_contract_and_prevalence() -> None:
+    """Nothing else of the config changes."""
     known = without_class(CONFIG, "B")
     assert known.contract.classes == ("A", "C")
     assert known.evaluate.prevalence == {"A": 1, "C": 3}
@@ -23,13 +23,13 @@ def test_a_class_is_left_out_of_the_contract_and_of_the_typical_sample() -> None
 
 
 @pytest.mark.parametrize("unknown", ["D", "A,B"])
-def test_a_class_that_is_not_there_is_named(unknown: str) -> None:
-    """The error says which classes there are, before anything is computed."""
+def test_an_unknown_class_is_refused(unknown: str) -> None:
+    """The error lists the classes."""
     with pytest.raises(InvalidInputError, match="one of A, B, C"):
         without_class(CONFIG, unknown)
 
 
 def test_two_classes_are_too_few_to_leave_one_out() -> None:
-    """A model of one class has nothing to tell apart."""
+    """A model needs two classes."""
     with pytest.raises(InvalidInputError, match="two others left"):
         without_class(without_class(CONFIG, "A"), "B")

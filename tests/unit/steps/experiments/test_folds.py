@@ -1,4 +1,4 @@
-"""Folds for cross-validation: cells are never cut, and every class is in every fold."""
+"""Folds for cross-validation: groups are never divided, and each fold has every class."""
 
 from collections import Counter
 
@@ -25,14 +25,14 @@ def test_every_class_has_its_share_of_cells_in_every_fold() -> None:
         assert set(counts.values()) <= {cells // 5, cells // 5 + 1}
 
 
-def test_the_deal_does_not_depend_on_the_order_of_images() -> None:
-    """The same cells give the same folds, whoever lists them."""
+def test_folds_do_not_depend_on_the_order_of_images() -> None:
+    """The same groups get the same folds."""
     assert assign_folds(RECORDS[::-1], 4) == assign_folds(RECORDS, 4)
 
 
 @pytest.mark.parametrize("fold", range(5))
-def test_no_cell_is_learned_from_and_scored(fold: int) -> None:
-    """The three parts share no cell, leave none out, and most is learned from."""
+def test_no_cell_is_trained_on_and_scored(fold: int) -> None:
+    """The three parts are disjoint and complete, and most images are in `train`."""
     parts = parts_of(RECORDS, assign_folds(RECORDS, 5), fold, 1.0)
     groups = [{record.group for record in part} for part in parts.values()]
     assert sum(len(group) for group in groups) == len(set.union(*groups)) == 35
@@ -41,7 +41,7 @@ def test_no_cell_is_learned_from_and_scored(fold: int) -> None:
 
 
 def test_each_cell_is_scored_once() -> None:
-    """Over all folds every cell is in the scored part exactly once."""
+    """Over all folds every image is in `test` exactly once."""
     folds = assign_folds(RECORDS, 5)
     scored = Counter(
         record.sha256 for fold in range(5) for record in parts_of(RECORDS, folds, fold, 1.0)["test"]
@@ -50,13 +50,13 @@ def test_each_cell_is_scored_once() -> None:
     assert len(scored) == len(RECORDS)
 
 
-def test_a_share_of_every_class_is_learned_from_and_all_is_scored() -> None:
-    """A smaller share is a part of a larger one, so that a learning curve compares like things."""
+def test_a_share_limits_training_and_not_scoring() -> None:
+    """The groups of a smaller share are a subset of those of a larger one."""
     folds = assign_folds(RECORDS, 5)
     whole, half, third = (parts_of(RECORDS, folds, 0, share) for share in (1.0, 0.5, 0.3))
     assert whole["test"] == half["test"] == third["test"]
 
-    def learned(parts: dict[str, list[Record]]) -> dict[str, set[str]]:
+    def fitted(parts: dict[str, list[Record]]) -> dict[str, set[str]]:
         records = parts["train"] + parts["val"]
         return {
             label: {record.group for record in records if record.label == label}
@@ -64,20 +64,20 @@ def test_a_share_of_every_class_is_learned_from_and_all_is_scored() -> None:
         }
 
     for label, cells in (("ROUND", 8), ("LOBED", 19)):
-        assert learned(third)[label] < learned(half)[label] < learned(whole)[label]
-        assert len(learned(whole)[label]) == cells
-        assert cells / 2 <= len(learned(half)[label]) <= cells / 2 + 1
+        assert fitted(third)[label] < fitted(half)[label] < fitted(whole)[label]
+        assert len(fitted(whole)[label]) == cells
+        assert cells / 2 <= len(fitted(half)[label]) <= cells / 2 + 1
 
 
 @pytest.mark.parametrize("folds", [2, 12])
 def test_too_few_or_too_many_folds_are_refused(folds: int) -> None:
-    """The rarest class decides how many folds there can be, and the error says so."""
+    """The number of folds is limited by the class with the fewest groups."""
     with pytest.raises(InvalidInputError, match="3 to 11 folds"):
         assign_folds(RECORDS, folds)
 
 
-def test_patients_leave_no_class_out_of_a_fold() -> None:
-    """Nine patients with neutrophils, four of whom have an eosinophil: it is in all four folds."""
+def test_patients_with_a_rare_class_go_to_different_folds() -> None:
+    """Nine patients have neutrophils, four also an eosinophil: each fold gets one of the four."""
     records = [
         Record(sha256=f"{n}{label}", label=label, file="", archive="", group=f"p{n}")
         for n in range(9)

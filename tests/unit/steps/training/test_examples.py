@@ -1,4 +1,4 @@
-"""How much each image counts in training."""
+"""Sample weights and the limit of images per cell."""
 
 import numpy as np
 import pytest
@@ -13,27 +13,27 @@ def image(label: str, group: str) -> Record:
     return Record(sha256="", label=label, file="", archive="", group=group)
 
 
-def test_a_cell_counts_once_however_often_it_was_copied() -> None:
-    """Three copies of one cell weigh as much as the single image of another."""
+def test_all_cells_of_a_class_weigh_the_same() -> None:
+    """Three images of one cell weigh as much as the single image of another."""
     weights = sample_weights([image("A", "copied")] * 3 + [image("A", "single")])
     assert weights[:3].sum() == pytest.approx(weights[3])
 
 
-def test_classes_count_alike() -> None:
-    """One cell of a rare class weighs as much as four of a common one."""
+def test_all_classes_weigh_the_same() -> None:
+    """One cell of a rare class weighs as much as four cells of a common one."""
     weights = sample_weights([image("A", str(n)) for n in range(4)] + [image("B", "5")])
     assert weights[:4].sum() == pytest.approx(weights[4])
 
 
-def test_a_cell_under_two_labels_is_a_cell_of_each() -> None:
-    """A disputed cell is not split between its classes by chance."""
+def test_a_cell_with_two_labels_counts_for_both() -> None:
+    """It is one cell of each class."""
     weights = sample_weights([image("A", "same"), image("B", "same")])
     assert weights.tolist() == [1, 1]
 
 
 @given(st.lists(st.tuples(st.sampled_from("AB"), st.sampled_from("xyz")), min_size=1, max_size=30))
-def test_weights_keep_the_scale_of_the_loss(images: list[tuple[str, str]]) -> None:
-    """Their mean is 1, so that a learning rate means the same for every archive."""
+def test_the_mean_weight_is_one(images: list[tuple[str, str]]) -> None:
+    """The scale of the loss does not depend on the archive."""
     weights = sample_weights([image(label, group) for label, group in images])
     assert weights.dtype == np.float32
     assert (weights > 0).all()
@@ -41,25 +41,25 @@ def test_weights_keep_the_scale_of_the_loss(images: list[tuple[str, str]]) -> No
 
 
 @given(st.integers(1, 30))
-def test_copies_can_count_for_something(count: int) -> None:
-    """With an exponent of a half a cell of n images counts as the root of n single ones."""
+def test_copies_is_the_exponent_of_a_cells_weight(count: int) -> None:
+    """At 0.5 a cell of n images weighs as much as sqrt(n) cells of one image."""
     weights = sample_weights([image("A", "copied")] * count + [image("A", "single")], copies=0.5)
     assert weights[:count].sum() == pytest.approx(np.sqrt(count) * weights[-1], rel=1e-4)
 
 
-def test_few_images_of_a_large_cell_are_checked() -> None:
-    """Eight copies of a cell say what a hundred would; smaller cells are kept whole."""
+def test_large_cells_are_limited_to_eight_images() -> None:
+    """Smaller cells keep all images."""
     records = [
         Record(sha256=f"{group}{n:03}", label="A", file="", archive="", group=group)
         for group, count in (("large", 100), ("small", 3))
         for n in range(count)
     ]
-    few = limit_images_per_cell(records)
-    assert [sum(r.group == group for r in few) for group in ("large", "small")] == [8, 3]
+    limited = limit_images_per_cell(records)
+    assert [sum(r.group == group for r in limited) for group in ("large", "small")] == [8, 3]
 
 
-def test_cells_of_one_patient_count_by_themselves() -> None:
-    """Copies are of a cell; a patient with many cells weighs as much as they do."""
+def test_cells_of_one_patient_weigh_as_separate_cells() -> None:
+    """Copies are counted per cell, not per group."""
     patient = [
         Record(sha256=f"{cell}{n}", label="A", file="", archive="", group="p", cell=cell)
         for cell, copies in (("1", 4), ("2", 1))

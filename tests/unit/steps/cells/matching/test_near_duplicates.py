@@ -1,4 +1,4 @@
-"""Images of one cell find each other, and those of different cells do not."""
+"""The near-duplicate search matches images of one cell and no others."""
 
 import collections
 import io
@@ -14,13 +14,13 @@ from pipeline.sample.archive import write_archive
 from pipeline.steps.cells.matching.near_duplicates import (
     NEIGHBOUR_GROUPS,
     NEIGHBOURS,
-    Tie,
+    MatchedPair,
     between_groups,
-    find_ties,
-    nearest,
-    unite,
+    component_roots,
+    find_matches,
+    nearest_pairs,
 )
-from pipeline.steps.cells.matching.view import View, view
+from pipeline.steps.cells.matching.view import View, extract_view
 
 CELLS, COPIES = 6, 4
 MIN_INLIERS = 15
@@ -37,80 +37,80 @@ def _drawn(folder: pytest.TempPathFactory, cells: int, copies: int) -> Drawn:
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
-    """Turned, mirrored and shifted copies of drawn cells, and which cell each shows."""
+    """Rotated, mirrored and shifted copies of drawn cells, and the cell of each."""
     return _drawn(tmp_path_factory, CELLS, COPIES)
 
 
-def _look(images: list[bytes]) -> list[View]:
-    return [view(decode(data)) for data in images]
+def _views(images: list[bytes]) -> list[View]:
+    return [extract_view(decode(data)) for data in images]
 
 
-def _pairs(names: list[object]) -> int:
+def _count_pairs(names: list[object]) -> int:
     return sum(math.comb(count, 2) for count in collections.Counter(names).values())
 
 
 def _precision_recall(images: list[bytes], truth: list[str]) -> tuple[float, float]:
-    found = unite(len(images), find_ties(_look(images), MIN_INLIERS))
-    right = _pairs(list(zip(found, truth, strict=True)))
-    return right / _pairs(list(found)), right / _pairs(list(truth))
+    found = component_roots(len(images), find_matches(_views(images), MIN_INLIERS))
+    correct = _count_pairs(list(zip(found, truth, strict=True)))
+    return correct / _count_pairs(list(found)), correct / _count_pairs(list(truth))
 
 
 def test_drawn_cells_are_recovered(drawn: Drawn) -> None:
-    """On drawn smears the groups are the cells: no pair too many, none missing."""
+    """Precision and recall of image pairs are 1 on drawn smears."""
     assert _precision_recall(*drawn) == (1.0, 1.0)
 
 
 @pytest.mark.slow
 def test_many_drawn_cells_are_recovered(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """So are those of 120 cells with eight copies each."""
+    """Precision and recall are 1 for 120 cells with eight copies each."""
     assert _precision_recall(*_drawn(tmp_path_factory, 30, 8)) == (1.0, 1.0)
 
 
-def test_ties_are_a_repeatable_forest(drawn: Drawn) -> None:
-    """No tie closes a circle, and a second search finds the very same ones."""
-    views = _look(drawn[0])
-    first, second = (find_ties(views, MIN_INLIERS) for _ in range(2))
+def test_matches_are_a_repeatable_forest(drawn: Drawn) -> None:
+    """No match closes a cycle, and a second search returns the same matches."""
+    views = _views(drawn[0])
+    first, second = (find_matches(views, MIN_INLIERS) for _ in range(2))
     assert len(first) == len(views) - len(set(drawn[1]))
     assert first == second
 
 
-def test_turns_and_mirrors_do_not_matter(drawn: Drawn) -> None:
-    """All eight symmetries of a photograph are the same cell."""
+def test_rotations_and_mirrors_match(drawn: Drawn) -> None:
+    """All eight symmetries of a photograph are one group."""
     image = Image.open(io.BytesIO(drawn[0][0]))
-    copies = [image, *(image.transpose(turn) for turn in Image.Transpose)]
-    views = [view(np.asarray(copy)) for copy in copies]
-    assert unite(len(views), find_ties(views, MIN_INLIERS)) == [0] * len(views)
+    copies = [image, *(image.transpose(method) for method in Image.Transpose)]
+    views = [extract_view(np.asarray(copy)) for copy in copies]
+    assert component_roots(len(views), find_matches(views, MIN_INLIERS)) == [0] * len(views)
 
 
 def test_blank_images_are_groups_of_their_own() -> None:
-    """Nothing stained, or nothing at all, is a lonely image and not a crash."""
+    """Uniform images have no matches, and an empty list of images is accepted."""
     blanks = [np.full((48, 64, 3), level, np.uint8) for level in (255, 128, 0)]
-    assert find_ties([view(blank) for blank in blanks], MIN_INLIERS) == []
-    assert find_ties([], MIN_INLIERS) == []
+    assert find_matches([extract_view(blank) for blank in blanks], MIN_INLIERS) == []
+    assert find_matches([], MIN_INLIERS) == []
 
 
 def test_candidates_grow_with_the_number_of_images() -> None:
-    """Not every pair is looked at: at most a fixed number for each image, nearest pairs first."""
+    """Candidates per image are bounded, and the closest pairs come first."""
     vectors = np.random.default_rng(0).standard_normal((2000, 30), dtype=np.float32)
-    pairs = np.array(nearest(vectors, NEIGHBOURS))
+    pairs = np.array(nearest_pairs(vectors, NEIGHBOURS))
     assert len(pairs) <= len(vectors) * NEIGHBOURS
     assert (pairs[:, 0] < pairs[:, 1]).all()
     assert len(np.unique(pairs, axis=0)) == len(pairs)
-    apart = np.linalg.norm(vectors[pairs[:, 0]] - vectors[pairs[:, 1]], axis=1)
-    assert (np.diff(apart) > -1e-4).all()
+    distances = np.linalg.norm(vectors[pairs[:, 0]] - vectors[pairs[:, 1]], axis=1)
+    assert (np.diff(distances) > -1e-4).all()
 
 
 def test_neighbours_among_few_are_exact() -> None:
-    """Among a few hundred groups none that is near is overlooked."""
+    """Nearest neighbours among a few hundred vectors are exact."""
     vectors = np.random.default_rng(1).standard_normal((300, 128), dtype=np.float32)
-    found = set(nearest(vectors, 5))
-    apart = np.linalg.norm(vectors[:, None] - vectors[None], axis=-1)
-    order = np.argsort(apart, axis=1)[:, 1:6]
+    found = set(nearest_pairs(vectors, 5))
+    distances = np.linalg.norm(vectors[:, None] - vectors[None], axis=-1)
+    order = np.argsort(distances, axis=1)[:, 1:6]
     assert found == {(min(i, j), max(i, j)) for i, row in enumerate(order.tolist()) for j in row}
 
 
-def test_groups_send_a_few_images_each() -> None:
-    """However large groups are, a bounded number of pairs speaks for them."""
+def test_compared_pairs_of_groups_are_bounded() -> None:
+    """Five image pairs are compared per pair of groups, whatever the size of the groups."""
     vectors = np.random.default_rng(2).standard_normal((600, 16), dtype=np.float32)
     roots = [min(number // 20, 29) * 20 for number in range(600)]
     votes = list(between_groups(vectors, roots))
@@ -119,6 +119,8 @@ def test_groups_send_a_few_images_each() -> None:
     assert all(roots[one] != roots[other] for pairs in votes for one, other in pairs)
 
 
-def test_links_are_transitive() -> None:
-    """Items tied in a chain are one group, named by its first item."""
-    assert unite(6, [Tie(4, 5, 9), Tie(1, 2, 9), Tie(2, 4, 9)]) == [0, 1, 1, 3, 1, 1]
+def test_matches_are_transitive() -> None:
+    """A chain of matches is one component, named by its smallest index; no items have no roots."""
+    matches = [MatchedPair(4, 5, 9), MatchedPair(1, 2, 9), MatchedPair(2, 4, 9)]
+    assert component_roots(6, matches) == [0, 1, 1, 3, 1, 1]
+    assert component_roots(0, []) == []

@@ -1,4 +1,4 @@
-"""The search on real photographs, looked at by eye; skipped where TEST_DATA is absent."""
+"""The search on real photographs that a person compared; skipped without TEST_DATA."""
 
 import zipfile
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.contract.decoding import decode
-from pipeline.steps.cells.matching.near_duplicates import find_ties, unite
-from pipeline.steps.cells.matching.view import View, view
+from pipeline.steps.cells.matching.near_duplicates import component_roots, find_matches
+from pipeline.steps.cells.matching.view import View, extract_view
 
 FIRST, SECOND = "first photograph", "second photograph"
 TWICE = {
-    "a mononuclear cell that stands in two class folders": {
+    "a mononuclear cell in two class folders": {
         FIRST: "LYMPHOCYTE/_3_716 LYMPHOCYTE/_22_5658 LYMPHOCYTE/_8_4434 LYMPHOCYTE/_21_3652",
         SECOND: "MONOCYTE/_4_7479 MONOCYTE/_13_3068 MONOCYTE/_7_5436 MONOCYTE/_9_8821",
     },
@@ -33,7 +33,7 @@ NEIGHBOURS = {
         FIRST: "LYMPHOCYTE/_4_2290 LYMPHOCYTE/_25_3659 LYMPHOCYTE/_3_8425 LYMPHOCYTE/_8_4361",
         SECOND: "NEUTROPHIL/_16_8276 NEUTROPHIL/_144_5139 NEUTROPHIL/_146_1824",
     },
-    "an eosinophil that shows at the border of a monocyte's photograph": {
+    "an eosinophil at the border of a monocyte's photograph": {
         FIRST: "EOSINOPHIL/_52_802 EOSINOPHIL/_67_7465 EOSINOPHIL/_57_6840 EOSINOPHIL/_33_2905",
         SECOND: "MONOCYTE/_5_6067 MONOCYTE/_5_6627 MONOCYTE/_6_9605 MONOCYTE/_4_6910",
     },
@@ -41,15 +41,15 @@ NEIGHBOURS = {
 
 
 def _groups(folder: Path, photographs: dict[str, str]) -> list[set[int]]:
-    """The groups that the copies of each photograph end up in."""
+    """The set of groups of the copies of each photograph."""
     names = {title: files.split() for title, files in photographs.items()}
     with zipfile.ZipFile(folder / "blood_cells.zip") as archive:
         views: list[View] = [
-            view(decode(archive.read(f"blood_cells/{name}.jpeg")))
+            extract_view(decode(archive.read(f"blood_cells/{name}.jpeg")))
             for files in names.values()
             for name in files
         ]
-    roots = iter(unite(len(views), find_ties(views, 15)))
+    roots = iter(component_roots(len(views), find_matches(views, 15)))
     return [{next(roots) for _ in files} for files in names.values()]
 
 
@@ -57,7 +57,7 @@ def _groups(folder: Path, photographs: dict[str, str]) -> list[set[int]]:
 def test_two_photographs_of_a_cell_are_one_group(
     test_data: Path, photographs: dict[str, str]
 ) -> None:
-    """Turned, mirrored and sheared copies of two photographs of one cell find each other."""
+    """Rotated, mirrored and sheared copies of two photographs of one cell are one group."""
     assert _groups(test_data, photographs) == [{0}, {0}]
 
 
@@ -65,7 +65,7 @@ def test_two_photographs_of_a_cell_are_one_group(
 def test_overlapping_fields_of_two_cells_are_two_groups(
     test_data: Path, photographs: dict[str, str]
 ) -> None:
-    """Photographs that share red cells but not the white one stay apart."""
+    """Photographs that share red cells but not the white cell are two groups."""
     first, second = _groups(test_data, photographs)
     assert (len(first), len(second)) == (1, 1)
     assert first != second

@@ -1,16 +1,16 @@
-"""Regions of a cell in the Keras graph, as `regions.py` finds them in OpenVINO's."""
+"""Region means in the Keras graph: the counterpart of `engine/regions.py`, which documents them."""
 
 from collections.abc import Sequence
 
 import keras
 
-from pipeline.engine.regions import FAINTEST, ROUNDS, SOFTNESS, STAIN, TINY, Windows
+from pipeline.engine.regions import EPSILON, ITERATIONS, MIN_THRESHOLD, SOFTNESS, STAIN, Windows
 
 
 def region_means(
     pixels: keras.KerasTensor, levels: Sequence[keras.KerasTensor], size: int
 ) -> keras.KerasTensor:
-    """One vector an image: each level's mean over the nucleus, then over its surroundings.
+    """One vector per image: each level's mean over the nucleus, then over its surroundings.
 
     Args:
         pixels: (n, size, size, 3), 0 to 255 in any type.
@@ -23,13 +23,13 @@ def region_means(
         stride = size // level.shape[1]
         for mask in masks:
             share = keras.layers.AveragePooling2D(stride)(mask)
-            total = keras.ops.sum(share, axis=(1, 2)) + TINY
+            total = keras.ops.sum(share, axis=(1, 2)) + EPSILON
             means.append(keras.ops.sum(level * share, axis=(1, 2)) / total)
     return keras.layers.Concatenate(name="regions")(means)
 
 
 def _regions(pixels: keras.KerasTensor, windows: Windows) -> list[keras.KerasTensor]:
-    """Weights of the nucleus and of what lies around it, each (n, size, size, 1), 0 to 1."""
+    """Masks of the nucleus and of its surroundings, each (n, size, size, 1), 0 to 1."""
     ops = keras.ops
     red, green, blue = ops.split(ops.cast(pixels, "float32"), 3, axis=-1)
     stain = STAIN[0] * red + STAIN[1] * green + STAIN[2] * blue
@@ -38,10 +38,10 @@ def _regions(pixels: keras.KerasTensor, windows: Windows) -> list[keras.KerasTen
     threshold = (
         ops.mean(stain, axis=axes, keepdims=True) + ops.max(stain, axis=axes, keepdims=True)
     ) / 2
-    for _ in range(ROUNDS):
+    for _ in range(ITERATIONS):
         above = ops.sigmoid((stain - threshold) / SOFTNESS)
         threshold = (_average(stain, above) + _average(stain, 1 - above)) / 2
-    nucleus = ops.sigmoid((stain - ops.maximum(threshold, FAINTEST)) / SOFTNESS)
+    nucleus = ops.sigmoid((stain - ops.maximum(threshold, MIN_THRESHOLD)) / SOFTNESS)
     return [nucleus, _mean(nucleus, windows.around) * (1 - nucleus)]
 
 
@@ -51,5 +51,5 @@ def _mean(plane: keras.KerasTensor, side: int) -> keras.KerasTensor:
 
 def _average(plane: keras.KerasTensor, weights: keras.KerasTensor) -> keras.KerasTensor:
     ops = keras.ops
-    total = ops.sum(weights, axis=(1, 2, 3), keepdims=True) + TINY
+    total = ops.sum(weights, axis=(1, 2, 3), keepdims=True) + EPSILON
     return ops.sum(plane * weights, axis=(1, 2, 3), keepdims=True) / total

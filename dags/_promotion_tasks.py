@@ -1,0 +1,104 @@
+"""Tasks of the training DAG from the verdict to the promotion, and the end of the run."""
+
+# TaskFlow hands over an XComArg where the task's body gets the value.
+# mypy: disable-error-code="arg-type"
+
+from datetime import timedelta
+from typing import Any
+
+from _approval import APPROVE, REJECT, Approval, decision_of
+from _assets import MODEL_PROMOTED
+from _training_tasks import config_and_run_id
+from airflow.sdk import Param, task
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+
+@task(trigger_rule="none_failed", multiple_outputs=False)
+def record_decision(
+    verdict: str, response: dict[str, Any] | None, **context: Any
+) -> dict[str, Any]:
+    """Author and reason of the promotion; empty when the gate or a person refused.
+
+    A person's refusal is recorded in the registry.
+    """
+    from pipeline.entrypoints import promotion, verdicts
+
+    if not verdicts.passed(verdict):
+        return {}
+    decision = decision_of(response, context["params"]["reason"])
+    if response is None:
+        return decision
+    if response["chosen_options"] == [APPROVE]:
+        return {**decision, "approved_at": str(response["responded_at"])}
+    promotion.record_refusal(context["run_id"], verdict, **decision)
+    return {}
+
+
+@task(outlets=[MODEL_PROMOTED])
+def promote(verdict: str, decision: dict[str, Any], **context: Any) -> str:
+    """Move the pointer to the judged model; skipped when it already serves or was refused.
+
+    A skipped task emits no asset event, so nothing is deployed. The XCom `promotion` holds the
+    outcome.
+    """
+    from pipeline.entrypoints import promotion
+
+    config, run_id = config_and_run_id(context)
+    if decision:
+        result = promotion.promote(config, run_id, verdict, decision).model_dump()
+    else:
+        result = {"outcome": "refused", "sentence": "the gate or a person refused this model"}
+    context["ti"].xcom_push("promotion", result)
+    if result["outcome"] != "promoted":
+        raise AirflowSkipException(f"{result['outcome']}: {result['sentence']}")
+    served = str(result["served"])
+    context["outlet_events"][MODEL_PROMOTED].extra = {"config": config, "served": served}
+    return served
+
+
+def decide(verdict: Any, response_timeout: timedelta = timedelta(days=2)) -> Any:
+    """Wire approval, its record and the promotion; returns the promotion's output."""
+    response = Approval(
+        task_id="approve",
+        verdict=verdict,
+        subject="Promote this model?",
+        options=[APPROVE, REJECT],
+        defaults=REJECT,
+        params={"note": Param("", type=["string", "null"], title="Reason")},
+        response_timeout=response_timeout,
+    ).output
+    return promote(verdict, record_decision(verdict, response))
+
+
+@task
+def close_request(**context: Any) -> None:
+    """Report the run's outcome to monitoring and on the run's page; fail if the run failed."""
+    from monitoring import entrypoints as monitoring
+    from pipeline.entrypoints import training
+
+    config, run_id = config_and_run_id(context)
+    if config == "":
+        raise AirflowSkipException("there were no archives to train on")
+    dag_id = context["dag"].dag_id
+    result = _promotion(context["ti"], dag_id, run_id)
+    outcome, sentence = result["outcome"], result["sentence"]
+    # Not a field of the form: only `blood_cell_monitoring` names the decision behind a request.
+    request = (context["dag_run"].conf or {}).get("request")
+    if request:
+        monitoring.close_request(run_id, request, outcome)
+    training.close_training(config, dag_id, run_id, outcome, sentence)
+    if outcome == "failed":
+        raise AirflowFailException(sentence)
+
+
+def _promotion(ti: Any, dag_id: str, run_id: str) -> dict[str, str]:
+    """Outcome that `promote` pushed; `failed` when the run did not reach the end of `promote`.
+
+    When `promote` was cleared and not reached again, the XCom of its earlier try is still there: it
+    counts only if the task's state is final.
+    """
+    states = ti.get_task_states(dag_id, task_ids=["promote"], run_ids=[run_id])
+    result = None
+    if states.get(run_id, {}).get("promote") in ("success", "skipped"):
+        result = ti.xcom_pull(task_ids="promote", key="promotion")
+    return result or {"outcome": "failed", "sentence": "a task failed or the run was cancelled"}

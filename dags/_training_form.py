@@ -1,0 +1,34 @@
+"""The form of a manual training run."""
+
+from _defaults import config_field
+from airflow.sdk import Param
+
+PARAMS = {
+    "archives": Param(
+        [],
+        type="array",
+        items={"type": "string"},
+        title="Archives",
+        description="URIs of archives to train on, one per line. Empty: all of archives/<name>/.",
+    ),
+    "limit": Param(
+        0,
+        type="integer",
+        minimum=0,
+        title="Images per class",
+        description="Maximum number of images per class and archive. 0: all.",
+    ),
+    "config": config_field("Classes, split, training and the gate's thresholds."),
+    "require_approval": Param(
+        False,
+        type="boolean",
+        title="Require approval",
+        description="Wait for a person's approval before promoting a model that passed the gate.",
+    ),
+    "reason": Param(
+        "",
+        type=["string", "null"],
+        title="Reason",
+        description="Why this run was started; recorded in the ledger of promotions.",
+    ),
+}

@@ -1,0 +1,102 @@
+"""Tasks of the training DAG from the archives to the gate's verdict."""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import task
+
+
+def config_and_run_id(context: Mapping[str, Any]) -> tuple[str, str]:
+    """The first two arguments of every entry point after `ingest`.
+
+    The config is the one that `ingest` pushed, because the stack may be restarted with another
+    MODEL_NAME during a run. It is empty when there is nothing to train on.
+    """
+    return context["ti"].xcom_pull(task_ids="ingest", key="config"), context["run_id"]
+
+
+@task.short_circuit
+def ingest(**context: Any) -> str:
+    """Freeze the archives into a snapshot; a scheduled run without archives ends here."""
+    from pipeline.entrypoints import configs, dataset
+
+    params, run = context["params"], context["dag_run"]
+    config = params["config"] or configs.own_config()
+    idle = run.run_type == "scheduled" and not dataset.has_archives(config)
+    context["ti"].xcom_push("config", "" if idle else config)
+    if idle:
+        return ""
+    return dataset.ingest(config, run.run_id, params["archives"], params["limit"])
+
+
+@task
+def validate(snapshot: str, **context: Any) -> str:
+    """Quarantine unusable images; fail when there are too many."""
+    from pipeline.entrypoints import dataset
+
+    return dataset.validate(*config_and_run_id(context), snapshot)
+
+
+@task
+def group(dataset: str, **context: Any) -> str:
+    """Group the images that show one cell."""
+    from pipeline.entrypoints import cells
+
+    return cells.group(*config_and_run_id(context), dataset)
+
+
+@task
+def split(grouping: str, **context: Any) -> str:
+    """Assign whole groups to train, validation and the locked test part."""
+    from pipeline.entrypoints import cells
+
+    return cells.split(*config_and_run_id(context), grouping)
+
+
+@task
+def shards(**context: Any) -> list[int]:
+    """Numbers of the shards over which `featurize` is mapped."""
+    from pipeline.entrypoints import training
+
+    return training.shards(config_and_run_id(context)[0])
+
+
+@task(execution_timeout=timedelta(hours=6))
+def featurize(split: str, shard: int, **context: Any) -> str:
+    """Compute one shard's activations at the freeze boundary, except those in the cache."""
+    from pipeline.entrypoints import training
+
+    return training.featurize(*config_and_run_id(context), split, shard)
+
+
+@task(execution_timeout=timedelta(hours=12))
+def train(split: str, features: Iterable[str], **context: Any) -> str:
+    """Train the network after the freeze boundary on the cached activations."""
+    from pipeline.entrypoints import training
+
+    return training.train(*config_and_run_id(context), split, list(features))
+
+
+@task
+def export(bundle: str, split: str, **context: Any) -> str:
+    """Convert the model to the serving engine and check that its predictions agree with Keras."""
+    from pipeline.entrypoints import training
+
+    return training.export(*config_and_run_id(context), bundle, split)
+
+
+@task
+def evaluate(served: str, bundle: str, split: str, **context: Any) -> str:
+    """Score the exported model on the locked test part and compute the drift reference."""
+    from pipeline.entrypoints import evaluation
+
+    return evaluation.evaluate(*config_and_run_id(context), served, bundle, split)
+
+
+@task
+def gate(evaluation: str, served: str, **context: Any) -> str:
+    """Judge the challenger against the thresholds and the champion."""
+    from pipeline.entrypoints import verdicts
+
+    return verdicts.gate(*config_and_run_id(context), evaluation, served)
