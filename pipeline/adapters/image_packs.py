@@ -1,4 +1,4 @@
-"""Image bytes in packs: an ingested archive keeps them in sixteen uncompressed zips by hash."""
+"""Image packs: sixteen uncompressed zips, by hash, with the images of an ingested archive."""
 
 import io
 import zipfile
@@ -14,11 +14,11 @@ from pipeline.records import Record
 
 PARTITIONS = 16
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The oldest time a zip can hold: the same images always give the same bytes."""
+"""The earliest time of a zip entry; constant, so that the same images give the same bytes."""
 
 
 def partition(sha256: str) -> int:
-    """Which pack holds an image: 0 to 15, the first hex digit of its hash."""
+    """Number of the pack with an image: 0 to 15, the first hex digit of its hash."""
     return int(sha256[0], 16)
 
 
@@ -28,39 +28,39 @@ def pack_name(number: int) -> str:
 
 
 def write_packs(folder: Path, hashes: Iterable[str], read: Callable[[str], bytes]) -> None:
-    """Write all sixteen packs, empty ones too; one image is in memory at a time.
+    """Write sixteen packs, also empty ones; one image is in memory at a time.
 
     Args:
-        folder: where the packs go.
+        folder: folder for the packs.
         hashes: SHA-256 of each image.
-        read: gives the bytes of the image with that hash.
+        read: returns the bytes of the image with a hash.
     """
-    wanted = sorted(set(hashes))
+    ordered = sorted(set(hashes))
     for number in range(PARTITIONS):
         with zipfile.ZipFile(folder / pack_name(number), "w", zipfile.ZIP_STORED) as pack:
-            for sha256 in wanted:
+            for sha256 in ordered:
                 if partition(sha256) == number:
                     pack.writestr(zipfile.ZipInfo(sha256, _EPOCH), read(sha256))
 
 
 def read_images(store: ArtifactStore, records: Iterable[Record]) -> Iterator[tuple[Record, bytes]]:
-    """Each record with its image's bytes, verified; one pack is in memory at a time.
+    """Each record with the verified bytes of its image; one pack is in memory at a time.
 
     Returns:
-        Pairs in order of archive and hash, whatever the order of `records`.
+        Pairs sorted by archive and hash.
 
     Raises:
-        ArtifactError: when a pack is missing, was changed, or lacks an image.
+        ArtifactError: when a pack is missing or changed, or an image is missing or changed.
     """
 
-    def place(record: Record) -> tuple[str, int]:
+    def pack_of(record: Record) -> tuple[str, int]:
         return record.archive, partition(record.sha256)
 
     ordered = sorted(records, key=lambda record: (record.archive, record.sha256))
-    for (archive, number), wanted in groupby(ordered, key=place):
+    for (archive, number), group in groupby(ordered, key=pack_of):
         opened = store.open(archive, ArchiveManifest)
         with zipfile.ZipFile(io.BytesIO(store.read(opened, pack_name(number)))) as pack:
-            for record in wanted:
+            for record in group:
                 yield record, _read(pack, record)
 
 
@@ -72,5 +72,7 @@ def _read(pack: zipfile.ZipFile, record: Record) -> bytes:
             f"{record.archive} has no image {record.file}", expected=record.sha256
         ) from error
     if sha256_bytes(data) != record.sha256:
-        raise ArtifactError(f"{record.archive} holds other bytes for {record.file}")
+        raise ArtifactError(
+            f"the image {record.file} in {record.archive} was changed", expected=record.sha256
+        )
     return data

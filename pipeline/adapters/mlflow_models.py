@@ -1,8 +1,8 @@
 """Served bundles as MLflow models: logged with their run, registered, the alias `champion`.
 
-A bundle is logged as a pyfunc model without pickle: its own files, the few modules that answer it,
-and `pipeline.engine.pyfunc` as loader. `mlflow.pyfunc.load_model("models:/<name>@champion")`
-answers like the service, also where Leukoflow is not installed.
+A bundle is logged as a pyfunc model without pickle: its files, the modules that predict with it,
+and `pipeline.engine.pyfunc` as loader. `mlflow.pyfunc.load_model("models:/<name>@champion")` gives
+the service's predictions, also where Leukoflow is not installed.
 """
 
 import shutil
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.adapters.mlflow_runs import Tracking, client, errors
-from pipeline.errors import UnreachableError
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -21,15 +20,15 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 LOADER = "pipeline.engine.pyfunc"
 CODE = (
-    *("__init__.py", "artifacts.py", "errors.py", "records.py", "contract"),
+    *("__init__.py", "artifacts.py", "digests.py", "errors.py", "records.py", "contract"),
     *("engine/__init__.py", "engine/compiled.py", "engine/engine.py", "engine/pyfunc.py"),
 )
-"""What the loader imports of `pipeline`: it travels with the model."""
+"""Modules of `pipeline` that the loader imports; they are stored with the model."""
 REQUIREMENTS = ("mlflow", "numpy", "openvino", "pandas", "pillow", "pydantic", "scipy")
 _PACKAGE = Path(__file__).resolve().parents[1]
 _TAG = "tag"
 _LOGGED = "models:/"
-"""Begins the source of a version that is a logged model; what follows is the model's id."""
+"""Prefix of the source of a version that is a logged model; the model's id follows."""
 
 
 class MlflowModels:
@@ -41,12 +40,15 @@ class MlflowModels:
         self._client = client(uri)
 
     def log(self, run_id: str, tag: str, folder: Path) -> str:
-        """Log a served bundle as a model of a run; returns its id, that of an equal one if logged.
+        """Log a served bundle as a model of a run, unless a model with this tag is logged.
 
         Args:
-            run_id: of MLflow. A run of the same model after the first shows it as an input.
+            run_id: MLflow run. If the model is logged already, the run shows it as an input.
             tag: `<name>:<version>` of the bundle.
             folder: the fetched bundle with its manifest.
+
+        Returns:
+            The id of the logged model.
         """
         from mlflow.entities import LoggedModelInput, LoggedModelOutput
 
@@ -68,14 +70,14 @@ class MlflowModels:
         return str(model.model_id)
 
     def champion(self, run_id: str, tag: str, folder: Path) -> None:
-        """Point the alias at the version with this tag, registering it once.
+        """Point the alias at the version with this tag; registers a version if there is none.
 
-        A version that was registered before models could be loaded gets a successor that can.
+        A version that earlier releases registered without a loadable model gets a successor.
 
         Args:
-            run_id: the run that trained it; empty when MLflow was not reachable: it gets one now.
+            run_id: the run that trained it; empty when MLflow was unreachable: a run is created.
             tag: `<name>:<version>` of the served bundle.
-            folder: the served bundle, uploaded where it is not logged.
+            folder: the served bundle, uploaded if it is not logged.
         """
         with errors(self._uri):
             self._ensure_registered()
@@ -84,25 +86,8 @@ class MlflowModels:
             version = next(loadable, None) or self._register(run_id, tag, folder)
             self._client.set_registered_model_alias(self._name, CHAMPION, version)
 
-    def champion_tag(self) -> str | None:
-        """The tag that the alias names now, or None."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            with errors(self._uri):
-                found = self._client.get_model_version_by_alias(self._name, CHAMPION)
-        except UnreachableError as error:
-            cause = error.__cause__
-            if isinstance(cause, MlflowException) and cause.error_code in (
-                "RESOURCE_DOES_NOT_EXIST",
-                "INVALID_PARAMETER_VALUE",
-            ):
-                return None
-            raise
-        return str(found.tags.get(_TAG))
-
     def _logged(self, tag: str) -> str:
-        """Id of the model with this tag whose upload was complete, or nothing."""
+        """Id of the completely uploaded model with this tag; empty if there is none."""
         experiment = Tracking(self._uri, self._name).experiment_id()
         if not experiment:
             return ""
@@ -135,12 +120,12 @@ class MlflowModels:
 
 
 def _is_logged(version: "ModelVersion") -> bool:
-    """Whether a version is a logged model, which can be loaded, or a mere folder of a run."""
+    """Whether a version is a logged model, which can be loaded, and not a folder of a run."""
     return str(version.source).startswith(_LOGGED)
 
 
 def requirements() -> list[str]:
-    """What a process needs to load a model, at the versions of this one."""
+    """Packages that a process needs to load a model, at this process's versions."""
     return [f"{name}=={version(name)}" for name in REQUIREMENTS]
 
 
@@ -174,7 +159,7 @@ def _code(package: Path) -> Path:
 
 
 def _signature() -> "ModelSignature":
-    """Images in, answers out: what MLflow's page shows, and what its server reads from JSON."""
+    """Inputs and outputs of the pyfunc model, for MLflow's page and its model server."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Map

@@ -48,10 +48,10 @@ STATISTICS: tuple[str, ...] = tuple(
     name for name in ImageStats.model_fields if name not in ("width", "height", "wedge_share")
 )
 """The columns of the drift test; the excluded fields vary with framing and augmentation."""
-_MOST_PIXELS = 512 * 512
-"""Of an image that is measured whole: as many say enough of light, stain and focus."""
+_MAX_PIXELS = 512 * 512
+"""Largest image that is measured as a whole; of larger ones, tiles with as many pixels are."""
 _TILE = 32
-"""Side of a square of a larger one."""
+"""Side of a tile in pixels."""
 
 
 def comparable(images: Iterable[ImageStats]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -63,7 +63,7 @@ def comparable(images: Iterable[ImageStats]) -> tuple[tuple[str, ...], tuple[str
 
 
 def image_stats(prepared: Prepared) -> ImageStats:
-    """Measure a prepared image; of a large one as many pixels as a small one has."""
+    """Statistics of a prepared image; of a large one, from evenly spaced tiles."""
     image = prepared.image
     tiles = _tiles(image)
     valid = [photographed(tile) for tile in tiles]
@@ -92,7 +92,7 @@ def image_stats(prepared: Prepared) -> ImageStats:
 
 
 def _means(tiles: Sequence[Pixels], valid: Sequence[NDArray[np.bool_]]) -> list[float]:
-    """Of each channel over what is photographed; over everything where nothing is."""
+    """Mean of each channel over valid pixels; over all pixels if none is valid."""
     if not any(where.any() for where in valid):
         valid = [np.ones_like(where) for where in valid]
     seen = sum(int(np.count_nonzero(where)) for where in valid)
@@ -107,14 +107,14 @@ def _total(plane: NDArray[np.uint8], where: NDArray[np.bool_]) -> int:
 
 
 def _tiles(image: Pixels) -> list[Pixels]:
-    """A small image whole; of a large one squares that are spread evenly over it.
+    """The whole image if it is small; otherwise evenly spaced tiles.
 
-    A scaled copy would have another sharpness.
+    A downscaled copy would have another sharpness.
     """
     height, width = image.shape[:2]
-    if height * width <= _MOST_PIXELS or min(height, width) < _TILE:
+    if height * width <= _MAX_PIXELS or min(height, width) < _TILE:
         return [image]
-    count = _MOST_PIXELS // _TILE**2
+    count = _MAX_PIXELS // _TILE**2
     down = max(1, round(height / float(np.sqrt(height * width / count))))
     across = max(1, count // down)
     rows, columns = _starts(height, down), _starts(width, across)
@@ -122,13 +122,13 @@ def _tiles(image: Pixels) -> list[Pixels]:
 
 
 def _starts(side: int, count: int) -> NDArray[np.intp]:
-    """Where tiles begin that lie in the middle of equal parts of a side."""
+    """Starts of tiles that are centred in equal parts of a side."""
     middles = (np.arange(count) + 0.5) * side / count
     return np.clip(middles - _TILE / 2, 0, side - _TILE).astype(np.intp)
 
 
 def _luminance(pixels: Pixels) -> NDArray[np.float32]:
-    """Of pixels (height, width, 3): (height, width), 0 to 255."""
+    """Luminance (height, width), 0 to 255, of pixels (height, width, 3)."""
     red, green, blue = (pixels[..., channel].astype(np.float32) for channel in range(3))
     red *= np.float32(0.299)
     green *= np.float32(0.587)
@@ -139,7 +139,7 @@ def _luminance(pixels: Pixels) -> NDArray[np.float32]:
 
 
 def _laplacian(light: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Values (n,) where a luminance (height, width) and its neighbourhood are photographed."""
+    """Laplacian (n,) of a luminance (height, width), where its neighbourhood is valid."""
     inside = eroded(eroded(valid))[1:-1, 1:-1]
     middle = light[1:-1, 1:-1]
     second = light[:-2, 1:-1] + light[2:, 1:-1]

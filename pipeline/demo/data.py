@@ -6,7 +6,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.digests import sha256_file
 from pipeline.errors import InvalidInputError
 from pipeline.sample.archive import write_archive
-from pipeline.steps.dataset.watch import hold, mark_seen, uploaded
+from pipeline.steps.dataset.watch import list_archives, mark_seen, reserve_archive
 
 SEED, CELLS_PER_CLASS, COPIES = 2026, 22, 4
 
@@ -47,9 +47,9 @@ def upload(path: Path, name: str, store: ArtifactStore) -> tuple[str, bool]:
     present, recorded = store.objects.stat(uri), store.objects.read_tagged(receipt)
     if present and recorded and recorded[0].decode() == f"{content} {present.etag}":
         return uri, True
-    hold(name, uri, store=store)
+    reserve_archive(name, uri, store=store)
     store.objects.upload(path, uri)
-    etag = uploaded(name, store=store)[uri]
+    etag = list_archives(name, store=store)[uri]
     mark_seen(name, [{"uri": uri, "etag": etag}], store=store)
     store.objects.write(receipt, f"{content} {etag}".encode())
     return uri, False

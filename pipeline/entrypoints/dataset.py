@@ -14,10 +14,10 @@ log = logging.getLogger(__name__)
 
 def has_archives(config: str) -> bool:
     """Whether `archives/<name>/` holds anything to train on; the log says so when it does not."""
-    from pipeline.steps.dataset.watch import uploaded
+    from pipeline.steps.dataset.watch import list_archives
 
     job = open_job(config, "look")
-    found = bool(uploaded(job.config.name, store=job.store))
+    found = bool(list_archives(job.config.name, store=job.store))
     if not found:
         log.info("archives/%s/ is empty: there is nothing to train on", job.config.name)
     return found

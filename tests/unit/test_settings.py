@@ -1,4 +1,4 @@
-"""Where things are, and that `.env.example` names every variable that says so."""
+"""Settings from the environment and `stack.env`; `.env.example` lists every variable."""
 
 import ast
 import re
@@ -19,12 +19,12 @@ SOURCES = [ROOT / "tests/conftest.py"] + [
 ]
 EXAMPLE = dict(re.findall(r"^#?([A-Z][A-Z0-9_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.M))
 INTERNAL = {"LEUKOFLOW_STACK", "LEUKOFLOW_PART"}
-"""Marks that a stack gives its own processes."""
+"""Variables with which a stack marks its own processes."""
 
 
 @pytest.fixture(autouse=True)
 def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An environment without a single variable of ours, in an empty folder."""
+    """An environment without Leukoflow's variables, in an empty folder."""
     for name in EXAMPLE:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -66,18 +66,18 @@ def known() -> set[str]:
 
 
 def test_the_example_names_every_variable_and_no_other() -> None:
-    """Nothing is read that a newcomer cannot find, and nothing stands there that nobody reads."""
+    """Every variable that the code reads is listed, and every listed variable is read."""
     assert set(EXAMPLE) == known()
 
 
 def test_the_example_shows_the_real_defaults() -> None:
-    """What is commented out is what happens without it."""
+    """A commented line shows the default."""
     shown = {name.lower(): value for name, value in EXAMPLE.items() if value}
     assert Settings.model_validate(shown) == Settings()
 
 
 def test_the_example_holds_no_secret_and_sets_nothing() -> None:
-    """Copied as it stands it changes nothing, and every variable has its line of explanation."""
+    """An unchanged copy changes nothing, and every variable is explained."""
     secret = re.compile("PASSWORD|SECRET|ACCESS_KEY|API_KEY|FERNET|PASSPHRASE")
     assert not any(value for name, value in EXAMPLE.items() if secret.search(name))
     lines = (ROOT / ".env.example").read_text().splitlines()
@@ -87,7 +87,7 @@ def test_the_example_holds_no_secret_and_sets_nothing() -> None:
 def test_the_environment_wins_over_the_generated_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A variable moves a part for one command; what it does not say the stack's file says."""
+    """A variable overrides the stack's file for one command."""
     home = tmp_path / "home"
     home.mkdir()
     (home / STACK_ENV_FILE).write_text("SERVICE_URL='http://file'\nAIRFLOW_URL='http://file'\n")
@@ -133,7 +133,7 @@ def test_generated_keys_go_to_the_embedded_store_only(
     uri: str,
     key: str,
 ) -> None:
-    """A store that the environment names gets neither the stack's keys nor its endpoint."""
+    """For a store that the environment names, neither the stack's keys nor endpoint are used."""
     (tmp_path / STACK_ENV_FILE).write_text(STACK)
     monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path))
     for name, value in environment.items():
@@ -147,7 +147,7 @@ def test_generated_keys_go_to_the_embedded_store_only(
 def test_a_stack_of_an_earlier_version_keeps_its_store(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Its file has no STORE_URI: the store has the default bucket, or the environment's."""
+    """Its file has no STORE_URI: the default bucket is used, or the environment's."""
     (tmp_path / STACK_ENV_FILE).write_text(STACK.partition("\n")[2])
     monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path))
     endpoint = load_settings().aws_endpoint_url_s3
@@ -159,7 +159,7 @@ def test_a_stack_of_an_earlier_version_keeps_its_store(
 
 
 def test_without_a_stack_there_is_no_store() -> None:
-    """No bucket is a default: on AWS it could be anybody's."""
+    """There is no default bucket: on AWS it could belong to another account."""
     settings = load_settings()
     assert settings.store_uri == ""
     with pytest.raises(InvalidInputError, match="STORE_URI") as error:
@@ -168,7 +168,7 @@ def test_without_a_stack_there_is_no_store() -> None:
 
 
 def test_without_a_stack_there_are_defaults() -> None:
-    """No file, no variable: loopback addresses, no key that would be accepted."""
+    """Without file and variables: loopback addresses, and no API key is accepted."""
     settings = load_settings()
     assert settings.service_url == "http://127.0.0.1:3000"
     assert settings.train_api_key == SecretStr("")
@@ -176,12 +176,22 @@ def test_without_a_stack_there_are_defaults() -> None:
 
 
 def test_the_run_config_is_named_after_the_model() -> None:
-    """One file of `configs/` for each model."""
+    """One file in `configs/` per model."""
     assert Settings(model_name="demo").run_config == "configs/demo.yaml"
 
 
 def test_secrets_do_not_print(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings may stand in a log or a traceback."""
+    """Settings may appear in a log or a traceback."""
     for name in ("AWS_SECRET_ACCESS_KEY", "AIRFLOW_PASSWORD", "TRAIN_API_KEY", "SERVICE_API_KEY"):
         monkeypatch.setenv(name, "opensesame")
     assert "opensesame" not in f"{load_settings()!r} {load_settings()}"
+
+
+def test_an_invalid_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the allowed range and the value received."""
+    monkeypatch.setenv("BODY_SECONDS", "900")
+    with pytest.raises(InvalidInputError) as error:
+        load_settings()
+    assert error.value.message == "invalid value for BODY_SECONDS"
+    assert error.value.expected == "Input should be less than or equal to 50"
+    assert error.value.received == "900"

@@ -1,4 +1,4 @@
-"""Assignment of groups to train, validation, test and reserve: no group is ever cut."""
+"""Assignment of whole groups to the train, validation, test and reserve part."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -11,35 +11,36 @@ from pipeline.errors import InvalidInputError
 from pipeline.records import Part, Record
 
 _PARTS: tuple[Part, ...] = ("test", "val", "train")
-"""Parts that every class must be in; the reserve takes only what a class has to spare."""
+"""Parts that every class needs, in the order in which they are filled; the reserve is optional."""
 Parts = dict[str, Part]
+"""Group to part."""
 Classes = Mapping[str, Sequence["Group"]]
-"""Class to the groups that hold it, in the order of `_place`."""
+"""Class to the groups with images of it, in the order of `_hash`."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """A slide, a patient or a source cell, as far as its assignment is concerned."""
+    """A slide, a patient or a source cell, with its number of images per class."""
 
     id: str
     images: Mapping[str, int]
     """Class to number of its images."""
     returned: Mapping[str, int] = field(default_factory=dict)
-    """The same of those whose label came back through the service."""
+    """Class to number of images with a returned label."""
 
     @property
     def label(self) -> str:
-        """The class of most of its images (ties by name)."""
+        """The most frequent class, the first by name among equals."""
         return min(self.images, key=lambda label: (-self.images[label], label))
 
     def weight(self, label: str, part: Part) -> int:
-        """Images of a class that count in a part: a returned label is no truth to test on."""
+        """Images of a class that count for a part; for the test part, without returned labels."""
         returned = self.returned.get(label, 0) if part == "test" else 0
         return self.images.get(label, 0) - returned
 
 
 def groups_in(records: Iterable[Record]) -> list[Group]:
-    """The groups of records, in order of name."""
+    """The groups of the records, sorted by name."""
     images: dict[str, Counter[str]] = defaultdict(Counter)
     returned: dict[str, Counter[str]] = defaultdict(Counter)
     for record in records:
@@ -51,29 +52,28 @@ def groups_in(records: Iterable[Record]) -> list[Group]:
 def assign(
     groups: Sequence[Group], shares: SplitConfig, locked: AbstractSet[str], *, seed: str
 ) -> Parts:
-    """Give each group its part, class by class, the class of the fewest groups first.
+    """Assign each group to a part, class by class, starting with the class of the fewest groups.
 
-    Groups stand in the order of a hash of `seed` and their name: those in front make up the test
-    part, the next ones the reserve, then validation, the rest train. So when others arrive, only
-    groups at a border change sides, and the locked ones never do. Shares are of images, so that a
-    class whose groups differ in size keeps its share too; a group larger than the room left is
-    passed over.
+    Groups are sorted by a hash of `seed` and their name: the first ones become the test part, then
+    the reserve, validation and train. New groups therefore move only groups at a border between two
+    parts, and never a locked one. Shares count images, so that classes with groups of different
+    sizes keep their shares, too; a group that exceeds the remaining share is skipped.
 
     Args:
         groups: at least three of each class.
-        shares: of each class's images.
-        locked: names of groups that are in the test part for ever.
+        shares: share of each part in a class's images.
+        locked: names of groups that stay in the test part for ever.
         seed: name of the dataset.
 
     Returns:
-        Group to part; every class has a group in every part but the reserve, and in the test part
-        one with images that an archive's maker labelled.
+        Group to part. Every class has a group in every part except the reserve; its test groups
+        include images with an archive's label.
 
     Raises:
         InvalidInputError: when a class has too few groups, or too few that are not locked.
     """
     classes: dict[str, list[Group]] = defaultdict(list)
-    for group in sorted(groups, key=lambda group: _place(seed, group.id)):
+    for group in sorted(groups, key=lambda group: _hash(seed, group.id)):
         for label in group.images:
             classes[label].append(group)
     parts: Parts = {group.id: "test" for group in groups if group.id in locked}
@@ -81,18 +81,18 @@ def assign(
     for label in order:
         _assign_class(label, classes[label], shares, parts)
     for label in order:
-        _fill(label, classes, parts, locked)
+        _repair(label, classes, parts, locked)
     for label in order:
         _check(label, classes[label], parts, locked)
     return parts
 
 
-def _place(seed: str, group: str) -> str:
+def _hash(seed: str, group: str) -> str:
     return hashlib.sha256(f"{seed}:{group}".encode()).hexdigest()
 
 
-def _lacks(label: str, members: Sequence[Group], parts: Parts) -> list[Part]:
-    """Parts in which no group of a class is, in the order in which they are filled."""
+def _missing_parts(label: str, members: Sequence[Group], parts: Parts) -> list[Part]:
+    """Required parts without a group of the class, in the order in which they are filled."""
     return [
         part
         for part in _PARTS
@@ -101,60 +101,64 @@ def _lacks(label: str, members: Sequence[Group], parts: Parts) -> list[Part]:
 
 
 def _assign_class(label: str, members: Sequence[Group], shares: SplitConfig, parts: Parts) -> None:
-    """Give a part to the groups of a class that another class has not given one."""
-    _take(label, members, "test", shares.test_share, parts)
-    _take(label, members, "reserve", shares.reserve_share, parts)
-    _take(label, members, "val", shares.val_share, parts)
+    """Assign the groups of a class that no other class has assigned yet."""
+    _fill_part(label, members, "test", shares.test_share, parts)
+    _fill_part(label, members, "reserve", shares.reserve_share, parts)
+    _fill_part(label, members, "val", shares.val_share, parts)
     parts.update({group.id: "train" for group in members if group.id not in parts})
 
 
-def _take(label: str, members: Sequence[Group], part: Part, share: float, parts: Parts) -> None:
-    """Fill a part with groups from the front that fit (a group fits when at least half of it does).
+def _fill_part(
+    label: str, members: Sequence[Group], part: Part, share: float, parts: Parts
+) -> None:
+    """Assign groups in order to a part until its share is reached; half of a group must fit.
 
-    One at least is taken where the part has none; as many are left as other parts have none.
+    A part without a group of the class gets at least one; one group is left for each other missing
+    part.
     """
     weights = {group.id: group.weight(label, part) for group in members}
     free = [group.id for group in members if group.id not in parts]
-    able = [name for name in free if weights[name]]
-    lacking = _lacks(label, members, parts)
-    spare = len(free) - sum(other != part for other in lacking)
-    room = share * sum(weights.values())
-    room -= sum(weights[name] for name in weights if parts.get(name) == part)
+    eligible = [name for name in free if weights[name]]
+    missing = _missing_parts(label, members, parts)
+    spare = len(free) - sum(other != part for other in missing)
+    remaining = share * sum(weights.values())
+    remaining -= sum(weights[name] for name in weights if parts.get(name) == part)
     taken: list[str] = []
-    for name in able:
-        if len(taken) < spare and weights[name] / 2 <= room:
+    for name in eligible:
+        if len(taken) < spare and weights[name] / 2 <= remaining:
             taken.append(name)
-            room -= weights[name]
-    if not taken and part in lacking and able:
-        taken = [min(able, key=weights.__getitem__)]
+            remaining -= weights[name]
+    if not taken and part in missing and eligible:
+        taken = [min(eligible, key=weights.__getitem__)]
     parts.update(dict.fromkeys(taken, part))
 
 
-def _fill(label: str, classes: Classes, parts: Parts, locked: AbstractSet[str]) -> None:
-    """Move a group into each part that a class lacks, where no class loses its last group by it."""
-    for part in _lacks(label, classes[label], parts):
+def _repair(label: str, classes: Classes, parts: Parts, locked: AbstractSet[str]) -> None:
+    """Move a group into each part that the class misses, if no class loses a part by the move."""
+    for part in _missing_parts(label, classes[label], parts):
         for group in classes[label]:
             moved: Parts = {**parts, group.id: part}
-            lost = any(
-                set(_lacks(other, classes[other], moved))
-                - set(_lacks(other, classes[other], parts))
+            loses_a_part = any(
+                set(_missing_parts(other, classes[other], moved))
+                - set(_missing_parts(other, classes[other], parts))
                 for other in group.images
             )
-            if group.id not in locked and group.weight(label, part) and not lost:
+            if group.id not in locked and group.weight(label, part) and not loses_a_part:
                 parts[group.id] = part
                 break
 
 
 def _check(label: str, members: Sequence[Group], parts: Parts, locked: AbstractSet[str]) -> None:
-    lacking = _lacks(label, members, parts)
-    if lacking:
-        held = sum(group.id in locked for group in members)
-        returned = sum(not group.weight(label, "test") for group in members)
+    """Raise InvalidInputError if a required part has no group of the class."""
+    missing = _missing_parts(label, members, parts)
+    if missing:
+        n_locked = sum(group.id in locked for group in members)
+        n_returned = sum(not group.weight(label, "test") for group in members)
         raise InvalidInputError(
-            f"class {label} has too few groups to split, none is left for {' and '.join(lacking)}: "
+            f"class {label} has too few groups to split, none is left for {' and '.join(missing)}: "
             "add images of other cells",
             expected="at least 3 groups (slides, patients or source cells), 2 of them outside the "
-            "locked test part and one to test on that an archive's maker labelled",
-            received=f"{len(members)} groups, {held} of them locked"
-            + (f", {returned} labelled through the service only" if returned else ""),
+            "locked test part, and one for the test part with a label from an archive",
+            received=f"{len(members)} groups, {n_locked} of them locked"
+            + (f", {n_returned} with returned labels only" if n_returned else ""),
         )

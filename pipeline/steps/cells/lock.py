@@ -1,4 +1,4 @@
-"""The locked test part: images that no model of this name may ever be trained on."""
+"""The lock: test images of a dataset's name, on which no model of that name is ever trained."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -12,19 +12,19 @@ from pipeline.records import Frozen, Record
 
 
 class LockedImage(Frozen):
-    """One image of the locked test part, as it stood when it was locked; empty is unknown."""
+    """One locked image, as recorded when it was locked; an empty field is unknown."""
 
     archive: str = ""
-    """URI of an archive artefact that holds it."""
+    """URI of an archive artefact that contains the image."""
     label: str = ""
     source: Literal["archive", "returned", ""] = ""
-    """Who gave the label: an archive's maker, or a caller of the service (`POST /feedback`)."""
+    """Origin of the label: the archive, or `POST /feedback` of the service."""
     group: str = ""
-    """Group that the archive's maker named, if any: its later images are test images, too."""
+    """Group named in the archive, if any; later images of the group are test images, too."""
 
     @classmethod
     def of(cls, record: Record) -> "LockedImage":
-        """What the lock keeps of a record."""
+        """The lock's entry for a record."""
         return cls(
             archive=record.archive,
             label=record.label,
@@ -52,19 +52,19 @@ class LockedImages(Frozen):
 
     @property
     def images(self) -> frozenset[str]:
-        """Their hashes."""
+        """Hashes of the locked images."""
         return frozenset(self.by_hash)
 
     @property
     def groups(self) -> frozenset[str]:
-        """Groups of theirs that an archive's maker named."""
+        """Named groups of the locked images."""
         return frozenset(image.group for image in self.by_hash.values() if image.group)
 
     def extended(self, images: Mapping[str, LockedImage]) -> "LockedImages":
         """The lock with more images, by hash; it only grows.
 
         The entry of a locked image stays, unless it has no label or a returned one: then an entry
-        with an archive's label takes its place.
+        with an archive's label replaces it.
         """
         fixed = {sha: image for sha, image in self.by_hash.items() if image.source == "archive"}
         return LockedImages(test={**self.by_hash, **images, **fixed})
@@ -88,8 +88,8 @@ def extend_lock(
 
     Args:
         name: the dataset's name.
-        images: pure: the images to lock, from the lock as it stands; called again when another run
-            extended the lock meanwhile.
+        images: pure: the images to lock, from the current lock; called again when another run
+            extended the lock.
         store: where the lock is.
 
     Raises:

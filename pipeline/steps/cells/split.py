@@ -1,4 +1,4 @@
-"""Split: groups are assigned to train, validation, test and reserve, and none is ever cut."""
+"""Split: assign whole groups to the train, validation, test and reserve part; extend the lock."""
 
 import logging
 import tempfile
@@ -18,7 +18,7 @@ from pipeline.steps.dataset.validation_rules import quarantine
 
 _log = logging.getLogger(__name__)
 
-_UNTRUSTED = "its label was returned through the service and it shows a cell of the test part"
+_RETURNED_TEST = "the label was returned through the service and the cell is in the test part"
 
 
 def split(
@@ -28,45 +28,42 @@ def split(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[SplitManifest]:
-    """Assign a dataset's groups; a group of which any image was once tested on is test for ever.
+    """Assign groups to parts, lock the test images, and publish `records.csv`, `quarantine.csv`.
 
-    That holds for images that have left the dataset, too: `locked.csv` of the grouping names them.
+    A group with a locked image stays in the test part for ever, also if that image has left the
+    dataset (`locked.csv` of the grouping).
 
-    A label that came back through the service is no truth to test on. Groups of which no archive's
-    maker labelled an image are assigned to train and validation. A returned image of a test group
-    is locked, so that it is never trained on, but not scored: `quarantine.csv` lists it.
+    Returned labels are not used for testing. A group with returned labels alone is assigned to
+    train or validation. A returned image of a test group is locked (never trained on) and
+    quarantined (not scored).
 
     Raises:
         InvalidInputError: when a class has too few groups for three parts.
-        ConflictError: when other runs keep extending the lock meanwhile.
+        ConflictError: when other runs keep extending the lock.
     """
     _log.info("split: %s", grouping.uri)
     records = store.records(grouping)
-    away = from_csv(store.read(grouping, LOCKED).decode(), Record)
-    assigned = _assign_and_lock(records, away, config, store)
+    locked = from_csv(store.read(grouping, LOCKED).decode(), Record)
+    assigned = _assign_and_lock(records, locked, config, store)
     if config.split.reserve_share and (classes := without_reserve(assigned)):
-        _log.warning("split: too few cells for a reserve: %s", ", ".join(classes))
-    kept = [record for record in assigned if not _untrusted(record)]
-    aside = [quarantine(record, _UNTRUSTED) for record in assigned if _untrusted(record)]
-    if aside:
-        _log.warning("split: %d images set aside: %s", len(aside), _UNTRUSTED)
+        _log.warning("split: no reserve for classes with too few cells: %s", ", ".join(classes))
+    kept = [record for record in assigned if not _is_returned_test(record)]
+    quarantined = [quarantine(r, _RETURNED_TEST) for r in assigned if _is_returned_test(r)]
+    if quarantined:
+        _log.warning("split: quarantined %d images: %s", len(quarantined), _RETURNED_TEST)
     manifest = SplitManifest(
         name=config.name,
         **run.model_dump(),
         inputs={"grouping": grouping.uri},
-        counts=_counts(kept) | ({"quarantined": len(aside)} if aside else {}),
+        counts=_counts(kept) | ({"quarantined": len(quarantined)} if quarantined else {}),
     )
-    with tempfile.TemporaryDirectory(prefix="leukoflow-split-") as name:
-        folder = Path(name)
-        (folder / "records.csv").write_text(to_csv(kept, Record))
-        (folder / "quarantine.csv").write_text(to_csv(aside, Quarantined))
-        artifact = store.publish(folder, manifest)
+    artifact = _publish(kept, quarantined, manifest, store)
     _log.info("split: %s %s", artifact.uri, artifact.manifest.counts)
     return artifact
 
 
 def without_reserve(records: Iterable[Record]) -> list[str]:
-    """Classes of which no image is in the reserve."""
+    """Classes without an image in the reserve."""
     labels, reserved = set(), set()
     for record in records:
         labels.add(record.label)
@@ -75,14 +72,14 @@ def without_reserve(records: Iterable[Record]) -> list[str]:
 
 
 def _assign_and_lock(
-    records: Sequence[Record], away: Sequence[Record], config: RunConfig, store: ArtifactStore
+    records: Sequence[Record], locked: Sequence[Record], config: RunConfig, store: ArtifactStore
 ) -> list[Record]:
-    """Assign by the lock as it stands, and extend it; again when another run extended it first."""
+    """Records with their part. Extends the lock; assigns again if another run extended it first."""
     groups = groups_in(records)
 
     def assigned(lock: LockedImages) -> list[Record]:
-        held = {r.group for r in (*records, *away) if r.sha256 in lock.images} | lock.groups
-        parts = assign(groups, config.split, held, seed=config.name)
+        test = {r.group for r in (*records, *locked) if r.sha256 in lock.images} | lock.groups
+        parts = assign(groups, config.split, test, seed=config.name)
         return [record.model_copy(update={"part": parts[record.group]}) for record in records]
 
     def tested(lock: LockedImages) -> dict[str, LockedImage]:
@@ -98,5 +95,18 @@ def _counts(records: Sequence[Record]) -> dict[str, int]:
     return dict(sorted((images + groups + cells).items()))
 
 
-def _untrusted(record: Record) -> bool:
+def _publish(
+    records: Sequence[Record],
+    quarantined: Sequence[Quarantined],
+    manifest: SplitManifest,
+    store: ArtifactStore,
+) -> Artifact[SplitManifest]:
+    with tempfile.TemporaryDirectory(prefix="leukoflow-split-") as name:
+        folder = Path(name)
+        (folder / "records.csv").write_text(to_csv(records, Record))
+        (folder / "quarantine.csv").write_text(to_csv(quarantined, Quarantined))
+        return store.publish(folder, manifest)
+
+
+def _is_returned_test(record: Record) -> bool:
     return record.part == "test" and record.returned

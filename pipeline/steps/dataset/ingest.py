@@ -1,4 +1,4 @@
-"""Ingest: uploaded archives become a snapshot, frozen by content."""
+"""Ingest: verify uploaded archives, repack their images and freeze their union as a snapshot."""
 
 import hashlib
 import json
@@ -17,29 +17,32 @@ from pipeline.errors import ConflictError, InvalidInputError
 from pipeline.records import Record, from_csv, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.dataset.repack import RECORDS, repack
+from pipeline.steps.dataset.watch import list_archives
 
 _log = logging.getLogger(__name__)
 
 _LAYOUT = 2
-"""Changes whenever `repack` writes other files for the same archive."""
-_ATTEMPTS = 3
-"""How often an archive may change under our hands before we give up on it."""
+"""Version of the files that `repack` writes; increase it when the same archive gives others."""
+_MAX_ATTEMPTS = 3
+"""Reads of an archive that is replaced while it is read."""
 
 
 def ingest(
     archives: Sequence[str], config: RunConfig, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[SnapshotManifest]:
-    """Verify and repack archives, and freeze their union.
+    """Publish an artefact per archive and a snapshot of their union.
+
+    An archive whose ETag and config were ingested before is not read again.
 
     Args:
         archives: URIs of zips; empty means all of `<root>/archives/<name>/`.
-        config: names the dataset and the limits an archive must keep.
-        store: where artefacts stand.
-        run: recorded in what is written.
+        config: name of the dataset and the limits of an archive.
+        store: where the artefacts are.
+        run: recorded in the manifests.
 
     Raises:
         InvalidInputError: when there is no archive, or one breaks a rule.
-        ConflictError: when an archive keeps changing while it is read.
+        ConflictError: when an archive is replaced three times while it is read.
     """
     uris = list(archives) or _uploaded(config.name, store)
     _log.info("ingest: %d archives of %s", len(uris), config.name)
@@ -50,10 +53,10 @@ def ingest(
 
 
 def union(records: Iterable[Record]) -> list[Record]:
-    """Each image once per label, in order of hash.
+    """One record per image and label, sorted by hash.
 
-    Of equal rows one of an archive's maker is kept before one that was returned, and one that names
-    group or cell before one that does not.
+    Among rows with the same image and label, a row of an archive is preferred to a returned one,
+    then a row that names its group or cell.
     """
 
     def order(record: Record) -> tuple[str | bool, ...]:
@@ -66,17 +69,19 @@ def union(records: Iterable[Record]) -> list[Record]:
 
 def _uploaded(name: str, store: ArtifactStore) -> list[str]:
     prefix = f"{store.root}/archives/{name}/"
-    found = [info.uri for info in store.objects.list(prefix) if info.uri.lower().endswith(".zip")]
-    if not found:
-        raise InvalidInputError("there is no archive to ingest", expected=f"{prefix}*.zip")
-    return found
+    archives = list(list_archives(name, store=store))
+    if not archives:
+        raise InvalidInputError(
+            "there is no archive to ingest: upload one", expected=f"{prefix}*.zip"
+        )
+    return archives
 
 
 def _ingest_archive(
     uri: str, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> Artifact[ArchiveManifest]:
-    """Bring one archive in, from the top again when somebody replaces it meanwhile."""
-    for _ in range(_ATTEMPTS):
+    """The artefact of an archive; starts again if the archive is replaced while it is read."""
+    for _ in range(_MAX_ATTEMPTS):
         before = _stat(uri, store)
         _check_size(before, config.ingest.max_archive_bytes)
         marker = f"{store.root}/ingested/{config.name}/{_marker_key(before, config)}.json"
@@ -92,16 +97,16 @@ def _ingest_archive(
                 _log.warning("ingest: %s was replaced while it was read; starting again", uri)
                 continue
             archive = _publish_archive(local, config, store, run)
-        said = {"archive": archive.uri, "source": uri}
-        store.objects.write(marker, canonical_json(said).encode())
+        content = {"archive": archive.uri, "source": uri}
+        store.objects.write(marker, canonical_json(content).encode())
         return archive
-    raise ConflictError(f"{uri} was replaced {_ATTEMPTS} times while it was read")
+    raise ConflictError(f"{uri} was replaced {_MAX_ATTEMPTS} times while it was read")
 
 
 def _stat(uri: str, store: ArtifactStore) -> ObjectInfo:
     info = store.objects.stat(uri)
     if info is None:
-        raise InvalidInputError("no such archive", expected="a zip", received=uri)
+        raise InvalidInputError("the archive does not exist", expected="a zip", received=uri)
     return info
 
 
@@ -113,19 +118,19 @@ def _check_size(info: ObjectInfo, limit: int) -> None:
 
 
 def _marker_key(info: ObjectInfo, config: RunConfig) -> str:
-    said = [_LAYOUT, info.uri, info.etag, config.ingest.model_dump(mode="json")]
-    return hashlib.sha256(canonical_json(said).encode()).hexdigest()[:24]
+    inputs = [_LAYOUT, info.uri, info.etag, config.ingest.model_dump(mode="json")]
+    return hashlib.sha256(canonical_json(inputs).encode()).hexdigest()[:24]
 
 
 def _known(marker: str, store: ArtifactStore) -> Artifact[ArchiveManifest] | None:
-    """What this very object became earlier, if that still stands."""
-    found = store.objects.read_tagged(marker)
-    if found is None:
+    """The artefact of an earlier ingest of the same object, or None if it is missing or damaged."""
+    stored = store.objects.read_tagged(marker)
+    if stored is None:
         return None
     try:
-        return store.intact(json.loads(found[0])["archive"], ArchiveManifest)
+        return store.intact(json.loads(stored[0])["archive"], ArchiveManifest)
     except (ValueError, KeyError) as error:
-        _log.warning("ingest: %s is of no use (%s); reading the archive again", marker, error)
+        _log.warning("ingest: %s is damaged (%s); reading the archive again", marker, error)
         return None
 
 
@@ -150,14 +155,14 @@ def _publish_snapshot(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[SnapshotManifest]:
-    """The union of archives, whatever their names and order; one that came twice counts once."""
+    """The union of archives, independent of their names, order and repetitions."""
     archives = sorted({archive.uri: archive for archive in ingested}.items())
-    every = [record for _, archive in archives for record in _rows(archive, store)]
-    records = union(every)
+    rows = [record for _, archive in archives for record in _rows(archive, store)]
+    records = union(rows)
     manifest = SnapshotManifest(
         name=config.name,
         **run.model_dump(),
-        counts={"images": len(records), "duplicates": len(every) - len(records)},
+        counts={"images": len(records), "duplicates": len(rows) - len(records)},
         archives=tuple(
             ArchiveRef(uri=uri, sha256=archive.manifest.sha256) for uri, archive in archives
         ),

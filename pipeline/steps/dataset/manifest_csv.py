@@ -1,4 +1,4 @@
-"""`manifest.csv` at the root of an archive: label, group and cell that its maker names."""
+"""`manifest.csv` at the root of an archive: label, group and cell of each file."""
 
 import csv
 import io
@@ -14,74 +14,76 @@ _OPTIONAL = ("group", "cell")
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a row says of a file; empty where it says nothing, and folder or pattern decide."""
+class ManifestRow:
+    """The row of a file; an empty value is taken from the folder name or the file-name pattern."""
 
     label: str = ""
     group: str = ""
     """Slide, patient or source cell."""
     cell: str = ""
-    """Within its group; without one it is its own."""
+    """Cell within its group; without a group, the cell is its own group."""
 
 
-def read_manifest_csv(data: bytes, files: Collection[str]) -> dict[str, Said]:
-    """Parse a manifest, strictly: a misspelt column would lose the groups without a word.
+def read_manifest_csv(data: bytes, files: Collection[str]) -> dict[str, ManifestRow]:
+    """Parse a manifest strictly, since a misspelt column would silently lose the groups.
 
     Args:
-        data: CSV in UTF-8, with or without a byte order mark, with any line ends. The columns
-            `file`, `label` and, if wanted, `group` and `cell` stand in any order.
-        files: paths inside the archive. Those that no row names keep their folder's label.
+        data: CSV in UTF-8, with or without a byte order mark, any line endings, and the columns
+            `file`, `label` and optionally `group` and `cell` in any order.
+        files: paths inside the archive. A file without a row keeps its folder's label.
 
     Returns:
-        What is said, by path.
+        Rows by path.
 
     Raises:
-        InvalidInputError: names the line, what was expected and what stands there.
+        InvalidInputError: with the line, the expected and the received text.
     """
-    said: dict[str, Said] = {}
+    rows: dict[str, ManifestRow] = {}
     lines: dict[str, int] = {}
     for line, row in _rows(data):
         file = row["file"]
         if file not in files:
-            raise _wrong(line, "names no file of the archive", "a path inside it", repr(file))
-        if file in said:
-            raise _wrong(line, f"names {file!r} again", "one row per file", f"line {lines[file]}")
-        said[file] = Said(*(row.get(name, "").strip() for name in ("label", *_OPTIONAL)))
+            raise _error(
+                line, "names a file that is not in the archive", "a path in the archive", repr(file)
+            )
+        if file in rows:
+            problem = f"repeats {file!r} of line {lines[file]}"
+            raise _error(line, problem, "one row per file", "two rows")
+        rows[file] = ManifestRow(*(row.get(name, "").strip() for name in ("label", *_OPTIONAL)))
         lines[file] = line
-    return said
+    return rows
 
 
 def _rows(data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each row by column, and the line it begins on."""
+    """Line number and values by column of each row."""
     table = _table(data)
     header = next(table, (1, []))[1]
     columns = [name.strip() for name in header]
     allowed = {*_REQUIRED, *_OPTIONAL}
     fits = set(_REQUIRED) <= set(columns) <= allowed and len(set(columns)) == len(columns)
     if not fits:
-        expected = f"columns {','.join(_REQUIRED)} and, if wanted, {' and '.join(_OPTIONAL)}"
-        raise _wrong(1, "is no such header", expected, repr(",".join(header)))
+        expected = f"columns {','.join(_REQUIRED)} and optionally {' and '.join(_OPTIONAL)}"
+        raise _error(1, "is not the expected header", expected, repr(",".join(header)))
     for line, fields in table:
         if len(fields) != len(columns):
-            raise _wrong(
-                line, "has another number of fields", f"{len(columns)} as the header", len(fields)
-            )
+            expected = f"{len(columns)}, as in the header"
+            raise _error(line, "has the wrong number of fields", expected, len(fields))
         row = dict(zip(columns, fields, strict=True))
         _check_printable(line, row)
         yield line, row
 
 
 def _table(data: bytes) -> Iterator[tuple[int, Sequence[str]]]:
-    """Fields of each line that is not blank."""
+    """Line number and fields of each row that is not blank."""
     reader = csv.reader(io.StringIO(_text(data), newline=""), strict=True)
-    begins = 1
+    line = 1
     try:
         for fields in reader:
             if fields:
-                yield begins, fields
-            begins = reader.line_num + 1
+                yield line, fields
+            line = reader.line_num + 1
     except csv.Error as error:
-        raise _wrong(begins, "is no CSV", "fields parted by commas", error) from error
+        raise _error(line, "is not valid CSV", "fields separated by commas", error) from error
 
 
 def _text(data: bytes) -> str:
@@ -94,14 +96,14 @@ def _text(data: bytes) -> str:
 
 
 def _check_printable(line: int, row: dict[str, str]) -> None:
-    """A line break or another control character in a field is damage, never a name."""
+    """Reject line breaks and other control characters: no name has them."""
     for column, value in row.items():
         if any(unicodedata.category(letter) == "Cc" for letter in value):
             problem = f"has a control character in column {column}"
-            raise _wrong(line, problem, "printable text", repr(value))
+            raise _error(line, problem, "printable text", repr(value))
 
 
-def _wrong(line: int, problem: str, expected: str, received: object) -> InvalidInputError:
+def _error(line: int, problem: str, expected: str, received: object) -> InvalidInputError:
     return InvalidInputError(
         f"{MANIFEST_CSV} line {line} {problem}", expected=expected, received=str(received)
     )

@@ -1,4 +1,4 @@
-"""An uploaded zip, read once it is known to be harmless: hashes, labels, hints, packs."""
+"""Repack: read a checked zip into records (hash, label, hints) and sixteen packs of images."""
 
 import hashlib
 import re
@@ -14,7 +14,7 @@ from pipeline.config import IngestConfig
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record, to_csv
 from pipeline.steps.dataset.archive_check import check_members, open_archive
-from pipeline.steps.dataset.manifest_csv import MANIFEST_CSV, Said, read_manifest_csv
+from pipeline.steps.dataset.manifest_csv import MANIFEST_CSV, ManifestRow, read_manifest_csv
 
 RECORDS = "records.csv"
 _BLOCK = 1 << 20
@@ -23,8 +23,8 @@ _BLOCK = 1 << 20
 def repack(path: Path, folder: Path, config: IngestConfig) -> list[Record]:
     """Check an archive, then write `records.csv` and sixteen packs of its images into `folder`.
 
-    The same content and the same config give the same bytes. The records have no `archive` yet:
-    the address of the artefact depends on them.
+    The same content and config give the same bytes. The records have an empty `archive`, because
+    the artefact's address depends on them.
 
     Raises:
         InvalidInputError: when the archive breaks a rule, or its manifest is wrong.
@@ -32,14 +32,14 @@ def repack(path: Path, folder: Path, config: IngestConfig) -> list[Record]:
     with open_archive(path, config) as archive:
         members = {member.filename: member for member in check_members(archive, config)}
         manifest = members.pop(MANIFEST_CSV, None)
-        said = {}
+        rows = {}
         if manifest is not None:
-            said = read_manifest_csv(b"".join(_stream(archive, manifest)), members)
+            rows = read_manifest_csv(b"".join(_stream(archive, manifest)), members)
         hashes = {name: _sha256(archive, member) for name, member in members.items()}
-        records = _limited(_records(hashes, said, config), config.limit)
+        records = _limited(_records(hashes, rows, config), config.limit)
         if not records:
             raise InvalidInputError(
-                f"{path.name} holds no images", expected="folders of images named by class"
+                f"{path.name} contains no images", expected="folders of images, named by class"
             )
         sources = {record.sha256: members[record.file] for record in records}
         write_packs(folder, sources, lambda sha256: b"".join(_stream(archive, sources[sha256])))
@@ -48,7 +48,7 @@ def repack(path: Path, folder: Path, config: IngestConfig) -> list[Record]:
 
 
 def _stream(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    """A member in blocks; it may be neither longer, shorter nor other than its entry says."""
+    """Blocks of a member; raises InvalidInputError if its size or CRC differs from its entry."""
     left = member.file_size
     try:
         with archive.open(member) as stream:
@@ -65,7 +65,7 @@ def _stream(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes
         raise InvalidInputError(
             f"the archive is damaged at {member.filename!r}",
             expected=f"{member.file_size} bytes",
-            received="more" if left < 0 else f"{member.file_size - left}",
+            received="more" if left < 0 else f"{member.file_size - left} bytes",
         )
 
 
@@ -77,11 +77,11 @@ def _sha256(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str:
 
 
 def _records(
-    hashes: Mapping[str, str], said: Mapping[str, Said], config: IngestConfig
+    hashes: Mapping[str, str], rows: Mapping[str, ManifestRow], config: IngestConfig
 ) -> list[Record]:
     records = []
     for file, sha256 in hashes.items():
-        row = said.get(file, Said())
+        row = rows.get(file, ManifestRow())
         records.append(
             Record(
                 sha256=sha256,
@@ -96,26 +96,26 @@ def _records(
 
 
 def _hint(file: str, pattern: str) -> str:
-    """What the pattern's group finds in the file's name (not its folders), or nothing."""
+    """The pattern's group in the file name without its folders; empty without a match."""
     if not pattern:
         return ""
     try:
-        found = re.search(pattern, PurePosixPath(file).name)
-        return (found.group(1) or "") if found else ""
+        match = re.search(pattern, PurePosixPath(file).name)
+        return (match.group(1) or "") if match else ""
     except (re.error, IndexError) as error:
         raise InvalidInputError(
-            "ingest.group_pattern is no usable pattern",
+            "invalid value for ingest.group_pattern",
             expected="a regular expression with one group",
             received=pattern,
         ) from error
 
 
 def _limited(records: Sequence[Record], limit: int) -> list[Record]:
-    """The first `limit` images of each label in order of hash, with all files that show them."""
+    """The first `limit` images of each label by hash, with all files of these images; 0 for all."""
     if not limit:
         return list(records)
     images: dict[str, list[str]] = defaultdict(list)
     for record in records:
         images[record.label].append(record.sha256)
-    taken = {label: set(islice(dict.fromkeys(found), limit)) for label, found in images.items()}
+    taken = {label: set(islice(dict.fromkeys(every), limit)) for label, every in images.items()}
     return [record for record in records if record.sha256 in taken[record.label]]

@@ -1,4 +1,4 @@
-"""Watch: which archives are new or changed since somebody last looked."""
+"""Watch: claim archives that are new or changed since the last training run."""
 
 from collections.abc import Iterable
 
@@ -9,21 +9,23 @@ from pipeline.adapters.storage import Document
 from pipeline.records import Frozen
 
 Archives = list[dict[str, str]]
-"""Each with `uri`, `etag` and the `turn` in which it was claimed."""
+"""Each with `uri`, `etag` and the number (`turn`) of the claim."""
 
 
-class Watermark(Frozen):
-    """`watermarks/<name>.json`: URI to ETag of what was handed on, and of what is being."""
+class ArchiveWatermark(Frozen):
+    """`watermarks/<name>.json`: the archives that have started training, and those that will."""
 
     seen: dict[str, str] = Field(default_factory=dict)
+    """URI to ETag of archives that have started training."""
     pending: dict[str, str] = Field(default_factory=dict)
+    """URI to ETag of claimed archives, which start training next."""
     held: tuple[str, ...] = ()
-    """URIs that are not handed on until they are marked seen: somebody else trains on them."""
+    """URIs of reserved archives: no claim takes them until they are marked seen."""
     turn: int = 0
-    """Claims made so far: it tells an archive that returned to an earlier content from that one."""
+    """Number of claims; distinguishes two claims of an archive that returned to earlier content."""
 
 
-def uploaded(name: str, *, store: ArtifactStore) -> dict[str, str]:
+def list_archives(name: str, *, store: ArtifactStore) -> dict[str, str]:
     """ETags of `archives/<name>/*.zip` by URI."""
     return {
         item.uri: item.etag
@@ -33,19 +35,20 @@ def uploaded(name: str, *, store: ArtifactStore) -> dict[str, str]:
 
 
 def new_archives(name: str, *, store: ArtifactStore) -> Archives:
-    """Each `archives/<name>/*.zip` whose ETag is not the one last seen, now marked pending.
+    """Claim archives whose ETag differs from the one last seen, by marking them pending.
 
-    While something is pending, the same list comes back: a watcher that died goes on with it.
+    Returns the pending archives again until they are marked seen, so that a restarted watcher
+    continues with the same claim.
     """
 
-    def claim(mark: Watermark) -> Watermark:
+    def claim(mark: ArchiveWatermark) -> ArchiveWatermark:
         if mark.pending:
             return mark
-        # Listed only now that the mark was read: what is held or seen meanwhile changes the mark,
-        # and then this claim loses and is made again.
+        # List after reading the watermark: if another writer changes it meanwhile, this claim is
+        # repeated.
         fresh = {
             uri: etag
-            for uri, etag in uploaded(name, store=store).items()
+            for uri, etag in list_archives(name, store=store).items()
             if uri not in mark.held and mark.seen.get(uri) != etag
         }
         if not fresh:
@@ -57,25 +60,25 @@ def new_archives(name: str, *, store: ArtifactStore) -> Archives:
     return [{"uri": uri, "etag": etag, "turn": turn} for uri, etag in sorted(mark.pending.items())]
 
 
-def hold(name: str, uri: str, *, store: ArtifactStore) -> None:
-    """Hand an archive on to nobody until it is marked seen: for who replaces it and trains."""
+def reserve_archive(name: str, uri: str, *, store: ArtifactStore) -> None:
+    """Keep an archive out of claims until it is marked seen, for a caller that trains on it."""
     _document(name, store).update(
         lambda mark: mark.model_copy(update={"held": tuple(sorted({*mark.held, uri}))})
     )
 
 
 def mark_seen(name: str, archives: Iterable[dict[str, str]], *, store: ArtifactStore) -> None:
-    """Move the watermark past archives, whether they were pending, held or neither."""
+    """Mark archives seen, whether they were pending, reserved or neither."""
     done = {archive["uri"]: archive["etag"] for archive in archives}
 
-    def settle(mark: Watermark) -> Watermark:
-        left = {uri: etag for uri, etag in mark.pending.items() if done.get(uri) != etag}
+    def acknowledge(mark: ArchiveWatermark) -> ArchiveWatermark:
+        pending = {uri: etag for uri, etag in mark.pending.items() if done.get(uri) != etag}
         held = tuple(uri for uri in mark.held if uri not in done)
-        return mark.model_copy(update={"seen": mark.seen | done, "pending": left, "held": held})
+        return mark.model_copy(update={"seen": mark.seen | done, "pending": pending, "held": held})
 
-    _document(name, store).update(settle)
+    _document(name, store).update(acknowledge)
 
 
-def _document(name: str, store: ArtifactStore) -> Document[Watermark]:
+def _document(name: str, store: ArtifactStore) -> Document[ArchiveWatermark]:
     uri = f"{store.root}/watermarks/{name}.json"
-    return Document(store.objects, uri, Watermark.model_validate_json, Watermark())
+    return Document(store.objects, uri, ArchiveWatermark.model_validate_json, ArchiveWatermark())

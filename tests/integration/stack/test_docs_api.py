@@ -24,9 +24,7 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[3]
 HOST = "http://127.0.0.1:3000"
 API = (ROOT / "docs" / "api.md").read_text()
-README = (
-    (ROOT / "README.md").read_text().partition("## Asking the service")[2].partition("\n## ")[0]
-)
+README = (ROOT / "README.md").read_text().partition("## Using the service")[2].partition("\n## ")[0]
 PRELUDE = """
 n=0
 curl() {

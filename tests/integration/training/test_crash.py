@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.mlflow_models import MlflowModels
 from pipeline.adapters.registry import Registry
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import MANIFEST, Manifest
 from pipeline.sample.archive import write_archive
 from pipeline.settings import Settings
-from tests.integration.training.trained import write_config, write_weights
+from tests.integration.training.trained import champion_tag, write_config, write_weights
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -198,7 +197,7 @@ def test_without_mlflow_a_run_ends_and_its_promotion_is_held(
     uri = mlflow_server.mlflow_tracking_uri
     status, said = bench.leukoflow("promote", f"{bench.root}/{verdict}", MLFLOW_TRACKING_URI=uri)
     assert status == 0, said
-    assert MlflowModels(uri, "tiny").champion_tag() == bench.served() != ""
+    assert champion_tag(uri, "tiny") == bench.served() != ""
 
 
 @pytest.fixture

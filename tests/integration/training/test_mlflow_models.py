@@ -22,7 +22,7 @@ from pipeline.entrypoints.jobs.job import open_store
 from pipeline.entrypoints.training import close_training
 from pipeline.errors import ArtifactError
 from pipeline.settings import Settings
-from tests.integration.training.trained import RUN, Trained, train_all, variables
+from tests.integration.training.trained import RUN, Trained, champion_tag, train_all, variables
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -118,7 +118,7 @@ def test_a_champion_registered_by_an_earlier_version_gets_a_loadable_successor(
     models = MlflowModels(str(client.tracking_uri), "old")
     for _ in range(2):
         models.champion(run_id, tag, files)
-    assert models.champion_tag() == tag
+    assert champion_tag(str(client.tracking_uri), "old") == tag
     champion = client.get_model_version_by_alias("old", CHAMPION)
     assert int(champion.version) == int(bare.version) + 1
     mlflow.set_tracking_uri(str(client.tracking_uri))
@@ -134,7 +134,7 @@ def test_a_training_that_gives_the_same_bundle_shows_its_own_figures(
         again = chain.to_verdict(trained.config, "second-run", trained.split)
         assert again.served == trained.served
         assert verdicts.unchanged(again.verdict)
-        assert "challenger is the champion: same" in verdicts.as_markdown(again.verdict)
+        assert "challenger is the champion (same bundle)" in verdicts.as_markdown(again.verdict)
         ended = promotion.promote("", "second-run", again.verdict, DECISION)
     assert ended.outcome == "unchanged"
     second = run_of(client, "second-run")

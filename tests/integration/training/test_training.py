@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.adapters.mlflow_models import MlflowModels
 from pipeline.adapters.mlflow_runs import Tracking
 from pipeline.artifacts import EvaluationManifest, ServedManifest, SplitManifest, VerdictManifest
 from pipeline.config import CrossvalConfig
@@ -15,7 +14,7 @@ from pipeline.entrypoints.jobs.job import open_store
 from pipeline.errors import ArtifactError, InvalidInputError, UnreachableError
 from pipeline.settings import Settings
 from pipeline.steps.promotion.verdict import GateVerdict
-from tests.integration.training.trained import RUN, Trained, retrain, variables
+from tests.integration.training.trained import RUN, Trained, champion_tag, retrain, variables
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -85,7 +84,9 @@ def test_a_champion_of_another_preprocessing_is_judged_by_what_it_answered_then(
         other = retrain(tracked, str(config))
         store = open_store()
         said = store.read(store.open(other, VerdictManifest), "verdict.json")
-        with pytest.raises(ArtifactError, match="another preprocessing; expected next; received 2"):
+        with pytest.raises(
+            ArtifactError, match="another preprocessing version; expected next; received 2"
+        ):
             evaluation.evaluate_archive(str(archive), "tiny", "champion")
     verdict = GateVerdict.model_validate_json(said)
     overall = next(check for check in verdict.checks if check.topic == "champion")
@@ -165,8 +166,7 @@ def test_promotion_moves_the_pointer_once(tracked: Trained) -> None:
         moves = registry.history("tiny")
         tag = open_store().open(tracked.served, ServedManifest).manifest.tag
     assert [move.tag for move in moves] == [tag]
-    models = MlflowModels(tracked.environment["MLFLOW_TRACKING_URI"], "tiny")
-    assert models.champion_tag() == tag
+    assert champion_tag(tracked.environment["MLFLOW_TRACKING_URI"], "tiny") == tag
 
 
 def test_an_archive_is_scored_by_the_champion(tracked: Trained, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import yaml
 
 from benchmarks.training.random_weights import publish_weights
 from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.adapters.mlflow_models import CHAMPION
 from pipeline.adapters.storage import LocalStore
 from pipeline.entrypoints import chain
 from pipeline.sample.archive import write_archive
@@ -83,3 +84,14 @@ def train_on(folder: Path, archive: Path, config_file: Path, extra: dict[str, st
 def retrain(trained: Trained, config: str) -> str:
     """Verdict on another training of the same split, by another config."""
     return chain.to_verdict(config, RUN, trained.split).verdict
+
+
+def champion_tag(uri: str, name: str) -> str | None:
+    """Tag of the model version behind MLflow's alias `champion`; None without one."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    for model in client.search_registered_models(f"name='{name}'"):
+        if version := model.aliases.get(CHAMPION):
+            return str(client.get_model_version(name, version).tags["tag"])
+    return None

@@ -1,4 +1,4 @@
-"""Archives and a local store for the tests of the data steps."""
+"""Archives, images and a config for the tests of the data steps."""
 
 import io
 import zipfile
@@ -16,7 +16,7 @@ WriteZip = Callable[[str, Mapping[str, bytes]], str]
 
 
 def picture(seed: int, side: int = 48) -> bytes:
-    """A PNG of noise that no other seed gives."""
+    """A PNG of noise, different for each seed."""
     noise = np.random.default_rng(seed).integers(0, 255, (side, side, 3), dtype=np.uint8)
     out = io.BytesIO()
     Image.fromarray(noise).save(out, "PNG")
@@ -31,7 +31,7 @@ def draw() -> Callable[..., bytes]:
 
 @pytest.fixture
 def config() -> RunConfig:
-    """Two classes, of which one image each is enough."""
+    """A config with two classes of at least one image each."""
     return RunConfig(
         contract=ModelContract(name="cells", classes=("ROUND", "LOBED")),
         validation=ValidateConfig(min_images_per_class=1),
@@ -40,7 +40,7 @@ def config() -> RunConfig:
 
 @pytest.fixture
 def write_zip(tmp_path: Path) -> WriteZip:
-    """Write a zip of these members below the test's folder and return its path."""
+    """A function that writes a zip below `tmp_path` and returns its path."""
 
     def write(name: str, members: Mapping[str, bytes]) -> str:
         path = tmp_path / name
@@ -55,6 +55,6 @@ def write_zip(tmp_path: Path) -> WriteZip:
 
 @pytest.fixture
 def small_archive(write_zip: WriteZip) -> str:
-    """Eight images of each class, at different depths."""
+    """A zip with eight images of each class, in folders of different depth."""
     members = {f"top/ROUND/{n}.png": picture(n) for n in range(8)}
     return write_zip("small.zip", members | {f"LOBED/{n}.png": picture(100 + n) for n in range(8)})

@@ -1,4 +1,4 @@
-"""Which part each group gets: every class in every part, and the locked ones in test for ever."""
+"""Assignment: every class in every part, and locked groups always in the test part."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ datasets = st.dictionaries(st.sampled_from("ABCD"), sizes, min_size=1).map(
 
 @given(datasets, st.text(max_size=5))
 def test_every_class_is_in_every_part(groups: list[Group], seed: str) -> None:
-    """Every group has one part, and every class has a group in each."""
+    """Every group has one part, and every class has a group in each part."""
     parts = assign(groups, SHARES, set(), seed=seed)
     assert set(parts) == {group.id for group in groups}
     for label in {group.label for group in groups}:
@@ -37,7 +37,7 @@ def test_every_class_is_in_every_part(groups: list[Group], seed: str) -> None:
 
 @given(datasets, st.randoms(use_true_random=False))
 def test_order_does_not_matter(groups: list[Group], random: object) -> None:
-    """The same groups in another order are dealt the same way."""
+    """The same groups in another order are assigned to the same parts."""
     shuffled = list(groups)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert assign(groups, SHARES, set(), seed="x") == assign(shuffled, SHARES, set(), seed="x")
@@ -45,7 +45,7 @@ def test_order_does_not_matter(groups: list[Group], random: object) -> None:
 
 @given(datasets, st.data())
 def test_locked_groups_stay_in_the_test_part(groups: list[Group], data: st.DataObject) -> None:
-    """What was once dealt to the test part stays there when the dataset grows."""
+    """A group of the test part stays there when the dataset grows."""
     parts = assign(groups, SHARES, set(), seed="x")
     locked = {name for name, part in parts.items() if part == "test"}
     more = data.draw(st.lists(st.integers(1, 200), max_size=20))
@@ -57,7 +57,7 @@ def test_locked_groups_stay_in_the_test_part(groups: list[Group], data: st.DataO
 
 @given(st.integers(20, 60), st.integers(1, 30))
 def test_shares_are_kept(groups: int, images: int) -> None:
-    """With many groups of a size, each part has its share to within a group."""
+    """With many groups of equal size, each part has its share, plus or minus one group."""
     parts = list(
         assign(
             [Group(str(n), {"A": images}) for n in range(groups)], SHARES, set(), seed="x"
@@ -81,17 +81,17 @@ def test_a_reserve_takes_nothing_from_the_test_part(groups: list[Group], seed: s
 
 @given(st.integers(20, 60), st.integers(1, 30))
 def test_a_reserve_has_its_share(groups: int, images: int) -> None:
-    """With many groups of a size, to within a group."""
-    dealt = assign(
+    """With many groups of equal size, plus or minus one group."""
+    assigned = assign(
         [Group(str(n), {"A": images}) for n in range(groups)], RESERVING, set(), seed="x"
     )
-    parts = list(dealt.values())
+    parts = list(assigned.values())
     assert abs(parts.count("reserve") - RESERVING.reserve_share * groups) <= 1
     assert abs(parts.count("val") - SHARES.val_share * groups) <= 1
 
 
-def test_few_groups_change_sides_when_others_arrive() -> None:
-    """Twice as many groups leave nearly all of the first ones in train or validation as before."""
+def test_few_groups_change_their_part_when_others_arrive() -> None:
+    """When the number of groups doubles, nearly all of the first ones keep their part."""
     old = [Group(f"old{n}", {"A": 1}) for n in range(200)]
     before = assign(old, SHARES, set(), seed="x")
     locked = {name for name, part in before.items() if part == "test"}
@@ -104,15 +104,15 @@ def test_few_groups_change_sides_when_others_arrive() -> None:
 @pytest.mark.parametrize(
     ("count", "locked"), [(2, set()), (1, set()), (3, {"0", "1"}), (3, {"0", "1", "2"})]
 )
-def test_too_few_groups_are_refused(count: int, locked: set[str]) -> None:
-    """A class that cannot stand in three parts is named, with what was expected."""
+def test_too_few_groups_are_rejected(count: int, locked: set[str]) -> None:
+    """The error names the class that has too few groups for three parts."""
     groups = [Group(str(n), {"RARE": 5}) for n in range(count)]
     with pytest.raises(InvalidInputError, match=r"class RARE has too few groups.*at least 3"):
         assign(groups, SHARES, locked, seed="x")
 
 
 def test_groups_of_one_class_are_assigned_as_by_version_0_1() -> None:
-    """The parts of 40 datasets, and of each grown by ten groups, as that version gave them."""
+    """Parts of 40 datasets, and of each with ten more groups, equal those of version 0.1."""
     rng, parts = np.random.default_rng(14), []
     for case in range(40):
         sizes = {c: rng.integers(1, 60, rng.integers(3, 30)) for c in "ABCD"[: case % 4 + 1]}
@@ -140,17 +140,17 @@ patients = st.lists(
 
 
 @given(patients, st.sets(st.integers(0, 29), max_size=4))
-def test_patients_leave_no_class_out_of_a_part(groups: list[Group], held: set[int]) -> None:
-    """Every class stands in every part, whichever group it is the most of; or it is named."""
-    locked = {f"p{n}" for n in held} & {group.id for group in groups}
+def test_patients_leave_no_class_out_of_a_part(groups: list[Group], numbers: set[int]) -> None:
+    """Every class of groups with mixed classes is in every part, or the error names it."""
+    locked = {f"p{n}" for n in numbers} & {group.id for group in groups}
     classes = {label for group in groups for label in group.images}
-    refused = ""
+    rejected = ""
     try:
         parts = assign(groups, SHARES, locked, seed="x")
     except InvalidInputError as error:
-        refused = error.message.split()[1]
-    if refused:
-        assert refused in classes
+        rejected = error.message.split()[1]
+    if rejected:
+        assert rejected in classes
         return
     assert set(parts) == {group.id for group in groups}
     assert {parts[name] for name in locked} <= {"test"}
@@ -158,8 +158,8 @@ def test_patients_leave_no_class_out_of_a_part(groups: list[Group], held: set[in
         assert {parts[g.id] for g in groups if label in g.images} == {"train", "val", "test"}
 
 
-def test_a_class_that_is_nobodys_majority_is_in_every_part() -> None:
-    """Ten patients with many neutrophils and one eosinophil each, of which three have any."""
+def test_a_class_that_is_no_groups_majority_is_in_every_part() -> None:
+    """Ten patients with many neutrophils; three of them have one eosinophil each."""
     groups = [Group(f"p{n}", {"N": 40} | ({"E": 1} if n < 3 else {})) for n in range(10)]
     parts = assign(groups, SHARES, set(), seed="x")
     assert {parts[f"p{n}"] for n in range(3)} == {"train", "val", "test"}
@@ -170,7 +170,7 @@ def test_a_class_that_is_nobodys_majority_is_in_every_part() -> None:
 
 @given(st.lists(st.booleans(), min_size=3, max_size=30))
 def test_returned_groups_are_never_in_the_test_part(returned: list[bool]) -> None:
-    """However few groups an archive's maker labelled; where none did, the class is refused."""
+    """Whatever the number of groups with an archive's label; without one, the class is rejected."""
     groups = [Group(str(n), {"A": 2}, {"A": 2} if back else {}) for n, back in enumerate(returned)]
     if all(returned):
         with pytest.raises(InvalidInputError, match="none is left for test"):
@@ -181,8 +181,8 @@ def test_returned_groups_are_never_in_the_test_part(returned: list[bool]) -> Non
     assert not any(part == "test" and returned[int(name)] for name, part in parts.items())
 
 
-def test_returned_images_make_the_test_part_no_larger() -> None:
-    """Its share is of the images whose labels archives gave."""
+def test_returned_images_do_not_enlarge_the_test_part() -> None:
+    """The test share counts only images with an archive's label."""
     made = [Group(f"m{n}", {"A": 5}) for n in range(50)]
     back = [Group(f"r{n}", {"A": 5}, {"A": 5}) for n in range(200)]
     parts = assign([*made, *back], SHARES, set(), seed="x")
@@ -190,7 +190,7 @@ def test_returned_images_make_the_test_part_no_larger() -> None:
 
 
 def test_groups_count_images_by_class() -> None:
-    """A group across class folders belongs to all of them, most of all to its commonest."""
+    """A group in several class folders counts for each; its label is the most frequent class."""
     rows = [("g", "A", ""), ("g", "B", ""), ("g", "B", "returned/"), ("h", "B", ""), ("h", "A", "")]
     records = [
         Record(sha256=str(n), label=label, file=f"{folder}{n}", archive="", group=group)

@@ -1,4 +1,4 @@
-"""Every record learns its cell: from a hint, else from its near duplicates."""
+"""Group and cell of each record: from a hint, else from near duplicates."""
 
 import io
 from collections import Counter
@@ -14,7 +14,7 @@ from pipeline.config import RunConfig
 from pipeline.records import Record, from_csv
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images, write_archive
-from pipeline.sample.laboratory import HOME
+from pipeline.sample.laboratory import IN_DOMAIN
 from pipeline.steps.cells.group import LOCKED, group, write_groups_csv
 from pipeline.steps.cells.lock import LockedImage, extend_lock
 from pipeline.steps.dataset.ingest import ingest
@@ -35,7 +35,7 @@ def _grouped(
 def test_hints_are_the_groups(
     write_zip: WriteZip, draw: Draw, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """Where every image has a hint, the hints are the groups, across class folders too."""
+    """If every image has a hint, the hints are the groups, also across class folders."""
     members = {"ROUND/p1_a.png": draw(1), "ROUND/p2_a.png": draw(2), "LOBED/p1_b.png": draw(3)}
     ingestion = config.ingest.model_copy(update={"group_pattern": r"^(p\d)"})
     hinting = config.model_copy(update={"ingest": ingestion})
@@ -51,7 +51,7 @@ def test_hints_are_the_groups(
 def test_copies_of_a_cell_are_one_group(
     tmp_path: Path, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """Without hints, augmented copies are recovered, and the answer is repeatable."""
+    """Without hints, augmented copies are one group, and a second run gives the same artefact."""
     path = tmp_path / "sample.zip"
     members = write_archive(path, seed=9, cells_per_class=3, copies=3)
     classes = config.contract.model_copy(
@@ -74,7 +74,7 @@ def test_the_same_images_are_compared_once(
     run: RunContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A second training on them finds the same cells without looking; another rule looks again."""
+    """A second run reuses the matches; another `min_inliers` searches again."""
     path = tmp_path / "sample.zip"
     write_archive(path, seed=9, cells_per_class=2, copies=2)
     classes = ("EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE", "NEUTROPHIL")
@@ -83,23 +83,23 @@ def test_the_same_images_are_compared_once(
     )
     first, _ = _grouped(str(path), drawn, store, run)
 
-    def look(*_: object) -> None:
-        raise AssertionError("the images are looked at again")
+    def fail(*_: object) -> None:
+        raise AssertionError("the images are compared again")
 
-    monkeypatch.setattr("pipeline.steps.cells.group.find_matches", look)
+    monkeypatch.setattr("pipeline.steps.cells.group.find_matches", fail)
     assert _grouped(str(path), drawn, store, run)[0].uri == first.uri
     stricter = drawn.model_copy(
         update={"group": drawn.group.model_copy(update={"min_inliers": 40})}
     )
-    with pytest.raises(AssertionError, match="looked at again"):
+    with pytest.raises(AssertionError, match="compared again"):
         _grouped(str(path), stricter, store, run)
 
 
-def test_hints_and_search_go_together(
+def test_images_without_a_hint_are_searched(
     write_zip: WriteZip, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """An image with a hint keeps it; those without one are compared with each other."""
-    (_, first), (_, second) = draw_images(1, 2, HOME)
+    """An image with a hint keeps it; images without one are compared with each other."""
+    (_, first), (_, second) = draw_images(1, 2, IN_DOMAIN)
     rows = b"file,label,group\nROUND/a.jpeg,,slide 1\n"
     members = {"ROUND/a.jpeg": first, "LOBED/b.jpeg": second, "LOBED/c.png": _half_turn(second)}
     archive = write_zip("m.zip", members | {"manifest.csv": rows})
@@ -110,26 +110,26 @@ def test_hints_and_search_go_together(
     assert grouping.manifest.method.startswith("hints, else ")
 
 
-def test_copies_of_a_locked_cell_are_known(
+def test_copies_of_a_locked_cell_are_matched(
     write_zip: WriteZip, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """A new archive finds the locked cell it copies, though the cell's own archive is not in it."""
-    (_, first), (_, second) = draw_images(1, 2, HOME)
+    """A copy of a locked cell is matched, also if the locked image is not in the dataset."""
+    (_, first), (_, second) = draw_images(1, 2, IN_DOMAIN)
     members = {"ROUND/a.jpeg": first, "LOBED/b.jpeg": second}
     _, old = _grouped(write_zip("old.zip", members), config, store, run)
     locked = next(record for record in old if record.label == "ROUND")
     extend_lock("cells", lambda _: {locked.sha256: LockedImage.of(locked)}, store)
-    (_, other), (_, third) = draw_images(2, 2, HOME)
+    (_, other), (_, third) = draw_images(2, 2, IN_DOMAIN)
     copies = {"ROUND/c.png": _half_turn(first), "ROUND/d.jpeg": other, "LOBED/e.jpeg": third}
     grouping, records = _grouped(write_zip("new.zip", copies), config, store, run)
-    away = from_csv(store.read(grouping, LOCKED).decode(), Record)
+    locked_rows = from_csv(store.read(grouping, LOCKED).decode(), Record)
     groups = {record.file: record.group for record in records}
-    assert [(r.sha256, r.group) for r in away] == [(locked.sha256, groups["ROUND/c.png"])]
+    assert [(r.sha256, r.group) for r in locked_rows] == [(locked.sha256, groups["ROUND/c.png"])]
     assert len(set(groups.values())) == 3
 
 
 def test_groups_csv_is_sorted_by_file() -> None:
-    """The table for people has four columns, and quotes what needs it."""
+    """The CSV has four columns, and values with a comma are quoted."""
     records = [
         Record(sha256="2", label="ROUND", file="b,1.png", archive="", group="g2", cell="c2"),
         Record(sha256="1", label="LOBED", file="a.png", archive="", group="g1", cell="c1"),
@@ -145,11 +145,11 @@ def _half_turn(data: bytes) -> bytes:
     return out.getvalue()
 
 
-def test_images_that_are_not_compared_may_come_between(
+def test_cached_matches_ignore_images_that_are_not_compared(
     write_zip: WriteZip, draw: Draw, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """What a comparison found is kept for its own images, whichever others a snapshot has."""
-    ((_, cell),) = draw_images(4, 1, HOME)
+    """Cached matches are valid for the compared images, whatever other images a snapshot has."""
+    ((_, cell),) = draw_images(4, 1, IN_DOMAIN)
     out = io.BytesIO()
     Image.open(io.BytesIO(cell)).save(out, "PNG")
     one_cell = {"ROUND/a.jpeg": cell, "ROUND/b.png": out.getvalue()}

@@ -1,4 +1,4 @@
-"""The lock of the test part: it only grows, and locks of every version are read."""
+"""The lock only grows, and locks of every version are read."""
 
 import pytest
 
@@ -8,8 +8,8 @@ from pipeline.steps.cells.lock import LockedImage, extend_lock, read_lock
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"test": 5}'])
-def test_damaged_lock_is_never_taken_for_an_empty_one(body: bytes, store: ArtifactStore) -> None:
-    """A lock that cannot be read stops the run: forgetting it would leak the test part."""
+def test_a_damaged_lock_is_an_error(body: bytes, store: ArtifactStore) -> None:
+    """An unreadable lock raises ArtifactError, since an empty lock would leak the test part."""
     store.objects.write(f"{store.root}/locks/cells.json", body)
     with pytest.raises(ArtifactError, match="is damaged"):
         read_lock("cells", store)
@@ -17,13 +17,13 @@ def test_damaged_lock_is_never_taken_for_an_empty_one(body: bytes, store: Artifa
 
 @pytest.mark.parametrize("body", [b'{"test": ["a", "b"]}', b'{"test": {"a": "uri", "b": ""}}'])
 def test_locks_of_earlier_versions_are_read(body: bytes, store: ArtifactStore) -> None:
-    """Hashes that were locked before archives, then labels, were noted are still locked."""
+    """Images locked by versions without archives or labels are still locked."""
     store.objects.write(f"{store.root}/locks/cells.json", body)
     assert read_lock("cells", store).images == {"a", "b"}
 
 
-def test_an_archives_label_takes_the_place_of_a_returned_one(store: ArtifactStore) -> None:
-    """The lock keeps an archive's label whatever is returned later, and only grows."""
+def test_an_archives_label_replaces_a_returned_one(store: ArtifactStore) -> None:
+    """A label of an archive is never replaced by a returned one; the lock only grows."""
     made = LockedImage(archive="a", label="ROUND", source="archive")
     returned = LockedImage(archive="r", label="LOBED", source="returned")
 

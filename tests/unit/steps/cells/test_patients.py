@@ -1,4 +1,4 @@
-"""An archive of patients, as far as figures: a patient is never split, and each cell votes."""
+"""An archive of patients, up to its scores: patients are never split, and cells are scored."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from pipeline.errors import InvalidInputError
 from pipeline.records import Record
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images
-from pipeline.sample.laboratory import HOME
+from pipeline.sample.laboratory import IN_DOMAIN
 from pipeline.steps.cells.data_gate import data_gate
 from pipeline.steps.cells.group import group, write_groups_csv
 from pipeline.steps.cells.split import split
@@ -29,8 +29,8 @@ PATIENTS, CELLS = 6, 3
 
 
 def members(patients: int, *, lobed: int = 4) -> dict[str, bytes]:
-    """Two photographs of each cell, and a manifest that names patients and the first cell."""
-    drawn = [data for _, data in draw_images(8, patients * CELLS, HOME)]
+    """Two photographs per cell; the manifest names the patients and the first cell."""
+    drawn = [data for _, data in draw_images(8, patients * CELLS, IN_DOMAIN)]
     files, rows = {}, ["file,label,group,cell"]
     for number, data in enumerate(drawn):
         patient, cell = divmod(number, CELLS)
@@ -57,10 +57,10 @@ def _parted(archive: str, config: RunConfig, store: ArtifactStore, run: RunConte
     return store.records(split(gated, config, store=store, run=run))
 
 
-def test_patients_are_never_split_and_cells_vote(
+def test_patients_are_never_split_and_cells_are_scored(
     write_zip: WriteZip, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """Cells are found within each patient, named or by geometry; both columns reach the figures."""
+    """Cells are named or matched within a patient; scores count groups and cells."""
     records = _parted(write_zip("p.zip", members(PATIENTS)), config, store, run)
     shown: dict[str, set[str]] = {}
     for record in records:
@@ -71,7 +71,7 @@ def test_patients_are_never_split_and_cells_vote(
     assert len({(record.group, record.part) for record in records}) == PATIENTS
     for label in ("ROUND", "LOBED"):
         assert {r.part for r in records if r.label == label} == {"train", "val", "test"}
-    # Half of what is round is answered wrongly, a whole cell at a time.
+    # Half of the round cells are predicted wrongly, in all images of a cell.
     held = [record for record in records if record.part != "val"]
     wrong = {r.cell for r in held if r.label == "ROUND" and int(r.file.split("/")[1][0]) % 2}
     shares = np.array(
@@ -95,10 +95,10 @@ def test_patients_are_never_split_and_cells_vote(
     assert {row["cell"] for row in table} == set(shown)
 
 
-def test_a_class_of_too_few_patients_is_named(
+def test_a_class_of_too_few_patients_is_rejected(
     write_zip: WriteZip, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """Three lobed cells would do, but two patients cannot stand in three parts."""
+    """Three lobed cells of two patients cannot be in three parts."""
     files = members(4, lobed=2)
     rows = files["manifest.csv"].decode().replace("0-1.png,ROUND", "0-1.png,LOBED")
     rows = rows.replace("0-1.jpeg,ROUND", "0-1.jpeg,LOBED")

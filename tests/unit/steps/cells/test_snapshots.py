@@ -1,4 +1,4 @@
-"""Archives are added, replaced, removed, relabelled and put back: what is locked stays locked."""
+"""Stateful test: after any change of the archives, locked images stay in the test part."""
 
 import io
 import tempfile
@@ -21,7 +21,7 @@ from pipeline.errors import InvalidInputError
 from pipeline.records import ImageMatch, Record, from_csv
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images
-from pipeline.sample.laboratory import HOME
+from pipeline.sample.laboratory import IN_DOMAIN
 from pipeline.steps.cells.data_gate import data_gate
 from pipeline.steps.cells.group import LOCKED, MATCHES, group
 from pipeline.steps.cells.lock import LockedImages, read_lock
@@ -55,7 +55,7 @@ places = st.integers(0, 5)
 
 
 class Snapshots(RuleBasedStateMachine):
-    """What happens to `archives/<name>/`, each time taken as far as a locked split."""
+    """Random changes of `archives/<name>/`, each followed by all steps up to the split."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,40 +69,40 @@ class Snapshots(RuleBasedStateMachine):
         self.results: dict[tuple[str, frozenset[str]], str] = {}
 
     def teardown(self) -> None:
-        """Nothing of one example is left for the next."""
+        """Delete the folder of the example."""
         self._patch.undo()
         self._folder.cleanup()
 
     @initialize(naming=namings)
     def begin(self, naming: str) -> None:
-        """An archive that can be split, two photographs of each cell."""
+        """Start with an archive that can be split: two photographs per cell."""
         self.archives["0.zip"] = archive_of(set(range(16)), (0, 1), naming, wrong=False)
         self._train()
 
     @rule(chosen=cells, taken=numbers, naming=namings, wrong=st.booleans())
     def add(self, chosen: set[int], taken: tuple[int, ...], naming: str, wrong: bool) -> None:
-        """One more archive; some of its photographs or cells may be there already."""
+        """Add an archive; some of its photographs or cells may be known."""
         name = f"{len(self.earlier)}.zip"
         self.archives[name] = archive_of(chosen, taken, naming, wrong and len(chosen) < 3)
         self._train()
 
     @rule(place=places, chosen=cells, taken=numbers, naming=namings)
     def replace(self, place: int, chosen: set[int], taken: tuple[int, ...], naming: str) -> None:
-        """An archive of the same name with other photographs."""
+        """Replace an archive by other photographs."""
         name = sorted(self.archives)[place % len(self.archives)]
         self.archives[name] = archive_of(chosen, taken, naming, wrong=False)
         self._train()
 
     @rule(place=places)
     def remove(self, place: int) -> None:
-        """An archive is deleted, unless it is the last."""
+        """Delete an archive, unless it is the last."""
         if len(self.archives) > 1:
             del self.archives[sorted(self.archives)[place % len(self.archives)]]
         self._train()
 
     @rule(place=places, row=st.integers(0, 80))
     def relabel(self, place: int, row: int) -> None:
-        """The maker corrects one label of an archive, rightly or wrongly."""
+        """Change one label of an archive, to the right or the wrong class."""
         name = sorted(self.archives)[place % len(self.archives)]
         rows = dict(self.archives[name])
         file = sorted(rows)[row % len(rows)]
@@ -113,7 +113,7 @@ class Snapshots(RuleBasedStateMachine):
 
     @rule(chosen=cells, wrong=st.booleans(), number=st.integers(2, 4))
     def give_back(self, chosen: set[int], wrong: bool, number: int) -> None:
-        """Labels come back through the service, for photographs that may be known, or wrong."""
+        """Return labels through the service, for known or new photographs, right or wrong."""
         rows = archive_of(chosen, (number,), "nothing", wrong)
         returned = {f"returned/{file[2:]}": row for file, row in rows.items()}
         self.archives[f"returned-{len(self.earlier)}.zip"] = returned
@@ -121,12 +121,12 @@ class Snapshots(RuleBasedStateMachine):
 
     @rule(place=st.integers(0, 50))
     def go_back(self, place: int) -> None:
-        """All archives are as they were some time before."""
+        """Restore an earlier state of all archives."""
         self.archives = dict(self.earlier[place % len(self.earlier)])
         self._train()
 
     def _train(self) -> None:
-        """Take the archives as far as a split, and hold what must hold after each step."""
+        """Run all steps up to the split, and check the invariants after each step."""
         self.earlier.append(dict(self.archives))
         before = read_lock("cells", self.store)
         uris = []
@@ -140,7 +140,7 @@ class Snapshots(RuleBasedStateMachine):
             self._check_refusal(error, before)
             return
         for artifact in (grouping, gated):
-            self._check_links(artifact)
+            self._check_matches(artifact)
         records = self.store.records(parted)
         self._check_parts(records, before)
         self._check_lock(self.store.records(gated), records, before)
@@ -148,7 +148,7 @@ class Snapshots(RuleBasedStateMachine):
         assert self.results.setdefault(key, parted.uri) == parted.uri
 
     def _check_refusal(self, error: InvalidInputError, before: LockedImages) -> None:
-        """It says why, and nothing was locked."""
+        """A refused dataset has a reason, and the lock is unchanged."""
         assert error.message
         assert error.expected
         assert read_lock("cells", self.store).by_hash == before.by_hash
@@ -162,15 +162,15 @@ class Snapshots(RuleBasedStateMachine):
         gated = data_gate(grouping, CONFIG, store=self.store, run=RUN)
         return grouping, gated, split(gated, CONFIG, store=self.store, run=RUN)
 
-    def _check_links(self, artifact: Artifact[GroupingManifest]) -> None:
-        """Both ends of a link are in one of the two tables."""
+    def _check_matches(self, artifact: Artifact[GroupingManifest]) -> None:
+        """Both images of a match are in one of the two tables."""
         tables = (self.store.read(artifact, name).decode() for name in ("records.csv", LOCKED))
         listed = {record.sha256 for table in tables for record in from_csv(table, Record)}
-        for link in from_csv(self.store.read(artifact, MATCHES).decode(), ImageMatch):
-            assert {link.one, link.other} <= listed
+        for match in from_csv(self.store.read(artifact, MATCHES).decode(), ImageMatch):
+            assert {match.one, match.other} <= listed
 
     def _check_parts(self, records: list[Record], before: LockedImages) -> None:
-        """No group on two sides, no cell in two groups, each class in each part, no locked cell."""
+        """No group in two parts, no cell in two groups, each class in each part, no locked cell."""
         assert len({(r.group, r.part) for r in records}) == len({r.group for r in records})
         assert len({(r.group, r.cell) for r in records}) == len({r.cell for r in records})
         assert len({(r.label, r.part) for r in records}) == len(CLASSES) * 3
@@ -181,7 +181,7 @@ class Snapshots(RuleBasedStateMachine):
             assert not (record.returned and record.part == "test")
 
     def _check_lock(self, gated: list[Record], records: list[Record], before: LockedImages) -> None:
-        """It only grows, and a cell of which only returned labels are known does not enter it."""
+        """The lock only grows, and no cell with returned labels alone enters it."""
         after = read_lock("cells", self.store)
         assert before.images | {r.sha256 for r in records if r.part == "test"} <= after.images
         made = {r.group for r in gated if not r.returned}
@@ -201,10 +201,10 @@ TestSnapshots.settings = settings(
 
 
 def test_drawn_archives_come_and_go(tmp_path: Path, store: ArtifactStore) -> None:
-    """With the real search: locked photographs of cells whose archive has left stop no training."""
+    """With the real search: locked cells of a deleted archive do not stop training."""
     first, others = (
         {f"{CLASSES[n % 2]}/{n}.jpeg": drawn for n, (_, drawn) in enumerate(images)}
-        for images in (draw_images(4, 8, HOME), draw_images(5, 8, HOME))
+        for images in (draw_images(4, 8, IN_DOMAIN), draw_images(5, 8, IN_DOMAIN))
     )
     mirrored = {name.replace("jpeg", "png"): _mirrored(data) for name, data in first.items()}
     shown = {sha256_bytes(data): name for name, data in first.items()}
@@ -225,7 +225,7 @@ def test_drawn_archives_come_and_go(tmp_path: Path, store: ArtifactStore) -> Non
         parted = split(gated, CONFIG, store=store, run=RUN)
         records = store.records(parted)
         assert not {shown.get(r.sha256) for r in records if r.part != "test"} & locked
-        # The data gate's page shows what is locked by now; who is in which part stays the same.
+        # The data gate's page shows newly locked images; the parts stay the same.
         table = parted.manifest.files["records.csv"]
         assert results.setdefault(name, table) == table
     assert locked

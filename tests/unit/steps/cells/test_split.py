@@ -1,4 +1,4 @@
-"""No group is cut, every class is in every part, and what was tested on is never trained on."""
+"""Split: whole groups, every class in every part, and no locked image outside the test part."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -22,13 +22,15 @@ from pipeline.steps.cells.split import split, without_reserve
 def publish(
     store: ArtifactStore, run: RunContext, tmp_path: Path
 ) -> Callable[..., Artifact[GroupingManifest]]:
-    """Publish records as a grouping."""
+    """A function that publishes records as a grouping."""
 
-    def published(records: list[Record], away: Sequence[Record] = ()) -> Artifact[GroupingManifest]:
+    def published(
+        records: list[Record], locked: Sequence[Record] = ()
+    ) -> Artifact[GroupingManifest]:
         folder = tmp_path / "grouping"
         folder.mkdir(exist_ok=True)
         (folder / "records.csv").write_text(to_csv(records, Record))
-        (folder / LOCKED).write_text(to_csv(away, Record))
+        (folder / LOCKED).write_text(to_csv(locked, Record))
         manifest = GroupingManifest(name="cells", **run.model_dump(), method="given")
         return store.publish(folder, manifest)
 
@@ -41,7 +43,7 @@ Publish = Callable[..., Artifact[GroupingManifest]]
 def test_split_locks_its_test_images(
     publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """A smaller run first, then a larger one: the first test images are still test images."""
+    """The test images of a smaller run are test images of a later, larger run."""
     grown = _records({f"{c}{n}": [c] * 3 for c in ("ROUND", "LOBED") for n in range(20)})
     small = [record for record in grown if int(record.group[5:]) < 10]
     before, after = (
@@ -53,27 +55,27 @@ def test_split_locks_its_test_images(
     assert read_lock("cells", store).images == {s for s, p in after.items() if p == "test"}
 
 
-def test_a_class_without_a_reserve_is_named(
+def test_a_class_without_a_reserve_is_logged(
     publish: Publish,
     config: RunConfig,
     store: ArtifactStore,
     run: RunContext,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Its three cells are needed elsewhere; the other class has its share, and it is counted."""
+    """A class of three cells has no reserve; the other class has its share, which is counted."""
     records = _records({f"ROUND{n}": ["ROUND"] * 2 for n in range(20)})
     records += _records({f"LOBED{n}": ["LOBED"] * 2 for n in range(3)})
     reserving = config.model_copy(update={"split": SplitConfig(reserve_share=0.12)})
     artifact = split(publish(records), reserving, store=store, run=run)
     assert artifact.manifest.counts["reserve_groups"] == 2
-    assert "too few cells for a reserve: LOBED" in caplog.text
+    assert "no reserve for classes with too few cells: LOBED" in caplog.text
     assert without_reserve(store.records(artifact)) == ["LOBED"]
 
 
 def test_locked_image_takes_its_group_along(
     publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """When groups merge later, one locked image makes the whole group a test group."""
+    """One locked image makes its whole group a test group, also after groups merge."""
     records = _records({f"{c}{n}": [c] * 3 for c in ("ROUND", "LOBED") for n in range(9)})
     extend_lock("cells", lambda _: {records[7].sha256: LockedImage(archive="a")}, store)
     parts = _parts(store, split(publish(records), config, store=store, run=run))
@@ -83,7 +85,7 @@ def test_locked_image_takes_its_group_along(
 def test_locked_image_that_left_takes_its_group_along(
     publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """New images of a locked cell are test images, also when the cell's own archive is gone."""
+    """New images of a locked cell are test images, also after the locked image left the dataset."""
     records = _records({f"{c}{n}": [c] * 3 for c in ("ROUND", "LOBED") for n in range(9)})
     gone = Record(sha256="gone", label="", file="", archive="b", group=records[7].group)
     extend_lock("cells", lambda _: {"gone": LockedImage(archive="b")}, store)
@@ -93,14 +95,14 @@ def test_locked_image_that_left_takes_its_group_along(
 
 
 def test_split_is_repeatable(publish: Publish, config: RunConfig, store: ArtifactStore) -> None:
-    """Running the step again, by somebody else, lands on the same address."""
+    """A second run publishes the same artefact."""
     grouping = publish(_records({f"{c}{n}": [c] for c in ("ROUND", "LOBED") for n in range(9)}))
     runs = [RunContext.now(name, name) for name in ("first", "second")]
     assert len({split(grouping, config, store=store, run=run).uri for run in runs}) == 1
 
 
 class _Contended(LocalStore):
-    """Lets another run extend the lock right before each of the first writes."""
+    """A store in which another run extends the lock right before each of the first writes."""
 
     def __init__(self, uri: str, others: list[str]) -> None:
         self._uri, self._others = uri, others
@@ -113,10 +115,10 @@ class _Contended(LocalStore):
         return super().write(uri, data, if_match=if_match, if_absent=if_absent)
 
 
-def test_lost_race_is_dealt_again(
+def test_a_lost_race_assigns_again(
     publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """When another run locks images meanwhile, those are test images here too."""
+    """Images that another run locks in the meantime are test images of this run, too."""
     records = _records({f"{c}{n}": [c] * 2 for c in ("ROUND", "LOBED") for n in range(9)})
     grouping = publish(records)
     alone = _parts(store, split(grouping, config, store=store, run=run))
@@ -128,20 +130,20 @@ def test_lost_race_is_dealt_again(
     assert rival in read_lock("cells", store).images
 
 
-def test_endless_race_gives_up(
+def test_repeated_lost_races_raise_a_conflict(
     publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """A lock that never stands still is a conflict, not an endless loop."""
+    """A lock that changes at every attempt raises ConflictError."""
     grouping = publish(_records({f"{c}{n}": [c] for c in ("ROUND", "LOBED") for n in range(9)}))
     contended = _Contended(f"{store.root}/locks/cells.json", [str(n) for n in range(99)])
     with pytest.raises(ConflictError, match=r"cells\.json was changed .* 20 times"):
         split(grouping, config, store=ArtifactStore(contended, store.root), run=run)
 
 
-def test_the_lock_says_where_a_label_came_from(
+def test_the_lock_records_the_origin_of_a_label(
     publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """Each entry names archive, label, source and given group; what 0.1 wrote is completed."""
+    """Each entry has archive, label, source and named group; entries of 0.1 are completed."""
     records = [
         record.model_copy(update={"hint": record.group})
         for record in _records({f"{c}{n}": [c] for c in ("ROUND", "LOBED") for n in range(9)})
@@ -157,7 +159,7 @@ def test_the_lock_says_where_a_label_came_from(
 def test_the_name_of_a_locked_group_is_locked(
     publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """New images of a patient who was tested on are test images, though the old ones have left."""
+    """New images of a locked patient are test images, also if the old ones have left."""
     entry = LockedImage(archive="gone", label="ROUND", source="archive", group="ROUND4")
     extend_lock("cells", lambda _: {"left": entry}, store)
     records = _records({f"{c}{n}": [c] * 2 for c in ("ROUND", "LOBED") for n in range(9)})
@@ -165,10 +167,10 @@ def test_the_name_of_a_locked_group_is_locked(
     assert parts["ROUND4-0"] == parts["ROUND4-1"] == "test"
 
 
-def test_returned_labels_are_never_tested_on(
+def test_returned_labels_are_never_in_the_test_part(
     publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """Groups known through `POST /feedback` alone teach and calibrate, however many they are."""
+    """Groups with returned labels alone are in train and validation, whatever their number."""
     records = _records({f"{c}{n}": [c] * 2 for c in ("ROUND", "LOBED") for n in range(4)})
     records += _returned({f"r{c}{n}": [c] * 2 for c in ("ROUND", "LOBED") for n in range(60)})
     artifact = split(publish(records), config, store=store, run=run)
@@ -181,25 +183,25 @@ def test_returned_labels_are_never_tested_on(
 def test_a_returned_image_of_a_locked_cell_is_locked_and_not_scored(
     publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """Nobody trains on it, for it shows a cell of the test part; its label judges no model."""
+    """It is locked, so that it is never trained on, and quarantined, so that it is not scored."""
     records = _records({f"{c}{n}": [c] * 2 for c in ("ROUND", "LOBED") for n in range(9)})
     first = _parts(store, split(publish(records), config, store=store, run=run))
     cell = next(r.group for r in records if first[r.sha256] == "test")
     (back,) = _returned({cell: ["ROUND"]})
     artifact = split(publish([*records, back]), config, store=store, run=run)
     assert _parts(store, artifact) == first
-    (aside,) = from_csv(store.read(artifact, "quarantine.csv").decode(), Quarantined)
-    assert (aside.sha256, aside.label) == (back.sha256, "ROUND")
-    assert aside.reason.startswith("its label was returned through the service")
+    (quarantined,) = from_csv(store.read(artifact, "quarantine.csv").decode(), Quarantined)
+    assert (quarantined.sha256, quarantined.label) == (back.sha256, "ROUND")
+    assert quarantined.reason.startswith("the label was returned through the service")
     assert artifact.manifest.counts["quarantined"] == 1
     locked = read_lock("cells", store).by_hash[back.sha256]
     assert (locked.source, locked.label) == ("returned", "ROUND")
 
 
-def test_what_earlier_versions_locked_from_returned_labels_judges_nothing(
+def test_returned_images_that_earlier_versions_locked_are_not_scored(
     publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """It stays out of training, for a model may have been chosen by it, and is not scored."""
+    """They stay out of training, since they may have decided a promotion, and are not scored."""
     records = _records({f"{c}{n}": [c] for c in ("ROUND", "LOBED") for n in range(9)})
     back = _returned({f"r{n}": ["ROUND"] for n in range(6)})
     old = json.dumps({"test": {record.sha256: "r" for record in back}}).encode()
@@ -211,13 +213,15 @@ def test_what_earlier_versions_locked_from_returned_labels_judges_nothing(
     assert {r.label for r in records if parts[r.sha256] == "test"} == {"ROUND", "LOBED"}
 
 
-def test_a_class_of_returned_labels_alone_is_refused(
+def test_a_class_of_returned_labels_alone_is_rejected(
     publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """Without a single label of an archive there is no truth to test that class on."""
+    """Without a label of an archive, the class has no test images."""
     records = _records({f"ROUND{n}": ["ROUND"] for n in range(9)})
     records += _returned({f"r{n}": ["LOBED"] for n in range(9)})
-    with pytest.raises(InvalidInputError, match=r"LOBED has too few .* left for test.*9 labelled"):
+    with pytest.raises(
+        InvalidInputError, match=r"LOBED has too few .* left for test.*9 with returned labels only"
+    ):
         split(publish(records), config, store=store, run=run)
     assert read_lock("cells", store).images == set()
 

@@ -1,4 +1,4 @@
-"""Archives become snapshots that depend on content alone."""
+"""Ingest: a snapshot depends on the content of its archives alone."""
 
 import logging
 import shutil
@@ -33,7 +33,7 @@ def _limited(config: RunConfig, **changes: object) -> RunConfig:
 def test_labels_are_the_nearest_folders(
     small_archive: str, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """A label is the nearest folder's name, at any depth, and the bytes come back."""
+    """A label is the name of the parent folder at any depth; the packs return the image bytes."""
     records = _records(store, ingest([small_archive], config, store=store, run=run))
     with zipfile.ZipFile(small_archive) as archive:
         assert {(r.file, r.label) for r in records} == {
@@ -50,7 +50,7 @@ def test_same_archive_twice_is_one_snapshot(
     store: ArtifactStore,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A second run by somebody else reuses the archive and lands on the same address."""
+    """A second run reuses the archive artefact and publishes the same snapshot."""
     with caplog.at_level(logging.INFO):
         runs = [RunContext.now(name, name) for name in ("first", "second")]
         uris = {ingest([small_archive], config, store=store, run=run).uri for run in runs}
@@ -61,7 +61,7 @@ def test_same_archive_twice_is_one_snapshot(
 def test_archive_under_a_second_name_counts_once(
     small_archive: str, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """A copy of an archive changes neither the images nor the snapshot."""
+    """A copy of an archive under another name changes neither the images nor the snapshot."""
     copy = Path(small_archive).with_name("zz-copy.zip")
     copy.write_bytes(Path(small_archive).read_bytes())
     alone = ingest([small_archive], config, store=store, run=run)
@@ -69,10 +69,10 @@ def test_archive_under_a_second_name_counts_once(
     assert alone.uri == both.uri
 
 
-def test_names_and_order_of_archives_are_no_content(
+def test_names_and_order_of_archives_do_not_change_the_snapshot(
     write_zip: WriteZip, draw: Draw, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """The same bytes under names of another order are one snapshot; other bytes are not."""
+    """The same archives under other names give the same snapshot; other bytes another one."""
     archives = [
         write_zip(f"{name}.zip", {f"ROUND/{name}.png": draw(n), "LOBED/x.png": draw(9)})
         for n, name in enumerate("abc")
@@ -89,7 +89,7 @@ def test_names_and_order_of_archives_are_no_content(
 def test_union_keeps_an_image_once(
     write_zip: WriteZip, draw: Draw, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """The same bytes in two archives count once; under two labels both rows stay for validation."""
+    """An image in two archives counts once; under two labels, both rows stay for validation."""
     one = write_zip("one.zip", {"ROUND/a.png": draw(1), "ROUND/b.png": draw(2)})
     two = write_zip("two.zip", {"ROUND/c.png": draw(1), "LOBED/d.png": draw(2)})
     snapshot = ingest([one, two], config, store=store, run=run)
@@ -100,7 +100,7 @@ def test_union_keeps_an_image_once(
 def test_uploaded_archives_are_found(
     small_archive: str, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """Without a list, every zip uploaded under the name is taken; without any, it says where."""
+    """Without a list, all uploaded zips are ingested; without any, the error names the folder."""
     with pytest.raises(InvalidInputError, match=r"archives/cells/\*\.zip"):
         ingest([], config, store=store, run=run)
     store.objects.upload(Path(small_archive), f"{store.root}/archives/cells/small.zip")
@@ -113,7 +113,7 @@ def test_uploaded_archives_are_found(
 def test_limit_is_repeatable_and_per_class(
     small_archive: str, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """A limit takes the same images of each class every time, and a larger one keeps them."""
+    """A limit selects the same images of each class in each run; a larger limit includes them."""
     taken = [
         {
             record.sha256
@@ -130,7 +130,7 @@ def test_limit_is_repeatable_and_per_class(
 def test_manifest_overrides_label_and_names_group(
     write_zip: WriteZip, draw: Draw, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """A manifest at the root wins over folders and patterns, where it says something."""
+    """Values of `manifest.csv` take precedence over folder names and the file-name pattern."""
     rows = "\ufefffile,label,group\nROUND/a_p1.png,LOBED,cell 7\nROUND/b_p2.png,,\n"
     members = {"ROUND/a_p1.png": draw(1), "ROUND/b_p2.png": draw(2), "manifest.csv": rows.encode()}
     changed = _limited(config, group_pattern=r"_(p\d)")
@@ -141,10 +141,10 @@ def test_manifest_overrides_label_and_names_group(
     }
 
 
-def test_wrong_manifest_is_refused_and_nothing_is_published(
+def test_invalid_manifest_is_rejected_and_nothing_is_published(
     write_zip: WriteZip, draw: Draw, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """A line break inside a label would break every later table: it is refused at the door."""
+    """A line break in a label is rejected, since it would break all later tables."""
     rows = b'file,label,group\nROUND/a.png,"LOB\rED",\n'
     members = {"ROUND/a.png": draw(1), "manifest.csv": rows}
     with pytest.raises(InvalidInputError, match=r"manifest.csv line 2 .* column label"):
@@ -152,10 +152,10 @@ def test_wrong_manifest_is_refused_and_nothing_is_published(
     assert not Path(store.root).exists()
 
 
-def test_damaged_member_is_refused_and_nothing_is_published(
+def test_damaged_member_is_rejected_and_nothing_is_published(
     write_zip: WriteZip, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """A member whose bytes do not match its checksum refuses the archive as a whole."""
+    """One member with a wrong checksum rejects the whole archive."""
     path = Path(write_zip("damaged.zip", {"ROUND/a.png": b"0123456789" * 9}))
     data = bytearray(path.read_bytes())
     data[50] ^= 0xFF
@@ -166,7 +166,7 @@ def test_damaged_member_is_refused_and_nothing_is_published(
 
 
 class _Restless(LocalStore):
-    """Replaces an archive while it is downloaded, as often as it has contents left."""
+    """A store that replaces the archive after each download, while it has contents left."""
 
     def __init__(self, contents: Iterator[bytes]) -> None:
         self._contents = contents
@@ -178,10 +178,10 @@ class _Restless(LocalStore):
             Path(uri).write_bytes(later)
 
 
-def test_a_damaged_pack_is_made_again_from_the_archive(
+def test_a_damaged_pack_is_rebuilt_from_the_archive(
     small_archive: str, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """What was ingested before counts only while it is whole."""
+    """An archive artefact with a damaged pack is built again from the archive."""
     before = ingest([small_archive], config, store=store, run=run)
     pack = next(Path(store.root).rglob("images-*.zip"))
     pack.write_bytes(pack.read_bytes()[:-9])
@@ -189,7 +189,7 @@ def test_a_damaged_pack_is_made_again_from_the_archive(
     assert all(data for _, data in read_images(store, _records(store, before)))
 
 
-def test_archive_replaced_meanwhile_is_read_again(
+def test_archive_replaced_during_download_is_read_again(
     small_archive: str,
     write_zip: WriteZip,
     draw: Draw,
@@ -197,7 +197,7 @@ def test_archive_replaced_meanwhile_is_read_again(
     store: ArtifactStore,
     run: RunContext,
 ) -> None:
-    """What is ingested is what stands there in the end; endless replacement gives up."""
+    """The final content is ingested; after three replacements a ConflictError is raised."""
     last = Path(write_zip("last.zip", {"ROUND/x.png": draw(5), "LOBED/y.png": draw(6)}))
     restless = ArtifactStore(_Restless(iter([last.read_bytes()])), store.root)
     snapshot = ingest([small_archive], config, store=restless, run=run)
@@ -208,8 +208,10 @@ def test_archive_replaced_meanwhile_is_read_again(
         ingest([small_archive], config, store=endless, run=run)
 
 
-def test_missing_archive_says_so(config: RunConfig, store: ArtifactStore, run: RunContext) -> None:
-    """A wrong address is an input error that repeats it."""
+def test_missing_archive_is_an_input_error(
+    config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """The error repeats the URI."""
     with pytest.raises(InvalidInputError, match=r"nowhere.zip"):
         ingest(["/nowhere.zip"], config, store=store, run=run)
 
@@ -217,7 +219,7 @@ def test_missing_archive_says_so(config: RunConfig, store: ArtifactStore, run: R
 def test_manifest_names_cells(
     write_zip: WriteZip, draw: Draw, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
-    """The cell travels beside the group, which a file-name pattern may name."""
+    """A record has the cell of `manifest.csv` and the group of the file-name pattern."""
     rows = b"file,label,cell\nROUND/p1_a.png,,7\n"
     members = {"ROUND/p1_a.png": draw(1), "ROUND/p2_b.png": draw(2), "manifest.csv": rows}
     ingestion = config.ingest.model_copy(update={"group_pattern": r"^(p\d)"})
@@ -230,7 +232,7 @@ def test_manifest_names_cells(
 
 
 def test_union_prefers_an_archives_row_to_a_returned_one() -> None:
-    """The same bytes under the same label: who made the archive gave the label first."""
+    """Of equal image and label, the row of an archive is kept."""
     row = Record(sha256="1", label="ROUND", file="returned/1.png", archive="a")
     made = row.model_copy(update={"file": "z/1.png", "archive": "z"})
     named = made.model_copy(update={"hint": "p1", "archive": "y"})

@@ -1,4 +1,4 @@
-"""An archive's own `manifest.csv` is honoured to the letter, or refused with its line."""
+"""`manifest.csv` is parsed strictly: an error names its line."""
 
 from contextlib import suppress
 
@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import InvalidInputError
-from pipeline.steps.dataset.manifest_csv import Said, read_manifest_csv
+from pipeline.steps.dataset.manifest_csv import ManifestRow, read_manifest_csv
 
 FILES = ("ROUND/a.png", "ROUND/b.png")
 TABLE = "file,label,group\nROUND/a.png,LOBED,cell 7\nROUND/b.png,,\n"
-READ = {"ROUND/a.png": Said("LOBED", "cell 7"), "ROUND/b.png": Said()}
+READ = {"ROUND/a.png": ManifestRow("LOBED", "cell 7"), "ROUND/b.png": ManifestRow()}
 
 
 @pytest.mark.parametrize(
@@ -28,32 +28,32 @@ READ = {"ROUND/a.png": Said("LOBED", "cell 7"), "ROUND/b.png": Said()}
     ],
     ids=["plain", "BOM", "CRLF", "CR", "blank lines", "no last line end", "order", "spaces"],
 )
-def test_one_table_however_an_editor_wrote_it(text: str) -> None:
-    """Byte order mark, line ends, column order and spaces around words say nothing."""
+def test_editors_formats_give_one_table(text: str) -> None:
+    """Byte order mark, line endings, column order and surrounding spaces have no effect."""
     assert read_manifest_csv(text.encode(), FILES) == READ
 
 
 def test_the_group_is_optional() -> None:
-    """Without the column, images have no hint."""
+    """Without the group column, records have no hint."""
     assert read_manifest_csv(b"file,label\nROUND/a.png,LOBED\n", FILES) == {
-        "ROUND/a.png": Said("LOBED")
+        "ROUND/a.png": ManifestRow("LOBED")
     }
 
 
 def test_group_and_cell_are_two_columns() -> None:
-    """Either may be there without the other, in any order."""
+    """Each column is optional, in any order."""
     table = b"cell,file,label,group\n7,ROUND/a.png,,p1\n7,ROUND/b.png,,\n"
-    said = read_manifest_csv(table, FILES)
-    assert said == {
-        "ROUND/a.png": Said(group="p1", cell="7"),
-        "ROUND/b.png": Said(cell="7"),
+    rows = read_manifest_csv(table, FILES)
+    assert rows == {
+        "ROUND/a.png": ManifestRow(group="p1", cell="7"),
+        "ROUND/b.png": ManifestRow(cell="7"),
     }
     alone = read_manifest_csv(b"file,label,cell\nROUND/a.png,LOBED,7\n", FILES)
-    assert alone == {"ROUND/a.png": Said("LOBED", cell="7")}
+    assert alone == {"ROUND/a.png": ManifestRow("LOBED", cell="7")}
 
 
 def test_images_need_no_row() -> None:
-    """A header alone says nothing of any file; folders name the labels."""
+    """With a header alone, folders name the labels."""
     assert read_manifest_csv(b"file,label,group\n", FILES) == {}
 
 
@@ -69,8 +69,8 @@ def test_images_need_no_row() -> None:
     ],
     ids=["empty", "no file", "no label", "misspelt", "twice", "semicolons"],
 )
-def test_another_header_is_refused(header: str, received: str) -> None:
-    """A misspelt column is an error: read without it, groups would be lost in silence."""
+def test_another_header_is_rejected(header: str, received: str) -> None:
+    """A misspelt column is an error, since the groups would be lost silently."""
     with pytest.raises(InvalidInputError, match=r"line 1 .*columns file,label and") as refused:
         read_manifest_csv(header.encode(), FILES)
     assert refused.value.received == received
@@ -78,8 +78,10 @@ def test_another_header_is_refused(header: str, received: str) -> None:
 
 @pytest.mark.parametrize("column", ["file", "label", "group"])
 @pytest.mark.parametrize("control", ["\r", "\n", "\t", "\0", "\x1b", "\x85"])
-def test_a_control_character_is_refused_where_it_stands(column: str, control: str) -> None:
-    """Line and column are named, and the character is shown by its code."""
+def test_a_control_character_is_rejected_with_its_line_and_column(
+    column: str, control: str
+) -> None:
+    """The error names line and column and shows the escaped character."""
     fields = {"file": "ROUND/a.png", "label": "LOBED", "group": "7"}
     fields[column] += control
     row = ",".join(f'"{value}"' for value in fields.values())
@@ -91,31 +93,34 @@ def test_a_control_character_is_refused_where_it_stands(column: str, control: st
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("ROUND/c.png,x,\n", "line 2 names no file .* received 'ROUND/c.png'"),
-        ("ROUND/,x,\n", "line 2 names no file"),
-        ("ROUND/a.png,,\nROUND/b.png,,\nROUND/a.png,,\n", "line 4 names 'ROUND/a.png' again.*2"),
-        ("ROUND/a.png\n", "line 2 has another number of fields; expected 3 .*received 1"),
-        ("ROUND/a.png,x,7,8\n", "line 2 has another number of fields.*received 4"),
-        ('ROUND/a.png,"x,\nROUND/b.png,,\n', "line 2 is no CSV"),
-        ('"ROUND/a.png"x,,\n', "line 2 is no CSV"),
+        (
+            "ROUND/c.png,x,\n",
+            "line 2 names a file that is not in .* received 'ROUND/c.png'",
+        ),
+        ("ROUND/,x,\n", "line 2 names a file that is not in the archive"),
+        ("ROUND/a.png,,\nROUND/b.png,,\nROUND/a.png,,\n", "line 4 repeats 'ROUND/a.png' of line 2"),
+        ("ROUND/a.png\n", "line 2 has the wrong number of fields; expected 3, .*received 1"),
+        ("ROUND/a.png,x,7,8\n", "line 2 has the wrong number of fields.*received 4"),
+        ('ROUND/a.png,"x,\nROUND/b.png,,\n', "line 2 is not valid CSV"),
+        ('"ROUND/a.png"x,,\n', "line 2 is not valid CSV"),
     ],
     ids=["unknown", "folder", "twice", "short", "long", "open quote", "torn quote"],
 )
-def test_a_wrong_row_is_refused_with_its_line(rows: str, message: str) -> None:
-    """What a row cannot mean is never guessed."""
+def test_an_invalid_row_is_rejected_with_its_line(rows: str, message: str) -> None:
+    """An invalid row is an error, never guessed at."""
     with pytest.raises(InvalidInputError, match=message):
         read_manifest_csv(f"file,label,group\n{rows}".encode(), FILES)
 
 
 @pytest.mark.parametrize("coding", ["utf-16", "latin-1"])
-def test_another_encoding_is_refused(coding: str) -> None:
-    """An umlaut in the wrong encoding would be another group."""
+def test_another_encoding_is_rejected(coding: str) -> None:
+    """A manifest that is not UTF-8 is rejected, since its names would be wrong."""
     with pytest.raises(InvalidInputError, match="expected CSV in UTF-8"):
         read_manifest_csv("file,label,group\nROUND/a.png,LOBED,Zelle ä\n".encode(coding), FILES)
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    """A broken manifest is never an error of ours."""
+def test_any_bytes_are_parsed_or_rejected(data: bytes) -> None:
+    """Any invalid manifest raises InvalidInputError."""
     with suppress(InvalidInputError):
         assert set(read_manifest_csv(b"file,label\n" + data, FILES)) <= set(FILES)

@@ -1,4 +1,4 @@
-"""Each new or changed archive is handed on once."""
+"""The watcher claims each new or changed archive once."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.steps.dataset.watch import hold, mark_seen, new_archives, uploaded
+from pipeline.steps.dataset.watch import list_archives, mark_seen, new_archives, reserve_archive
 
 
 def put(store: ArtifactStore, path: str, content: bytes = b"content") -> str:
@@ -21,23 +21,23 @@ def found(store: ArtifactStore, name: str = "cells") -> list[str]:
     return [archive["uri"] for archive in new_archives(name, store=store)]
 
 
-def test_nothing_is_new_where_nothing_is(store: ArtifactStore) -> None:
-    """A quiet look writes nothing down."""
+def test_an_empty_folder_has_no_new_archives(store: ArtifactStore) -> None:
+    """Nothing is claimed and no watermark is written."""
     assert new_archives("cells", store=store) == []
     assert list(store.objects.list(f"{store.root}/watermarks/")) == []
 
 
-def test_only_the_names_own_zips_count(store: ArtifactStore) -> None:
-    """Neither other files nor the archives of a name that begins alike."""
-    wanted = put(store, "cells/a.zip")
+def test_only_zips_of_the_name_are_claimed(store: ArtifactStore) -> None:
+    """Other files, and archives of a name with the same prefix, are ignored."""
+    expected = put(store, "cells/a.zip")
     put(store, "cells/readme.txt")
     put(store, "cells2/b.zip")
-    assert found(store) == [wanted]
+    assert found(store) == [expected]
     assert found(store, "cell") == []
 
 
-def test_what_was_handed_on_comes_again_until_it_is_seen(store: ArtifactStore) -> None:
-    """A watcher that died between look and trigger goes on with the same list."""
+def test_a_claim_is_repeated_until_it_is_marked_seen(store: ArtifactStore) -> None:
+    """A watcher that was killed before starting the run gets the same list again."""
     first = put(store, "cells/a.zip")
     claimed = new_archives("cells", store=store)
     assert [archive["uri"] for archive in claimed] == [first]
@@ -47,8 +47,8 @@ def test_what_was_handed_on_comes_again_until_it_is_seen(store: ArtifactStore) -
     assert found(store) == [second]
 
 
-def test_what_was_seen_is_not_new(store: ArtifactStore) -> None:
-    """After the mark an archive is quiet, also put there again with the same content."""
+def test_a_seen_archive_is_not_new(store: ArtifactStore) -> None:
+    """A seen archive is not claimed again, also if it is uploaded again with the same content."""
     put(store, "cells/a.zip")
     mark_seen("cells", new_archives("cells", store=store), store=store)
     assert found(store) == []
@@ -57,7 +57,7 @@ def test_what_was_seen_is_not_new(store: ArtifactStore) -> None:
 
 
 def test_a_replaced_archive_is_new(store: ArtifactStore) -> None:
-    """Another content under the same name is handed on, and so is the first content again."""
+    """New content under the same name is claimed, and so is the first content after it."""
     claims = []
     for content in (b"one", b"two", b"one"):
         put(store, "cells/a.zip", content)
@@ -68,8 +68,8 @@ def test_a_replaced_archive_is_new(store: ArtifactStore) -> None:
     assert len({str(claim) for claim in claims}) == 3
 
 
-def test_an_archive_replaced_while_pending_is_handed_on_after(store: ArtifactStore) -> None:
-    """The mark of the old content does not cover the new one."""
+def test_an_archive_replaced_while_pending_is_claimed_next(store: ArtifactStore) -> None:
+    """Marking the old content seen does not include the new content."""
     uri = put(store, "cells/a.zip", b"one")
     claimed = new_archives("cells", store=store)
     put(store, "cells/a.zip", b"two")
@@ -80,8 +80,8 @@ def test_an_archive_replaced_while_pending_is_handed_on_after(store: ArtifactSto
     assert found(store) == []
 
 
-def test_what_a_run_by_hand_used_is_not_new(store: ArtifactStore) -> None:
-    """A mark counts whether a watcher had claimed the archive or not."""
+def test_an_archive_used_by_a_manual_run_is_not_new(store: ArtifactStore) -> None:
+    """An archive can be marked seen without a claim."""
     uri = put(store, "cells/a.zip")
     info = store.objects.stat(uri)
     assert info is not None
@@ -89,15 +89,15 @@ def test_what_a_run_by_hand_used_is_not_new(store: ArtifactStore) -> None:
     assert found(store) == []
 
 
-def test_what_is_held_is_not_handed_on(store: ArtifactStore) -> None:
-    """Neither the old content nor the new one, until it is marked seen; others are."""
+def test_a_reserved_archive_is_not_claimed(store: ArtifactStore) -> None:
+    """Neither its old nor its new content is claimed until it is marked seen; others are."""
     uri = put(store, "cells/mine.zip", b"old")
-    hold("cells", uri, store=store)
+    reserve_archive("cells", uri, store=store)
     assert found(store) == []
     put(store, "cells/mine.zip", b"new")
     other = put(store, "cells/other.zip")
     assert found(store) == [other]
-    etag = uploaded("cells", store=store)[uri]
+    etag = list_archives("cells", store=store)[uri]
     mark_seen("cells", [{"uri": uri, "etag": etag}], store=store)
     mark_seen("cells", new_archives("cells", store=store), store=store)
     assert found(store) == []
@@ -106,7 +106,7 @@ def test_what_is_held_is_not_handed_on(store: ArtifactStore) -> None:
 
 
 class Interrupted(LocalStore):
-    """Lets somebody else act once, right before the next write to a watermark."""
+    """A store that runs another writer once, right before the next write to a watermark."""
 
     def __init__(self) -> None:
         self.before_mark: list[Callable[[], None]] = []
@@ -114,23 +114,23 @@ class Interrupted(LocalStore):
     def write(
         self, uri: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False
     ) -> str:
-        """As a local store does."""
+        """Write like the local store, after the other writer."""
         if "/watermarks/" in uri and self.before_mark:
             self.before_mark.pop()()
         return super().write(uri, data, if_match=if_match, if_absent=if_absent)
 
 
-def test_an_archive_replaced_under_hold_while_a_watcher_looks(tmp_path: Path) -> None:
-    """A look that saw the old content claims nothing once the new one is marked seen."""
+def test_a_reserved_archive_replaced_during_a_claim_is_not_claimed(tmp_path: Path) -> None:
+    """A claim that read the old content takes nothing once the new content is marked seen."""
     objects = Interrupted()
     store = ArtifactStore(objects, str(tmp_path))
     mark_seen("cells", [{"uri": "another", "etag": "x"}], store=store)
     uri = put(store, "cells/mine.zip", b"old")
 
     def replace() -> None:
-        hold("cells", uri, store=store)
+        reserve_archive("cells", uri, store=store)
         put(store, "cells/mine.zip", b"new")
-        new = {"uri": uri, "etag": uploaded("cells", store=store)[uri]}
+        new = {"uri": uri, "etag": list_archives("cells", store=store)[uri]}
         mark_seen("cells", [new], store=store)
 
     objects.before_mark.append(replace)
@@ -139,8 +139,8 @@ def test_an_archive_replaced_under_hold_while_a_watcher_looks(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("watchers", [2, 6])
-def test_watchers_at_once_make_one_claim(store: ArtifactStore, watchers: int) -> None:
-    """All of them get the same list, so that what they start has the same name."""
+def test_concurrent_watchers_make_one_claim(store: ArtifactStore, watchers: int) -> None:
+    """All watchers get the same list, so that the runs they start have the same name."""
     for number in range(5):
         put(store, f"cells/{number}.zip")
     with ThreadPoolExecutor(watchers) as pool:
@@ -151,8 +151,8 @@ def test_watchers_at_once_make_one_claim(store: ArtifactStore, watchers: int) ->
     assert found(store) == []
 
 
-def test_marks_at_once_lose_none(store: ArtifactStore) -> None:
-    """Six tasks that mark one archive each leave six marks."""
+def test_concurrent_marks_are_all_kept(store: ArtifactStore) -> None:
+    """Six tasks that mark one archive each leave six seen archives."""
     for number in range(6):
         put(store, f"cells/{number}.zip")
     claimed = new_archives("cells", store=store)
