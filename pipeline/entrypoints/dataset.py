@@ -50,7 +50,7 @@ def validate(config: str, run_id: str, snapshot: str) -> str:
 
 
 def claim_archives(config: str) -> list[dict[str, str]]:
-    """Claim new and changed archives of the config's name: the watermark records them as pending."""
+    """Claim new and changed archives of the config's name; the watermark marks them pending."""
     from pipeline.steps.dataset.watch import claim_archives as step
 
     job = open_job(config, "watch")
