@@ -60,7 +60,7 @@ class Serving:
         if settings.bundle_dir is None:
             settings.require_store()
         self._queue = WorkQueue(timeout_s=settings.answer_seconds)
-        objects = UriStore(settings, hurried=True)
+        objects = UriStore(settings, fail_fast=True)
         registry = Registry(objects, settings.store_uri, settings.model_name)
         artifacts = ArtifactStore(objects, settings.store_uri)
         loader = Loader(artifacts, settings.model_name, max_answer_ms=settings.max_answer_ms)

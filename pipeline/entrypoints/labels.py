@@ -8,10 +8,10 @@ from pipeline.run import RunContext
 from pipeline.version import code_version
 
 if TYPE_CHECKING:
-    from pipeline.steps.labels.gather import Returned
+    from pipeline.steps.labels.gather import ReturnedLabels
 
 
-def gather(name: str, run_id: str, config: GatherConfig) -> "tuple[Returned, str]":
+def gather(name: str, run_id: str, config: GatherConfig) -> "tuple[ReturnedLabels, str]":
     """Count a model's returned labels and put new ones into an archive once there are enough.
 
     Returns:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, Refusal
+from pipeline.adapters.registry import Pointer, PromotionRefusal
 from pipeline.artifacts import ServedManifest, VerdictManifest
 from pipeline.entrypoints.configs import named_model
 from pipeline.entrypoints.jobs.job import open_store, registry_of
@@ -28,7 +28,7 @@ def history(name: str) -> "list[ServingPeriod]":
     return serving_periods(registry_of(name, open_store()).history(), datetime.now(UTC))
 
 
-def refusals(name: str) -> list[Refusal]:
+def refusals(name: str) -> list[PromotionRefusal]:
     """Which judged models were kept from serving, by whom and why; oldest first."""
     return registry_of(name, open_store()).refusals()
 

@@ -22,7 +22,7 @@ from pipeline.version import code_version
 
 if TYPE_CHECKING:
     from pipeline.modeling.fit import Epoch
-    from pipeline.steps.promotion.promote import Outcome
+    from pipeline.steps.promotion.ledger_rules import Outcome
 
 
 log = logging.getLogger(__name__)

@@ -35,6 +35,7 @@ def gate(config: str, run_id: str, evaluation: str, served: str) -> str:
     Raises:
         InvalidInputError: when the config is another model's.
     """
+    from pipeline.steps.promotion.gate import GateInputs
     from pipeline.steps.promotion.gate import gate as step
     from pipeline.steps.promotion.verdict_log import track_verdict
     from pipeline.steps.promotion.verdict_page import badge
@@ -42,14 +43,8 @@ def gate(config: str, run_id: str, evaluation: str, served: str) -> str:
     job = job_of_model(config, run_id, served)
     opened = job.open(served, ServedManifest)
     with until_it_fails(job, opened.manifest.tracking_run):
-        artifact, verdict = step(
-            job.open(evaluation, EvaluationManifest),
-            opened,
-            job.registry.read(),
-            job.config,
-            store=job.store,
-            run=job.run,
-        )
+        inputs = GateInputs(opened, job.open(evaluation, EvaluationManifest), job.registry.read())
+        artifact, verdict = step(inputs, job.config, store=job.store, run=job.run)
         page = publish(job, artifact, "verdicts", "verdict.html", badge(verdict))
     log.info("verdict page: %s", address(page, job.store, job.settings.reports_url))
     tracked = tracked_run(job, opened.manifest.tracking_run)
@@ -94,16 +89,14 @@ def unchanged(verdict: str) -> bool:
 
 def as_markdown(verdict: str) -> str:
     """The verdict as a Markdown table, with what the ledger says of its model."""
-    from pipeline.steps.promotion.promote import rollback_check
+    from pipeline.steps.promotion.ledger_rules import rollback_refusal
     from pipeline.steps.promotion.verdict import read_verdict
     from pipeline.steps.promotion.verdict_page import markdown
 
     store = open_store()
     judged = read_verdict(_open(verdict), store)
-    standing = rollback_check(registry_of(judged.name, store).history(), judged.tag)
-    if standing.passed:
-        return markdown(judged)
-    return f"{markdown(judged)}\n\n**Mind:** {standing.sentence}"
+    refusal = rollback_refusal(registry_of(judged.name, store).history(), judged.tag)
+    return f"{markdown(judged)}\n\n**Note:** {refusal}" if refusal else markdown(judged)
 
 
 def _open(verdict: str) -> Artifact[VerdictManifest]:

@@ -144,7 +144,7 @@ def test_the_numbers_in_the_runbook_are_those_of_the_code() -> None:
         graceful_shutdown.MAX_SHUTDOWN_S,
         float(compose["services"]["service"]["stop_grace_period"].removesuffix("s")),
         1,  # max_active_runs, checked in test_dags.py
-        mlflow_runs._LONGEST_MS / 3_600_000,
+        mlflow_runs._MAX_TRAINING_MS / 3_600_000,
         monitoring["gather"]["min_labels"],
         100 * DataGateConfig().max_quarantined_share,
     ]

@@ -65,10 +65,12 @@ class Job:
 
     def weights(self) -> Artifact[WeightsManifest]:
         """The backbone's weights, brought on first use."""
-        from pipeline.modeling.weights import bring_once
+        from pipeline.modeling.weights import ensure_shared_weights
 
         kept = kept_here(self.settings)
-        return bring_once(self.settings.weights_uri, kept, store=self.store, run=self.run)
+        return ensure_shared_weights(
+            self.settings.weights_uri, kept, store=self.store, run=self.run
+        )
 
 
 def open_job(config: str, run_id: str, limit: int = 0) -> Job:

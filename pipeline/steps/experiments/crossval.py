@@ -38,7 +38,7 @@ from pipeline.steps.training.train import fit_model
 
 if TYPE_CHECKING:
     from pipeline.modeling.fit import Epoch
-    from pipeline.modeling.learn import Learned
+    from pipeline.modeling.fitted_model import FittedModel
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ def _novelty(
     return novelty(images, reference, draws=config.evaluate.draws)
 
 
-def _fit(data: TrainingData, config: RunConfig) -> "Learned":
+def _fit(data: TrainingData, config: RunConfig) -> "FittedModel":
     from pipeline.modeling.fit import Checkpoint
     from pipeline.modeling.network import set_determinism
 
@@ -167,15 +167,15 @@ def _log_epoch(epoch: "Epoch") -> None:
 
 
 def _predict(
-    model: "Learned", files: ActivationFiles, records: list[Record], config: RunConfig
+    model: "FittedModel", files: ActivationFiles, records: list[Record], config: RunConfig
 ) -> _FoldPredictions:
     from pipeline.modeling.fit import logits_of
-    from pipeline.modeling.learn import averages
+    from pipeline.modeling.fitted_model import embedding_inputs
 
     examples = unlabelled_examples(files, records)
     logits = logits_of(model.trained, examples).astype(np.float64)
     probabilities = softmax(logits / model.temperature, axis=1)
-    embeddings = model.projection(averages(examples))
+    embeddings = model.projection(embedding_inputs(examples))
     uncertainties = [
         decide(list(row), embedding, True, config.contract, model.review).uncertainty
         for row, embedding in zip(probabilities, embeddings, strict=True)

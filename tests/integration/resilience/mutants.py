@@ -149,7 +149,7 @@ MUTANTS = {
     "unsigned manifest": Mutant(_altered(_unsign), "changed", "the manifest was changed"),
     "half a manifest": Mutant(
         _altered(lambda bundle: (bundle / MANIFEST).write_text('{"kind"')),
-        "unfit", "does not fit",
+        "unfit", "manifest.json is invalid",
     ),
     "contract swapped in place": Mutant(
         _altered(lambda bundle: _swap_classes(bundle / MANIFEST)), "changed", "was changed"
@@ -165,16 +165,17 @@ MUTANTS = {
     "no contract": Mutant(
         _forged(lambda bundle: (bundle / "contract.json").unlink()), "missing", "no contract"
     ),
-    "wrong golden answers": Mutant(_forged(_reverse_golden), "golden", "answered differently"),
+    "wrong golden answers": Mutant(_forged(_reverse_golden), "golden", "gives other probabilities"),
     "no golden images": Mutant(
         _forged(lambda bundle: shutil.rmtree(bundle / "golden")), "unfit", "no golden images"
     ),
     "another kind": Mutant(
-        _restated(lambda document: document.update(kind="bundle")), "unfit", "does not fit"
+        _restated(lambda document: document.update(kind="bundle")),
+        "unfit", "manifest.json is invalid",
     ),
     "names that climb": Mutant(
         _restated(lambda document: document["files"].update({"../escaped": "0" * 64})),
-        "unfit", "no path below",
+        "unfit", "not a relative path below",
     ),
     "no graph": Mutant(
         _forged(lambda bundle: (bundle / "model.xml").write_text("<net/>")),

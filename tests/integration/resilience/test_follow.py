@@ -16,7 +16,7 @@ from pipeline.run import RunContext
 from tests.integration.resilience.clients import Clients, counted, sending
 from tests.integration.resilience.mutants import MUTANTS, Mutant
 from tests.integration.service.asking import wait_for, worker_of
-from tests.unit.steps.promotion.contest import Contest
+from tests.unit.steps.promotion.promotion_harness import PromotionHarness
 
 pytestmark = pytest.mark.integration
 Serve = Callable[..., AbstractContextManager[str]]
@@ -70,13 +70,13 @@ def scene(
 @pytest.mark.slow
 def test_twenty_promotions_and_five_rollbacks_fail_no_request(scene: Scene, tmp_path: Path) -> None:
     """Each client sees every model in order; old models leave no memory or files."""
-    contest = Contest(scene.stage.artifacts, scene.stage.contract.name)
+    harness = PromotionHarness(scene.stage.artifacts, scene.stage.contract.name)
     models = [scene.stage.publish(tmp_path / f"{seed}", seed) for seed in range(1, 7)]
-    moves, waits = list(contest.registry.history()), []
+    moves, waits = list(harness.registry.history()), []
     wait_for(lambda: all(scene.clients.responses))
     before = worker_of(scene.url).memory_info().rss / 1e6
     for move in range(25):
-        moves.append(back(contest) if move % 5 == 4 else forward(contest, models[move % 6]))
+        moves.append(back(harness) if move % 5 == 4 else forward(harness, models[move % 6]))
         started = time.monotonic()
         wait_for(lambda: scene.clients.all_see(moves[-1].tag))
         waits.append(time.monotonic() - started)
@@ -91,16 +91,16 @@ def test_twenty_promotions_and_five_rollbacks_fail_no_request(scene: Scene, tmp_
     assert counted(scene.url, f'leukoflow_model{{tag="{moves[-2].tag}"}}') == 0
 
 
-def forward(contest: Contest, served: Artifact[ServedManifest]) -> Pointer:
+def forward(harness: PromotionHarness, served: Artifact[ServedManifest]) -> Pointer:
     """Evaluate a model against the champion and promote it with approval, in its own run."""
-    run = RunContext.now(f"move-{len(contest.registry.history())}", "test")
-    return contest.attempt(contest.judge(served), approved_at=run.created_at, run=run).pointer
+    run = RunContext.now(f"move-{len(harness.registry.history())}", "test")
+    return harness.attempt(harness.judge(served), approved_at=run.created_at, run=run).pointer
 
 
-def back(contest: Contest) -> Pointer:
+def back(harness: PromotionHarness) -> Pointer:
     """Roll back to the model before this one."""
-    history = contest.registry.history()
-    return contest.back(history[-2].tag)
+    history = harness.registry.history()
+    return harness.back(history[-2].tag)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
 from tests.integration.resilience.clients import counted, sending
 from tests.integration.service.asking import wait_for, worker_of
-from tests.unit.steps.promotion.contest import Contest
+from tests.unit.steps.promotion.promotion_harness import PromotionHarness
 
 pytestmark = pytest.mark.integration
 OUTAGE_SECONDS = 20
@@ -45,13 +45,13 @@ def test_an_unreachable_store_loses_no_request_no_record_and_no_promotion(
     """No request of eight clients fails; the log waits on disk; later everything is uploaded."""
     settings = on_free_ports(tmp_path / "stack")
     store = ArtifactStore(UriStore(settings), settings.store_uri)
-    contest, stage = Contest(store, "blood_cells"), make_stage(tmp_path / "local")
+    harness, stage = PromotionHarness(store, "blood_cells"), make_stage(tmp_path / "local")
     models = []
     with running(settings, "s3"):
         for seed in range(2):
             manifest = stage.publish(tmp_path / f"{seed}", seed).manifest
             models.append(store.publish(tmp_path / f"{seed}", manifest))
-        contest.serve(models[0])
+        harness.serve(models[0])
     with serve(tmp_path, settings.store_uri, **variables(settings)) as url, ExitStack() as stack:
         assert_without_model(url)
         with running(settings, "s3"):
@@ -63,7 +63,7 @@ def test_an_unreachable_store_loses_no_request_no_record_and_no_promotion(
             assert worker_of(url).memory_info().rss / 1e6 - before < 50
             assert len(list((tmp_path / "home").rglob("*.jsonl"))) >= OUTAGE_SECONDS / 2
             stack.enter_context(running(settings, "s3"))
-            moved = contest.serve(models[1])
+            moved = harness.serve(models[1])
             wait_for(lambda: clients.all_see(moved.tag))
         wait_for(lambda: len(logged(store)) == clients.requests)
         failed = counted(url, "leukoflow_pointer_failures_total")
@@ -114,5 +114,5 @@ def test_a_store_that_does_not_respond_times_out_within_seconds() -> None:
         )
         begun = time.monotonic()
         with pytest.raises(UnreachableError):
-            S3Store(settings, hurried=True).read("s3://bucket/key")
+            S3Store(settings, fail_fast=True).read("s3://bucket/key")
     assert 5 < time.monotonic() - begun < 20

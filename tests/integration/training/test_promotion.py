@@ -27,7 +27,7 @@ from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
 from pipeline.steps.promotion.promote import promote_with_retry
 from tests.integration.training.trained import champion_tag, variables
-from tests.unit.steps.promotion.contest import Contest
+from tests.unit.steps.promotion.promotion_harness import PromotionHarness
 
 pytestmark = pytest.mark.integration
 
@@ -35,8 +35,8 @@ DECISION = {"author": "ada", "reason": "a test"}
 KILLED = 137
 
 
-def contest_on(settings: Settings, name: str) -> Contest:
-    return Contest(ArtifactStore(UriStore(settings), settings.store_uri), name)
+def harness_on(settings: Settings, name: str) -> PromotionHarness:
+    return PromotionHarness(ArtifactStore(UriStore(settings), settings.store_uri), name)
 
 
 @pytest.mark.parametrize("number", range(10))
@@ -44,15 +44,15 @@ def test_of_two_promotions_at_once_the_loser_is_judged_again(
     seaweed: Settings, number: int
 ) -> None:
     """Ten by ten races on a real S3: no lost update, and a ledger without a gap."""
-    racers = [contest_on(seaweed, f"race{number}") for _ in range(2)]
+    racers = [harness_on(seaweed, f"race{number}") for _ in range(2)]
     judged = []
 
-    def run(contest: Contest, verdict: str) -> None:
+    def run(harness: PromotionHarness, verdict: str) -> None:
         def judge(stale: str) -> str:
             judged.append(stale)
-            return contest.judge_again(stale)
+            return harness.judge_again(stale)
 
-        promote_with_retry(verdict, contest.promote, judge)
+        promote_with_retry(verdict, harness.promote, judge)
 
     with ThreadPoolExecutor(2) as pool:
         for first in range(0, 20, 2):
@@ -120,17 +120,17 @@ def test_a_kill_at_any_point_leaves_the_old_or_the_new_model_and_a_repetition_co
 def killed_and_repeated(settings: Settings, folder: Path, last: int) -> bool:
     """Kill a second promotion at one point, look, repeat it, look again; False past its end."""
     name = f"killed{last}"
-    config, contest = write_config(folder, name), contest_on(settings, name)
-    old, new = contest.serve(contest.model(1)), contest.model(2)
-    verdict = contest.judge(new)
+    config, harness = write_config(folder, name), harness_on(settings, name)
+    old, new = harness.serve(harness.model(1)), harness.model(2)
+    verdict = harness.judge(new)
     if not promote_and_die(config, verdict, last):
         return False
-    left = contest.registry.read()
+    left = harness.registry.read()
     assert left is not None
     assert left == old or left.tag == new.manifest.tag
     assert promotion.promote(config, "killed-run", verdict, DECISION).served == new.uri
-    assert [move.tag for move in contest.registry.history()] == [old.tag, new.manifest.tag]
-    ledger = contest.store.objects.list(f"{contest.store.root}/pointer/{name}/ledger/")
+    assert [move.tag for move in harness.registry.history()] == [old.tag, new.manifest.tag]
+    ledger = harness.store.objects.list(f"{harness.store.root}/pointer/{name}/ledger/")
     assert [item.uri[-6] for item in ledger] == ["1", "2"]
     assert champion_tag(settings.mlflow_tracking_uri, name) == new.manifest.tag
     models = settings.bento_home / "models" / name
@@ -144,11 +144,11 @@ def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
     home = tmp_path / "home"
     settings = on_free_ports(home).model_copy(update={"store_uri": str(tmp_path / "store")})
     config = write_config(tmp_path, "late")
-    contest = Contest(ArtifactStore(LocalStore(), settings.store_uri), "late")
-    first, second = contest.model(1), contest.model(2)
+    harness = PromotionHarness(ArtifactStore(LocalStore(), settings.store_uri), "late")
+    first, second = harness.model(1), harness.model(2)
     with variables(environment.stack_variables(settings, os.environ)):
         for model in (first, second):
-            verdict = contest.judge(model)
+            verdict = harness.judge(model)
             promote = partial(
                 promotion.promote,
                 config,
@@ -169,7 +169,7 @@ def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
             assert champion_tag(settings.mlflow_tracking_uri, "late") is None
             shutil.rmtree(latest.parent)
             for _ in range(2):
-                assert registry.repair("late") == contest.registry.read()
+                assert registry.repair("late") == harness.registry.read()
                 assert champion_tag(settings.mlflow_tracking_uri, "late") == first.manifest.tag
             assert f"late:{latest.read_text()}" == first.manifest.tag
 
@@ -185,14 +185,14 @@ def test_a_mirror_that_cannot_be_written_does_not_undo_a_promotion(
         "BENTOML_HOME": str(tmp_path / "bentoml"),
         "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
     }
-    contest = Contest(ArtifactStore(LocalStore(), settings["STORE_URI"]), "odd")
-    first, second = contest.model(1), contest.model(2)
+    harness = PromotionHarness(ArtifactStore(LocalStore(), settings["STORE_URI"]), "odd")
+    first, second = harness.model(1), harness.model(2)
     with variables(settings):
         for model in (first, second):
             ended = promotion.promote(
                 "",
                 "odd-run",
-                contest.judge(model),
+                harness.judge(model),
                 DECISION,
                 untracked=True,
             )
@@ -200,11 +200,11 @@ def test_a_mirror_that_cannot_be_written_does_not_undo_a_promotion(
         assert "run `leukoflow repair --name odd` once this is mended" in caplog.text
         assert str(tmp_path / "bentoml") in caplog.text
         assert promotion.rollback("", first.manifest.tag, "ada", "worse").sequence == 3
-        verdict = contest.registry.history()[1].verdict
+        verdict = harness.registry.history()[1].verdict
         approved = {"author": "ada", "reason": "it was not", "approved_at": datetime.now(UTC)}
         again = promotion.promote("", "later", verdict, approved, untracked=True)
         assert (again.outcome, again.served) == ("promoted", second.uri)
-    assert [move.tag for move in contest.registry.history()] == [
+    assert [move.tag for move in harness.registry.history()] == [
         model.manifest.tag for model in (first, second, first, second)
     ]
 

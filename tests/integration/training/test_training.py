@@ -84,7 +84,9 @@ def test_a_champion_of_another_preprocessing_is_judged_by_what_it_answered_then(
         other = retrain(tracked, str(config))
         store = open_store()
         said = store.read(store.open(other, VerdictManifest), "verdict.json")
-        with pytest.raises(ArtifactError, match="another preprocessing; expected next; received 2"):
+        with pytest.raises(
+            ArtifactError, match="another preprocessing version; expected next; received 2"
+        ):
             evaluation.evaluate_archive(str(archive), "tiny", "champion")
     verdict = GateVerdict.model_validate_json(said)
     overall = next(check for check in verdict.checks if check.topic == "champion")

@@ -29,10 +29,10 @@ def test_an_empty_folder_has_no_new_archives(store: ArtifactStore) -> None:
 
 def test_only_zips_of_the_name_are_claimed(store: ArtifactStore) -> None:
     """Other files, and archives of a name with the same prefix, are ignored."""
-    wanted = put(store, "cells/a.zip")
+    expected = put(store, "cells/a.zip")
     put(store, "cells/readme.txt")
     put(store, "cells2/b.zip")
-    assert found(store) == [wanted]
+    assert found(store) == [expected]
     assert found(store, "cell") == []
 
 
