@@ -18,10 +18,9 @@ from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import EvaluationManifest
 from pipeline.dag_ids import DEPLOYMENT, INGESTION, MONITORING, TRAINING
-from pipeline.embedded import airflow_home, preflight
 from pipeline.embedded.environment import stack_variables
 from pipeline.embedded.parts import ROOT
-from pipeline.embedded.processes.foreground import on_free_ports, running
+from pipeline.embedded.processes.foreground import running
 from pipeline.errors import InvalidInputError
 from pipeline.settings import Settings
 from tests.unit.monitoring.fake_predictions import TAG, FakePredictions
@@ -30,13 +29,11 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Airflow's api-server, scheduler and DAG processor; artefacts are in a local folder."""
-    home = tmp_path_factory.mktemp("airflow")
-    own = on_free_ports(home).model_copy(update={"store_uri": str(home / "store")})
-    preflight.make_folders(home)
-    airflow_home.write_passwords(own)
-    airflow_home.migrate(home, stack_variables(own, {}))
+def settings(
+    tmp_path_factory: pytest.TempPathFactory, prepare_airflow: Callable[[Path], Settings]
+) -> Iterator[Settings]:
+    """Settings of a running api-server, scheduler and DAG processor with a local store."""
+    own = prepare_airflow(tmp_path_factory.mktemp("airflow"))
     with running(own, "airflow-api", "airflow-scheduler", "airflow-dags"):
         yield own
 

@@ -1,11 +1,11 @@
 """A trained model before a person: the approval of the training DAG on a real Airflow."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,14 +15,12 @@ from monitoring.retraining.policy import RetrainDecision, RetrainRequest
 from monitoring.retraining.retrain_requests import RetrainRequests
 from pipeline.adapters.airflow import AirflowClient, DagRun
 from pipeline.artifacts import ServedManifest
-from pipeline.embedded import airflow_home, preflight
-from pipeline.embedded.environment import stack_variables
 from pipeline.embedded.parts import ROOT
-from pipeline.embedded.processes.foreground import on_free_ports, running
+from pipeline.embedded.processes.foreground import running
 from pipeline.entrypoints import registry, verdicts
 from pipeline.entrypoints.jobs.job import open_store
 from pipeline.settings import Settings
-from tests.integration.training.trained import Trained, train_all, variables
+from tests.integration.training.trained import Trained, variables
 from tests.unit.steps.promotion.promotion_harness import PromotionHarness
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -146,10 +144,14 @@ def until(found: Callable[[], object], seconds: float = 240) -> None:
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    """A model trained through the entry points, and an Airflow with the DAGs above."""
+def office(
+    tmp_path_factory: pytest.TempPathFactory,
+    prepare_airflow: Callable[[Path], Settings],
+    trained_untracked: Trained,
+) -> Iterator[Office]:
+    """A trained model, and a running Airflow and MLflow with the DAGs above."""
     folder = tmp_path_factory.mktemp("approval")
-    model = train_all(folder, {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
+    model = trained_untracked.with_store(folder / "store")
     (folder / "dags").mkdir()
     (folder / "dags" / "decisions.py").write_text(DAGS)
     bundle = {
@@ -161,20 +163,16 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
         "PYTHONPATH": str(ROOT / "dags"),
     }
-    home = folder / "airflow"
     where = {"store_uri": model.environment["STORE_URI"], "model_name": "tiny"}
-    settings = on_free_ports(home).model_copy(update=where)
-    preflight.make_folders(home)
-    airflow_home.write_passwords(settings)
+    settings = prepare_airflow(folder / "airflow").model_copy(update=where)
     given["MLFLOW_TRACKING_URI"] = settings.mlflow_tracking_uri
-    with variables({**model.environment, **given}):
-        airflow_home.migrate(home, stack_variables(settings, os.environ))
-        with running(settings, "mlflow", "airflow-api", "airflow-scheduler", "airflow-dags"):
-            client = AirflowClient(settings)
-            for dag_id in ("patient", "hasty", "deployment"):
-                client.wait_for_dag(dag_id, 240)
-                client.unpause(dag_id)
-            yield Office(settings, model, client)
+    parts = ("mlflow", "airflow-api", "airflow-scheduler", "airflow-dags")
+    with variables({**model.environment, **given}), running(settings, *parts):
+        client = AirflowClient(settings)
+        for dag_id in ("patient", "hasty", "deployment"):
+            client.wait_for_dag(dag_id, 240)
+            client.unpause(dag_id)
+        yield Office(settings, model, client)
 
 
 def test_a_person_decides_on_the_verdict_and_the_ledger_says_who_and_why(office: Office) -> None:

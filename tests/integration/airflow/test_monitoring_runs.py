@@ -18,9 +18,7 @@ from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, EvaluationManifest, WindowManifest
 from pipeline.dag_ids import MONITORING
-from pipeline.embedded import airflow_home, preflight
-from pipeline.embedded.environment import stack_variables
-from pipeline.embedded.processes.foreground import on_free_ports, running
+from pipeline.embedded.processes.foreground import running
 from pipeline.settings import Settings
 from tests.unit.monitoring.fake_predictions import TAG, FakePredictions
 
@@ -129,13 +127,11 @@ def until(found: Callable[[], object], seconds: float = 120) -> None:
 
 
 @pytest.fixture(scope="module")
-def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
-    """The DAGs of this checkout; artefacts are in a local folder."""
-    home = tmp_path_factory.mktemp("airflow")
-    own = on_free_ports(home).model_copy(update={"store_uri": str(home / "store")})
-    preflight.make_folders(home)
-    airflow_home.write_passwords(own)
-    airflow_home.migrate(home, stack_variables(own, {}))
+def watch(
+    tmp_path_factory: pytest.TempPathFactory, prepare_airflow: Callable[[Path], Settings]
+) -> Iterator[Watch]:
+    """A running Airflow with the DAGs of this checkout and one promoted model."""
+    own = prepare_airflow(tmp_path_factory.mktemp("airflow"))
     with running(own, "airflow-api", "airflow-scheduler", "airflow-dags"):
         airflow = AirflowClient(own)
         airflow.wait_for_dag(MONITORING, 120)
