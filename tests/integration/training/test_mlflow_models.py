@@ -134,7 +134,7 @@ def test_a_training_that_gives_the_same_bundle_shows_its_own_figures(
         again = chain.to_verdict(trained.config, "second-run", trained.split)
         assert again.served == trained.served
         assert verdicts.unchanged(again.verdict)
-        assert "challenger is the champion: same" in verdicts.as_markdown(again.verdict)
+        assert "challenger is the champion (same bundle)" in verdicts.as_markdown(again.verdict)
         ended = promotion.promote("", "second-run", again.verdict, DECISION)
     assert ended.outcome == "unchanged"
     second = run_of(client, "second-run")

@@ -152,7 +152,7 @@ def test_a_bundle_without_a_review_rule_is_refused(stage: Any, tmp_path: Path) -
     manifest = stage.publish(built).manifest
     (built / "review.json").unlink()
     served = stage.artifacts.publish(built, manifest)
-    with pytest.raises(ArtifactError, match="when a person should look"):
+    with pytest.raises(ArtifactError, match="no review rule"):
         Classifier(stage.artifacts.fetch(served, tmp_path / "fetched"))
 
 
