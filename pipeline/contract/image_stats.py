@@ -56,8 +56,8 @@ _TILE = 32
 
 def comparable(images: Iterable[ImageStats]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names in `STATISTICS` that every image has, and those that at least one image lacks."""
-    seen = set(images)
-    lacking = {name for name in STATISTICS if any(getattr(one, name) is None for one in seen)}
+    distinct = set(images)
+    lacking = {name for name in STATISTICS if any(getattr(one, name) is None for one in distinct)}
     compared = tuple(name for name in STATISTICS if name not in lacking)
     return compared, tuple(name for name in STATISTICS if name in lacking)
 
@@ -68,7 +68,7 @@ def image_stats(prepared: Prepared) -> ImageStats:
     tiles = _tiles(image)
     valid = [photographed(tile) for tile in tiles]
     light = [_luminance(tile) for tile in tiles]
-    seen = sum(int(np.count_nonzero(where)) for where in valid)
+    n_valid = sum(int(np.count_nonzero(where)) for where in valid)
     pairs = list(zip(light, valid, strict=True))
     lit = np.concatenate([plane[where] for plane, where in pairs])
     edges = np.concatenate([_laplacian(*pair) for pair in pairs])
@@ -81,13 +81,13 @@ def image_stats(prepared: Prepared) -> ImageStats:
         red=red,
         green=green,
         blue=blue,
-        contrast=round(float(lit.std()) if seen else 0.0, 2),
+        contrast=round(float(lit.std()) if n_valid else 0.0, 2),
         sharpness=round(float(edges.var()) if len(edges) else 0.0, 2),
         cell_side=round((prepared.nucleus or prepared.box).side / max(height, width), 4),
         cell_red=cell_red,
         cell_green=cell_green,
         cell_blue=cell_blue,
-        wedge_share=round(1 - seen / sum(where.size for where in valid), 4),
+        wedge_share=round(1 - n_valid / sum(where.size for where in valid), 4),
     )
 
 
@@ -95,9 +95,11 @@ def _means(tiles: Sequence[Pixels], valid: Sequence[NDArray[np.bool_]]) -> list[
     """Mean of each channel over valid pixels; over all pixels if none is valid."""
     if not any(where.any() for where in valid):
         valid = [np.ones_like(where) for where in valid]
-    seen = sum(int(np.count_nonzero(where)) for where in valid)
+    n_valid = sum(int(np.count_nonzero(where)) for where in valid)
     return [
-        round(sum(_total(t[..., channel], v) for t, v in zip(tiles, valid, strict=True)) / seen, 2)
+        round(
+            sum(_total(t[..., channel], v) for t, v in zip(tiles, valid, strict=True)) / n_valid, 2
+        )
         for channel in range(3)
     ]
 

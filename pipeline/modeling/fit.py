@@ -106,7 +106,7 @@ def fit(
     checkpoint: Checkpoint,
     report: Callable[[Epoch], None],
 ) -> list[Epoch]:
-    """Train `model` in place to the end of the schedule; its weights end as the moving average.
+    """Train `model` in place to the end of the schedule, and leave the averaged weights in it.
 
     Args:
         model: activations to logits.
@@ -129,11 +129,11 @@ def fit(
     for epoch in progress.curve:
         report(epoch)
     for number in range(len(progress.curve), config.epochs):
-        loss_mean = _train_epoch(model, training, config, number)
+        train_loss = _train_epoch(model, training, config, number)
         progress.weights = model.get_weights()
         progress.optimizer = [np.asarray(v) for v in model.optimizer.variables]
         model.optimizer.finalize_variable_values(model.trainable_variables)
-        epoch = _validated(model, validation, number, loss_mean)
+        epoch = _validated(model, validation, number, train_loss)
         model.set_weights(progress.weights)
         progress.curve.append(epoch)
         checkpoint.save(progress)

@@ -41,8 +41,8 @@ class FittedModel:
 def fit_head(examples: Examples, config: RunConfig, report: Callable[[Epoch], None]) -> FittedModel:
     """A head on region means, with temperature and review limits from cross-fitting.
 
-    A head fitted to the other folds predicts each group, so that all cells serve both training and
-    calibration.
+    Each group is predicted by a head that was fitted to the other folds, so that all cells are used
+    for training as well as for calibration.
 
     Args:
         examples: training images, with at least two groups per class.

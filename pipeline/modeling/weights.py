@@ -75,8 +75,8 @@ def ensure_weights(
 
 def _stored(marker: str, store: ArtifactStore) -> Artifact[WeightsManifest] | None:
     """The weights published before; None if there are none or they are damaged."""
-    found = store.objects.read_tagged(marker)
-    return store.intact(found[0].decode(), WeightsManifest) if found is not None else None
+    uri = store.objects.read_tagged(marker)
+    return None if uri is None else store.intact(uri[0].decode(), WeightsManifest)
 
 
 def ensure_shared_weights(

@@ -8,6 +8,7 @@ import hashlib
 import mimetypes
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -95,10 +96,12 @@ def rebuild_index(objects: ObjectStore, root: str) -> None:
         _rebuild(objects, root, name)
 
 
+@cache
 def page_templates(*packages: str) -> Environment:
     """Jinja environment with the templates of this package and of `packages`.
 
     A variable that a template does not receive is an error, and HTML is escaped.
+    Cached: a process compiles each template once.
     """
     loaders = [PackageLoader(package) for package in (*packages, "pipeline.pages")]
     environment = Environment(

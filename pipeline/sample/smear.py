@@ -59,17 +59,17 @@ def _scatter_red_cells(
     clump: NDArray[np.float64] | None = None
     for _ in range(int(area * rng.uniform(0.009, 0.022))):
         if clump is None or rng.uniform() < 0.65:
-            place = rng.uniform(-0.05, 1.05, 2) * (width, height)
+            position = rng.uniform(-0.05, 1.05, 2) * (width, height)
         else:
             angle = rng.uniform(0, 2 * np.pi)
             step = rng.uniform(1.2, 1.9) * _RED_CELL_RADIUS * scale
-            place = clump + step * np.array([np.cos(angle), np.sin(angle)])
-        offset = place - where
+            position = clump + step * np.array([np.cos(angle), np.sin(angle)])
+        offset = position - where
         distance = float(np.hypot(*offset)) + 1e-6
         if distance < free:
-            place = where + offset / distance * free * rng.uniform(1, 1.1)
-        clump = place
-        _lay(field, _red_cell(rng, scale), place)
+            position = where + offset / distance * free * rng.uniform(1, 1.1)
+        clump = position
+        _lay(field, _red_cell(rng, scale), position)
     # Overlapping red cells flatten each other, so that absorption saturates.
     pile = field[DYES.index("haemoglobin")]
     np.multiply(np.tanh(pile / _THICKEST_PILE), _THICKEST_PILE, out=pile)

@@ -169,8 +169,8 @@ def predictive_value(
         others: prevalence of all others together.
     """
 
-    def at(sensitivity: float, specificity: float) -> float:
-        true, false = own * sensitivity, others * (1 - specificity)
+    def at(hit_rate: float, rejection_rate: float) -> float:
+        true, false = own * hit_rate, others * (1 - rejection_rate)
         return true / (true + false) if true + false else np.nan
 
     value = at(sensitivity.value, specificity.value)

@@ -85,11 +85,11 @@ def test_a_large_image_is_measured_by_tiles(
     large = np.asarray(Image.fromarray(photograph(cell_image)).resize(size))
     parts = measured(large)
     monkeypatch.setattr("pipeline.contract.image_stats._MAX_PIXELS", large.size)
-    whole = measured(large)
+    complete = measured(large)
     assert (parts.width, parts.height) == size
     for name in ("red", "green", "blue", "contrast"):
-        assert getattr(parts, name) == pytest.approx(getattr(whole, name), abs=4), name
-    assert parts.cell_red == whole.cell_red
+        assert getattr(parts, name) == pytest.approx(getattr(complete, name), abs=4), name
+    assert parts.cell_red == complete.cell_red
 
 
 def test_statistics_follow_their_definitions() -> None:

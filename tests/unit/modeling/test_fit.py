@@ -99,8 +99,8 @@ def test_a_resumed_fit_is_the_uninterrupted_one(
     curve, model = run(parts, checkpoint, report=reported.append)
     assert reported == curve == uninterrupted[0]
     expected = uninterrupted[1].get_weights()
-    for resumed, whole in zip(model.get_weights(), expected, strict=True):
-        np.testing.assert_array_equal(resumed, whole)
+    for resumed, uninterrupted_array in zip(model.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(resumed, uninterrupted_array)
 
 
 def test_a_fit_lowers_the_loss(uninterrupted: tuple[list[Epoch], keras.Model]) -> None:
@@ -126,7 +126,7 @@ def test_the_last_row_of_the_curve_is_that_of_the_final_model(
 def test_a_finished_fit_is_not_continued(
     parts: tuple[Examples, Examples], checkpoint: Checkpoint
 ) -> None:
-    """A retried task with a finished training runs no epoch and reports the whole curve."""
+    """A retried task with a finished training runs no epoch and reports the complete curve."""
     done, model = run(parts, checkpoint)
     reported: list[Epoch] = []
     again, same = run(parts, checkpoint, report=reported.append)
@@ -185,10 +185,10 @@ def test_a_corrupt_checkpoint_is_ignored(checkpoint: Checkpoint, tmp_path: Path)
     epoch = Epoch(epoch=1, loss=1.5, val_loss=1.25, val_accuracy=0.5)
     checkpoint.save(Progress([epoch], [np.ones(8, np.float32)], []))
     path = tmp_path / "checkpoint.npz"
-    whole = path.read_bytes()
-    for length in range(0, len(whole), 7):
-        path.write_bytes(whole[:length])
+    intact = path.read_bytes()
+    for length in range(0, len(intact), 7):
+        path.write_bytes(intact[:length])
         assert checkpoint.load() == Progress()
-    middle = whole.index(np.ones(8, np.float32).tobytes())
-    path.write_bytes(whole[:middle] + b"\xff" + whole[middle + 1 :])
+    middle = intact.index(np.ones(8, np.float32).tobytes())
+    path.write_bytes(intact[:middle] + b"\xff" + intact[middle + 1 :])
     assert checkpoint.load() == Progress()

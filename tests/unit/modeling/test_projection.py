@@ -38,9 +38,9 @@ def test_the_residual_shows_a_vector_outside_the_span_of_training() -> None:
 def test_the_residual_hardly_depends_on_the_number_of_images(rows: int) -> None:
     """A limit from four fifths of the images (cross-fitting) holds for all of them."""
     vectors = RNG.normal(size=(rows + 50, 400)).astype(np.float32)
-    seen, fresh = vectors[:rows], vectors[rows:]
-    most, whole = (Projection(part, 64)(fresh)[:, 0] for part in (seen[: rows * 4 // 5], seen))
-    assert np.median(most) == pytest.approx(np.median(whole), rel=0.5)
+    fitted, fresh = vectors[:rows], vectors[rows:]
+    most, all_ = (Projection(part, 64)(fresh)[:, 0] for part in (fitted[: rows * 4 // 5], fitted))
+    assert np.median(most) == pytest.approx(np.median(all_), rel=0.5)
 
 
 def test_the_sign_of_a_component_is_stable() -> None:

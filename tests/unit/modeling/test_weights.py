@@ -45,11 +45,11 @@ def write_npz(tmp_path: Path) -> Callable[[Arrays], str]:
     """Publish arrays somewhere else and return the path of their `.npz`."""
 
     def write(arrays: Arrays, normalization: Literal["torch", "caffe"] = "torch") -> str:
-        folder = tmp_path / "given"
+        folder = tmp_path / "source"
         folder.mkdir(exist_ok=True)
         np.savez(folder / "weights.npz", allow_pickle=False, **arrays)
         manifest = WeightsManifest(
-            name="vgg16", source="given", normalization=normalization, **RUN.model_dump()
+            name="vgg16", source="source", normalization=normalization, **RUN.model_dump()
         )
         elsewhere = ArtifactStore(LocalStore(), str(tmp_path / "elsewhere"))
         return f"{elsewhere.publish(folder, manifest).uri}/weights.npz"

@@ -30,10 +30,12 @@ def drawn(count: int, *, sharpness: float) -> tuple[np.ndarray, np.ndarray]:
 def test_the_temperature_corrects_overconfidence(sharpness: float) -> None:
     """Logits that are too large by a factor are divided by that factor."""
     logits, labels = drawn(20_000, sharpness=sharpness)
-    found = fit_temperature(logits, labels, np.ones(len(labels)))
-    assert found == pytest.approx(sharpness, rel=0.05)
-    sure = softmax(logits / found, axis=1)
-    assert calibration_error(sure.max(axis=1), sure.argmax(axis=1) == labels) < 0.02
+    temperature = fit_temperature(logits, labels, np.ones(len(labels)))
+    assert temperature == pytest.approx(sharpness, rel=0.05)
+    probabilities = softmax(logits / temperature, axis=1)
+    assert (
+        calibration_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels) < 0.02
+    )
 
 
 def test_the_temperature_is_reproducible() -> None:
@@ -80,15 +82,15 @@ def test_overconfidence_is_the_gap() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=50))
-def test_calibration_error_is_a_share(answers: list[tuple[float, bool]]) -> None:
+def test_calibration_error_is_a_share(predictions: list[tuple[float, bool]]) -> None:
     """Between 0 and 1, also at the edges of bins; the reliability diagram gives the same error."""
-    confidence, correct = (np.array(column) for column in zip(*answers, strict=True))
-    found = calibration_error(confidence, correct)
-    assert 0 <= found <= 1
+    confidence, correct = (np.array(column) for column in zip(*predictions, strict=True))
+    error = calibration_error(confidence, correct)
+    assert 0 <= error <= 1
     bins = reliability(confidence, correct, np.ones(len(correct)))
-    shown = sum(b.share * abs(b.confidence - b.accuracy) for b in bins)
+    of_bins = sum(b.share * abs(b.confidence - b.accuracy) for b in bins)
     assert sum(b.share for b in bins) == pytest.approx(1)
-    assert shown == pytest.approx(found)
+    assert of_bins == pytest.approx(error)
 
 
 def test_resampled_errors_are_those_of_weighted_images() -> None:
@@ -106,6 +108,6 @@ def test_the_upper_bound_allows_for_unobserved_cells() -> None:
     """Sixteen cells of confidence 1, all correct: up to 0.206 of all cells may be wrong."""
     codes = np.arange(64) // 4
     resamples = Resamples(codes, codes % 4, draws=400)
-    found = calibration_interval(np.ones(64), np.ones(64, bool), np.ones(64), resamples)
-    assert (found.value, found.low) == (0, 0)
-    assert found.high == pytest.approx(0.206, abs=1e-3)
+    interval = calibration_interval(np.ones(64), np.ones(64, bool), np.ones(64), resamples)
+    assert (interval.value, interval.low) == (0, 0)
+    assert interval.high == pytest.approx(0.206, abs=1e-3)

@@ -11,7 +11,7 @@ def test_groups_of_one_class_go_to_the_folds_in_turn() -> None:
     """In the order of the groups."""
     labels = np.arange(12) % 3
     assert balanced_folds(np.eye(3, dtype=bool)[labels], 4).tolist() == [
-        place // 3 % 4 for place in range(12)
+        index // 3 % 4 for index in range(12)
     ]
 
 

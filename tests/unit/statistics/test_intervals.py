@@ -23,9 +23,9 @@ def share(right: Floats | Bools, codes: Ints, classes: Ints, *, seed: int = 0) -
     count = np.bincount(classes)
     weights = (1 / count[classes])[:, None]
     resamples = Resamples(codes, classes, draws=DRAWS, seed=seed)
-    (found,) = resamples.shares(weights * right[:, None], weights)
-    assert found is not None
-    return found
+    (interval,) = resamples.shares(weights * right[:, None], weights)
+    assert interval is not None
+    return interval
 
 
 def of_one_class(right: Floats | Bools, codes: Ints | None = None, *, seed: int = 0) -> Interval:
@@ -39,25 +39,25 @@ def test_the_interval_is_exact_if_all_or_none_are_correct(cells: int) -> None:
     """That of Clopper and Pearson: 0.794 to 1 for 16 of 16 cells, 0 to 0.206 for none of 16."""
     for right in (0, cells):
         exact = binomtest(right, cells).proportion_ci(0.95, "exact")
-        found = of_one_class(np.arange(cells) < right)
-        assert found.value == right / cells
-        assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=2e-4)
+        interval = of_one_class(np.arange(cells) < right)
+        assert interval.value == right / cells
+        assert (interval.low, interval.high) == pytest.approx((exact.low, exact.high), abs=2e-4)
 
 
 @pytest.mark.parametrize(("right", "cells"), [(1, 2), (3, 4), (12, 16), (15, 16), (40, 50)])
 def test_otherwise_the_interval_is_close_to_the_exact_one(right: int, cells: int) -> None:
     """Never narrower, and wider by at most 0.12, since one cell fewer is drawn."""
     exact = binomtest(right, cells).proportion_ci(0.95, "exact")
-    found = of_one_class(np.arange(cells) < right)
-    assert exact.low - 0.12 < found.low < exact.low + 0.01
-    assert exact.high - 0.01 < found.high < exact.high + 0.12
+    interval = of_one_class(np.arange(cells) < right)
+    assert exact.low - 0.12 < interval.low < exact.low + 0.01
+    assert exact.high - 0.01 < interval.high < exact.high + 0.12
 
 
 def test_four_classes_of_four_correct_cells_have_a_lower_bound_of_0_70() -> None:
     """Each class has 0.398; the root of the sum of squares gives 1 - 0.602 / 2."""
-    found = share(np.ones(16), np.arange(16), np.arange(16) % 4)
-    assert (found.value, found.high) == (1, 1)
-    assert found.low == pytest.approx(1 - (1 - 0.025 ** (1 / 4)) / 2, abs=1e-3)
+    interval = share(np.ones(16), np.arange(16), np.arange(16) % 4)
+    assert (interval.value, interval.high) == (1, 1)
+    assert interval.low == pytest.approx(1 - (1 - 0.025 ** (1 / 4)) / 2, abs=1e-3)
 
 
 def test_copies_of_a_cell_do_not_change_the_interval() -> None:
@@ -121,8 +121,8 @@ def test_a_class_that_is_missing_from_resamples_has_an_interval() -> None:
     classes = np.array([0, 1, 0, 1, 0, 1, 2])
     resamples = Resamples(codes, classes, draws=DRAWS)
     weights = np.eye(3)[classes]
-    found = resamples.shares(weights, weights)
-    assert all(one is not None and 0 <= one.low < one.high <= 1 for one in found)
+    interval = resamples.shares(weights, weights)
+    assert all(one is not None and 0 <= one.low < one.high <= 1 for one in interval)
 
 
 def test_a_column_without_weight_has_no_share() -> None:
@@ -144,11 +144,11 @@ def test_an_interval_contains_its_value(images: list[tuple[int, int, bool]]) -> 
     """0 <= low <= value <= high <= 1, for any groups."""
     groups, kinds, right = (np.array(column) for column in zip(*images, strict=True))
     codes, classes = (np.unique(x, return_inverse=True)[1] for x in (groups, kinds))
-    found = share(right, codes, classes)
-    assert 0 <= found.low <= found.value <= found.high <= 1
-    assert found.high - found.low > 0.05
+    interval = share(right, codes, classes)
+    assert 0 <= interval.low <= interval.value <= interval.high <= 1
+    assert interval.high - interval.low > 0.05
     expected = np.mean([right[classes == one].mean() for one in np.unique(classes)])
-    assert found.value == pytest.approx(expected)
+    assert interval.value == pytest.approx(expected)
 
 
 def test_each_class_keeps_its_groups_when_resampled() -> None:
@@ -194,11 +194,11 @@ def test_precision_follows_prevalence() -> None:
 
 def test_a_class_that_is_never_predicted_has_no_precision() -> None:
     """If it is never predicted only at the lower bound, the precision is still defined."""
-    none, sure = (Interval(value=v, low=0, high=1) for v in (0.0, 1.0))
-    assert predictive_value(none, sure, 0.5, 0.5) is None
-    spared = Interval(value=1, low=1, high=1)
-    found = predictive_value(sure, spared, 0.5, 0.5)
-    assert found == Interval(value=1, low=1, high=1)
+    never, always = (Interval(value=v, low=0, high=1) for v in (0.0, 1.0))
+    assert predictive_value(never, always, 0.5, 0.5) is None
+    always_specific = Interval(value=1, low=1, high=1)
+    interval = predictive_value(always, always_specific, 0.5, 0.5)
+    assert interval == Interval(value=1, low=1, high=1)
 
 
 def test_the_percentile_interval_has_no_width_if_all_are_correct() -> None:

@@ -27,23 +27,27 @@ def test_equal_predictions_still_have_an_interval() -> None:
     A class leaves 1 - 0.025 ** (1 / 20) = 0.168, two of them 0.168 / sqrt(2).
     """
     same = missing(CELLS[:12])
-    found = compared(same, same)
-    assert (found.overall.value, found.overall.resampled_low, found.overall.differing) == (0, 0, 0)
-    assert (found.by_class[0].low, found.by_class[0].high) == pytest.approx(
+    result = compared(same, same)
+    assert (result.overall.value, result.overall.resampled_low, result.overall.differing) == (
+        0,
+        0,
+        0,
+    )
+    assert (result.by_class[0].low, result.by_class[0].high) == pytest.approx(
         (-0.168, 0.168), abs=0.001
     )
-    assert (found.overall.low, found.overall.high) == pytest.approx((-0.119, 0.119), abs=0.001)
+    assert (result.overall.low, result.overall.high) == pytest.approx((-0.119, 0.119), abs=0.001)
 
 
 def test_the_sign_is_challenger_minus_champion() -> None:
     """A gain is positive, in its class and in the mean over classes."""
-    found = compared(missing(CELLS[:0]), missing(CELLS[:8:2]))
-    assert found.by_class[0].value == pytest.approx(0.2)
-    assert (found.by_class[0].cells, found.by_class[0].differing) == (20, 4)
-    assert (found.by_class[1].value, found.by_class[1].differing) == (0, 0)
-    assert found.overall.value == pytest.approx(0.1)
-    assert (found.overall.cells, found.overall.differing) == (40, 4)
-    assert found.overall.resampled_low > 0
+    result = compared(missing(CELLS[:0]), missing(CELLS[:8:2]))
+    assert result.by_class[0].value == pytest.approx(0.2)
+    assert (result.by_class[0].cells, result.by_class[0].differing) == (20, 4)
+    assert (result.by_class[1].value, result.by_class[1].differing) == (0, 0)
+    assert result.overall.value == pytest.approx(0.1)
+    assert (result.overall.cells, result.overall.differing) == (40, 4)
+    assert result.overall.resampled_low > 0
 
 
 def test_four_gained_cells_are_no_proof() -> None:
@@ -55,7 +59,7 @@ def test_four_gained_cells_are_no_proof() -> None:
 def test_a_patient_with_several_classes_is_one_group() -> None:
     """Cells of one patient are resampled together, also for classes that a resample may lack."""
     truth = np.array([0, 1, 0, 1, 0, 2])
-    found = paired_differences(
+    result = paired_differences(
         truth,
         truth,
         np.zeros(6, np.int64),
@@ -63,9 +67,9 @@ def test_a_patient_with_several_classes_is_one_group() -> None:
         np.arange(6),
         draws=DRAWS,
     )
-    assert found.by_class[1].value == 1
-    assert (found.overall.cells, found.overall.differing) == (6, 3)
-    assert all(-1 <= one.low < one.high <= 1 for one in (found.overall, *found.by_class.values()))
+    assert result.by_class[1].value == 1
+    assert (result.overall.cells, result.overall.differing) == (6, 3)
+    assert all(-1 <= one.low < one.high <= 1 for one in (result.overall, *result.by_class.values()))
 
 
 def test_copies_of_a_cell_do_not_change_the_interval() -> None:
@@ -77,7 +81,7 @@ def test_copies_of_a_cell_do_not_change_the_interval() -> None:
 
 def test_the_interval_of_three_cells_is_from_minus_one_to_one() -> None:
     """Two of three are drawn, so that many resamples have one cell only."""
-    found = paired_differences(
+    result = paired_differences(
         np.zeros(3, np.int64),
         np.array([0, 0, 1]),
         np.array([0, 1, 0]),
@@ -85,14 +89,14 @@ def test_the_interval_of_three_cells_is_from_minus_one_to_one() -> None:
         np.arange(3),
         draws=DRAWS,
     )
-    assert (found.by_class[0].low, found.by_class[0].high) == (-1, 1)
+    assert (result.by_class[0].low, result.by_class[0].high) == (-1, 1)
 
 
 def test_an_absent_class_is_left_out() -> None:
     """It has no sensitivity."""
     truth = np.array([0, 0, 2, 2])
-    found = paired_differences(truth, truth, truth, np.arange(4), np.arange(4), draws=DRAWS)
-    assert found.by_class.keys() == {0, 2}
+    result = paired_differences(truth, truth, truth, np.arange(4), np.arange(4), draws=DRAWS)
+    assert result.by_class.keys() == {0, 2}
 
 
 def test_a_comparison_needs_images() -> None:
