@@ -49,16 +49,16 @@ def validate(config: str, run_id: str, snapshot: str) -> str:
     return dataset.uri
 
 
-def new_archives(config: str) -> list[dict[str, str]]:
-    """Archives of the config's name that changed since the stored watermark."""
-    from pipeline.steps.dataset.watch import new_archives as step
+def claim_archives(config: str) -> list[dict[str, str]]:
+    """Claim new and changed archives of the config's name; the watermark marks them pending."""
+    from pipeline.steps.dataset.watch import claim_archives as step
 
     job = open_job(config, "watch")
     return step(job.config.name, store=job.store)
 
 
 def mark_seen(config: str, archives: Iterable[dict[str, str]]) -> None:
-    """Move the watermark past these archives."""
+    """Mark archives seen in the watermark, so that no later claim takes them."""
     from pipeline.steps.dataset.watch import mark_seen as step
 
     job = open_job(config, "watch")

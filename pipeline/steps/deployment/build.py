@@ -46,10 +46,8 @@ def build(
 def _manifest(served: Artifact[ServedManifest], bento: Path, run: RunContext) -> BentoManifest:
     return BentoManifest(
         name=served.manifest.name,
-        run_id=run.run_id,
-        code_version=run.code_version,
-        created_at=run.created_at,
         inputs={"served": served.uri},
         counts={"golden": len(read_golden(baked_bundle(bento)))},
         tag=served.manifest.tag,
+        **run.model_dump(),
     )

@@ -24,6 +24,15 @@ class NoveltyScores:
     distances: Floats
     """(n,), distance of the embedding to the training images."""
 
+    @classmethod
+    def joined(cls, parts: "Sequence[NoveltyScores]") -> "NoveltyScores":
+        """The scores of several sets of images as one."""
+        return cls(
+            [group for part in parts for group in part.groups],
+            np.concatenate([part.uncertainties for part in parts]),
+            np.concatenate([part.distances for part in parts]),
+        )
+
 
 class Novelty(Frozen):
     """How well two scores separate some images from reference images."""

@@ -17,7 +17,6 @@ from pipeline.artifacts import (
 from pipeline.config import RunConfig
 from pipeline.digests import canonical_json
 from pipeline.errors import InvalidInputError
-from pipeline.records import Record
 from pipeline.run import RunContext
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.predictions import request_id
@@ -104,7 +103,8 @@ def _comparison(
     pointer, challenger = inputs.champion, inputs.served
     champion = store.open(pointer.served, ServedManifest) if pointer else None
     recorded = _labels_of_outdated(pointer, champion, store)
-    test = _test_records(inputs, store)
+    split = store.open(inputs.evaluation.manifest.inputs["split"], SplitManifest)
+    test = [record for record in store.records(split) if record.part == "test"]
     cells, eligible = select_eligible_cells(
         test,
         training_records(challenger, store),
@@ -139,11 +139,6 @@ def _labels_of_outdated(
         return None
     log.info("gate: %s has another preprocessing, its recorded predictions count", pointer.tag)
     return recorded_labels(store.open(pointer.evaluation, EvaluationManifest), store)
-
-
-def _test_records(inputs: GateInputs, store: ArtifactStore) -> list[Record]:
-    split = store.open(inputs.evaluation.manifest.inputs["split"], SplitManifest)
-    return [record for record in store.records(split) if record.part == "test"]
 
 
 def _serve_check(served: Artifact[ServedManifest], store: ArtifactStore) -> ServeCheck:

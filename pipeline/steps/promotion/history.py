@@ -12,6 +12,7 @@ from pipeline.adapters.registry import Pointer, PromotionRefusal
 from pipeline.records import Frozen
 
 _VERBS = {"promotion": "promoted", "rollback": "rolled back"}
+_COPIED = set("sequence kind tag author reason run_id served verdict".split())
 
 
 class ServingPeriod(Frozen):
@@ -35,29 +36,17 @@ class ServingPeriod(Frozen):
 
 
 def serving_periods(moves: Sequence[Pointer], now: datetime) -> list[ServingPeriod]:
-    """The ledger as serving periods.
-
-    Args:
-        moves: every move, oldest first.
-        now: end of the last period.
-    """
+    """Serving periods from all moves of the ledger, oldest first; the last one ends now."""
     tags = ["", *(move.tag for move in moves)]
     ends = [*(move.time for move in moves[1:]), None]
     return [
         ServingPeriod(
-            sequence=move.sequence,
-            kind=move.kind,
             from_tag=before,
-            tag=move.tag,
             since=move.time,
             until=end,
             # The clocks of two machines may differ by more than a short period.
             seconds=max(((end or now) - move.time).total_seconds(), 0.0),
-            author=move.author,
-            reason=move.reason,
-            run_id=move.run_id,
-            served=move.served,
-            verdict=move.verdict,
+            **move.model_dump(include=_COPIED),
         )
         for move, before, end in zip(moves, tags, ends, strict=False)
     ]

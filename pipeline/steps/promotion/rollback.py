@@ -23,12 +23,7 @@ def rollback(
 ) -> Pointer:
     """Move the pointer to an earlier model; nothing moves when that model serves already.
 
-    Args:
-        registry: pointer and ledger of one model name.
-        tag: the model; empty takes the model that served before this one.
-        authorization: who rolls back, and why.
-        store: artefacts.
-        run: recorded in the ledger.
+    An empty tag takes the model that served before the serving one.
 
     Raises:
         InvalidInputError: when the ledger has no such model.

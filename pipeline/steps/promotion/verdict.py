@@ -8,7 +8,6 @@ from pipeline.adapters.registry import Pointer
 from pipeline.artifacts import Artifact, VerdictManifest
 from pipeline.records import Frozen
 from pipeline.statistics.metrics import Interval
-from pipeline.statistics.paired import Difference
 from pipeline.steps.promotion.eligible_cells import EligibleCells
 
 Topic = Literal["evidence", "champion", "floors", "calibration", "serving"]
@@ -98,22 +97,17 @@ class Criterion:
             measured: a number, an interval, or a `Difference`, which has a resampled lower bound.
             sentence: the result for people.
         """
-        interval = measured if isinstance(measured, Interval) else None
-        value = measured.value if isinstance(measured, Interval) else float(measured)
-        resampled_low = measured.resampled_low if isinstance(measured, Difference) else None
-        low, high = (interval.low, interval.high) if interval else (None, None)
-        figures = {"value": value, "low": low, "resampled low": resampled_low}
-        figure = figures[self.limit.figure]
-        figure = value if figure is None else figure
+        if isinstance(measured, Interval):
+            fields = measured.model_dump(include={"value", "low", "high", "resampled_low"})
+        else:
+            fields = {"value": float(measured)}
+        figure = fields.get(self.limit.figure.replace(" ", "_"), fields["value"])
         threshold = self.limit.threshold
         passed = figure >= threshold if self.limit.side == "at least" else figure <= threshold
         return Check(
             name=self.name,
             topic=self.topic,
-            value=value,
-            low=low,
-            high=high,
-            resampled_low=resampled_low,
+            **fields,
             **self.limit._asdict(),
             unit=self.unit,
             passed=passed,

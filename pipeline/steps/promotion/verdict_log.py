@@ -23,15 +23,7 @@ def track_verdict(
     *,
     store: ArtifactStore,
 ) -> None:
-    """Log a verdict to a run, and end the run; a later verdict on the model replaces it.
-
-    Args:
-        tracking: the experiment.
-        run_id: MLflow run of the training.
-        verdict: to log.
-        artifact: the verdict's artefact, whose files are uploaded.
-        store: artefacts.
-    """
+    """Log a verdict to its model's MLflow run, and end the run; a later verdict replaces it."""
     champion = verdict.champion.tag if verdict.champion else "none"
     tags = {
         "gate": badge(verdict),

@@ -31,13 +31,7 @@ def write_bundle(
 ) -> None:
     """Write every file of a bundle but the golden images.
 
-    Args:
-        folder: exists, and is empty.
-        model: the assembled network.
-        fitted_model: the training curve, the temperature and the review rule.
-        fitted: records of the training and validation parts, from which the gate derives the
-            groups that the model has seen.
-        config: of the run.
+    `fitted` are the records of the training and validation parts; the gate excludes their groups.
     """
     from pipeline.modeling.saving import save_reproducibly
 

@@ -44,12 +44,7 @@ def train(
 ) -> Artifact[BundleManifest]:
     """Fit a model and publish its bundle; an interrupted fit resumes from its checkpoint.
 
-    Args:
-        inputs: the split, its features and the backbone's weights.
-        config: contract and hyper-parameters.
-        store: artefacts and the checkpoint.
-        run: recorded in the manifest.
-        report: called after every epoch.
+    `report` is called after every epoch.
     """
     from pipeline.modeling.network import set_determinism
 
