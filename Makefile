@@ -28,7 +28,7 @@ check: env ## style, types and unit tests: two minutes on two cores
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n $(WORKERS) -m "not slow and not integration" tests/architecture tests/unit
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow and not integration" tests/architecture tests/unit
 
 test: env ## all tests
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile

@@ -24,7 +24,7 @@ from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
 from pipeline.sample.archive import draw_images
 from pipeline.sample.cells import CLASSES
-from pipeline.sample.laboratory import HOME
+from pipeline.sample.laboratory import IN_DOMAIN
 
 MAX_SECONDS = 2.0
 """Maximum processor time of one image."""
@@ -107,7 +107,7 @@ def _peak_bytes() -> int:
 
 def _seed_images() -> list[bytes]:
     """Small valid images of every supported format and mode."""
-    ((_, drawn),) = draw_images(1, 1, HOME)
+    ((_, drawn),) = draw_images(1, 1, IN_DOMAIN)
     image = Image.open(io.BytesIO(drawn)).convert("RGB").resize((80, 60))
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "a description"

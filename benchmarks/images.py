@@ -7,7 +7,7 @@ from PIL import Image
 
 from pipeline.contract.decoding import Pixels
 from pipeline.sample.archive import draw_images
-from pipeline.sample.laboratory import HOME
+from pipeline.sample.laboratory import IN_DOMAIN
 
 CAMERA = (4000, 3000)
 """Width and height of a microscope camera's photograph: 12 megapixels."""
@@ -15,7 +15,7 @@ CAMERA = (4000, 3000)
 
 def drawn_jpeg() -> bytes:
     """A JPEG of 320 x 240 pixels, always the same."""
-    ((_, image),) = draw_images(1, 1, HOME)
+    ((_, image),) = draw_images(1, 1, IN_DOMAIN)
     return image
 
 

@@ -1,7 +1,7 @@
 """`python -m bento_service`: the supervisor of the service; restarts the worker when it dies.
 
 `bentoml serve` runs the same service but starts slower:
-docs/decisions/0013-the-services-start.md.
+docs/decisions/0013-service-start.md.
 """
 
 import argparse

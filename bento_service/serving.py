@@ -60,7 +60,7 @@ class Serving:
         if settings.bundle_dir is None:
             settings.require_store()
         self._queue = WorkQueue(timeout_s=settings.answer_seconds)
-        objects = UriStore(settings, hurried=True)
+        objects = UriStore(settings, fail_fast=True)
         registry = Registry(objects, settings.store_uri, settings.model_name)
         artifacts = ArtifactStore(objects, settings.store_uri)
         loader = Loader(artifacts, settings.model_name, max_answer_ms=settings.max_answer_ms)
@@ -70,9 +70,8 @@ class Serving:
         self._shadow = Shadow(self._challenger)
         self._in_flight = 0
         self._baked: Future[Classifier] | None = None
-        name = settings.model_name
-        if settings.bundle_dir is not None:
-            name = verify_bundle(settings.bundle_dir).contract.name
+        baked = settings.bundle_dir
+        name = verify_bundle(baked).contract.name if baked else settings.model_name
         self._log = PredictionLog(settings, objects, name)
         upload_interval = min(2.0, settings.log_segment_seconds / 4)
         self._uploading = Periodic("upload", upload_interval, self._log.upload_due)
@@ -93,9 +92,8 @@ class Serving:
         for thread in self._threads:
             thread.start()
         if self.settings.bundle_dir is not None:
-            self._baked = load_in_thread(
-                partial(Classifier, self.settings.bundle_dir), "load-baked"
-            )
+            load = partial(Classifier, self.settings.bundle_dir)
+            self._baked = load_in_thread(load, "load-baked")
 
     def require_loaded(self) -> None:
         """Wait until a baked-in bundle is loaded; returns at once where the pointer is followed.
@@ -224,11 +222,7 @@ class Serving:
         return receipt(request, keeps_images=self._log.keeps_images)
 
     def model_card(self) -> ModelCard:
-        """The card of the served model.
-
-        Raises:
-            HttpError: 503 without a model.
-        """
+        """The card of the served model; `HttpError` 503 without one."""
         return model_card(self._served(), predictions_logged=self._log.enabled)
 
     def _served(self) -> Served:
@@ -239,10 +233,8 @@ class Serving:
 
     def not_ready_reason(self) -> HttpError | None:
         """503 if the first model cannot be loaded because the store is unreadable, else None."""
-        following = self._follower
-        if following.current is None and following.unreadable is not None:
-            return errors.store_unreadable(following.unreadable)
-        return None
+        unreadable = None if self._follower.current else self._follower.unreadable
+        return errors.store_unreadable(unreadable) if unreadable else None
 
 
 @cache

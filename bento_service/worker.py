@@ -1,6 +1,6 @@
 """`python -m bento_service.worker FD`: one worker process on an inherited listening socket.
 
-The model loads while BentoML is being imported (docs/decisions/0013-the-services-start.md).
+The model loads while BentoML is being imported (docs/decisions/0013-service-start.md).
 """
 
 import contextlib

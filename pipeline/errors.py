@@ -1,10 +1,10 @@
-"""The errors that people see: what is wrong, what was expected, what was received."""
+"""Errors for users: what is wrong, what was expected, what was received."""
 
 import tempfile
 
 
 class PipelineError(Exception):
-    """Base of every expected failure; `exit_code` is what the command line returns."""
+    """Base of every expected failure; `exit_code` is the exit code of the command line."""
 
     exit_code = 2
 
@@ -19,82 +19,82 @@ class PipelineError(Exception):
 
 
 class InvalidInputError(PipelineError):
-    """An archive, image, option or config that cannot be used as it is."""
+    """An invalid archive, image, option or config."""
 
 
 class GateRefusedError(PipelineError):
-    """A gate said no: a result, not a fault."""
+    """The gate refused a model: a result, not a failure."""
 
     exit_code = 1
 
 
 class ArtifactError(PipelineError):
-    """An artefact is missing, half-written or does not match its manifest."""
+    """An artefact is missing, incomplete or does not match its manifest."""
 
     reason = "unfit"
-    """What is wrong in a word, for whoever counts refusals."""
+    """Label of the metric that counts refused models."""
 
 
 class MissingArtifactError(ArtifactError):
-    """An artefact or one of its files is not there."""
+    """An artefact or one of its files does not exist."""
 
     reason = "missing"
 
 
 class ChangedArtifactError(ArtifactError):
-    """An artefact holds something else than its manifest or its address says."""
+    """The content of an artefact differs from its manifest or its URI."""
 
     reason = "changed"
 
 
 class GoldenError(ArtifactError):
-    """A model answers a golden image differently from what training saw."""
+    """A model's prediction of a golden image differs from training's."""
 
     reason = "golden"
 
 
 class SlowModelError(ArtifactError):
-    """A model takes too long to load or to answer."""
+    """A model takes too long to load or to predict."""
 
     reason = "slow"
 
 
 class ConflictError(PipelineError):
-    """A compare-and-set lost: somebody else wrote first."""
+    """A compare-and-set failed: another writer was first. A retry may succeed."""
 
     exit_code = 1
 
 
 class StaleVerdictError(PipelineError):
-    """A person approved a verdict against a champion that no longer serves; a retry cannot help."""
+    """A person approved a verdict against a champion that no longer serves; do not retry."""
 
     exit_code = 1
 
 
 class UnreachableError(PipelineError):
-    """A part of the stack does not answer."""
+    """A part of the stack does not respond. A retry may succeed."""
 
     exit_code = 3
 
 
 class BucketError(UnreachableError):
-    """The store answers, but its bucket does not exist or access to it is denied."""
+    """The store responds, but the bucket does not exist or access to it is denied."""
 
     exit_code = 2
 
 
 class DiskFullError(PipelineError):
-    """No room for what had to be written; what was finished before stands."""
+    """The disk is full; what was finished before is intact."""
 
     exit_code = 4
 
     @classmethod
     def of(cls, error: OSError) -> "DiskFullError":
-        """In place of the operating system's error, which may not say where."""
+        """From the operating system's error, which may not name a path."""
         path = error.filename2 or error.filename
         where = f" for {path}" if path else ""
         return cls(
-            f"the disk is full{where}: free some and run this again, what was finished stands",
-            expected=f"room in STORE_URI, LEUKOFLOW_HOME and {tempfile.gettempdir()}",
+            f"the disk is full{where}: free some space and run this again; finished work is intact",
+            expected=f"free space in STORE_URI, LEUKOFLOW_HOME and {tempfile.gettempdir()}",
             received=error.strerror or str(error),
         )

@@ -1,4 +1,4 @@
-"""Who is running: passed in to every step, never discovered by one."""
+"""Identity of a run, which is passed to every step."""
 
 from datetime import UTC, datetime
 

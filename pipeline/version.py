@@ -1,6 +1,6 @@
-"""Which version of the code runs: what every artefact names as its `code_version`.
+"""The running code's version: `code_version` of every artefact.
 
-Standard library alone, so that `make cluster` can ask before anything else is read.
+Imports the standard library alone, so that `make cluster` can run it without dependencies.
 """
 
 import os
@@ -12,31 +12,31 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 VARIABLE = "CODE_VERSION"
-"""Set in the images when they are built, because they have neither git nor a repository."""
+"""Set when an image is built, because images have neither git nor a repository."""
 ARCHIVED = ".git_archival.txt"
-"""`git archive` writes the commit into it (.gitattributes), so an unpacked tarball knows it."""
+"""File into which `git archive` writes the commit (.gitattributes), for unpacked tarballs."""
 _PACKAGE = "leukoflow"
 
 
 def code_version(root: Path = ROOT) -> str:
-    """The commit where one is known, else the package's version; `0.1.0+unknown` from a bare copy.
+    """The commit if it is known, else the package's version; `0.1.0+unknown` in a plain copy.
 
     Args:
-        root: the checkout, the unpacked tarball, or the folder that the package is installed in.
+        root: the checkout, the unpacked tarball, or the folder of the installed package.
     """
     known = os.environ.get(VARIABLE) or _archived(root) or _committed(root)
     return known or _declared(root) or _installed()
 
 
 def _archived(root: Path) -> str:
-    """The commit that `git archive` wrote down; in a checkout the placeholder still stands."""
+    """The commit that `git archive` wrote; empty in a checkout, which has the placeholder."""
     path = root / ARCHIVED
     text = path.read_text().strip() if path.is_file() else ""
     return "" if text.startswith("$") else text
 
 
 def _committed(root: Path) -> str:
-    """The commit of this very checkout: a repository around an installed package is not ours."""
+    """The commit of this checkout; a repository around an installed package does not count."""
     if not (root / ".git").exists():
         return ""
     try:
@@ -46,13 +46,13 @@ def _committed(root: Path) -> str:
             text=True,
             check=False,
         )
-    except OSError:  # no git on PATH, or one that cannot be run
+    except OSError:  # no executable git on PATH
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _declared(root: Path) -> str:
-    """The version in a copy of the sources, of which nobody knows which commit they are."""
+    """The version in a copy of the sources whose commit is unknown."""
     path = root / "pyproject.toml"
     if not path.is_file():
         return ""

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+# Before NumPy loads: several threads for a few hundred rows wait for each other, up to 20-fold.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import httpx
 import numpy as np
 import pytest

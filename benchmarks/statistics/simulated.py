@@ -105,7 +105,7 @@ def estimate_auroc(population: Population, rng: np.random.Generator) -> dict[str
         Resamples(codes, np.zeros_like(codes), draws=DRAWS, seed=seed)
         for seed, codes in enumerate(group_codes(one.groups) for one in (above, below))
     ]
-    weights = [one.times[:, one.codes] for one in drawn]
+    weights = [one.counts[:, one.codes] for one in drawn]
     samples = [
         auroc(above.uncertainties, below.uncertainties, *pair)
         for pair in zip(*weights, strict=True)

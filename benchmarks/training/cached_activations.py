@@ -19,7 +19,7 @@ from pipeline.config import FeaturesConfig, TrainConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.engine.frozen import FrozenNetwork
 from pipeline.modeling.head import solve
-from pipeline.modeling.network import backbone, classifier, pooled
+from pipeline.modeling.network import backbone, classifier, pooled_blocks
 
 BATCH = 32
 EPOCHS = 10
@@ -62,7 +62,7 @@ def _block5(arrays: dict[str, np.ndarray]) -> partial[None]:
     frozen = FrozenNetwork(contract, arrays, "torch", features)
     crops = random_crops(BATCH, contract.input_size)
     activations = frozen(crops).astype(np.float32)
-    blocks = pooled(features.boundary, activations.shape[1:], arrays)
+    blocks = pooled_blocks(features.boundary, activations.shape[1:], arrays)
     model = classifier(blocks, activations, len(CLASSES), dropout=0.2)
     _compile(model)
     return partial(_extract_and_train, frozen, crops, model)

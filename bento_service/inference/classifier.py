@@ -104,8 +104,8 @@ class Classifier:
             )
             for mode in (True, False)
         )
-        self.golden_worst = max(single.worst, concurrent.worst)
-        self.golden_ms = single.milliseconds
+        self.golden_worst = max(single.max_difference, concurrent.max_difference)
+        self.golden_ms = single.median_ms
 
     @property
     def tag(self) -> str:

@@ -16,7 +16,7 @@ THREADS = 3
 threads it would sometimes idle."""
 QUEUE_SLOTS = 9
 """At 80 % load with random arrivals, more than twelve concurrent requests are rare
-(docs/decisions/0014-a-short-line-in-a-crowd.md)."""
+(docs/decisions/0014-short-queue-under-overload.md)."""
 OVERLOAD_QUEUE_SLOTS = 3
 """Queue length under sustained overload: enough to keep the threads busy, and each accepted request
 waits only as long as the queue."""

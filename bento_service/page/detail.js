@@ -1,4 +1,4 @@
-// One image with all that is known about it: on the page when it is alone, else in a dialog.
+// Detail view of one image: on the page for a single image, else in a dialog.
 
 import { element, find, items, percent, readable } from "./dom.js";
 import { images, pillOf, problemLines, title } from "./images.js";
@@ -9,17 +9,17 @@ import { drawCrop, drawPhoto } from "./pictures.js";
 
 const dialog = find("dialog");
 let shown = null;
-let line = []; // what the arrow keys go through, as it was when the dialog was opened
+let sequence = []; // images for the arrow keys, in their order when the dialog was opened
 
 export function open(image) {
-  line = order();
+  sequence = order();
   find("dialog").append(find("detail"));
   show(image);
   if (!dialog.open) dialog.showModal();
   find("detail-label").focus();
 }
 
-// A single image needs no gallery.
+// Shows a single image without a gallery.
 export function showAlone() {
   const alone = images.length === 1;
   find("alone").hidden = !alone;
@@ -36,8 +36,8 @@ export function repaint(image) {
 }
 
 function move(step) {
-  const at = line.indexOf(shown) + step;
-  if (dialog.open && line[at]) show(line[at]);
+  const at = sequence.indexOf(shown) + step;
+  if (dialog.open && sequence[at]) show(sequence[at]);
 }
 
 function show(image) {
@@ -59,10 +59,10 @@ function describe(image) {
   const bars = Object.entries(result?.probabilities ?? {});
   find("bars").replaceChildren(...bars.map(([name, p]) => bar(name, p, name === result.label)));
   find("meta").textContent = meta(image);
-  const at = line.indexOf(image);
-  find("position").textContent = `${at + 1} of ${line.length}`;
+  const at = sequence.indexOf(image);
+  find("position").textContent = `${at + 1} of ${sequence.length}`;
   find("previous").disabled = at <= 0;
-  find("next").disabled = at >= line.length - 1;
+  find("next").disabled = at >= sequence.length - 1;
 }
 
 function meta({ result, problem }) {

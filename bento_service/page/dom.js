@@ -1,4 +1,4 @@
-// Short words for what every part of the page does with the document.
+// DOM helpers.
 
 export const find = (id) => document.getElementById(id);
 

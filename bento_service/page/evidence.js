@@ -1,14 +1,14 @@
-// Which parts of the crop speak for the answer, over the crop, when a person asks for it.
+// Evidence map: shows which parts of the crop are evidence for the predicted class, on demand.
 
 import { find, readable } from "./dom.js";
 import { problemLines } from "./images.js";
-import { sawTag } from "./model.js";
+import { checkTag } from "./model.js";
 import { sendImage } from "./requests.js";
 
-let subject = null;
+let subject = null; // the image in the detail view
 let fetching = false;
 
-// Begins with the plain crop of another image.
+// Shows the plain crop for another image.
 export function offerEvidence(image) {
   find("why").hidden = !image.result;
   if (image === subject) return;
@@ -23,9 +23,9 @@ export async function toggleEvidence() {
   fetching = true;
   try {
     if (!on) image.evidence ??= await fetchEvidence(image.file);
-    if (image === subject) await lay(image.evidence, !on);
+    if (image === subject) await overlay(image.evidence, !on);
   } catch (problem) {
-    if (image === subject) remark(problemLines(problem).join(" "));
+    if (image === subject) showNote(problemLines(problem).join(" "));
   }
   fetching = false;
 }
@@ -33,33 +33,33 @@ export async function toggleEvidence() {
 async function fetchEvidence(file) {
   const response = await sendImage("explain", file);
   const tag = response.headers.get("x-tag");
-  sawTag(tag);
+  checkTag(tag);
   const label = readable(decodeURIComponent(response.headers.get("x-label")));
   return { tag, label, address: URL.createObjectURL(await response.blob()) };
 }
 
-async function lay({ tag, label, address }, on) {
+async function overlay({ tag, label, address }, on) {
   const picture = find("evidence");
   picture.src = address;
-  picture.alt = `Which parts of the crop speak for ${label}`;
+  picture.alt = `Evidence map for ${label}`;
   await picture.decode();
   show(on);
   if (!on) return;
-  remark(
-    `Orange speaks for ${label}, blue against it, as far as covering parts of the crop shows. ` +
-      `An aid for checking, not a reason. By ${tag}.`,
+  showNote(
+    `Orange areas are evidence for ${label}, blue areas against it, measured by covering parts ` +
+      `of the crop. An aid for checking, not an explanation. Model ${tag}.`,
   );
 }
 
 function show(on) {
   find("evidence").hidden = !on;
   find("aid").hidden = true;
-  find("crop-words").textContent = on ? "Evidence" : "The cell";
+  find("crop-words").textContent = on ? "Evidence map" : "Cropped cell";
   find("why").setAttribute("aria-pressed", String(on));
   find("why-words").textContent = on ? "Hide evidence" : "Show evidence";
 }
 
-function remark(text) {
+function showNote(text) {
   find("aid").textContent = text;
   find("aid").hidden = false;
 }

@@ -1,28 +1,28 @@
-// What a person says about an answer: sent to /feedback, shown and counted here.
+// Feedback: sends the label of a person to /feedback and shows it.
 
 import { element, find, readable } from "./dom.js";
-import { problemLines, tell } from "./images.js";
+import { notify, problemLines } from "./images.js";
 import { model } from "./model.js";
-import { send } from "./requests.js";
+import { sendJson } from "./requests.js";
 
-const REVIEWER = "leukoflow-reviewer"; // where the browser remembers the name
+const REVIEWER = "leukoflow-reviewer"; // key in localStorage
 
-let subject = null;
-let chosen = null;
+let subject = null; // the image in the detail view
+let chosen = null; // the chosen class
 let sending = false;
 
 export function offerCorrection(image) {
   find("correct").hidden = !image.result;
   if (image !== subject) chosen = image.corrected ?? null;
   subject = image;
-  say(image.remark ?? "");
+  showStatus(image.receipt ?? "");
   paint();
 }
 
-// Takes the class with this place, from 0, as if it had been pressed.
-export function choose(place) {
-  if (!subject?.result || place >= model.classes.length) return;
-  chosen = model.classes[place];
+// Chooses the class with this index, from 0, as if its button were pressed.
+export function choose(index) {
+  if (!subject?.result || index >= model.classes.length) return;
+  chosen = model.classes[index];
   paint();
   find("send").focus();
 }
@@ -37,43 +37,38 @@ function paint() {
   }
 }
 
-function choice(name, place) {
+function choice(name, index) {
   const button = element("button");
   button.type = "button";
   button.value = name;
-  const key = element("kbd", "", String(place + 1));
+  const key = element("kbd", "", String(index + 1));
   key.setAttribute("aria-hidden", "true");
   button.append(key, readable(name));
-  button.addEventListener("click", () => choose(place));
+  button.addEventListener("click", () => choose(index));
   return button;
 }
 
 async function correct(event) {
   event.preventDefault();
   if (sending) return;
-  if (!chosen) return say("Choose a class first.");
+  if (!chosen) return showStatus("Choose a class first.");
   const image = subject;
   const reviewer = find("reviewer").value.trim();
   localStorage.setItem(REVIEWER, reviewer);
   sending = true;
   try {
-    const answer = await post({ request_id: image.result.request_id, label: chosen, reviewer });
-    Object.assign(image, { state: "corrected", corrected: answer.label, remark: answer.message });
-    tell(image);
+    const feedback = { request_id: image.result.request_id, label: chosen, reviewer };
+    const receipt = await (await sendJson("feedback", JSON.stringify(feedback))).json();
+    Object.assign(image, { state: "corrected", corrected: receipt.label, receipt: receipt.message });
+    notify(image);
   } catch (problem) {
-    if (image === subject) say(problemLines(problem).join(" "));
+    if (image === subject) showStatus(problemLines(problem).join(" "));
   }
   sending = false;
 }
 
-async function post(said) {
-  const headers = { "Content-Type": "application/json" };
-  const response = await send("feedback", { method: "POST", headers, body: JSON.stringify(said) });
-  return response.json();
-}
-
-function say(text) {
-  find("correct-said").textContent = text;
+function showStatus(text) {
+  find("feedback-status").textContent = text;
 }
 
 find("reviewer").value = localStorage.getItem(REVIEWER) ?? "";

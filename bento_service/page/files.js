@@ -1,16 +1,16 @@
-// What a person dropped, pasted or chose, as { file, name }; files of a folder carry their path.
+// Dropped, pasted or chosen files as { file, name }; the name of a file in a folder is its path.
 
-const PICTURE = /\.(jpe?g|png)$/i;
+const IMAGE = /\.(jpe?g|png)$/i;
 
 export const named = (files) =>
   [...files].map((file) => ({ file, name: file.webkitRelativePath || file.name }));
 
-// Those of a chosen folder that are pictures, in the order of their paths.
-export const picturesOf = (files) => inOrder(named(files).filter(({ name }) => PICTURE.test(name)));
+// The images of a chosen folder, sorted by path.
+export const imagesOf = (files) => inOrder(named(files).filter(({ name }) => IMAGE.test(name)));
 
-// Dropped files as they are, and the pictures in dropped folders.
+// All dropped files, and the images in dropped folders.
 export async function dropped(transfer) {
-  // The entries are gone after the first wait.
+  // The entries are only valid before the first await.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.some((entry) => entry.isDirectory)) return named(transfer.files);
   const found = [];
@@ -25,21 +25,21 @@ async function walk(folder) {
   const found = [];
   for (const entry of await childrenOf(folder)) {
     if (entry.isDirectory) found.push(...(await walk(entry)));
-    else if (PICTURE.test(entry.name)) {
+    else if (IMAGE.test(entry.name)) {
       found.push({ file: await fileOf(entry), name: entry.fullPath.replace(/^\//, "") });
     }
   }
   return found;
 }
 
-// A browser reads a folder in parts of 100 entries, and ends with an empty part.
+// Browsers return a folder in batches of 100 entries, then an empty batch.
 async function childrenOf(folder) {
   const reader = folder.createReader();
   const children = [];
   for (;;) {
-    const part = await new Promise((done, fail) => reader.readEntries(done, fail));
-    if (!part.length) return children;
-    children.push(...part);
+    const batch = await new Promise((done, fail) => reader.readEntries(done, fail));
+    if (!batch.length) return children;
+    children.push(...batch);
   }
 }
 

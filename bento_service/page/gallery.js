@@ -1,4 +1,4 @@
-// The tiles in the chosen order, those that were asked for, and the arrow keys among them.
+// Gallery: order and filters of the tiles, and arrow keys between them.
 
 import { find, readable } from "./dom.js";
 import { images, labelOf } from "./images.js";
@@ -6,38 +6,38 @@ import { model } from "./model.js";
 import { imageOf } from "./tiles.js";
 
 const tiles = find("tiles");
-const STEP = 240; // tiles that are shown at once: a browser is slow with thousands
+const STEP = 240; // tiles shown at once: browsers are slow with thousands
 let limit = STEP;
-let line = []; // the images that are wanted, in their order
-let visited = null; // the image that had the focus last
-let reached = null; // the one that the tabulator reaches
+let filtered = []; // the images that pass the filters, in order
+let visited = null; // the image that last had the focus
+let reached = null; // the image in the tab order
 
-export const order = () => line;
+export const order = () => filtered;
 
 export function arrange() {
   find("gallery").hidden = images.length < 2;
   offerClasses();
   const all = inOrder();
   place(all.map((image) => image.tile.parentElement));
-  line = all.filter(isWanted);
-  const seen = new Set(line.slice(0, limit));
+  filtered = all.filter(matches);
+  const seen = new Set(filtered.slice(0, limit));
   for (const image of images) hide(image.tile.parentElement, !seen.has(image));
-  find("seen").textContent = line.length < images.length ? `${line.length} of these` : "";
-  find("more").hidden = line.length <= limit;
-  reach(seen.has(visited) ? visited : line[0]);
+  find("seen").textContent = filtered.length < images.length ? `${filtered.length} shown` : "";
+  find("more").hidden = filtered.length <= limit;
+  reach(seen.has(visited) ? visited : filtered[0]);
 }
 
-// Writing the attribute again would make the browser look at the style of every tile.
+// Only on a change: a write makes the browser recalculate the style of every tile.
 function hide(item, hidden) {
   if (item.hidden !== hidden) item.hidden = hidden;
 }
 
-// Focuses the tile of an image, or the first where it is not wanted any more.
+// Focuses the tile of an image, or the first one if a filter hides it.
 export function focusOn(image) {
-  const at = Math.max(0, line.indexOf(image));
-  if (!line.length) return find("decision").focus();
+  const at = Math.max(0, filtered.indexOf(image));
+  if (!filtered.length) return find("decision").focus();
   showUpTo(at);
-  line[at].tile.focus();
+  filtered[at].tile.focus();
 }
 
 function showUpTo(place) {
@@ -55,23 +55,23 @@ function offerClasses() {
   );
 }
 
-function isWanted(image) {
+function matches(image) {
   const [decision, label] = [find("decision").value, find("class").value];
   return (!decision || image.state === decision) && (!label || labelOf(image) === label);
 }
 
-// Failures first, then by falling uncertainty; waiting images last, so that results show on arrival.
+// Failures first, then by falling uncertainty; waiting images last, so that new results are visible.
 function inOrder() {
   if (find("order").value !== "uncertainty") return [...images];
   const uncertainty = ({ state, result }) => (state === "error" ? 1e9 : (result?.uncertainty ?? -1));
   return [...images].sort((a, b) => uncertainty(b) - uncertainty(a));
 }
 
-// Moves as few as it can; a focused tile that had to move keeps the focus.
-function place(wanted) {
+// Moves as few tiles as possible; a focused tile keeps the focus.
+function place(items) {
   const focused = document.activeElement;
   let next = tiles.firstElementChild;
-  for (const item of wanted) {
+  for (const item of items) {
     if (item === next) next = next.nextElementSibling;
     else tiles.insertBefore(item, next);
   }
@@ -87,13 +87,13 @@ function reach(image) {
 function target(key, at) {
   const columns = getComputedStyle(tiles).gridTemplateColumns.split(" ").length;
   const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
-  if (key === "Home") return line[0];
-  if (key === "End") return line.at(-1);
-  return key in steps ? line[at + steps[key]] : undefined;
+  if (key === "Home") return filtered[0];
+  if (key === "End") return filtered.at(-1);
+  return key in steps ? filtered[at + steps[key]] : undefined;
 }
 
 tiles.addEventListener("keydown", (event) => {
-  const image = target(event.key, line.indexOf(imageOf(event.target)));
+  const image = target(event.key, filtered.indexOf(imageOf(event.target)));
   if (!image) return;
   event.preventDefault();
   focusOn(image);
@@ -103,7 +103,7 @@ tiles.addEventListener("focusin", (event) => {
   reach(visited);
 });
 find("more").addEventListener("click", () => {
-  const next = line[limit];
+  const next = filtered[limit];
   showUpTo(limit);
   next.tile.focus();
 });

@@ -1,24 +1,24 @@
-// The images on this page, and what became of each. Whoever changes one tells; the page listens.
+// The images of this page and their states. Code that changes an image calls `notify`.
 
 import { readable } from "./dom.js";
 
-// { file, name, state, result, problem, corrected, remark, thumbnail, evidence, tile }, in the order they came.
-// The state is waiting, accept, review, corrected, error or stopped.
+// { file, name, state, result, problem, corrected, receipt, thumbnail, evidence, tile }, as added.
+// States: waiting, accept, review, corrected, error, stopped.
 export const images = [];
 
 const listeners = [];
 
-export const listen = (heard) => listeners.push(heard);
+export const listen = (listener) => listeners.push(listener);
 
-// Says that one image has changed, or, without one, anything else.
-export function tell(image) {
-  for (const heard of listeners) heard(image);
+// Reports a change of one image, or, without an argument, any other change.
+export function notify(image) {
+  for (const listener of listeners) listener(image);
 }
 
-const NAMELESS = { waiting: "Waiting", error: "No answer", stopped: "Not sent" };
+const TITLES = { waiting: "Waiting", error: "No result", stopped: "Not sent" };
 const PILLS = {
   waiting: "",
-  accept: "Accept",
+  accept: "Accepted",
   review: "Needs review",
   error: "Error",
   stopped: "",
@@ -29,15 +29,15 @@ export function pillOf(image) {
   return image.corrected === image.result.label ? "Confirmed" : "Corrected";
 }
 
-// What a person said, else what the model answered.
+// The label of a person if there is one, else the model's.
 export const labelOf = (image) => image.corrected ?? image.result?.label;
 
 export const title = (image) =>
-  image.result ? readable(labelOf(image)) : NAMELESS[image.state];
+  image.result ? readable(labelOf(image)) : TITLES[image.state];
 
-export const answered = () => images.filter((image) => image.result);
+export const classified = () => images.filter((image) => image.result);
 
-// Lines that say why there is no answer.
+// An error of the service as lines of text.
 export function problemLines(problem) {
   const lines = [problem.message.charAt(0).toUpperCase() + problem.message.slice(1)];
   if (problem.expected) lines.push(`Expected: ${problem.expected}`);

@@ -1,36 +1,36 @@
-// The API key of this tab. Nobody is asked for one before the service asks.
+// The API key of this tab; the page asks for it only after the service responded with 401.
 
 import { find } from "./dom.js";
 
-const KEPT = "leukoflow-api-key";
+const STORED = "leukoflow-api-key"; // key in sessionStorage
 let asking = null;
 
-export const apiKey = () => sessionStorage.getItem(KEPT) ?? "";
+export const apiKey = () => sessionStorage.getItem(STORED) ?? "";
 
-// Waits for a key in place of a refused one; throws the service's problem when none is given.
-export async function askForKey(refused, problem) {
-  if (apiKey() !== refused) return; // another request has asked meanwhile
-  asking ??= ask(refused).finally(() => (asking = null));
+// Asks for a key to replace a rejected one; throws the service's error when none is entered.
+export async function askForKey(rejected, problem) {
+  if (apiKey() !== rejected) return; // another request has asked in the meantime
+  asking ??= ask(rejected).finally(() => (asking = null));
   if (!(await asking)) throw problem;
 }
 
-function ask(refused) {
+function ask(rejected) {
   const dialog = find("key-dialog");
-  find("key-refused").hidden = refused === "";
+  find("key-refused").hidden = rejected === "";
   find("key").value = "";
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((done) => {
-    dialog.addEventListener("close", () => done(keep(dialog.returnValue)), { once: true });
+    dialog.addEventListener("close", () => done(store(dialog.returnValue)), { once: true });
   });
 }
 
-function keep(given) {
-  if (given) sessionStorage.setItem(KEPT, given);
-  return given !== "";
+function store(key) {
+  if (key) sessionStorage.setItem(STORED, key);
+  return key !== "";
 }
 
-export function readyKey() {
+export function prepareKeyDialog() {
   find("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
     find("key-dialog").close(find("key").value.trim());

@@ -1,11 +1,11 @@
-// Which model is served: its classes and their order come from /model, never from this page.
+// The served model, from /model: its tag, its classes and their order.
 
 import { element, find, items, percent, readable } from "./dom.js";
-import { tell } from "./images.js";
+import { notify } from "./images.js";
 import { send } from "./requests.js";
 
 const DEMO = "demo";
-const AGAIN = 5000; // milliseconds
+const RETRY_DELAY = 5000; // milliseconds
 
 export const model = { classes: [], tag: "" };
 
@@ -14,23 +14,23 @@ export async function showModel() {
     const card = await (await send("model")).json();
     model.classes = card.contract.classes;
     model.tag = card.tag;
-    say("ready", card.tag);
-    find("drawn").hidden = card.contract.name !== DEMO;
+    showStatus("ready", card.tag);
+    find("demo").hidden = card.contract.name !== DEMO;
     showFacts(card);
-    tell();
+    notify();
   } catch (problem) {
-    if (problem.status === 401) return say("none", "An API key is needed");
-    say("none", problem.code === "no_model" ? "No model is served yet" : problem.message);
-    setTimeout(showModel, AGAIN);
+    if (problem.status === 401) return showStatus("none", "An API key is required");
+    showStatus("none", problem.code === "no_model" ? "No model is served yet" : problem.message);
+    setTimeout(showModel, RETRY_DELAY);
   }
 }
 
-// An answer of another model than the one that is shown: look again.
-export function sawTag(tag) {
+// Reloads the model card after a response of another model.
+export function checkTag(tag) {
   if (tag !== model.tag) showModel();
 }
 
-function say(state, text) {
+function showStatus(state, text) {
   find("model").dataset.state = state;
   find("model-text").textContent = text;
 }
@@ -40,7 +40,7 @@ function showFacts(card) {
     Model: card.tag,
     Digest: card.digest.slice(0, 24),
     Classes: card.contract.classes.map(readable).join(", "),
-    "Accepted from": percent(card.review.min_confidence),
+    "Minimum confidence": percent(card.review.min_confidence),
     Trained: `${card.lineage.created_at.slice(0, 10)}, run ${card.lineage.run_id}`,
   };
   if (card.promoted) facts.Promoted = `by ${card.promoted.author}: ${card.promoted.reason}`;

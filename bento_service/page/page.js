@@ -1,41 +1,41 @@
-// The page: takes images from a person's hands and keeps what is shown up to date.
+// Entry point of the page: adds images and refreshes the views.
 
 import { open, repaint, showAlone } from "./detail.js";
 import { find } from "./dom.js";
-import { dropped, named, picturesOf } from "./files.js";
+import { dropped, imagesOf, named } from "./files.js";
 import { arrange } from "./gallery.js";
 import { images, listen } from "./images.js";
-import { readyKey } from "./key.js";
+import { prepareKeyDialog } from "./key.js";
 import { showModel } from "./model.js";
-import { enqueue, goOn, stop } from "./queue.js";
+import { enqueue, resume, stop } from "./queue.js";
 import { showSummary } from "./summary.js";
 import { showTable } from "./table.js";
 import { imageOf, makeTile, paintTile } from "./tiles.js";
 
-const PAUSE = 150; // milliseconds between two counts of all images
-const SHARE = 5; // of the time, one part is for counting
-let due = null;
-let took = 0;
+const MIN_INTERVAL = 150; // milliseconds between two refreshes
+const MAX_SHARE = 5; // a refresh may take one fifth of the time
+let scheduled = null;
+let duration = 0; // of the previous refresh, in milliseconds
 
 function refresh() {
   const started = performance.now();
-  due = null;
+  scheduled = null;
   showSummary();
   showTable();
   arrange();
   showAlone();
-  took = performance.now() - started;
+  duration = performance.now() - started;
 }
 
 listen((image) => {
   if (image) paintTile(image);
   repaint(image);
-  due ??= setTimeout(refresh, Math.max(PAUSE, SHARE * took));
+  scheduled ??= setTimeout(refresh, Math.max(MIN_INTERVAL, MAX_SHARE * duration));
 });
 
-function add(found) {
-  find("nothing").hidden = found.length > 0;
-  const more = found.map(({ file, name }) => ({ file, name, state: "waiting" }));
+function add(files) {
+  find("nothing").hidden = files.length > 0;
+  const more = files.map(({ file, name }) => ({ file, name, state: "waiting" }));
   find("tiles").append(...more.map(makeTile));
   images.push(...more);
   refresh();
@@ -62,7 +62,7 @@ function take(id, read) {
 }
 
 take("files", named);
-take("folder", picturesOf);
+take("folder", imagesOf);
 find("choose-folder").addEventListener("click", () => find("folder").click());
 find("choose-folder").hidden = !("webkitdirectory" in HTMLInputElement.prototype);
 
@@ -87,9 +87,9 @@ find("tiles").addEventListener("click", (event) => {
 });
 find("stop").addEventListener("click", () => {
   if (images.some(({ state }) => state === "waiting")) stop();
-  else goOn();
+  else resume();
 });
 find("clear").addEventListener("click", clear);
 
-readyKey();
+prepareKeyDialog();
 showModel();

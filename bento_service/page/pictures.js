@@ -1,16 +1,16 @@
-// Draws a photograph with its cell framed, and the cell alone.
+// Draws a photograph with a frame around its cell, and the cropped cell.
 
 const PHOTO_SIDE = 960;
 const THUMBNAIL_SIDE = 360;
-const FRAME = [["#ffffff", 2], ["#5b3a9b", 1]]; // colour, times the line's width
+const FRAME = [["#ffffff", 2], ["#5b3a9b", 1]]; // colour, factor of the line width
 
 export function drawPhoto(canvas, picture, cell) {
   paint(canvas, picture, cell, PHOTO_SIDE);
-  canvas.setAttribute("aria-label", cell ? "The photograph, its cell framed" : "The photograph");
+  canvas.setAttribute("aria-label", cell ? "Photograph with the cell framed" : "Photograph");
 }
 
-// The square that is framed in the photograph, as it was taken; what lies over the border stays
-// empty. The network's own crop, with the empty parts painted over, is under the evidence.
+// The framed square of the photograph; parts beyond its border stay empty. The evidence map shows
+// the network's own crop, where these parts are filled.
 export function drawCrop(canvas, picture, cell) {
   const { width, height } = canvas;
   const pen = canvas.getContext("2d");
@@ -18,7 +18,7 @@ export function drawCrop(canvas, picture, cell) {
   pen.drawImage(picture, cell.left, cell.top, cell.side, cell.side, 0, 0, width, height);
 }
 
-// Address of a small copy: thousands of canvases would fill the memory, compressed ones do not.
+// URL of a small JPEG copy: thousands of canvases would exhaust the memory.
 export async function thumbnail(picture, cell) {
   const canvas = new OffscreenCanvas(1, 1);
   paint(canvas, picture, cell, THUMBNAIL_SIDE);

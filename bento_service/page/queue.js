@@ -1,72 +1,72 @@
-// Sends the images to /classify, a few at a time, until all are answered or a person stops it.
+// Upload queue: sends images to /classify, a few at a time, until all are done or stopped.
 
-import { images, tell } from "./images.js";
-import { sawTag } from "./model.js";
+import { images, notify } from "./images.js";
+import { checkTag } from "./model.js";
 import { thumbnail } from "./pictures.js";
 import { sendImage } from "./requests.js";
 
-const AT_ONCE = 2;
+const MAX_CONCURRENT = 2;
 
 let waiting = [];
 let running = 0;
-let stopping = new AbortController();
+let aborting = new AbortController();
 
 export function enqueue(more) {
   waiting.push(...more);
-  while (running < AT_ONCE && waiting.length) work();
+  while (running < MAX_CONCURRENT && waiting.length) work();
 }
 
-// Ends what runs; whatever has no answer by now gets none.
+// Aborts running requests; images without a result become "stopped".
 export function stop() {
-  stopping.abort();
-  stopping = new AbortController();
+  aborting.abort();
+  aborting = new AbortController();
   waiting = [];
   setAll("waiting", "stopped");
 }
 
-// Sends what was stopped.
-export const goOn = () => enqueue(setAll("stopped", "waiting"));
+// Sends the stopped images.
+export const resume = () => enqueue(setAll("stopped", "waiting"));
 
 function setAll(from, to) {
-  const found = images.filter(({ state }) => state === from);
-  for (const image of found) {
+  const matching = images.filter(({ state }) => state === from);
+  for (const image of matching) {
     image.state = to;
-    tell(image);
+    notify(image);
   }
-  return found;
+  return matching;
 }
 
 async function work() {
   running += 1;
-  const { signal } = stopping;
+  const { signal } = aborting;
   while (waiting.length && !signal.aborted) {
     const image = waiting.shift();
-    await answer(image, signal);
-    tell(image);
+    await process(image, signal);
+    notify(image);
   }
   running -= 1;
-  enqueue([]); // what came while a stopped request was ending
-  tell();
+  enqueue([]); // images added while an aborted request was ending
+  notify();
 }
 
-async function answer(image, signal) {
-  // The browser turns the picture upright as the service does, so their pixels agree.
+async function process(image, signal) {
+  // The browser applies the EXIF orientation as the service does, so that pixels agree.
   const picture = await createImageBitmap(image.file).catch(() => null);
-  await judge(image, signal);
+  await classify(image, signal);
   if (picture && !signal.aborted) {
     image.thumbnail ??= await thumbnail(picture, image.result?.cell);
   }
   picture?.close();
 }
 
-async function judge(image, signal) {
+async function classify(image, signal) {
   try {
     const result = await (await sendImage("classify", image.file, signal)).json();
     Object.assign(image, { result, state: result.decision });
-    sawTag(result.tag);
+    checkTag(result.tag);
   } catch (problem) {
     if (signal.aborted) return;
-    if (problem.status === 401) return stop(); // no key was given: do not ask for each image
+    if (problem.status === 401) return stop(); // no key was entered: do not ask for each image
     Object.assign(image, { problem, state: "error" });
   }
 }

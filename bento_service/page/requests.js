@@ -1,26 +1,27 @@
-// The one way to the service: tries again while it is busy, asks for a key where it wants one, and
-// throws its error body otherwise.
+// Requests to the service: retries while it is busy, asks for an API key on 401, and throws the
+// error body of any other failure.
 
 import { apiKey, askForKey } from "./key.js";
 
-const TRIES = 30;
-const LONGEST = 60; // seconds between two tries
+const MAX_ATTEMPTS = 30;
+const MAX_DELAY = 60; // seconds between two attempts
 
-const pause = (seconds, signal) =>
+// Resolves after some seconds, or at once when the signal aborts.
+export const pause = (seconds, signal) =>
   new Promise((done) => {
     setTimeout(done, seconds * 1000);
     signal?.addEventListener("abort", done, { once: true });
   });
 
-// The response of a route; `request` is what fetch takes.
+// The response of a route; `request` is the second argument of fetch.
 export async function send(route, request = {}) {
   for (let attempt = 1; ; attempt += 1) {
     const key = apiKey();
     const response = await call(route, request, key);
     if (response.ok) return response;
-    if (response.status === 429 && attempt < TRIES) {
+    if (response.status === 429 && attempt < MAX_ATTEMPTS) {
       const seconds = Number(response.headers.get("Retry-After")) || 1;
-      await pause(Math.min(seconds, LONGEST), request.signal);
+      await pause(Math.min(seconds, MAX_DELAY), request.signal);
       continue;
     }
     const problem = await problemOf(response);
@@ -31,8 +32,12 @@ export async function send(route, request = {}) {
 
 export function sendImage(route, file, signal) {
   const body = new FormData();
-  body.append("image", file, "image"); // its own name stays here
+  body.append("image", file, "image"); // the file name is not sent
   return send(route, { method: "POST", body, signal });
+}
+
+export function sendJson(route, body) {
+  return send(route, { method: "POST", headers: { "Content-Type": "application/json" }, body });
 }
 
 async function call(route, request, key) {
@@ -47,6 +52,6 @@ async function call(route, request, key) {
 
 async function problemOf(response) {
   const body = await response.json().catch(() => ({}));
-  const problem = body.error ?? { message: `The service answered ${response.status}.` };
+  const problem = body.error ?? { message: `The service responded with status ${response.status}.` };
   return { ...problem, status: response.status };
 }

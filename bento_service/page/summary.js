@@ -1,4 +1,4 @@
-// How far the images are, and how they were answered.
+// Progress and summary of all images.
 
 import { find } from "./dom.js";
 import { images } from "./images.js";
@@ -14,13 +14,14 @@ const WORDS = {
 export function showSummary() {
   const total = images.length;
   const [waiting, stopped] = [count("waiting"), count("stopped")];
+  const done = total - waiting - stopped;
   find("results").hidden = total === 0;
   document.body.toggleAttribute("data-used", total > 0);
   find("run").hidden = stopped === 0 && (total < 2 || waiting === 0);
   find("progress").max = total;
-  find("progress").value = total - waiting - stopped;
-  find("progress-words").textContent = `${total - waiting - stopped} of ${total}`;
-  find("stop").textContent = waiting ? "Stop" : "Go on";
+  find("progress").value = done;
+  find("progress-words").textContent = `${done} of ${total}`;
+  find("stop").textContent = waiting ? "Stop" : "Resume";
   find("tally").textContent = waiting ? inWords(total) : tally(total);
 }
 
@@ -28,7 +29,7 @@ const count = (state) => images.filter((image) => image.state === state).length;
 
 const inWords = (total) => `${total} image${total === 1 ? "" : "s"}`;
 
-// Told once all are answered: a screen reader would read every step of it.
+// Shown only once all images are done: a screen reader would read every step.
 function tally(total) {
   const parts = Object.entries(WORDS)
     .map(([state, words]) => [count(state), words])

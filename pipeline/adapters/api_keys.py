@@ -1,7 +1,7 @@
-"""The file of API keys: who may call the service, without the keys themselves.
+"""The file of the service's API keys: a name and a SHA-256 digest per key, not the key itself.
 
-A key is 32 random bytes, so one round of SHA-256 hides it: salts and slow hashes make guessing dear
-where people choose the secret, and nobody guesses 256 bits.
+A key is 32 random bytes, so one round of SHA-256 suffices: salts and slow hashes protect secrets
+that people choose, and 256 random bits cannot be guessed.
 """
 
 import contextlib
@@ -23,15 +23,15 @@ from pipeline.errors import ArtifactError, InvalidInputError
 from pipeline.records import Frozen
 
 NAME = r"^[A-Za-z0-9._-]{1,64}$"
-"""A key's name stands in the access log."""
+"""Pattern of a key's name, which appears in the access log."""
 
 
 class ApiKey(Frozen):
-    """Somebody who may call."""
+    """One API key, by the digest of its secret."""
 
     name: Annotated[str, Field(pattern=NAME)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    """Of the key; in hexadecimal."""
+    """Digest of the key, as hex."""
     created: AwareDatetime
 
 
@@ -39,15 +39,15 @@ _KEYS = TypeAdapter(tuple[ApiKey, ...])
 
 
 def digest(key: str) -> str:
-    """What is kept of a key."""
+    """SHA-256 of a key, as hex: the part that is stored."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def parse(text: bytes) -> tuple[ApiKey, ...]:
-    """What a file of keys says.
+    """The keys in the text of a key file.
 
     Raises:
-        ArtifactError: when it is no list of keys; the text, which nobody may see, is not shown.
+        ArtifactError: when it is not a list of keys; the message does not contain the text.
     """
     try:
         return _KEYS.validate_json(text)
@@ -61,7 +61,7 @@ def parse(text: bytes) -> tuple[ApiKey, ...]:
 
 
 def read(path: Path) -> tuple[ApiKey, ...]:
-    """The keys of a file; none when there is no such file."""
+    """The keys in a file; empty when the file does not exist."""
     try:
         return parse(path.read_bytes())
     except FileNotFoundError:
@@ -69,15 +69,15 @@ def read(path: Path) -> tuple[ApiKey, ...]:
 
 
 def add(path: Path, name: str) -> str:
-    """Let somebody call; returns the key, which is kept nowhere.
+    """Add a key and return it; the key itself is not stored.
 
     Raises:
-        InvalidInputError: when the name is not a plain word, or is taken.
+        InvalidInputError: when the name has other characters or is taken.
         ArtifactError: when the file is damaged.
     """
     if not re.fullmatch(NAME, name):
         raise InvalidInputError(
-            "a key needs a name that is a plain word",
+            "invalid name of a key",
             expected="1 to 64 letters, digits, dots, dashes or underscores",
             received=repr(name),
         )
@@ -85,7 +85,7 @@ def add(path: Path, name: str) -> str:
         keys = read(path)
         if any(key.name == name for key in keys):
             raise InvalidInputError(
-                f"there is a key named {name!r}", expected="another name, or `keys revoke` first"
+                f"a key named {name!r} exists", expected="another name, or `keys revoke` first"
             )
         key = secrets.token_urlsafe(32)
         added = ApiKey(name=name, sha256=digest(key), created=datetime.now(UTC))
@@ -94,7 +94,7 @@ def add(path: Path, name: str) -> str:
 
 
 def revoke(path: Path, name: str) -> int:
-    """Let somebody call no more; returns how many keys are left.
+    """Remove a key; returns the number of remaining keys.
 
     Raises:
         InvalidInputError: when there is no key of that name.
@@ -102,19 +102,19 @@ def revoke(path: Path, name: str) -> int:
     """
     with _locked(path):
         keys = read(path)
-        left = [key for key in keys if key.name != name]
-        if len(left) == len(keys):
+        remaining = [key for key in keys if key.name != name]
+        if len(remaining) == len(keys):
             raise InvalidInputError(
                 f"there is no key named {name!r}",
-                expected=" or ".join(key.name for key in keys) or "a key that was added",
+                expected=" or ".join(key.name for key in keys) or "an existing key",
             )
-        _write(path, left)
-    return len(left)
+        _write(path, remaining)
+    return len(remaining)
 
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """One change at a time: two at once would bring a revoked key back."""
+    """Serialise changes: two concurrent ones could restore a revoked key."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with path.with_name(f".{path.name}.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -122,12 +122,12 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _write(path: Path, keys: Sequence[ApiKey]) -> None:
-    """Replace the file whole; a new one only its owner reads, another keeps who may read it."""
+    """Replace the file atomically; a new file is readable by its owner only, else modes stay."""
     descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     with os.fdopen(descriptor, "wb") as stream:
         if path.exists():
             before = path.stat()
-            if os.geteuid() == 0:  # an administrator, of a list that the service's user owns
+            if os.geteuid() == 0:  # root changes a file that the service's user owns
                 os.fchown(descriptor, before.st_uid, before.st_gid)
             os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
         stream.write(_KEYS.dump_json(tuple(keys), indent=2) + b"\n")

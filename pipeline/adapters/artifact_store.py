@@ -1,4 +1,4 @@
-"""Artefacts in an object store: published whole, loaded verified."""
+"""Artefacts in an object store: published atomically, verified when read."""
 
 import json
 import logging
@@ -36,18 +36,18 @@ class ArtifactStore:
     def publish(self, folder: Path, manifest: M) -> Artifact[M]:
         """Upload a folder's files, then its manifest.
 
-        A second publication changes nothing, unless what stands there was damaged: then it mends.
+        Publishing an existing artefact uploads nothing; a damaged one is replaced.
         """
         paths = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)
         files = {str(path.relative_to(folder)): sha256_file(path) for path in paths}
-        whole = manifest.model_copy(update={"files": files})
-        artifact = Artifact(self.address(whole), whole)
-        stands = self.objects.stat(f"{artifact.uri}/{MANIFEST}") is not None
-        if stands and (standing := self.intact(artifact.uri, type(manifest))) is not None:
-            return standing
+        complete = manifest.model_copy(update={"files": files})
+        artifact = Artifact(self.address(complete), complete)
+        exists = self.objects.stat(f"{artifact.uri}/{MANIFEST}") is not None
+        if exists and (existing := self.intact(artifact.uri, type(manifest))) is not None:
+            return existing
         with ThreadPoolExecutor(_TRANSFERS) as pool:
             list(pool.map(lambda n: self.objects.upload(folder / n, f"{artifact.uri}/{n}"), files))
-        return self._close(artifact, damaged=stands)
+        return self._close(artifact, damaged=exists)
 
     def _close(self, artifact: Artifact[M], *, damaged: bool) -> Artifact[M]:
         body = artifact.manifest.model_dump_json(indent=2).encode()
@@ -58,7 +58,7 @@ class ArtifactStore:
         return artifact
 
     def intact(self, uri: str, kind: type[M]) -> Artifact[M] | None:
-        """An artefact whose every file was read and is whole, else None and a line in the log."""
+        """The artefact, if every file is present and unchanged; else None, and a log line."""
         try:
             artifact = self.open(uri, kind)
             for name in artifact.manifest.files:
@@ -69,46 +69,46 @@ class ArtifactStore:
         return artifact
 
     def address(self, manifest: Manifest) -> str:
-        """Where an artefact with this manifest stands."""
+        """URI of the artefact with this manifest."""
         return f"{self.root}/{manifest.kind}/{manifest.name}/{manifest.digest()[:24]}"
 
     def open(self, uri: str, kind: type[M]) -> Artifact[M]:
         """Read a manifest.
 
         Raises:
-            ArtifactError: when there is none, it is of another kind, or it does not fit its URI.
+            ArtifactError: when it is missing, of another kind, or its digest differs from the URI.
         """
-        found = self.objects.read_tagged(f"{uri}/{MANIFEST}")
-        if found is None:
+        stored = self.objects.read_tagged(f"{uri}/{MANIFEST}")
+        if stored is None:
             raise MissingArtifactError(
                 "no manifest: the artefact does not exist", expected=kind.__name__, received=uri
             )
         try:
-            manifest = kind.model_validate_json(found[0])
+            manifest = kind.model_validate_json(stored[0])
         except ValidationError as error:
             raise ArtifactError(
-                f"{uri}/{MANIFEST} does not fit: {error}", expected=kind.__name__
+                f"{uri}/{MANIFEST} is invalid: {error}", expected=kind.__name__
             ) from error
-        if not uri.endswith(received := digest_of(json.loads(found[0]))[:24]):
+        if not uri.endswith(received := digest_of(json.loads(stored[0]))[:24]):
             raise ChangedArtifactError("the manifest was changed", expected=uri, received=received)
         return Artifact(uri, manifest)
 
     def require_closed(self, artifact: Artifact[M]) -> None:
-        """Refuse an artefact with files that its manifest does not name.
+        """Return if the artefact contains no file that its manifest does not list.
 
         Raises:
-            ChangedArtifactError: when there are some, though nobody would read them.
+            ChangedArtifactError: when it does.
         """
         listed = {f"{artifact.uri}/{name}" for name in (*artifact.manifest.files, MANIFEST)}
         present = {item.uri for item in self.objects.list(f"{artifact.uri}/")}
         if unlisted := sorted(present - listed):
             raise ChangedArtifactError(
-                f"{artifact.uri} holds what its manifest does not name",
+                f"{artifact.uri} contains files that its manifest does not list",
                 received=", ".join(unlisted),
             )
 
     def read(self, artifact: Artifact[M], name: str) -> bytes:
-        """One file of an artefact, verified against its manifest."""
+        """Content of one file of an artefact, verified against the manifest."""
         expected = artifact.manifest.files.get(name)
         if expected is None:
             raise ArtifactError(
@@ -119,21 +119,21 @@ class ArtifactStore:
         return data
 
     def records(self, artifact: Artifact[M]) -> list[Record]:
-        """The images an artefact lists in its `records.csv`."""
+        """The images in an artefact's `records.csv`."""
         return from_csv(self.read(artifact, RECORDS).decode(), Record)
 
     def fetch(self, artifact: Artifact[M], folder: Path, names: list[str] | None = None) -> Path:
-        """Bring files (all of them by default) into `folder`, each verified, and the manifest."""
-        wanted = list(artifact.manifest.files) if names is None else names
+        """Download files (default: all) and the manifest into `folder`; each file is verified."""
+        selected = list(artifact.manifest.files) if names is None else names
 
-        def bring(name: str) -> None:
+        def download(name: str) -> None:
             target = folder / name
             self.objects.download(f"{artifact.uri}/{name}", target)
             _verify(artifact.uri, name, artifact.manifest.files[name], sha256_file(target))
 
         folder.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(_TRANSFERS) as pool:
-            list(pool.map(bring, wanted))
+            list(pool.map(download, selected))
         (folder / MANIFEST).write_text(artifact.manifest.model_dump_json(indent=2))
         return folder
 

@@ -1,8 +1,8 @@
-"""BentoML: the model store as a mirror of what was promoted, and the Bento that carries a model.
+"""BentoML: the model store as a mirror of promoted models, and Bentos with a model inside.
 
-BentoML's own store is not crash-safe: a kill in mid-save leaves a model that `get` returns without
-its weights and that a retry cannot overwrite. So a model is saved into a private home, verified,
-and moved into place by one rename.
+BentoML's model store is not crash-safe: a kill while saving leaves a model that `get` returns
+without its weights and that a retry cannot overwrite. So a model is saved into a temporary
+BENTOML_HOME, verified, and moved into place by one rename.
 """
 
 import contextlib
@@ -27,23 +27,23 @@ from pipeline.settings import Settings
 from pipeline.telemetry import TELEMETRY_OFF
 
 BUNDLE = "bundle"
-"""Folder of the served bundle inside a Bento's sources."""
+"""Folder of the served bundle in a Bento's sources."""
 SOURCES = "src"
-"""Where a Bento keeps the files it was built from."""
+"""Folder of the sources in a Bento."""
 BENTOFILE = "bentofile.yaml"
 _INFO = "model.yaml"
-_LAST_CHARACTERS = 2000
+_MAX_OUTPUT_CHARACTERS = 2000
 
 logger = logging.getLogger(__name__)
 
 
 def mirror(settings: Settings, folder: Path, tag: str, labels: Mapping[str, str]) -> Path:
-    """Save a served bundle into the BentoML model store; what is already there whole stays.
+    """Save a served bundle into the BentoML model store, unless it is there complete.
 
     Args:
-        settings: whose `bento_home` holds the store.
+        settings: `bento_home` is the folder of the store.
         folder: a fetched served bundle with its manifest.
-        tag: `<name>:<version>`, also BentoML's tag. The store's `latest` is set to it.
+        tag: `<name>:<version>`, also BentoML's tag; the store's `latest` is set to it.
         labels: BentoML labels, such as the digest it came from.
 
     Returns:
@@ -56,33 +56,33 @@ def mirror(settings: Settings, folder: Path, tag: str, labels: Mapping[str, str]
     target = settings.bento_home / "models" / name / version
     files = _manifest(folder).files
     with _locked(settings.bento_home):
-        if not _is_whole(target, files):
+        if not _is_complete(target, files):
             with _private_home(settings.bento_home) as private:
                 saved = _save(private, folder, tag, labels)
                 require_files(saved, files)
-                _swap(saved, target, aside=private / "broken")
+                _swap(saved, target, discarded=private / "broken")
             logger.info("mirrored %s into the BentoML model store", tag)
         _replace_text(target.parent / "latest", version)
     return target
 
 
 def build_bento(served_folder: Path, out: Path, *, version: str) -> Path:
-    """Build a Bento with a served bundle baked in.
+    """Build a Bento that contains a served bundle.
 
     Args:
         served_folder: a fetched served bundle with its manifest.
-        out: folder that the Bento becomes; it must not exist.
+        out: folder of the Bento; it must not exist.
         version: BentoML's version of the Bento.
 
     Returns:
-        `out`: servable by `python -m bento_service` in its `src`, or `bentoml serve out`, with
+        `out`: serve it by `python -m bento_service` in its `src`, or by `bentoml serve out`, with
             BUNDLE_DIR set to its `src/bundle`.
 
     Raises:
         ArtifactError: when the bundle is damaged or BentoML cannot build.
     """
     require_files(served_folder, _manifest(served_folder).files)
-    # In the system's temporary folder: BentoML refuses a path with a hidden folder in it.
+    # In the system's temporary folder, because BentoML refuses a path with a hidden folder.
     with tempfile.TemporaryDirectory(prefix="bento-") as folder:
         private = Path(folder)
         context = _context(private / "context", served_folder)
@@ -96,12 +96,12 @@ def build_bento(served_folder: Path, out: Path, *, version: str) -> Path:
 
 
 def baked_bundle(bento: Path) -> Path:
-    """Where a built Bento keeps its model."""
+    """Folder of the model in a built Bento."""
     return bento / SOURCES / BUNDLE
 
 
 def _context(context: Path, served_folder: Path) -> Path:
-    """A folder with nothing in it but what `bentofile.yaml` may include."""
+    """A build context with only the files that `bentofile.yaml` may include."""
     context.mkdir()
     for package in ("bento_service", "pipeline"):
         source = ROOT / package
@@ -128,8 +128,8 @@ def _run(command: list[str], private: Path) -> None:
         check=False,
     )
     if done.returncode:
-        said = f"{done.stdout}{done.stderr}".strip()
-        raise ArtifactError("BentoML failed", received=said[-_LAST_CHARACTERS:])
+        output = f"{done.stdout}{done.stderr}".strip()
+        raise ArtifactError("BentoML failed", received=output[-_MAX_OUTPUT_CHARACTERS:])
 
 
 def _manifest(folder: Path) -> ServedManifest:
@@ -137,12 +137,12 @@ def _manifest(folder: Path) -> ServedManifest:
         return ServedManifest.model_validate_json((folder / MANIFEST).read_bytes())
     except (FileNotFoundError, ValidationError) as error:
         raise ArtifactError(
-            f"{folder} is no served bundle: {error}", expected=f"a whole {MANIFEST}"
+            f"{folder} is not a served bundle: {error}", expected=f"a complete {MANIFEST}"
         ) from error
 
 
-def _is_whole(target: Path, files: Mapping[str, str]) -> bool:
-    """Whether a model of the store has its description and every byte of its files."""
+def _is_complete(target: Path, files: Mapping[str, str]) -> bool:
+    """Whether a model in the store has its description and all its files, unchanged."""
     try:
         require_files(target, files)
     except ArtifactError:
@@ -150,16 +150,16 @@ def _is_whole(target: Path, files: Mapping[str, str]) -> bool:
     return (target / _INFO).is_file() and (target / MANIFEST).is_file()
 
 
-def _swap(source: Path, target: Path, *, aside: Path) -> None:
+def _swap(source: Path, target: Path, *, discarded: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
-        target.rename(aside)
+        target.rename(discarded)
     source.rename(target)
 
 
 @contextlib.contextmanager
 def _private_home(home: Path) -> Iterator[Path]:
-    """A BENTOML_HOME on the same disk as the real one, gone afterwards."""
+    """A temporary BENTOML_HOME on the same disk as the real one."""
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".incoming-", dir=home.resolve()) as private:
         yield Path(private)

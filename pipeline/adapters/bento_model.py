@@ -1,6 +1,6 @@
-"""`python -m pipeline.adapters.bento_model TAG FOLDER LABELS_JSON`: save into `$BENTOML_HOME`.
+"""`python -m pipeline.adapters.bento_model TAG FOLDER LABELS_JSON`: save a model for BentoML.
 
-A process of its own, because BentoML reads its home and its telemetry switch once per process.
+Runs in its own process, because BentoML reads BENTOML_HOME once per process.
 """
 
 import json
@@ -11,7 +11,7 @@ import bentoml
 
 
 def main(tag: str, folder: str, labels: str) -> None:
-    """Copy a folder into a new model of the store, by BentoML's own means."""
+    """Copy a folder into a new model of the store in `$BENTOML_HOME`."""
     with bentoml.models.create(tag, labels=json.loads(labels)) as model:
         shutil.copytree(folder, model.path, dirs_exist_ok=True)
 

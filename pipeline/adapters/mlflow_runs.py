@@ -1,6 +1,6 @@
-"""MLflow as the record of what was tried; it decides nothing, but a promotion waits for it.
+"""Experiment tracking in MLflow; training continues without it, promotion requires it.
 
-Every call names its run, so no global active run is shared between tasks. A server that is down
+Every call names its run, so tasks share no global active run. A server that is down
 raises UnreachableError within seconds (`pipeline.telemetry` sets retries and timeout).
 """
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PIPELINE_RUN = "pipeline_run"
-"""Tag of an MLflow run: the Airflow run, or the command's, that it belongs to."""
+"""Tag of an MLflow run: id of the Airflow run or of the command."""
 _RUNNING = "attributes.status = 'RUNNING'"
-_LONGEST_MS = 24 * 3600 * 1000
-"""No training lasts so long: `train`, the longest task, may take 12 hours."""
+_MAX_TRAINING_MS = 24 * 3600 * 1000
+"""Longer than any training: the timeout of `train`, the longest task, is 12 hours."""
 
 
 class Tracking:
@@ -32,10 +32,10 @@ class Tracking:
         self._client = client(uri)
 
     def reach(self) -> None:
-        """Return when the server answers.
+        """Return if the server responds.
 
         Raises:
-            UnreachableError: within seconds, when it does not.
+            UnreachableError: within seconds, if it does not.
         """
         with errors(self.uri):
             self._client.search_experiments(max_results=1)
@@ -44,8 +44,8 @@ class Tracking:
         """Create a run with parameters and tags; returns its id.
 
         Args:
-            run_name: of the pipeline's run. What an earlier, killed try of it left RUNNING is ended
-                as FAILED.
+            run_name: id of the pipeline's run. MLflow runs that a killed attempt of it left RUNNING
+                are ended as FAILED.
             params: shown as parameters.
             tags: shown as tags.
         """
@@ -64,20 +64,20 @@ class Tracking:
         return run_id
 
     def find(self, pipeline_run: str) -> str:
-        """The newest run that belongs to a run of the pipeline, or nothing."""
+        """Id of the newest MLflow run of a pipeline run; empty if there is none."""
         found = self._runs(f'tags.{PIPELINE_RUN} = "{_named(pipeline_run)}"')
         return found[0] if found else ""
 
     def end_abandoned(self) -> list[str]:
-        """End as FAILED what is RUNNING for longer than any training lasts; returns the ids."""
-        begun = int(time.time() * 1000) - _LONGEST_MS
+        """End runs as FAILED that are RUNNING for more than a day; returns their ids."""
+        begun = int(time.time() * 1000) - _MAX_TRAINING_MS
         abandoned = self._runs(f"attributes.start_time < {begun} and {_RUNNING}")
         for run_id in abandoned:
             self.finish(run_id, "FAILED")
         return abandoned
 
     def experiment_id(self, *, create: bool = False) -> str:
-        """Id of the experiment; empty when there is none and none is to be made."""
+        """Id of the experiment; if it does not exist, it is created or the id is empty."""
         with errors(self.uri):
             found = self._client.get_experiment_by_name(self.experiment)
             if found is not None:
@@ -85,7 +85,7 @@ class Tracking:
             return str(self._client.create_experiment(self.experiment)) if create else ""
 
     def _runs(self, query: str) -> list[str]:
-        """Ids of the runs that a filter finds, newest first."""
+        """Ids of the runs that match a filter, newest first."""
         experiment = self.experiment_id()
         with errors(self.uri):
             found = self._client.search_runs([experiment], query) if experiment else ()
@@ -94,7 +94,7 @@ class Tracking:
     def log_metrics(
         self, run_id: str, metrics: Mapping[str, float], step: int = 0, model_id: str | None = None
     ) -> None:
-        """Add one point to each curve; those of a logged model are shown with the model too."""
+        """Log one value per metric; with `model_id`, the logged model shows them too."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
@@ -106,15 +106,15 @@ class Tracking:
             self._client.log_batch(run_id, metrics=points)
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set tags, over earlier ones of the same name."""
+        """Set tags; existing ones are replaced."""
         from mlflow.entities import RunTag
 
         with errors(self.uri):
-            said = [RunTag(name, value) for name, value in tags.items()]
-            self._client.log_batch(run_id, tags=said)
+            entries = [RunTag(name, value) for name, value in tags.items()]
+            self._client.log_batch(run_id, tags=entries)
 
     def log_dataset(self, run_id: str, name: str, digest: str, source: str) -> None:
-        """Name the dataset a run was made from."""
+        """Log the dataset of a run."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         entity = Dataset(name=name, digest=digest[:36], source_type="s3", source=source)
@@ -123,27 +123,27 @@ class Tracking:
             self._client.log_inputs(run_id, inputs)
 
     def log_folder(self, run_id: str, folder: Path, path: str) -> None:
-        """Upload a folder's files under `path` of the run's artefacts."""
+        """Upload a folder's files to `path` in the run's artefacts."""
         with errors(self.uri):
             self._client.log_artifacts(run_id, str(folder), path)
 
     def log_text(self, run_id: str, text: str, path: str) -> None:
-        """Upload a text."""
+        """Upload a text to `path` in the run's artefacts."""
         with errors(self.uri):
             self._client.log_text(run_id, text, path)
 
     def log_figure(self, run_id: str, figure: "Figure", path: str) -> None:
-        """Upload a picture."""
+        """Upload a figure to `path` in the run's artefacts."""
         with errors(self.uri):
             self._client.log_figure(run_id, figure, path)
 
     def log_table(self, run_id: str, columns: Mapping[str, list[Any]], path: str) -> None:
-        """Upload a table that MLflow's page can show and filter."""
+        """Upload a table, which MLflow's page can show and filter."""
         with errors(self.uri):
             self._client.log_table(run_id, dict(columns), path)
 
     def log_model(self, run_id: str, model: Any, requirements: list[str]) -> None:
-        """Attach the Keras model to the run."""
+        """Log the Keras model to the run."""
         import mlflow
 
         with errors(self.uri):
@@ -152,7 +152,7 @@ class Tracking:
                 mlflow.tensorflow.log_model(model, name="model", pip_requirements=requirements)
 
     def status(self, run_id: str) -> str:
-        """RUNNING, FINISHED or FAILED."""
+        """Status of a run: RUNNING, FINISHED or FAILED."""
         with errors(self.uri):
             return str(self._client.get_run(run_id).info.status)
 
@@ -170,16 +170,16 @@ def client(uri: str) -> "MlflowClient":
 
 
 def _named(pipeline_run: str) -> str:
-    """A run's name as its tag has it: MLflow's filters quote with `"` and know no escape."""
+    """A run's name as a tag, without `"`: MLflow's filters quote with it and cannot escape it."""
     return pipeline_run.replace('"', "'")
 
 
 @contextmanager
 def errors(uri: str) -> Iterator[None]:
-    """Translate MLflow's errors into ours."""
+    """Translate MlflowException into UnreachableError."""
     from mlflow.exceptions import MlflowException
 
     try:
         yield
     except MlflowException as error:
-        raise UnreachableError(f"MLflow at {uri} did not do it: {error}") from error
+        raise UnreachableError(f"MLflow failed at {uri}: {error}") from error

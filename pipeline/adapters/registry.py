@@ -1,4 +1,4 @@
-"""The one pointer that says what is served, and the ledger of every place it pointed to."""
+"""The pointer to the served model, the ledger of its moves, and refusals."""
 
 import hashlib
 from datetime import datetime
@@ -17,13 +17,13 @@ class Pointer(Frozen):
     """`pointer/<name>/pointer.json`: changed only by compare-and-set."""
 
     sequence: int
-    """Grows by one with each move, so that a return to an earlier model is noticed."""
+    """Grows by one with each move, so that a return to an earlier model is a change."""
     name: str
     tag: str
     served: str
     """URI of the served bundle."""
     evaluation: str
-    """URI of the evaluation, which also holds the drift reference."""
+    """URI of the evaluation, which includes the drift reference."""
     verdict: str
     author: str
     reason: str
@@ -35,10 +35,10 @@ class Pointer(Frozen):
 _SHADOW = TypeAdapter[Pointer | None](Pointer | None)
 
 
-class Refusal(Frozen):
-    """`pointer/<name>/refusals/<digest>.json`: who kept a judged model from being served, and why.
+class PromotionRefusal(Frozen):
+    """`pointer/<name>/refusals/<digest>.json`: who refused to promote a judged model, and why.
 
-    Raised by a person or the clock in the approval step, or by the ledger at promotion.
+    The author is a person, the timeout of the approval step, or the gate.
     """
 
     verdict: str
@@ -64,19 +64,19 @@ class Registry:
         )
 
     def read(self) -> Pointer | None:
-        """What is served now, or None before the first promotion.
+        """The served model; None before the first promotion.
 
         Raises:
-            ArtifactError: when something else than a pointer stands in its place.
+            ArtifactError: when the object is not a pointer.
         """
         return self._document.read()[0]
 
     def move(self, to: Pointer, expected: Pointer | None) -> Pointer:
-        """Point to `to` (its sequence is set here) if the pointer still is `expected`.
+        """Move the pointer to `to`, if it still is `expected`; returns it with its sequence.
 
         Raises:
             InvalidInputError: when `to` is a model of another name.
-            ConflictError: when somebody moved it meanwhile; judge again before another try.
+            ConflictError: when the pointer moved meanwhile; judge again before a retry.
         """
         self._require_own(to.name, to.tag)
         current, etag = self._document.read()
@@ -88,22 +88,22 @@ class Registry:
             )
         moved = to.model_copy(update={"sequence": current.sequence + 1 if current else 1})
         if current is not None:
-            # The entry being replaced must outlive a crash between pointer and ledger.
+            # Written again, in case a crash between pointer and ledger lost the entry.
             self._record(current)
         self._replace(moved, etag)
         self._record(moved)
         return moved
 
     def settle(self) -> Pointer | None:
-        """What is served now, once a move that was cut short has its ledger entry."""
+        """The served model; writes the ledger entry of a move that a crash interrupted."""
         current = self.read()
         if current is not None:
             self._record(current)
         return current
 
     def history(self) -> list[Pointer]:
-        """Every place the pointer was up to what it says now, oldest first and without a gap."""
-        # The pointer is read first: what it replaced had been recorded by then.
+        """Every move up to the current pointer, oldest first and without gaps."""
+        # Read the pointer first: earlier moves were recorded before it was written.
         current = self.read()
         if current is None:
             return []
@@ -111,32 +111,34 @@ class Registry:
         entries = [Pointer.model_validate_json(body) for body in bodies]
         return [*(entry for entry in entries if entry.sequence < current.sequence), current]
 
-    def refuse(self, refusal: Refusal) -> str:
-        """Write down a refusal, the same one once; returns the entry's URI.
+    def refuse(self, refusal: PromotionRefusal) -> str:
+        """Record a refusal; equal refusals are recorded once. Returns the entry's URI.
 
         Raises:
-            InvalidInputError: when it refuses a model of another name.
+            InvalidInputError: when the refused model has another name.
         """
         self._require_own(model_name(refusal.tag), refusal.tag)
-        said = refusal.model_dump_json(exclude={"time"})
-        uri = f"{self._refusals}{hashlib.sha256(said.encode()).hexdigest()[:24]}.json"
+        content = refusal.model_dump_json(exclude={"time"})
+        uri = f"{self._refusals}{hashlib.sha256(content.encode()).hexdigest()[:24]}.json"
         self._once(uri, refusal)
         return uri
 
-    def refusals(self) -> list[Refusal]:
+    def refusals(self) -> list[PromotionRefusal]:
         """Every refusal, oldest first."""
         bodies = (self._objects.read(item.uri) for item in self._objects.list(self._refusals))
-        return sorted(map(Refusal.model_validate_json, bodies), key=lambda entry: entry.time)
+        return sorted(
+            map(PromotionRefusal.model_validate_json, bodies), key=lambda entry: entry.time
+        )
 
     def shadow(self) -> Pointer | None:
-        """The challenger that scores the requests as well, without being heard, if there is one."""
+        """The challenger in shadow mode, which scores every request and affects none; or None."""
         return self._shadow.read()[0]
 
     def set_shadow(self, to: Pointer | None) -> None:
-        """Name a challenger or none; the last word holds, since it changes no answer.
+        """Set or clear the shadow challenger; the last write wins, since no response changes.
 
         Raises:
-            InvalidInputError: when the challenger is a model of another name.
+            InvalidInputError: when the challenger has another name.
         """
         if to is not None:
             self._require_own(to.name, to.tag)
@@ -145,7 +147,7 @@ class Registry:
     def _require_own(self, name: str, tag: str) -> None:
         if name != self.name:
             raise InvalidInputError(
-                f"{tag} is another model: the pointer of {self.name} is not changed",
+                f"{tag} is another model; the pointer of {self.name} is unchanged",
                 expected=f"a model of {self.name}",
                 received=f"a model of {name or 'no name'}",
             )
@@ -162,7 +164,7 @@ class Registry:
         try:
             self._document.replace(moved, etag)
         except ConflictError:
-            # A client that lost the answer repeats the write, and then loses against itself.
+            # A client that lost the response repeats the write, and then conflicts with itself.
             if moved not in self.history():
                 raise
 
@@ -173,7 +175,7 @@ class Registry:
         try:
             self._objects.write(uri, _body(entry), if_absent=True)
         except ConflictError:
-            return  # written by an earlier, interrupted try
+            return  # written by an earlier, interrupted attempt
 
 
 def _body(entry: BaseModel | None) -> bytes:

@@ -1,7 +1,10 @@
-"""`leukoflow`: one sub-command per entry point, and the stack that runs them.
+"""The command `leukoflow`.
+
+`steps` has the pipeline's steps, `models` promotion and prediction, `stack` the embedded stack,
+`keys` API keys; `options` is shared. `monitoring.command` adds `drift` and `gather`.
 
 Exit codes: 0 done, 1 refused by a gate, 2 bad usage or input, 3 a service is unreachable,
-4 a disk is full.
+4 the disk is full.
 """
 
 import errno
@@ -19,13 +22,13 @@ from pipeline.cli.keys import keys
 from pipeline.errors import DiskFullError, PipelineError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for door in (stack, steps, models):
-    app.add_typer(door.app)
+for group in (stack, steps, models):
+    app.add_typer(group.app)
 app.add_typer(keys, name="keys")
 
 
 def main() -> None:
-    """Run the command line; an expected failure is one clear line and its exit code."""
+    """Run the command line; an expected failure prints one line and sets the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("httpx", "botocore", "boto3", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -42,7 +45,7 @@ def main() -> None:
 
 
 def _fail(error: PipelineError) -> NoReturn:
-    # The text may hold brackets, of a path or an option: they are no markup.
+    # Brackets of a path or an option in the text are not markup.
     line = Text.assemble(("error", "red"), f" {error}")
     Console(stderr=True).print(line, highlight=False, soft_wrap=True)
     sys.exit(error.exit_code)

@@ -1,4 +1,4 @@
-"""`leukoflow keys`: who may call the service."""
+"""`leukoflow keys`: manage the service's API keys."""
 
 import json
 from typing import Annotated
@@ -13,44 +13,44 @@ keys = typer.Typer(no_args_is_help=True)
 
 @keys.callback()
 def explain() -> None:
-    """Who may call the service; it follows every change without a restart.
+    """Manage the service's API keys; changes take effect without a restart.
 
-    As soon as there is a list, callers need a key of it. It is the file API_KEYS_FILE, by default
-    api-keys.json of LEUKOFLOW_HOME, and holds no key, only what a key can be recognised by.
+    Once the key file exists, every request needs a key in it. The file is API_KEYS_FILE, by default
+    api-keys.json in LEUKOFLOW_HOME. It contains digests, not the keys.
     """
 
 
 @keys.command()
-def add(name: Annotated[str, typer.Argument(help="Who will use it; logged.")]) -> None:
-    """Make a key and print it, this once."""
+def add(name: Annotated[str, typer.Argument(help="Name of the key in the access log.")]) -> None:
+    """Create a key and print it; it cannot be shown again."""
     path = load_settings().keys_file
     typer.echo(api_keys.add(path, name))
-    typer.echo(f"{name} may call with it in X-API-Key: {path}", err=True)
+    typer.echo(f"added {name} to {path}; send the key in X-API-Key", err=True)
 
 
 @keys.command("list")
 def list_keys(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
-    """Names, and since when."""
+    """List names and creation times of the keys."""
     path = load_settings().keys_file
-    found = api_keys.read(path)
+    stored = api_keys.read(path)
     if as_json:
-        shown = [key.model_dump(mode="json", include={"name", "created"}) for key in found]
+        shown = [key.model_dump(mode="json", include={"name", "created"}) for key in stored]
         typer.echo(json.dumps(shown, indent=2))
         return
-    for key in found:
+    for key in stored:
         typer.echo(f"{key.name}\t{key.created.isoformat(timespec='seconds')}")
-    if not found:
-        who = "nobody" if path.exists() else "everybody"
-        typer.echo(f"no key is listed: {who} may call", err=True)
+    if not stored:
+        effect = "every request is refused" if path.exists() else "no key is required"
+        typer.echo(f"no keys: {effect}", err=True)
 
 
 @keys.command()
 def revoke(name: str) -> None:
-    """Let a key's owner call no more."""
+    """Revoke a key."""
     path = load_settings().keys_file
-    left = api_keys.revoke(path, name)
-    typer.echo(f"{name} may call no more, {left} keys are left", err=True)
-    if not left:
-        typer.echo(f"nobody may call now; without {path} everybody may", err=True)
+    remaining = api_keys.revoke(path, name)
+    typer.echo(f"revoked {name}; {remaining} keys remain", err=True)
+    if not remaining:
+        typer.echo(f"every request is refused now; without {path} no key is required", err=True)

@@ -1,4 +1,4 @@
-"""What is served, and asking it."""
+"""Commands for served models: promotion, history, retraining, prediction, image."""
 
 import getpass
 import json
@@ -24,11 +24,11 @@ from pipeline.settings import load_settings
 app = typer.Typer()
 ServedConfig = Annotated[str, typer.Option(help="Default: configs/MODEL_NAME.yaml.")]
 WIDE = 160
-"""Columns of a table that goes into a file or a pipe."""
+"""Columns of a table that is written to a file or a pipe."""
 
 
 def _served(config: str) -> str:
-    """The config given, else that of the model that is served here."""
+    """The config, by default that of MODEL_NAME."""
     return config or load_settings().run_config
 
 
@@ -39,19 +39,19 @@ def _show(value: Any, as_json: bool) -> None:
 @app.command()
 def promote(
     verdict: Annotated[str, typer.Argument(help="URI of a verdict; it names the model.")],
-    reason: Annotated[str, typer.Option(help="Kept in the ledger.")] = "",
+    reason: Annotated[str, typer.Option(help="Recorded in the ledger.")] = "",
     approve: Annotated[
         bool,
         typer.Option(
             "--approve",
-            help="You read this verdict: serve it even if it was rolled back from; needs --reason.",
+            help="You read this verdict: promote it even after a rollback; needs --reason.",
         ),
     ] = False,
     config: ModelConfig = "",
     run_id: RunId = "",
     untracked: Untracked = False,
 ) -> None:
-    """Serve the model of a passed verdict; exit code 1 when it is refused."""
+    """Promote the model of a verdict; exit code 1 when the gate refused it."""
     if approve and not reason:
         raise typer.BadParameter("--approve needs a --reason")
     decision = {
@@ -64,23 +64,23 @@ def promote(
 
 @app.command()
 def rollback(
-    tag: Annotated[str, typer.Argument(help="Empty: the model before this one.")] = "",
-    reason: Annotated[str, typer.Option(help="Kept in the ledger.")] = "rolled back by hand",
+    tag: Annotated[str, typer.Argument(help="Default: the previous model.")] = "",
+    reason: Annotated[str, typer.Option(help="Recorded in the ledger.")] = "rolled back by hand",
     name: Annotated[str, typer.Option(help="Model name; default the tag's, else MODEL_NAME.")] = "",
     run_id: RunId = "",
 ) -> None:
-    """Serve an earlier model again."""
+    """Serve an earlier model again; prints its tag."""
     print(promotion.rollback(name, tag, getpass.getuser(), reason, name_run(run_id)).tag)
 
 
 @app.command()
 def shadow(
-    uri: Annotated[str, typer.Argument(help="Of a served bundle or a verdict.")] = "",
-    off: Annotated[bool, typer.Option("--off", help="Let no challenger score.")] = False,
+    uri: Annotated[str, typer.Argument(help="URI of a served bundle or a verdict.")] = "",
+    off: Annotated[bool, typer.Option("--off", help="Stop shadow mode.")] = False,
     reason: Annotated[str, typer.Option()] = "set by hand",
     name: Name = "",
 ) -> None:
-    """Let a challenger score the requests as well, on spare time; its answers are only counted."""
+    """Score requests with a challenger in shadow mode; its predictions are only counted."""
     if off == bool(uri):
         raise typer.BadParameter("give either the URI of a challenger or --off")
     if off:
@@ -91,14 +91,14 @@ def shadow(
 
 @app.command()
 def repair(name: Name = "") -> None:
-    """Bring the MLflow alias and the BentoML store to what the pointer says."""
+    """Update MLflow's alias and BentoML's model store from the pointer."""
     pointer = registry.repair(name or load_settings().model_name)
     print(f"{pointer.tag} (move {pointer.sequence})" if pointer else "no model is promoted")
 
 
 @app.command()
 def history(name: Name = "", as_json: Json = False) -> None:
-    """What served when and for how long, who moved the pointer, and why."""
+    """Show the serving periods, with author and reason of each move, and refusals."""
     from pipeline.steps.promotion.history import refusal_table, table
 
     name = name or load_settings().model_name
@@ -108,17 +108,17 @@ def history(name: Name = "", as_json: Json = False) -> None:
         return
     console = Console()
     wide = console if console.is_terminal else Console(width=WIDE)
-    wide.print(table(name, periods) if periods else f"no model of {name} was promoted yet")
+    wide.print(table(name, periods) if periods else f"no model named {name} has been promoted")
     if refusals := registry.refusals(name):
         wide.print(refusal_table(refusals))
 
 
 @app.command()
 def retrain(
-    reason: Annotated[str, typer.Option()] = "asked on the command line",
+    reason: Annotated[str, typer.Option()] = "requested on the command line",
     config: ServedConfig = "",
 ) -> None:
-    """Ask Airflow for a training run."""
+    """Start a training run in Airflow; prints its URL."""
     from pipeline.adapters.airflow import AirflowClient
 
     client = AirflowClient(load_settings())
@@ -129,31 +129,29 @@ def retrain(
 def predict(
     images: Annotated[list[str], typer.Argument(help="Files, folders or patterns.")],
     as_json: Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="A spreadsheet's output.")] = False,
-    parallel: Annotated[int, typer.Option(min=1, max=32, help="Requests at a time.")] = 4,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Output as CSV.")] = False,
+    parallel: Annotated[int, typer.Option(min=1, max=32, help="Concurrent requests.")] = 4,
 ) -> None:
-    """Ask the service about images; exit code 2 when it refused one."""
+    """Classify images by the service; exit code 2 when one fails."""
     from rich.progress import Progress
 
-    from pipeline.cli.predicting import ask_all, find_images, spreadsheet
+    from pipeline.cli.predicting import find_images, predict_all, spreadsheet
 
     paths = find_images(images)
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Asking", total=len(paths))
+        task = progress.add_task("Predicting", total=len(paths))
         settings = load_settings()
         url, key = settings.service_url, settings.service_api_key.get_secret_value()
-        told = ask_all(url, paths, parallel, lambda: progress.advance(task), key)
+        results = predict_all(url, paths, parallel, lambda: progress.advance(task), key)
     if as_json:
-        _show(
-            [{**(answer or {"error": one.error}), "file": one.file} for one, answer in told], True
-        )
+        _show([{**(body or {"error": row.error}), "file": row.file} for row, body in results], True)
     elif as_csv:
-        print(spreadsheet(one for one, _ in told), end="")
+        print(spreadsheet(row for row, _ in results), end="")
     else:
-        for one, _ in told:
-            share = "" if one.probability is None else f"{one.probability:.3f}"
-            print(f"{one.file}\t{one.label}\t{share}\t{one.decision or one.error}")
-    if any(one.error for one, _ in told):
+        for row, _ in results:
+            probability = "" if row.probability is None else f"{row.probability:.3f}"
+            print(f"{row.file}\t{row.label}\t{probability}\t{row.decision or row.error}")
+    if any(row.error for row, _ in results):
         raise typer.Exit(2)
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands take."""
+"""Options and output that several commands share."""
 
 import uuid
 from collections.abc import Iterable
@@ -12,47 +12,49 @@ if TYPE_CHECKING:
     from pipeline.steps.promotion.promote import Promotion
 
 BLOOD_CELLS = "configs/blood_cells.yaml"
-Config = Annotated[str, typer.Option(help="What the run does: configs/NAME.yaml.")]
-ModelConfig = Annotated[
-    str, typer.Option(help="Default: the config that the model was trained by; no other model's.")
-]
+Config = Annotated[str, typer.Option(help="Run config, configs/NAME.yaml.")]
+ModelConfig = Annotated[str, typer.Option(help="Default: the config of the model's training.")]
+Limit = Annotated[int, typer.Option(min=0, help="Images per class and archive; 0: all.")]
 Name = Annotated[str, typer.Option(help="Model name; default MODEL_NAME.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Untracked = Annotated[
-    bool, typer.Option("--untracked", help="Promote although MLflow does not answer.")
+    bool, typer.Option("--untracked", help="Promote although MLflow is unreachable.")
 ]
-RunId = Annotated[str, typer.Option(help="Name of the run in manifests.")]
+RunId = Annotated[str, typer.Option(help="Run id in manifests; default: generated.")]
 
 
-def name_run(given: str) -> str:
-    """The name given, else one of its own."""
-    return given or f"cli-{uuid.uuid4().hex[:8]}"
+def name_run(run_id: str) -> str:
+    """The run id, by default a generated one."""
+    return run_id or f"cli-{uuid.uuid4().hex[:8]}"
 
 
-def report_promotion(ended: "Promotion") -> None:
-    """Print the URI of what was promoted, or that the model serves already.
+def report_promotion(result: "Promotion") -> None:
+    """Print the URI of the promoted bundle, or that the model already serves.
 
     Raises:
         GateRefusedError: when it was refused: one line and exit code 1.
     """
-    if ended.outcome == "refused":
-        raise GateRefusedError(ended.sentence)
-    promoted = ended.outcome == "promoted"
-    print(ended.served if promoted else f"{ended.outcome}: {ended.sentence}")
+    if result.outcome == "refused":
+        raise GateRefusedError(result.sentence)
+    promoted = result.outcome == "promoted"
+    print(result.served if promoted else f"{result.outcome}: {result.sentence}")
 
 
 def warn(lines: Iterable[str]) -> None:
-    """Print warnings on stderr, where they spoil no output that a script reads."""
+    """Print warnings on stderr, apart from the output that a script reads."""
     for line in lines:
         typer.echo(f"warning: {line}", err=True)
 
 
-def require_one(**given: object) -> None:
-    """Refuse a command that names none, or more than one, of its alternatives.
+def require_one(**alternatives: object) -> None:
+    """Return if exactly one of the alternatives has a value.
+
+    Args:
+        alternatives: name to value; arguments in capitals, options in small letters.
 
     Raises:
-        BadParameter: naming them, options in small letters.
+        BadParameter: otherwise, with their names.
     """
-    if sum(bool(value) for value in given.values()) != 1:
-        names = (name if name.isupper() else f"--{name}" for name in given)
+    if sum(bool(value) for value in alternatives.values()) != 1:
+        names = (name if name.isupper() else f"--{name}" for name in alternatives)
         raise typer.BadParameter(f"give exactly one of {' and '.join(names)}")

@@ -1,4 +1,4 @@
-"""Many images to the service: files, folders and patterns, several at a time."""
+"""Predictions of many images by the service, with concurrent requests."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,112 +10,116 @@ from pipeline.adapters.service_client import classify, served_model
 from pipeline.errors import InvalidInputError, PipelineError, UnreachableError
 from pipeline.records import Frozen, to_csv
 
-ENDINGS = frozenset({".jpg", ".jpeg", ".png"})
-"""Of files that a folder is searched for; a file that is named is sent whatever it is called."""
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+"""Suffixes of the images in a folder; a file that is named is sent with any suffix."""
 
 
-class Told(Frozen):
-    """What the service told of one file, or why it did not."""
+class PredictionRow(Frozen):
+    """The service's prediction of one file, or the error: one row of the CSV."""
 
     file: str
     label: str = ""
     probability: float | None = None
     decision: str = ""
     reasons: str = ""
-    """Codes, apart by spaces."""
+    """Codes of the review reasons, separated by spaces."""
     tag: str = ""
     request_id: str = ""
     error: str = ""
 
 
-def find_images(given: Iterable[str]) -> list[Path]:
-    """Files in the order given; of a folder all images below it, of a pattern what it matches.
+def find_images(arguments: Iterable[str]) -> list[Path]:
+    """Files of arguments in their order, each once.
+
+    Args:
+        arguments: files, folders (all images below) and glob patterns.
 
     Raises:
-        InvalidInputError: when one of them stands for no file.
+        InvalidInputError: when an argument matches no file.
     """
-    found: dict[Path, None] = {}
-    for text in given:
-        paths = list(_stands_for(text))
+    images: dict[Path, None] = {}
+    for text in arguments:
+        paths = list(_matches(text))
         if not paths:
             raise InvalidInputError(
-                "no image",
-                expected="a file, a folder with JPEG or PNG files, or a pattern that matches some",
+                "no image found",
+                expected="a file, a folder with JPEG or PNG files, or a glob pattern of files",
                 received=text,
             )
-        found |= dict.fromkeys(paths)
-    return list(found)
+        images |= dict.fromkeys(paths)
+    return list(images)
 
 
-def _stands_for(text: str) -> Iterator[Path]:
+def _matches(text: str) -> Iterator[Path]:
     path = Path(text)
     if path.is_dir():
-        below = (p for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
+        below = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
         yield from sorted(p for p in below if p.is_file())
     elif path.is_file():
         yield path
     elif has_magic(text):
-        matched = sorted(glob(text, recursive=True))  # noqa: PTH207  # takes absolute patterns too
+        matched = sorted(glob(text, recursive=True))  # noqa: PTH207  # accepts absolute patterns
         yield from (Path(one) for one in matched if Path(one).is_file())
 
 
-def ask_all(
+def predict_all(
     url: str,
     paths: Iterable[Path],
     parallel: int,
     report: Callable[[], object],
     key: str = "",
-) -> list[tuple[Told, dict[str, Any]]]:
-    """Ask about every file; one that is refused, or lost, costs itself alone.
+) -> list[tuple[PredictionRow, dict[str, Any]]]:
+    """Send every file to the service; a failure affects its own row alone.
 
     Args:
-        url: of the service.
+        url: the service's URL.
         paths: files to send.
-        parallel: requests at a time.
-        report: called whenever a file is done.
-        key: for a service that asks for an API key.
+        parallel: concurrent requests.
+        report: called after each file.
+        key: API key; empty for a service without keys.
 
     Returns:
-        What was told of each in the order given, in short and as the service put it.
+        For each file, in order: its row and the service's response, empty after an error.
 
     Raises:
-        UnreachableError: when no file was answered, since there is no service or no model.
+        UnreachableError: when every file failed and there is no service or no model.
     """
 
-    def ask(path: Path) -> tuple[Told, dict[str, Any]]:
+    def predict(path: Path) -> tuple[PredictionRow, dict[str, Any]]:
         try:
-            answer = classify(url, "image", path.read_bytes(), key)
+            response = classify(url, "image", path.read_bytes(), key)
         except (PipelineError, OSError) as error:
-            return Told(file=str(path), error=str(error)), {}
+            return PredictionRow(file=str(path), error=str(error)), {}
         finally:
             report()
-        return _told(path, answer), answer
+        return _row(path, response), response
 
     with ThreadPoolExecutor(parallel) as pool:
-        told = list(pool.map(ask, paths))
-    # Was it the files, or is nobody there?
-    if all(one.error for one, _ in told) and served_model(url, key) is None:
+        results = list(pool.map(predict, paths))
+    # Distinguish invalid files from a missing service or model.
+    if all(row.error for row, _ in results) and served_model(url, key) is None:
         raise UnreachableError(f"no model is served at {url} yet", expected="a promoted model")
-    return told
+    return results
 
 
-def spreadsheet(told: Iterable[Told]) -> str:
-    """As CSV; a file name that would be a formula gets an apostrophe before it."""
-    safe = (one.model_copy(update={"file": _text(one.file)}) for one in told)
-    return to_csv(safe, Told, quote_all=True)  # else a lone carriage return begins a new row
+def spreadsheet(rows: Iterable[PredictionRow]) -> str:
+    """Rows as CSV; a file name that a spreadsheet would run as a formula gets an apostrophe."""
+    safe = (row.model_copy(update={"file": _text(row.file)}) for row in rows)
+    # Quoted, because a lone carriage return would start a new row.
+    return to_csv(safe, PredictionRow, quote_all=True)
 
 
 def _text(value: str) -> str:
     return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
-def _told(path: Path, answer: dict[str, Any]) -> Told:
-    return Told(
+def _row(path: Path, response: dict[str, Any]) -> PredictionRow:
+    return PredictionRow(
         file=str(path),
-        label=answer["label"],
-        probability=answer["probabilities"][answer["label"]],
-        decision=answer["decision"],
-        reasons=" ".join(reason["code"] for reason in answer["reasons"]),
-        tag=answer["tag"],
-        request_id=answer["request_id"],
+        label=response["label"],
+        probability=response["probabilities"][response["label"]],
+        decision=response["decision"],
+        reasons=" ".join(reason["code"] for reason in response["reasons"]),
+        tag=response["tag"],
+        request_id=response["request_id"],
     )

@@ -1,4 +1,4 @@
-"""From archive to verdict, step by step or in one go."""
+"""Commands of the pipeline's steps, from archive to verdict."""
 
 import getpass
 import json
@@ -10,6 +10,7 @@ import typer
 from pipeline.cli.options import (
     BLOOD_CELLS,
     Config,
+    Limit,
     ModelConfig,
     RunId,
     Untracked,
@@ -37,11 +38,11 @@ app = typer.Typer()
 def run(
     archive: Annotated[str, typer.Option(help="Path or s3:// URI of an archive.")],
     config: Config = BLOOD_CELLS,
-    limit: Annotated[int, typer.Option(min=0)] = 0,
+    limit: Limit = 0,
     run_id: RunId = "",
     untracked: Untracked = False,
 ) -> None:
-    """The whole loop without Airflow; exit code 1 when the gate refuses."""
+    """Run the whole pipeline without Airflow; exit code 1 when the gate refuses."""
     run_id = name_run(run_id)
     parts = chain.to_split(config, run_id, [archive], limit)
     verdict = chain.to_verdict(config, run_id, parts).verdict
@@ -56,33 +57,33 @@ def run(
 def ingest(
     archive: Annotated[list[str] | None, typer.Argument()] = None,
     config: Config = BLOOD_CELLS,
-    limit: Annotated[int, typer.Option(min=0)] = 0,
+    limit: Limit = 0,
     run_id: RunId = "",
 ) -> None:
-    """Freeze archives into a snapshot; all of archives/<name>/ when none is named."""
+    """Freeze archives into a snapshot; by default all of archives/<name>/."""
     print(dataset.ingest(config, name_run(run_id), archive or [], limit))
 
 
 @app.command()
 def validate(snapshot: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
-    """Set bad images of a snapshot aside."""
+    """Quarantine the unusable images of a snapshot."""
     print(dataset.validate(config, name_run(run_id), snapshot))
 
 
 @app.command()
 def group(
-    dataset: Annotated[str, typer.Argument(help="URI of a validated dataset: the step.")] = "",
-    archive: Annotated[str, typer.Option(help="Or the path or s3:// URI of an archive.")] = "",
+    dataset: Annotated[str, typer.Argument(help="URI of a validated dataset.")] = "",
+    archive: Annotated[str, typer.Option(help="Alternatively an archive: path or s3:// URI.")] = "",
     out: Annotated[
-        Path, typer.Option(help="CSV with file, label, group and cell, of --archive.")
+        Path, typer.Option(help="With --archive: CSV of file, label, group and cell.")
     ] = Path("groups.csv"),
     config: Config = BLOOD_CELLS,
     run_id: RunId = "",
 ) -> None:
-    """Find which images show one cell, of a dataset or of an archive.
+    """Group the images that show one cell, in a dataset or an archive.
 
-    With --archive it needs no running stack. Images that are not listed, such as those of a folder
-    that is no class of the config, are told on stderr.
+    --archive needs no running stack. Images that are left out of the CSV, such as those in a folder
+    that is not a class of the config, are reported on stderr.
     """
     from pipeline.steps.cells.group import write_groups_csv
 
@@ -106,7 +107,7 @@ def split(grouping: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> No
 
 @app.command()
 def featurize(parts: str, shard: int, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
-    """Compute what the cache lacks of one shard of a split."""
+    """Compute one shard's activations, except those in the cache."""
     print(training.featurize(config, name_run(run_id), parts, shard))
 
 
@@ -114,7 +115,7 @@ def featurize(parts: str, shard: int, config: Config = BLOOD_CELLS, run_id: RunI
 def train(
     parts: str, features: list[str], config: Config = BLOOD_CELLS, run_id: RunId = ""
 ) -> None:
-    """Train on a split and its features."""
+    """Train a model on a split and its features."""
     print(training.train(config, name_run(run_id), parts, features))
 
 
@@ -127,37 +128,37 @@ def export(bundle: str, parts: str, config: Config = BLOOD_CELLS, run_id: RunId 
 @app.command()
 def evaluate(
     artefacts: Annotated[
-        list[str] | None, typer.Argument(help="URIs of served bundle, bundle and split: the step.")
+        list[str] | None, typer.Argument(help="URIs of served bundle, bundle and split.")
     ] = None,
-    archive: Annotated[str, typer.Option(help="Or a labelled archive.")] = "",
-    out: Annotated[Path, typer.Option(help="Report as JSON, of --archive.")] = Path("report.json"),
-    predictions: Annotated[Path, typer.Option(help="Predictions as CSV, of --archive.")] = Path(
+    archive: Annotated[str, typer.Option(help="Alternatively a labelled archive.")] = "",
+    out: Annotated[Path, typer.Option(help="With --archive: report as JSON.")] = Path(
+        "report.json"
+    ),
+    predictions: Annotated[Path, typer.Option(help="With --archive: predictions as CSV.")] = Path(
         "predictions.csv"
     ),
-    model: Annotated[str, typer.Option(help="champion, or a tag, which names the model.")] = (
-        "champion"
-    ),
+    model: Annotated[str, typer.Option(help="With --archive: champion, or a tag.")] = ("champion"),
     name: Annotated[str, typer.Option(help="Model name; default the tag's, else MODEL_NAME.")] = "",
     config: Config = BLOOD_CELLS,
     run_id: RunId = "",
 ) -> None:
-    """Score a trained model on the locked test part, or a promoted one on any labelled archive.
+    """Score a trained model on the locked test part, or a promoted one on a labelled archive.
 
-    What of an archive is scored as no class of the model, or not at all, is told on stderr, in the
-    report and in the column `scored_as` of the predictions.
+    Images of an archive that are scored as an unknown class, or skipped, are reported on stderr, in
+    the report and in the column `scored_as` of the predictions.
     """
     require_one(ARTEFACTS=artefacts, archive=archive)
     if artefacts:
         if len(artefacts) != 3:
-            raise typer.BadParameter("three URIs are expected: served bundle, bundle and split")
+            raise typer.BadParameter("expected three URIs: served bundle, bundle and split")
         print(evaluation.evaluate(config, name_run(run_id), *artefacts))
         return
     report, table, left_out = evaluation.evaluate_archive(archive, name, model)
     out.write_text(json.dumps(report, indent=2) + "\n")
     predictions.write_text(table)
     warn(left_out.warnings())
-    told = ("tag", "images", "cells", "accuracy", "unknown_labels", "skipped")
-    print(json.dumps({key: report[key] for key in told if key in report}))
+    printed = ("tag", "images", "cells", "accuracy", "unknown_labels", "skipped")
+    print(json.dumps({key: report[key] for key in printed if key in report}))
 
 
 @app.command()
@@ -165,17 +166,17 @@ def crossval(
     archive: Annotated[list[str] | None, typer.Argument()] = None,
     folds: Annotated[int, typer.Option(min=3)] = 5,
     config: Config = BLOOD_CELLS,
-    limit: Annotated[int, typer.Option(min=0)] = 0,
+    limit: Limit = 0,
     share: Annotated[
         float,
-        typer.Option(min=0.05, max=1.0, help="Of each class's cells that a fold learns from."),
+        typer.Option(min=0.05, max=1.0, help="Share of each class's cells to train on."),
     ] = 1.0,
     unknown: Annotated[
-        str, typer.Option(help="A class of which nothing is learned: do its images go to a person?")
+        str, typer.Option(help="Leave a class out of training: are its images sent to review?")
     ] = "",
     out: Annotated[Path | None, typer.Option(help="Report as JSON.")] = None,
 ) -> None:
-    """Score the recipe on cells it never saw, fold by fold; the locked test part stays unseen."""
+    """Cross-validate a config by group; the locked test part is not used."""
     plan = CrossvalConfig(folds=folds, share=share, unknown=unknown)
     report = experiments.crossval(config, name_run(""), plan, archive or [], limit)
     if out is not None:
@@ -185,7 +186,7 @@ def crossval(
 
 @app.command()
 def gate(evaluation: str, served: str, config: ModelConfig = "", run_id: RunId = "") -> None:
-    """Judge a challenger; exit code 1 when it is refused."""
+    """Judge a challenger; exit code 1 when the gate refuses it."""
     verdict = verdicts.gate(config, name_run(run_id), evaluation, served)
     print(verdict)
     print(verdicts.as_markdown(verdict))

@@ -1,4 +1,4 @@
-"""What is said of an image once its probabilities are known: one rule for all who ask."""
+"""The decision on an image, accept or review: one rule for the service and the evaluation."""
 
 import json
 import math
@@ -24,31 +24,31 @@ _MAX_UNCERTAINTY = 100.0
 
 
 class ReviewRule(BaseModel):
-    """When an answer can stand alone, as learned on held-out cells; `review.json` of a bundle."""
+    """Limits for accepting a prediction, fitted on held-out cells; `review.json` of a bundle."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_confidence: float = Field(ge=0, lt=1)
-    """Least probability of the first class."""
+    """Smallest accepted probability of the predicted class."""
     max_distance: float = Field(gt=0)
-    """Largest distance of the embedding to `centre`, in standard deviations."""
+    """Largest accepted distance of the embedding to `centre`, in standard deviations."""
     centre: tuple[float, ...]
     """Mean embedding of the training images (embedding_size,)."""
 
     def distance(self, embedding: "Sequence[float] | NDArray[np.float32]") -> float:
-        """How far an embedding (embedding_size,) is from the training images."""
+        """Distance of an embedding (embedding_size,) to the training images' mean."""
         return math.dist([float(value) for value in embedding], self.centre)
 
 
 class Decision(BaseModel):
-    """The first class, and whether a person should look."""
+    """The predicted class, and whether a person should review the image."""
 
     model_config = ConfigDict(frozen=True)
 
     label: str
     decision: ReviewDecision
     reasons: tuple[ReasonCode, ...]
-    """Why a person should look; empty when accepted."""
+    """Reasons for a review; empty if accepted."""
     uncertainty: float
     """Largest ratio of a measure to its review limit, 0 to 100; above 1 the decision is review."""
 
@@ -60,7 +60,7 @@ def decide(
     contract: ModelContract,
     rule: ReviewRule,
 ) -> Decision:
-    """Name the first class and say whether it can stand alone.
+    """The most probable class, and whether it is accepted or needs a review.
 
     The largest ratio counts, not the sum: a model is often confident about images unlike its
     training data, so confidence must not make up for distance.
@@ -70,7 +70,7 @@ def decide(
         embedding: (embedding_size,).
         cell_found: whether a stained nucleus was located.
         contract: names of the classes.
-        rule: of the same bundle.
+        rule: the review rule of the same bundle.
     """
     best = max(range(len(contract.classes)), key=lambda index: probabilities[index])
     ratios: dict[ReasonCode, float] = {
@@ -97,17 +97,15 @@ def read_review(folder: Path, contract: ModelContract) -> ReviewRule:
     """The rule of a bundle folder.
 
     Raises:
-        ArtifactError: when there is none, or it was made for another embedding.
+        ArtifactError: when it is missing or invalid, or for another embedding size.
     """
     path = folder / REVIEW
     if not path.is_file():
-        raise ArtifactError(
-            "the bundle does not say when a person should look", expected=REVIEW, received="no file"
-        )
+        raise ArtifactError("the bundle has no review rule", expected=REVIEW, received="no file")
     try:
         rule = ReviewRule.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise ArtifactError(f"{path} does not fit: {error}", expected="a review rule") from error
+        raise ArtifactError(f"{path} is not valid: {error}", expected="a review rule") from error
     if len(rule.centre) != contract.embedding_size:
         raise ArtifactError(
             "the review rule is for another embedding",

@@ -1,4 +1,4 @@
-"""One line per returned label: what a person says of an answer."""
+"""Log line of a returned label: a reviewer's class for a prediction."""
 
 from datetime import datetime
 
@@ -6,16 +6,16 @@ from pydantic import BaseModel, ConfigDict
 
 
 class FeedbackRecord(BaseModel):
-    """A line of `feedback/<name>/<date>/<worker>-<seq>.jsonl`; no other line names a person."""
+    """A line of `feedback/<name>/<date>/<worker>-<seq>.jsonl`; no other log has a person's name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     request_id: str
-    """Of the answer; `<request_id>.<i>` for place i of a differential."""
+    """Request id of the prediction; `<request_id>.<i>` for file i of a differential."""
     label: str
-    """A class of the model that was served when the label came."""
+    """A class of the model that was served when the label was returned."""
     reviewer: str
-    """Who says so, as the caller claims: nobody checks it."""
+    """The reviewer's name, as the client claims; it is not authenticated."""
     time: datetime
     tag: str
-    """The model served when the label came; the answer may be another's."""
+    """Tag of the model served when the label was returned; another model may have predicted."""

@@ -1,4 +1,4 @@
-"""Images whose answers a model must repeat before anybody is served by it."""
+"""Golden images: a model must reproduce their probabilities before it serves."""
 
 import json
 import statistics
@@ -18,12 +18,12 @@ from pipeline.errors import ArtifactError, GoldenError
 
 GOLDEN = "golden"
 TOLERANCE = {"int8": 0.06, "int8-thin": 0.12}
-"""Precision to how far its answers may be from what training saw, where floats are nearer."""
+"""Precision of an engine to its tolerance; others have the contract's."""
 Probabilities = NDArray[np.float32]
 
 
 class GoldenExample(BaseModel):
-    """One image of the bundle and the probabilities that training saw for it."""
+    """One image of the bundle with the probabilities that the Keras model gave at training."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,17 +33,17 @@ class GoldenExample(BaseModel):
     probabilities: tuple[float, ...]
 
 
-class Replayed(NamedTuple):
-    """What a model made of its golden images."""
+class ReplayResult(NamedTuple):
+    """Result of replaying the golden images."""
 
-    worst: float
+    max_difference: float
     """Largest difference in probability."""
-    milliseconds: float
-    """Median time of an answer, from the bytes of the image."""
+    median_ms: float
+    """Median duration of a prediction, including decoding."""
 
 
 def write_golden(folder: Path, examples: Sequence[GoldenExample], images: Sequence[bytes]) -> None:
-    """Store examples and their images under `folder/golden/`."""
+    """Write examples and their images to `folder/golden/`."""
     target = folder / GOLDEN
     target.mkdir(parents=True, exist_ok=True)
     for example, image in zip(examples, images, strict=True):
@@ -53,16 +53,15 @@ def write_golden(folder: Path, examples: Sequence[GoldenExample], images: Sequen
 
 
 def read_golden(folder: Path) -> list[GoldenExample]:
-    """The examples of a bundle folder."""
+    """The golden examples of a bundle folder."""
     body = json.loads((folder / GOLDEN / "golden.json").read_text())
     return [GoldenExample.model_validate(item) for item in body]
 
 
 def tolerance(contract: ModelContract, precision: str) -> float:
-    """How far an engine of this precision may be from what training saw.
+    """Largest accepted difference in probability between this engine and the Keras model.
 
-    Eight bits and thinner convolutions are farther from it than floats are
-    (docs/decisions/0011-int8-and-low-rank.md).
+    It is larger for int8 and low-rank convolutions (docs/decisions/0011-int8-and-low-rank.md).
     """
     return max(contract.golden_tolerance, TOLERANCE.get(precision, 0.0))
 
@@ -72,33 +71,34 @@ def replay(
     contract: ModelContract,
     predict: Callable[[Pixels], Probabilities],
     precision: str = "f32",
-) -> Replayed:
-    """Answer every golden image, one at a time.
+) -> ReplayResult:
+    """Predict every golden image, one at a time, and compare with the probabilities at training.
 
     Args:
         folder: a bundle with `golden/`.
         contract: the bundle's contract.
         predict: crop (size, size, 3) uint8 to probabilities (classes,).
-        precision: of whoever predicts.
+        precision: of the engine behind `predict`.
 
     Raises:
-        GoldenError: when an answer is further off than is tolerated.
+        GoldenError: if a difference exceeds the tolerance, or is not a number.
+        ArtifactError: if the bundle has no golden images.
     """
     examples = read_golden(folder)
     if not examples:
         raise ArtifactError("the bundle has no golden images", expected="at least one")
-    worst, allowed, times = 0.0, tolerance(contract, precision), []
+    largest, allowed, times = 0.0, tolerance(contract, precision), []
     for example in examples:
         image = (folder / GOLDEN / example.file).read_bytes()
-        before = time.perf_counter()
-        answer = predict(prepare(image, contract).crop)
-        times.append(time.perf_counter() - before)
-        difference = float(np.abs(answer - np.array(example.probabilities)).max())
-        worst = max(worst, difference)
+        start = time.perf_counter()
+        probabilities = predict(prepare(image, contract).crop)
+        times.append(time.perf_counter() - start)
+        difference = float(np.abs(probabilities - np.array(example.probabilities)).max())
+        largest = max(largest, difference)
         if not difference <= allowed:
             raise GoldenError(
-                f"golden image {example.file} ({example.label}) is answered differently",
-                expected=f"within {allowed} of what training saw",
-                received=f"{difference:.4f} off",
+                f"golden image {example.file} ({example.label}) gives other probabilities",
+                expected=f"within {allowed} of those at training",
+                received=f"a difference of {difference:.4f}",
             )
-    return Replayed(worst, 1000 * statistics.median(times))
+    return ReplayResult(largest, 1000 * statistics.median(times))

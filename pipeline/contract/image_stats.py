@@ -48,27 +48,27 @@ STATISTICS: tuple[str, ...] = tuple(
     name for name in ImageStats.model_fields if name not in ("width", "height", "wedge_share")
 )
 """The columns of the drift test; the excluded fields vary with framing and augmentation."""
-_MOST_PIXELS = 512 * 512
-"""Of an image that is measured whole: as many say enough of light, stain and focus."""
+_MAX_PIXELS = 512 * 512
+"""Largest image that is measured as a whole; of larger ones, tiles with as many pixels are."""
 _TILE = 32
-"""Side of a square of a larger one."""
+"""Side of a tile in pixels."""
 
 
 def comparable(images: Iterable[ImageStats]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names in `STATISTICS` that every image has, and those that at least one image lacks."""
-    seen = set(images)
-    lacking = {name for name in STATISTICS if any(getattr(one, name) is None for one in seen)}
+    distinct = set(images)
+    lacking = {name for name in STATISTICS if any(getattr(one, name) is None for one in distinct)}
     compared = tuple(name for name in STATISTICS if name not in lacking)
     return compared, tuple(name for name in STATISTICS if name in lacking)
 
 
 def image_stats(prepared: Prepared) -> ImageStats:
-    """Measure a prepared image; of a large one as many pixels as a small one has."""
+    """Statistics of a prepared image; of a large one, from evenly spaced tiles."""
     image = prepared.image
     tiles = _tiles(image)
     valid = [photographed(tile) for tile in tiles]
     light = [_luminance(tile) for tile in tiles]
-    seen = sum(int(np.count_nonzero(where)) for where in valid)
+    n_valid = sum(int(np.count_nonzero(where)) for where in valid)
     pairs = list(zip(light, valid, strict=True))
     lit = np.concatenate([plane[where] for plane, where in pairs])
     edges = np.concatenate([_laplacian(*pair) for pair in pairs])
@@ -81,23 +81,25 @@ def image_stats(prepared: Prepared) -> ImageStats:
         red=red,
         green=green,
         blue=blue,
-        contrast=round(float(lit.std()) if seen else 0.0, 2),
+        contrast=round(float(lit.std()) if n_valid else 0.0, 2),
         sharpness=round(float(edges.var()) if len(edges) else 0.0, 2),
         cell_side=round((prepared.nucleus or prepared.box).side / max(height, width), 4),
         cell_red=cell_red,
         cell_green=cell_green,
         cell_blue=cell_blue,
-        wedge_share=round(1 - seen / sum(where.size for where in valid), 4),
+        wedge_share=round(1 - n_valid / sum(where.size for where in valid), 4),
     )
 
 
 def _means(tiles: Sequence[Pixels], valid: Sequence[NDArray[np.bool_]]) -> list[float]:
-    """Of each channel over what is photographed; over everything where nothing is."""
+    """Mean of each channel over valid pixels; over all pixels if none is valid."""
     if not any(where.any() for where in valid):
         valid = [np.ones_like(where) for where in valid]
-    seen = sum(int(np.count_nonzero(where)) for where in valid)
+    n_valid = sum(int(np.count_nonzero(where)) for where in valid)
     return [
-        round(sum(_total(t[..., channel], v) for t, v in zip(tiles, valid, strict=True)) / seen, 2)
+        round(
+            sum(_total(t[..., channel], v) for t, v in zip(tiles, valid, strict=True)) / n_valid, 2
+        )
         for channel in range(3)
     ]
 
@@ -107,14 +109,14 @@ def _total(plane: NDArray[np.uint8], where: NDArray[np.bool_]) -> int:
 
 
 def _tiles(image: Pixels) -> list[Pixels]:
-    """A small image whole; of a large one squares that are spread evenly over it.
+    """The whole image if it is small; otherwise evenly spaced tiles.
 
-    A scaled copy would have another sharpness.
+    A downscaled copy would have another sharpness.
     """
     height, width = image.shape[:2]
-    if height * width <= _MOST_PIXELS or min(height, width) < _TILE:
+    if height * width <= _MAX_PIXELS or min(height, width) < _TILE:
         return [image]
-    count = _MOST_PIXELS // _TILE**2
+    count = _MAX_PIXELS // _TILE**2
     down = max(1, round(height / float(np.sqrt(height * width / count))))
     across = max(1, count // down)
     rows, columns = _starts(height, down), _starts(width, across)
@@ -122,13 +124,13 @@ def _tiles(image: Pixels) -> list[Pixels]:
 
 
 def _starts(side: int, count: int) -> NDArray[np.intp]:
-    """Where tiles begin that lie in the middle of equal parts of a side."""
+    """Starts of tiles that are centred in equal parts of a side."""
     middles = (np.arange(count) + 0.5) * side / count
     return np.clip(middles - _TILE / 2, 0, side - _TILE).astype(np.intp)
 
 
 def _luminance(pixels: Pixels) -> NDArray[np.float32]:
-    """Of pixels (height, width, 3): (height, width), 0 to 255."""
+    """Luminance (height, width), 0 to 255, of pixels (height, width, 3)."""
     red, green, blue = (pixels[..., channel].astype(np.float32) for channel in range(3))
     red *= np.float32(0.299)
     green *= np.float32(0.587)
@@ -139,7 +141,7 @@ def _luminance(pixels: Pixels) -> NDArray[np.float32]:
 
 
 def _laplacian(light: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Values (n,) where a luminance (height, width) and its neighbourhood are photographed."""
+    """Laplacian (n,) of a luminance (height, width), where its neighbourhood is valid."""
     inside = eroded(eroded(valid))[1:-1, 1:-1]
     middle = light[1:-1, 1:-1]
     second = light[:-2, 1:-1] + light[2:, 1:-1]

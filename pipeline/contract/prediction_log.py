@@ -1,4 +1,4 @@
-"""One line per prediction: what monitoring may know, and nothing that shows a patient."""
+"""Log line of a prediction: data for monitoring, without pixels or personal data."""
 
 from datetime import datetime
 from typing import Any
@@ -27,12 +27,12 @@ class PredictionRecord(BaseModel):
     image: str = Field(default="", exclude_if=lambda sha256: not sha256)
     """SHA-256 of the kept PNG, at `kept/<name>/` and `kept_path`; empty when none was kept.
 
-    Two requests may carry one id, for callers choose them: only this tells whose image it is.
+    Clients choose request ids, so two requests can have one: this field identifies the image.
     """
 
 
 def kept_path(time: datetime, sha256: str) -> str:
-    """Where the image answered at a time is kept, below `kept/<name>/`."""
+    """Path below `kept/<name>/` of the image of a prediction at this time."""
     return f"{time.date().isoformat()}/{sha256}.png"
 
 
@@ -42,14 +42,14 @@ class ReferenceRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     group: str
-    """Slide, patient or source cell: the unit that varies."""
+    """Slide, patient or source cell: the unit that is resampled."""
     cell: str = ""
-    """Within the group; where version 0.1 wrote none, the group was the cell."""
+    """Cell within the group; version 0.1 wrote none, since its groups were cells."""
     truth: str
     record: PredictionRecord
 
     @model_validator(mode="before")
     @classmethod
-    def _cell_is_the_group(cls, line: Any) -> Any:
-        known = not isinstance(line, dict) or line.get("cell")
-        return line if known else {**line, "cell": line.get("group", "")}
+    def _default_cell_to_group(cls, line: Any) -> Any:
+        has_cell = not isinstance(line, dict) or line.get("cell")
+        return line if has_cell else {**line, "cell": line.get("group", "")}

@@ -1,4 +1,4 @@
-"""What a model promises its callers: declared once in a config, carried by the bundle."""
+"""The model's contract: declared in a config, stored in the bundle, read by the service."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,7 +9,7 @@ PREPROCESSING_VERSION = "2"
 
 
 class ModelContract(BaseModel):
-    """Everything that serving needs to know of a model, and nothing it may choose itself."""
+    """Properties of a model that serving must not choose itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -17,34 +17,34 @@ class ModelContract(BaseModel):
     classes: tuple[str, ...] = Field(min_length=2)
     """In the order of the probabilities."""
     input_size: int = Field(default=128, ge=32, le=512)
-    """Side of the square the network sees, in pixels."""
+    """Side of the network's input in pixels."""
     crop_margin: float = Field(default=2.2, ge=1.0, le=6.0)
-    """Least side of the square crop over the larger side of the nucleus."""
+    """Minimum side of the square crop over the larger side of the nucleus."""
     crop_share: float = Field(default=0.0, ge=0.0, le=1.0)
-    """Least side of the square crop over the longer side of the photograph. With a margin that is
-    smaller for most nuclei all cells of one microscope are seen at one scale, so that their size
-    tells; 0 leaves the scale to the nucleus."""
+    """Minimum side of the square crop over the longer side of the photograph. If it exceeds the
+    margin's for most nuclei, all cells of one microscope have one scale, and their size is a
+    feature; with 0 the scale depends on the nucleus alone."""
     preprocessing_version: str = PREPROCESSING_VERSION
     embedding_size: int = Field(default=32, ge=2, le=512)
-    """Numbers of an embedding: how far outside the principal components, and those."""
+    """Size of an embedding: the norm of the PCA residual, then the principal components."""
     golden_tolerance: float = Field(default=0.02, gt=0.0, le=0.2)
-    """Largest difference in probability that replayed golden images may show; eight bits have more
+    """Largest accepted difference in probability for golden images; int8 engines have a larger one
     (`golden.tolerance`)."""
 
     @property
     def is_current(self) -> bool:
-        """Whether this code cuts the pixels that the model was trained on."""
+        """Whether this code makes the crops that the model was trained on."""
         return self.preprocessing_version == PREPROCESSING_VERSION
 
     def require_current(self) -> None:
-        """Refuse a model that this code would show other pixels than it was trained on.
+        """Raise if this code would make other crops than the model was trained on.
 
         Raises:
-            ArtifactError: when the preprocessing changed since.
+            ArtifactError: if the preprocessing version differs.
         """
         if not self.is_current:
             raise ArtifactError(
-                "the bundle was trained with another preprocessing",
+                "the bundle was trained with another preprocessing version",
                 expected=PREPROCESSING_VERSION,
                 received=self.preprocessing_version,
             )

@@ -16,7 +16,7 @@ from pipeline.adapters.service_client import classify, served_model
 from pipeline.errors import UnreachableError
 from pipeline.records import Record
 from pipeline.sample.archive import draw_images
-from pipeline.sample.laboratory import OTHER
+from pipeline.sample.laboratory import OUT_OF_DOMAIN
 
 _OTHER_LAB_SEED = 77
 
@@ -74,7 +74,7 @@ def shifted(
 ) -> Iterator[tuple[str, bytes]]:
     """As many images of another laboratory: new drawings, or these images altered."""
     if drawn:
-        return draw_images(_OTHER_LAB_SEED, len(records), OTHER)
+        return draw_images(_OTHER_LAB_SEED, len(records), OUT_OF_DOMAIN)
     return ((label, other_camera(data)) for label, data in stored(store, records))
 
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.artifacts import Artifact, BundleManifest, ServedManifest, SplitManifest
-from pipeline.records import Record, from_csv
+from pipeline.artifacts import Artifact, ServedManifest, SplitManifest
+from pipeline.records import Record
 from pipeline.steps.promotion.eligible_cells import select_eligible_cells
+from pipeline.steps.promotion.predicted_labels import training_records
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ def unseen(
     """
     records = store.records(split)
     reserve = [record for record in records if record.part == "reserve"]
-    _, eligible = select_eligible_cells(reserve, _trained_on(served, store), (), ())
+    seen = training_records(store.open(served, ServedManifest), store)
+    _, eligible = select_eligible_cells(reserve, seen, (), ())
     missing = sorted({record.label for record in records} - {record.label for record in eligible})
     return Unseen(first_by_hash(eligible, max_images), missing)
 
@@ -46,10 +48,3 @@ def unseen(
 def first_by_hash(records: Sequence[Record], max_images: int) -> list[Record]:
     """Up to `max_images` records in order of their hash, so that they spread over the cells."""
     return sorted(records, key=lambda record: record.sha256)[:max_images]
-
-
-def _trained_on(served: str, store: ArtifactStore) -> list[Record]:
-    bundle = store.open(
-        store.open(served, ServedManifest).manifest.inputs["bundle"], BundleManifest
-    )
-    return from_csv(store.read(bundle, "training.csv").decode(), Record)

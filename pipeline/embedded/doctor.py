@@ -78,7 +78,7 @@ def _store(settings: Settings) -> Check:
     if not bucket_of(uri):
         return Check(name="store", value=f"{uri}, a local folder", passed=True)
     try:
-        S3Store(settings, hurried=True).require_bucket(uri)
+        S3Store(settings, fail_fast=True).require_bucket(uri)
     except BucketError as error:
         return Check(name="store", value=str(error), passed=False)
     except UnreachableError:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import Parity, Precision
 from pipeline.contract.decoding import Pixels
-from pipeline.engine.compiled import compile_graph, read_for_one
+from pipeline.engine.compiled import compile_graph, read_single_image
 
 MODEL_XML = "model.xml"
 CONCURRENT_REQUESTS = 2
@@ -23,7 +23,7 @@ class Engine:
 
     def __init__(self, folder: Path, precision: Precision) -> None:
         """Compile `folder/model.xml` twice; an int8 model carries its own precision."""
-        graph = read_for_one(folder / MODEL_XML)
+        graph = read_single_image(folder / MODEL_XML)
         self._latency = _Requests(compile_graph(graph, precision, 1))
         self._throughput = _Requests(compile_graph(graph, precision, CONCURRENT_REQUESTS))
 

@@ -81,10 +81,10 @@ def _graph(size: int, arrays: Arrays, normalization: str, features: FeaturesConf
             if features.boundary == f"{block}_pool":
                 break
     if features.keep == "maps":
-        kept = ops.transpose(x, np.array([0, 2, 3, 1]))
+        outputs = ops.transpose(x, np.array([0, 2, 3, 1]))
     else:
-        kept = region_means(planes, levels, size)
-    return ov.Model([kept], [pixels], "frozen")
+        outputs = region_means(planes, levels, size)
+    return ov.Model([outputs], [pixels], "frozen")
 
 
 def _normalized(x: Any, normalization: str) -> Any:

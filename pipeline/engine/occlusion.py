@@ -42,8 +42,8 @@ def occlusion_map(
                 for i in (row, column)
             )
             covered[row * grid + column, rows, columns] = colour
-    whole = _log_odds(predict(crop[None]), target)
-    return np.asarray(whole - _log_odds(predict(covered), target)).reshape(grid, grid)
+    uncovered = _log_odds(predict(crop[None]), target)
+    return np.asarray(uncovered - _log_odds(predict(covered), target)).reshape(grid, grid)
 
 
 def evidence_picture(crop: Pixels, evidence: NDArray[np.float64], side: int) -> Image.Image:

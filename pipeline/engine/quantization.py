@@ -24,7 +24,7 @@ def quantize(source: Path, target: Path, crops: Pixels) -> None:
 
     Args:
         source: an `.xml` in float32.
-        target: an `.xml`; its `.bin` stands beside it.
+        target: an `.xml`; its `.bin` is written next to it.
         crops: images of the training part (n, size, size, 3) uint8, which calibrate the ranges.
     """
     import nncf

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, Refusal, Registry
+from pipeline.adapters.registry import Pointer, PromotionRefusal, Registry
 from pipeline.artifacts import Artifact, VerdictManifest
 from pipeline.entrypoints.configs import named_model
 from pipeline.entrypoints.jobs.job import open_job, open_store, registry_of
@@ -114,7 +114,7 @@ def _await_tracking(
 ) -> None:
     """Raise UnreachableError while MLflow is unreachable, if the pointer would move."""
     from pipeline.adapters.mlflow_runs import Tracking
-    from pipeline.steps.promotion.promote import earlier_outcome
+    from pipeline.steps.promotion.ledger_rules import earlier_outcome
     from pipeline.steps.promotion.verdict import read_verdict
 
     judged, moves = read_verdict(opened, store), registry.history()
@@ -133,7 +133,7 @@ def record_refusal(run_id: str, verdict: str, author: str, reason: str) -> str:
     """Record in the registry who refused a promotion and why; returns the entry's URI."""
     store = open_store()
     judged = store.open(verdict, VerdictManifest).manifest
-    refusal = Refusal(
+    refusal = PromotionRefusal(
         verdict=verdict,
         tag=judged.tag,
         author=author,

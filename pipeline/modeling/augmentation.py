@@ -1,7 +1,7 @@
-"""Other crops of a cell that training may see: what stain and lamp could have made of it.
+"""Colour and scale jitter: crops of a cell as other stains, lamps and magnifications show it.
 
-Turns and mirrors cost nothing and are made of the cached activations (`fit.turned`); colour and
-scale need the pixels, so that each such crop is drawn once, by the image's name, and cached.
+Jitter needs the pixels, so that each jittered crop is drawn once, seeded by its name, and its
+activations are cached. Rotations and reflections are applied to cached activations (`fit.rotated`).
 """
 
 import hashlib
@@ -17,19 +17,19 @@ VERSION = "1"
 """Changes whenever `jittered` could return other pixels for the same name."""
 
 _SCALE = 0.2
-"""Largest logarithm of a crop's side over the plain one's."""
+"""Largest absolute logarithm of the jittered side over the original one."""
 _LAMP, _CHANNEL, _GAMMA, _SATURATION = 0.08, 0.06, 0.12, 0.2
-"""Standard deviations of the logarithms of brightness, of each channel, of gamma, and of the
-distance from grey: about what separates the lightest and darkest photographs of one laboratory."""
+"""Standard deviations of the logarithms of brightness, of each channel's gain, of gamma and of
+saturation: about the range between the lightest and darkest photographs of one laboratory."""
 
 
 def view_names(sha256: str, jitters: int) -> tuple[str, ...]:
-    """Names of an image's crops: the plain one is the image's hash, then the jittered ones."""
+    """Names of an image's crops: its hash for the original one, then those of the jittered."""
     return (sha256, *(f"{sha256}~{VERSION}.{number}" for number in range(1, jitters + 1)))
 
 
 def jittered(prepared: Prepared, contract: ModelContract, name: str) -> Pixels:
-    """A crop (size, size, 3) of another scale and colour, the same for the same name."""
+    """A crop (size, size, 3) with jittered scale and colour; equal names give equal crops."""
     seed = hashlib.sha256(name.encode()).digest()
     rng = np.random.default_rng(list(seed))
     cut = crop(prepared.image, _scaled(prepared.box, rng), contract.input_size)

@@ -1,9 +1,8 @@
-"""Activations at the freeze boundary, kept by content so that each image is paid for once.
+"""Feature cache: activations at the freeze boundary, computed once per crop.
 
-A pack is an immutable artefact: `images.txt` (one crop's name a line; an image's plain crop is
-named by its hash, see `augmentation.view_names`) and `activations.npy`, float16 in that order:
-regions (n, values) or maps (n, height, width, channels). The cache of one boundary is the set of
-packs under its key; a new image only ever adds a pack.
+A pack is an immutable artefact: `images.txt` (the name of one crop per line, see
+`augmentation.view_names`) and `activations.npy`, float16 in that order: region means (n, values) or
+maps (n, height, width, channels). A cache is the set of packs under its key; new images add packs.
 """
 
 import hashlib
@@ -31,7 +30,7 @@ from pipeline.run import RunContext
 log = logging.getLogger(__name__)
 
 PACK_SIZE = 512
-"""Images a pack holds at most: what a crash can cost."""
+"""Most images in a pack, and therefore the most that a crash can lose."""
 _ACTIVATIONS = "activations.npy"
 
 Activations = NDArray[np.float16]
@@ -40,8 +39,8 @@ Activations = NDArray[np.float16]
 def cache_key(
     contract: ModelContract, weights: Artifact[WeightsManifest], features: FeaturesConfig
 ) -> str:
-    """What activations depend on besides the image itself."""
-    said = [
+    """Key of the cache: a hash of everything but the image that activations depend on."""
+    parts = [
         contract.preprocessing_version,
         contract.input_size,
         contract.crop_margin,
@@ -50,29 +49,30 @@ def cache_key(
         features.boundary,
         *(["regions", REGIONS_VERSION] if features.keep == "regions" else ["maps"]),
     ]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def cached_crops(store: ArtifactStore, key: str, wanted: AbstractSet[str]) -> dict[str, str]:
-    """Of the crops that are wanted, name to URI of a sound pack that holds it.
+def cached_crops(store: ArtifactStore, key: str, crops: AbstractSet[str]) -> dict[str, str]:
+    """Name to URI of an intact pack, for those of `crops` that are cached.
 
-    A pack that was damaged since it was written does not count: its images are computed again.
+    Damaged packs are skipped with a warning, so that their images are computed again.
     """
-    found: dict[str, str] = {}
+    cached: dict[str, str] = {}
     for item in store.objects.list(f"{store.root}/pack/{key}/"):
         if item.uri.endswith(f"/{MANIFEST}"):
             uri = item.uri.removesuffix(f"/{MANIFEST}")
-            held = wanted & set(_listed(store, uri)) - found.keys()
-            if held and store.intact(uri, PackManifest) is not None:
-                found |= dict.fromkeys(held, uri)
-    return found
+            names = crops & set(_crop_names(store, uri)) - cached.keys()
+            if names and store.intact(uri, PackManifest) is not None:
+                cached |= dict.fromkeys(names, uri)
+    return cached
 
 
-def _listed(store: ArtifactStore, uri: str) -> list[str]:
+def _crop_names(store: ArtifactStore, uri: str) -> list[str]:
+    """Names of the crops in a pack; empty, with a warning, if the pack is damaged."""
     try:
         return _images(store, store.open(uri, PackManifest))
     except ArtifactError as error:
-        log.warning("damaged: %s", error)
+        log.warning("skipping a damaged pack of the feature cache: %s", error)
         return []
 
 
@@ -82,7 +82,7 @@ def write_pack(
     """Publish a pack and return its URI."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "images.txt").write_text("\n".join(images) + "\n")
-        npy = io.BytesIO()  # NumPy's own error on a full disk does not say that it is full
+        npy = io.BytesIO()  # np.save to a file does not report a full disk as such
         np.save(npy, values, allow_pickle=False)
         (Path(folder) / _ACTIVATIONS).write_bytes(npy.getbuffer())
         manifest = PackManifest(
@@ -93,34 +93,34 @@ def write_pack(
 
 @dataclass(frozen=True)
 class ActivationFiles:
-    """Packs on this machine's disk, read row by row: memory does not grow with the data."""
+    """Packs on the local disk, read row by row, so that memory does not grow with the data."""
 
     shape: tuple[int, ...]
-    """Of what one crop left: (values,) of its regions, or (height, width, channels)."""
-    places: Mapping[str, tuple[Path, int]]
-    """Crop to its file and the byte where its row begins."""
+    """Shape of one crop's activations: (values,) or (height, width, channels)."""
+    rows: Mapping[str, tuple[Path, int]]
+    """Name of a crop to its file and the offset of its row in bytes."""
 
     def read(self, crops: Sequence[str]) -> Activations:
-        """Activations of `crops` in that order, (n, *shape)."""
+        """Activations of `crops`, in that order (n, *shape)."""
         count = math.prod(self.shape)
-        rows = np.empty((len(crops), count), np.float16)
-        for row, crop in zip(rows, crops, strict=True):
-            path, offset = self.places[crop]
+        values = np.empty((len(crops), count), np.float16)
+        for row, crop in zip(values, crops, strict=True):
+            path, offset = self.rows[crop]
             row[:] = np.fromfile(path, np.float16, count, offset=offset)
-        return rows.reshape(len(crops), *self.shape)
+        return values.reshape(len(crops), *self.shape)
 
 
 def fetch_activations(
     store: ArtifactStore, packs: Iterable[str], crops: Iterable[str], folder: Path
 ) -> ActivationFiles:
-    """Bring the packs that hold `crops` into `folder`, verified.
+    """Download the packs that contain `crops` into `folder`, and verify them.
 
     Raises:
-        KeyError: when no pack holds a crop.
+        KeyError: if a crop is in none of the packs.
     """
     missing = set(crops)
-    wanted = len(missing)
-    places: dict[str, tuple[Path, int]] = {}
+    total = len(missing)
+    rows: dict[str, tuple[Path, int]] = {}
     shape: tuple[int, ...] = ()
     for number, uri in enumerate(packs):
         pack = store.open(uri, PackManifest)
@@ -131,11 +131,11 @@ def fetch_activations(
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
         shape, row = stored.shape[1:], stored.strides[0]
         start = path.stat().st_size - stored.nbytes
-        places |= {name: (path, start + place * row) for place, name in enumerate(names)}
+        rows |= {name: (path, start + index * row) for index, name in enumerate(names)}
         missing -= set(names)
     if missing or not shape:
-        raise KeyError(f"{len(missing)} of {wanted} crops have no cached activations")
-    return ActivationFiles(shape, places)
+        raise KeyError(f"{len(missing)} of {total} crops have no cached activations")
+    return ActivationFiles(shape, rows)
 
 
 def _images(store: ArtifactStore, pack: Artifact[PackManifest]) -> list[str]:

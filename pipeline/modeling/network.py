@@ -1,4 +1,4 @@
-"""VGG16 in two pieces: what is frozen, and what is trained from the freeze boundary on."""
+"""VGG16 in two parts, the frozen backbone and the trained blocks, and the complete model."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from pipeline.config import FeaturesConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.engine.frozen import CAFFE_MEAN, LAYERS, TORCH_MEAN, TORCH_STD, Arrays
-from pipeline.modeling.head import floored
+from pipeline.modeling.head import floored_variance
 from pipeline.modeling.keras_regions import region_means
 from pipeline.modeling.projection import Projection
 
 
 def backbone(contract: ModelContract, arrays: Arrays, normalization: str) -> keras.Model:
-    """Pixels (n, size, size, 3) uint8 to `block5_pool`, normalised inside the graph; frozen."""
+    """Frozen VGG16: pixels (n, size, size, 3) uint8 to `block5_pool`, normalised in the graph."""
     size = contract.input_size
     pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
     normalized = _normalize(pixels, normalization)
@@ -41,21 +41,21 @@ def _set_convolutions(model: keras.Model, layers: Sequence[str], arrays: Arrays)
 
 
 def layers_after(boundary: str) -> list[str]:
-    """VGG16's convolutions behind a pooling layer, which are trained."""
+    """Names of VGG16's convolutions behind a pooling layer: the trained ones."""
     return [layer for layer in LAYERS if layer.partition("_")[0] > boundary.partition("_")[0]]
 
 
-def pooled(boundary: str, shape: tuple[int, ...], arrays: Arrays) -> keras.Model:
-    """Activations at the boundary, through the trained blocks, to one vector an image.
+def pooled_blocks(boundary: str, shape: tuple[int, ...], arrays: Arrays) -> keras.Model:
+    """Trained blocks: activations at the boundary to one vector per image.
 
-    The vector holds the mean of the boundary and of each block behind it, and the largest values
-    of the last: what is in the cell, not where (average pooling: Lin et al., ICLR 2014; shallow
-    and deep layers together: Hariharan et al., CVPR 2015).
+    The vector has the spatial mean of the boundary and of each block behind it, and the spatial
+    maximum of the last (global average pooling: Lin et al., ICLR 2014; shallow and deep layers
+    together: Hariharan et al., CVPR 2015).
 
     Args:
-        boundary: pooling layer whose activations come in.
-        shape: (height, width, channels) of those.
-        arrays: ImageNet's convolutions, where training starts.
+        boundary: pooling layer whose activations are the input.
+        shape: (height, width, channels) of the input.
+        arrays: ImageNet's convolutions, the initial weights.
     """
     activations = x = keras.Input(shape, name="activations")
     trained = layers_after(boundary)
@@ -77,18 +77,17 @@ def pooled(boundary: str, shape: tuple[int, ...], arrays: Arrays) -> keras.Model
 def classifier(
     blocks: keras.Model, sample: NDArray[np.float32], classes: int, dropout: float
 ) -> keras.Model:
-    """Activations to logits (n, classes), the head starting from nothing.
+    """Trained blocks with a head on top: activations to logits (n, classes); all 0 before training.
 
     Args:
-        blocks: what `pooled` made.
-        sample: activations (n, height, width, channels) that the head's input is levelled on.
+        blocks: from `pooled_blocks`.
+        sample: activations (n, height, width, channels), by which the input is standardised.
         classes: number of classes.
-        dropout: share of the vector that a training step does not see.
+        dropout: share of the vector that a training step drops.
     """
     vectors = blocks.predict(sample, batch_size=64, verbose=0)
-    variance = floored(vectors.var(axis=0))
-    level = keras.layers.Normalization(mean=vectors.mean(axis=0), variance=variance, name="level")
-    x = level(blocks.output)
+    mean, variance = vectors.mean(axis=0), floored_variance(vectors.var(axis=0))
+    x = keras.layers.Normalization(mean=mean, variance=variance, name="level")(blocks.output)
     x = keras.layers.Dropout(dropout, seed=0, name="dropout")(x)
     logits = keras.layers.Dense(classes, kernel_initializer="zeros", name="logits")(x)
     return keras.Model(blocks.input, logits, name="classifier")
@@ -101,35 +100,35 @@ def assemble(
     temperature: float,
     projection: Projection,
 ) -> keras.Model:
-    """The whole model: pixels uint8 to calibrated `probabilities` and `embedding`.
+    """The complete model: pixels uint8 to calibrated `probabilities` and `embedding`.
 
     Args:
         network: the backbone.
-        features: where the trained part begins, and what it is given.
-        trained: regions or maps to logits.
-        temperature: what logits are divided by (Guo et al., ICML 2017).
-        projection: of regions or averaged maps.
+        features: freeze boundary, and whether the trained part gets region means or maps.
+        trained: region means or maps to logits.
+        temperature: divides the logits (Guo et al., ICML 2017).
+        projection: of region means or of spatial means of maps.
     """
     if features.keep == "regions":
         levels = [network.get_layer(name).output for name in pools_until(features.boundary)]
         (pixels,) = network.inputs
-        kept = averaged = region_means(pixels, levels, pixels.shape[1])
+        inputs = vectors = region_means(pixels, levels, pixels.shape[1])
     else:
-        kept = network.get_layer(features.boundary).output
-        averaged = keras.layers.GlobalAveragePooling2D(name="average")(kept)
-    tempered = keras.layers.Rescaling(1 / temperature, name="temper")(trained(kept))
-    probabilities = keras.layers.Softmax(name="probabilities")(tempered)
-    outputs = {"probabilities": probabilities, "embedding": projection.model()(averaged)}
+        inputs = network.get_layer(features.boundary).output
+        vectors = keras.layers.GlobalAveragePooling2D(name="average")(inputs)
+    scaled = keras.layers.Rescaling(1 / temperature, name="temper")(trained(inputs))
+    probabilities = keras.layers.Softmax(name="probabilities")(scaled)
+    outputs = {"probabilities": probabilities, "embedding": projection.model()(vectors)}
     return keras.Model(network.input, outputs, name="leukoflow")
 
 
 def pools_until(boundary: str) -> list[str]:
-    """VGG16's pooling layers up to one of them."""
+    """Names of VGG16's pooling layers up to `boundary`."""
     return [f"block{number}_pool" for number in range(1, int(boundary[len("block")]) + 1)]
 
 
 def set_determinism(seed: int) -> None:
-    """Seed every generator, count layer names anew, and ask for deterministic kernels."""
+    """Seed all generators, reset the names of layers, and select deterministic kernels."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     import tensorflow as tf

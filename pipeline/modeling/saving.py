@@ -1,4 +1,4 @@
-"""Keras models on disk: the same model gives the same bytes."""
+"""Saving Keras models with reproducible bytes, and predicting with them."""
 
 import json
 import re
@@ -17,15 +17,15 @@ Floats = NDArray[np.float32]
 
 
 def save_reproducibly(model: keras.Model, path: Path) -> None:
-    """Save as `.keras` without the dates and memory addresses that Keras and zip put in."""
+    """Save as `.keras` without the dates and memory addresses that Keras and zip add."""
     raw = path.with_suffix(".raw.keras")
     model.save(raw)
     with zipfile.ZipFile(raw) as source, zipfile.ZipFile(path, "w") as target:
         for name in sorted(source.namelist()):
             data = source.read(name)
             if name == "metadata.json":
-                kept = {k: v for k, v in json.loads(data).items() if k != "date_saved"}
-                data = json.dumps(kept, sort_keys=True).encode()
+                metadata = {k: v for k, v in json.loads(data).items() if k != "date_saved"}
+                data = json.dumps(metadata, sort_keys=True).encode()
             if name == "config.json":
                 data = _numbered(data.decode()).encode()
             target.writestr(zipfile.ZipInfo(name, _EPOCH), data)
@@ -33,14 +33,14 @@ def save_reproducibly(model: keras.Model, path: Path) -> None:
 
 
 def _numbered(config: str) -> str:
-    """Shared objects by order of appearance; Keras names them by their place in memory."""
+    """The config with shared objects numbered by first occurrence, not by memory address."""
     numbers: dict[str, int] = {}
     return _SHARED.sub(
-        lambda found: f"{found[1]}{numbers.setdefault(found[2], len(numbers) + 1)}", config
+        lambda match: f"{match[1]}{numbers.setdefault(match[2], len(numbers) + 1)}", config
     )
 
 
 def predict(model: keras.Model, crops: Pixels, batch_size: int = 16) -> tuple[Floats, Floats]:
-    """Keras's own answer: probabilities (n, classes) and embeddings (n, embedding_size)."""
-    answer = model.predict(crops, batch_size=batch_size, verbose=0)
-    return answer["probabilities"], answer["embedding"]
+    """Probabilities (n, classes) and embeddings (n, embedding_size) of crops, by Keras."""
+    outputs = model.predict(crops, batch_size=batch_size, verbose=0)
+    return outputs["probabilities"], outputs["embedding"]

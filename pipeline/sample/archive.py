@@ -1,4 +1,4 @@
-"""Whole sets of drawn smears: an archive to train on, and fresh cells to show a model later."""
+"""Sets of drawn smears: an archive for training, and new cells for later predictions."""
 
 import itertools
 import logging
@@ -11,20 +11,20 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.sample.camera import augmented_copy, jpeg
 from pipeline.sample.cells import CLASSES
-from pipeline.sample.laboratory import HOME, Laboratory
+from pipeline.sample.laboratory import IN_DOMAIN, Laboratory
 from pipeline.sample.smear import draw_photograph
 
 _log = logging.getLogger(__name__)
 
 _ARCHIVE, _FRESH, _NAMES = range(3)
-"""Separate random streams of one seed: a fresh cell is never one of the archive's."""
+"""Separate random streams of one seed, so that new cells are never in the archive."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The oldest time a zip can hold: the same images always give the same bytes."""
+"""Fixed modification time, so that equal images give equal bytes."""
 
 
 class Member(BaseModel):
-    """One image of an archive, and the truth about it that its name does not tell."""
+    """One image of an archive, with its true label and cell."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,7 +32,7 @@ class Member(BaseModel):
     """Path inside the archive."""
     label: str
     cell: str
-    """Images of one cell share this; for checking a recovered grouping."""
+    """Identifier of the cell, for tests of the grouping."""
 
 
 def write_archive(
@@ -41,13 +41,13 @@ def write_archive(
     seed: int,
     cells_per_class: int,
     copies: int,
-    laboratory: Laboratory = HOME,
+    laboratory: Laboratory = IN_DOMAIN,
     classes: Sequence[str] = CLASSES,
 ) -> list[Member]:
     """Write a zip of `sample/<CLASS>/<name>.jpeg`, `copies` augmented images of each cell.
 
-    The same arguments and library versions give the same bytes. Names are dealt at random, so
-    that neither a name nor its place in the archive tells which cell an image shows.
+    Equal arguments and library versions give equal bytes. Names are assigned at random, so that
+    neither a name nor its position in the archive shows the cell.
     """
     _log.info("drawing %d cells of each of %s", cells_per_class, ", ".join(classes))
     members = []
@@ -67,9 +67,9 @@ def write_archive(
 
 
 def draw_images(seed: int, count: int, laboratory: Laboratory) -> Iterator[tuple[str, bytes]]:
-    """Yield `count` (label, JPEG bytes), each of a cell of its own, the classes in turn.
+    """Yield `count` pairs (label, JPEG bytes), each of a new cell, cycling through the classes.
 
-    No archive of any seed shows these cells.
+    These cells are in no archive of any seed.
     """
     for number, label in enumerate(itertools.islice(itertools.cycle(CLASSES), count)):
         rng = np.random.default_rng([seed, _FRESH, number])

@@ -1,4 +1,4 @@
-"""From amounts of dye to a photograph, and from a photograph to augmented copies of it."""
+"""Camera model: amounts of dye to a photograph, and augmented copies of a photograph."""
 
 import io
 
@@ -12,13 +12,13 @@ WIDTH, HEIGHT = 320, 240
 """Size of a finished image: that of the public blood cell sets."""
 
 SUPERSAMPLING = 2
-"""Fields are drawn this many times larger than they are photographed: edges come out smooth."""
+"""Factor by which fields are drawn larger than the image, for smooth edges."""
 
 
 def photograph(
     field: NDArray[np.float32], slide: Laboratory, rng: np.random.Generator
 ) -> Image.Image:
-    """Shine the lamp through the field and expose the sensor.
+    """Photograph of a field: absorption, focus blur, lamp and sensor noise.
 
     Args:
         field: amounts of dye, shape (dyes, height, width), `SUPERSAMPLING` times the image's size.
@@ -36,7 +36,7 @@ def photograph(
 
 
 def augmented_copy(original: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Turn, shift, zoom and perhaps mirror a photograph; what lies outside it stays black.
+    """Copy of a photograph, randomly rotated, shifted, scaled and mirrored; black outside it.
 
     Returns:
         RGB, of the photograph's size.
@@ -62,9 +62,9 @@ def jpeg(image: Image.Image, quality: int) -> bytes:
 
 
 def _passed(field: NDArray[np.float32], absorbance: NDArray[np.float32]) -> Image.Image:
-    """The share of one channel's light, of 255, that gets through the dyes to each sensor pixel."""
+    """Transmitted light of one channel, 0 to 255, at each sensor pixel."""
     density = np.zeros(field.shape[1:], dtype=np.float32)
-    # A sum of four, not a matrix product: BLAS threads stall for each other on a busy machine.
+    # A loop, not a matrix product: BLAS threads wait for each other on a loaded machine.
     for dye, strength in zip(field, absorbance, strict=True):
         density += dye * strength
     return Image.fromarray((np.exp(-density) * 255).astype(np.uint8)).reduce(SUPERSAMPLING)
@@ -73,7 +73,7 @@ def _passed(field: NDArray[np.float32], absorbance: NDArray[np.float32]) -> Imag
 def _lamp(
     height: int, width: int, slide: Laboratory, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """The light that reaches each pixel of an empty slide, shape (height, width, 3)."""
+    """Light at each pixel of an empty slide, shape (height, width, 3)."""
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     angle = np.float32(rng.uniform(0, 2 * np.pi))

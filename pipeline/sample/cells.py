@@ -1,6 +1,6 @@
-"""The four white cells, drawn as a haematologist tells them apart; lengths in micrometres.
+"""The four white cells, drawn with the features of their classes; lengths in micrometres.
 
-Sizes are rounded from the ranges that haematology atlases give: a neutrophil measures 11 to 15,
+Sizes are rounded from the ranges of haematology atlases: a neutrophil measures 11 to 15,
 an eosinophil 12 to 16, a lymphocyte 8 to 13, a monocyte 15 to 20 micrometres across.
 """
 
@@ -28,7 +28,7 @@ from pipeline.sample.shapes import (
 )
 
 _EDGE = 0.25
-"""Width of the soft rim of everything drawn."""
+"""Width of the soft edge of every shape."""
 
 
 Amounts = dict[str, Plane]
@@ -37,14 +37,14 @@ Amounts = dict[str, Plane]
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawn thing: the amount of each dye, shape (dyes, h, w), and its cover, shape (h, w)."""
+    """A drawn object: amount of each dye (dyes, h, w), and opacity `cover` (h, w), 0 to 1."""
 
     dyes: NDArray[np.float32]
     cover: Plane
 
 
 def draw_cell(label: str, rng: np.random.Generator, pixels_per_um: float) -> Drawing:
-    """Draw one white cell of class `label` (a key of `PAINTERS`), no two alike."""
+    """Draw a random white cell of class `label` (a key of `PAINTERS`)."""
     painter, (smallest, largest) = PAINTERS[label]
     radius = rng.uniform(smallest, largest)
     grid = square_grid(radius * 1.35, pixels_per_um, rng.uniform(0, 2 * np.pi))
@@ -100,9 +100,9 @@ def _eosinophil(grid: Grid, radius: float, rng: np.random.Generator) -> Drawing:
 def _lymphocyte(grid: Grid, radius: float, rng: np.random.Generator) -> Drawing:
     """One large, round, dense nucleus in a thin rim of clear blue."""
     body = blob(grid, radius, 0.07, rng)
-    aside = _polar(radius * rng.uniform(0.02, 0.12), rng.uniform(0, 2 * np.pi))
+    centre = _polar(radius * rng.uniform(0.02, 0.12), rng.uniform(0, 2 * np.pi))
     size = radius * rng.uniform(0.74, 0.86)
-    nucleus = ellipse(grid, aside, (size, size * rng.uniform(0.9, 1.0)), rng.uniform(0, np.pi))
+    nucleus = ellipse(grid, centre, (size, size * rng.uniform(0.9, 1.0)), rng.uniform(0, np.pi))
     nucleus = nucleus + np.float32(0.08) * mottle(grid, 1.2, rng)
     clouds = mottle(grid, 0.5, rng)
     strength = rng.uniform(0.65, 1.1)
@@ -152,7 +152,7 @@ def _chromatin(
 def _compose(
     grid: Grid, body: Plane, cytoplasm: Amounts, nucleus: Plane, chromatin: Plane
 ) -> Drawing:
-    """Lay the nucleus into the cytoplasm, each with the fine dark outline of a drawing."""
+    """Combine nucleus and cytoplasm, each with a thin dark outline."""
     nucleus = without(nucleus, -(body + np.float32(0.3)), 0.3)
     cover, inside = ink(body, _EDGE), ink(nucleus, _EDGE)
     membrane = np.exp(-(((body + 0.22) / 0.22) ** 2)) * cover * (1 - inside)
@@ -178,6 +178,6 @@ PAINTERS: dict[str, tuple[Painter, tuple[float, float]]] = {
     "MONOCYTE": (_monocyte, (7.3, 10.0)),
     "NEUTROPHIL": (_neutrophil, (5.4, 7.6)),
 }
-"""For each class: who draws it, and its smallest and largest radius."""
+"""Class to its painter, and its smallest and largest radius."""
 
 CLASSES = tuple(PAINTERS)

@@ -1,11 +1,11 @@
-"""What makes one laboratory's photographs look unlike another's: stain, lamp and camera."""
+"""Laboratories: stain, lamp and camera, which set the look of their photographs."""
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 DYES = ("haemoglobin", "eosin", "azure", "methylene_blue")
-"""What gives a Romanowsky-stained smear its colours, in the order of every stack of dyes."""
+"""Dyes of a Romanowsky-stained smear, in the order of every (dyes, h, w) array."""
 
 Rgb = tuple[float, float, float]
 
@@ -14,7 +14,7 @@ class Laboratory(BaseModel):
     """A stain, a lamp and a camera.
 
     A dye's value is its optical density (natural logarithm) in red, green and blue at amount 1;
-    overlapping things multiply, as light through a real slide does (Beer-Lambert).
+    overlapping dyes multiply their transmission (Beer-Lambert).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,7 +33,7 @@ class Laboratory(BaseModel):
     light: Rgb
     """Colour of the empty background, 0 to 255."""
     light_spread: float = Field(ge=0, le=0.3)
-    """Relative spread of brightness from slide to slide; a third of it for each channel alone."""
+    """Relative spread of brightness from slide to slide; a third of it for each channel."""
     gradient: float = Field(ge=0, le=0.5)
     """Largest relative gain of light from the centre to one side."""
     vignette: float = Field(ge=0, le=0.8)
@@ -51,7 +51,7 @@ class Laboratory(BaseModel):
         return np.array([getattr(self, dye) for dye in DYES], dtype=np.float32)
 
     def slide(self, rng: np.random.Generator) -> "Laboratory":
-        """Return this laboratory as it is for one slide: its staining, lamp and focus that day."""
+        """Return this laboratory with the random stain, lamp and focus of one slide."""
         strengths = 1 + self.stain_spread * rng.uniform(-1, 1, len(DYES))
         brightness = 1 + self.light_spread * rng.uniform(-1, 1)
         tint = 1 + self.light_spread / 3 * rng.uniform(-1, 1, 3)
@@ -67,7 +67,7 @@ class Laboratory(BaseModel):
         return self.model_copy(update=stained | lit)
 
 
-HOME = Laboratory(
+IN_DOMAIN = Laboratory(
     name="home",
     haemoglobin=(0.08, 0.33, 0.36),
     eosin=(0.03, 0.62, 1.05),
@@ -83,9 +83,9 @@ HOME = Laboratory(
     pixels_per_um=6.0,
     jpeg_quality=90,
 )
-"""The laboratory whose smears the demo trains on."""
+"""In-domain: the laboratory of the demo's training images."""
 
-OTHER = Laboratory(
+OUT_OF_DOMAIN = Laboratory(
     name="other",
     haemoglobin=(0.05, 0.20, 0.16),
     eosin=(0.16, 0.75, 0.80),
@@ -101,4 +101,4 @@ OTHER = Laboratory(
     pixels_per_um=7.6,
     jpeg_quality=60,
 )
-"""Another stain under a yellow lamp, another magnification and a worse camera: drift, on demand."""
+"""Out-of-domain: another stain, a yellow lamp, another magnification, a worse camera."""

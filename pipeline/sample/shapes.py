@@ -1,4 +1,4 @@
-"""The few shapes that cells are drawn from, as signed distances in micrometres (inside < 0)."""
+"""Shapes as signed distances in micrometres (negative inside), and textures."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Grid:
-    """Where each pixel lies, in micrometres from the middle of the drawing; shapes (h, w)."""
+    """Coordinates of each pixel in micrometres from the centre of the drawing; shapes (h, w)."""
 
     x: Plane
     y: Plane
@@ -31,7 +31,7 @@ def square_grid(half_width: float, pixels_per_um: float, angle: float) -> Grid:
 
 
 def blob(grid: Grid, radius: float, roughness: float, rng: np.random.Generator) -> Plane:
-    """Return the distance to a disc whose outline wobbles by about `roughness` of its radius."""
+    """Return the distance to a disc whose outline varies by about `roughness` of its radius."""
     angle = np.arctan2(grid.y, grid.x)
     outline = np.full_like(angle, radius)
     for wave in range(2, 8):
@@ -42,7 +42,7 @@ def blob(grid: Grid, radius: float, roughness: float, rng: np.random.Generator) 
 
 
 def ellipse(grid: Grid, centre: Point, radii: Point, angle: float = 0.0) -> Plane:
-    """Return about the distance to an ellipse: exact on its outline, which is all that is seen."""
+    """Return the approximate distance to an ellipse; it is exact on the outline."""
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     x, y = grid.x - np.float32(centre[0]), grid.y - np.float32(centre[1])
     along = (cos * x + sin * y) / np.float32(radii[0])
@@ -61,19 +61,19 @@ def strand(grid: Grid, start: Point, end: Point, half_width: float) -> Plane:
 
 
 def union(one: Plane, other: Plane, softness: float) -> Plane:
-    """Join two shapes and round the corner between them (polynomial smooth minimum, Quilez)."""
+    """Return the union with a rounded corner (polynomial smooth minimum, Quilez)."""
     blend = np.maximum(softness - np.abs(one - other), 0) / softness
     joined: Plane = np.minimum(one, other) - blend * blend * np.float32(softness / 4)
     return joined
 
 
 def without(shape: Plane, hole: Plane, softness: float) -> Plane:
-    """Cut `hole` out of `shape` and round the rim."""
+    """Return `shape` without `hole`, with a rounded corner."""
     return -union(-shape, hole, softness)
 
 
 def ink(distance: Plane, edge: float) -> Plane:
-    """Return the cover, 0 to 1, of a shape whose rim fades over `edge` micrometres."""
+    """Return the opacity, 0 to 1, of a shape with a soft edge of `edge` micrometres."""
     cover: Plane = np.clip(0.5 - distance / np.float32(edge), 0, 1)
     return cover * cover * (3 - 2 * cover)
 
@@ -89,7 +89,7 @@ def mottle(grid: Grid, size: float, rng: np.random.Generator) -> Plane:
 def beads(
     grid: Grid, spacing: float, radius: float, rng: np.random.Generator
 ) -> tuple[Plane, Plane]:
-    """Scatter beads evenly but not in rows.
+    """Return beads on a jittered grid.
 
     Returns:
         The height of the beads, 0 (between) to 1 (top), and a random tone, 0 to 1, for each bead.

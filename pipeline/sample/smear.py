@@ -1,4 +1,4 @@
-"""A photograph of a smear: plasma, red cells and platelets around one white cell."""
+"""Photograph of a smear: plasma, red cells and platelets around one white cell."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,17 +10,17 @@ from pipeline.sample.laboratory import DYES, Laboratory
 from pipeline.sample.shapes import blob, ellipse, ink, mottle, square_grid
 
 _RED_CELL_RADIUS = 3.7
-"""Micrometres; a red cell measures about 7.5 across, the yardstick of every smear."""
+"""In micrometres: a red cell has a diameter of about 7.5."""
 
 _THICKEST_PILE = np.float32(1.5)
-"""Haemoglobin of the thickest pile of red cells; one cell's rim is about 1."""
+"""Largest amount of haemoglobin where red cells overlap; the rim of one has about 1."""
 
 Field = NDArray[np.float32]
 """Amounts of dye over the whole field of view, shape (dyes, height, width)."""
 
 
 def draw_photograph(label: str, rng: np.random.Generator, laboratory: Laboratory) -> Image.Image:
-    """Draw a fresh slide with one white cell of class `label`, up to 60 pixels off the centre.
+    """Draw a new slide with one white cell of class `label`, up to 60 pixels off the centre.
 
     Returns:
         RGB, `WIDTH` x `HEIGHT` pixels.
@@ -39,7 +39,7 @@ def draw_photograph(label: str, rng: np.random.Generator, laboratory: Laboratory
 
 
 def _plasma(rng: np.random.Generator) -> Field:
-    """A faint, uneven film of stain over the whole slide."""
+    """A faint, uneven film of stain over the field."""
     width, height = WIDTH * SUPERSAMPLING, HEIGHT * SUPERSAMPLING
     field = np.zeros((len(DYES), height, width), dtype=np.float32)
     for dye in ("haemoglobin", "methylene_blue"):
@@ -52,25 +52,25 @@ def _plasma(rng: np.random.Generator) -> Field:
 def _scatter_red_cells(
     field: Field, where: NDArray[np.float64], cell: Drawing, scale: float, rng: np.random.Generator
 ) -> None:
-    """Lay red cells over the field, some in clumps, and push them aside around the white cell."""
+    """Add red cells to the field, some in clumps, none over the white cell."""
     height, width = field.shape[1:]
     area = height * width / scale**2
     free = np.sqrt(cell.cover.sum() / np.pi) + 0.55 * _RED_CELL_RADIUS * scale
     clump: NDArray[np.float64] | None = None
     for _ in range(int(area * rng.uniform(0.009, 0.022))):
         if clump is None or rng.uniform() < 0.65:
-            place = rng.uniform(-0.05, 1.05, 2) * (width, height)
+            position = rng.uniform(-0.05, 1.05, 2) * (width, height)
         else:
             angle = rng.uniform(0, 2 * np.pi)
             step = rng.uniform(1.2, 1.9) * _RED_CELL_RADIUS * scale
-            place = clump + step * np.array([np.cos(angle), np.sin(angle)])
-        away = place - where
-        distance = float(np.hypot(*away)) + 1e-6
+            position = clump + step * np.array([np.cos(angle), np.sin(angle)])
+        offset = position - where
+        distance = float(np.hypot(*offset)) + 1e-6
         if distance < free:
-            place = where + away / distance * free * rng.uniform(1, 1.1)
-        clump = place
-        _lay(field, _red_cell(rng, scale), place)
-    # Red cells in a pile flatten each other, so the pile darkens less than it grows.
+            position = where + offset / distance * free * rng.uniform(1, 1.1)
+        clump = position
+        _lay(field, _red_cell(rng, scale), position)
+    # Overlapping red cells flatten each other, so that absorption saturates.
     pile = field[DYES.index("haemoglobin")]
     np.multiply(np.tanh(pile / _THICKEST_PILE), _THICKEST_PILE, out=pile)
 
@@ -90,12 +90,12 @@ def _red_cell(rng: np.random.Generator, scale: float) -> Drawing:
     dyes = np.zeros((len(DYES), *cover.shape), dtype=np.float32)
     thickness = rng.uniform(0.85, 1.1) * (1 - pallor) + 0.15 * rim
     dyes[DYES.index("haemoglobin")] = cover * thickness
-    # Red cells overlap and both are seen: nothing below is hidden.
+    # Red cells are transparent: cover 0 hides nothing below.
     return Drawing(dyes, np.zeros_like(cover))
 
 
 def _platelet(rng: np.random.Generator, scale: float) -> Drawing:
-    """A small pale lilac scrap with a granular middle."""
+    """A small pale lilac platelet with a granular centre."""
     radius = rng.uniform(0.8, 1.5)
     grid = square_grid(radius * 1.6, scale, 0)
     outline = blob(grid, radius, 0.2, rng)
@@ -108,7 +108,7 @@ def _platelet(rng: np.random.Generator, scale: float) -> Drawing:
 
 
 def _lay(field: Field, drawing: Drawing, where: NDArray[np.float64]) -> None:
-    """Add a drawing to the field with its middle at `where` (x, y), hiding what it covers."""
+    """Add a drawing to the field, centred at `where` (x, y), hiding what it covers."""
     size = drawing.cover.shape[0]
     left, top = (round(float(at)) - size // 2 for at in where)
     rows = slice(max(top, 0), max(min(top + size, field.shape[1]), 0))

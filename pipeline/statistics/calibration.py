@@ -1,4 +1,4 @@
-"""Making probabilities mean what they say, and measuring whether they do."""
+"""Calibration: temperature scaling, reliability diagram and expected calibration error (ECE)."""
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -10,63 +10,66 @@ from pipeline.statistics.intervals import Resamples, percentile_interval
 from pipeline.statistics.metrics import Bools, Floats, Interval, Ints
 
 BINS = 10
-LOWEST, HIGHEST = 0.25, 10.0
-"""Few held-out cells can be all right by luck: no temperature may make certainty of that."""
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.25, 10.0
+"""Bounds of the search: few held-out cells can all be correct by chance."""
 
 
 class Bin(BaseModel):
-    """One bar of the reliability diagram."""
+    """One bin of the reliability diagram."""
 
     model_config = ConfigDict(frozen=True)
 
     low: float
     high: float
     share: float
-    """Of the weight; 0 to 1."""
+    """Share of the weight in the bin, 0 to 1."""
     confidence: float
-    """Mean in the bin; the middle of the bin when it is empty."""
+    """Mean confidence in the bin; its middle if it is empty."""
     accuracy: float
 
 
 def fit_temperature(logits: Floats, labels: Ints, weights: Floats) -> float:
-    """The temperature that makes held-out answers most likely (Guo et al., ICML 2017).
+    """The temperature of the largest likelihood on held-out images (Guo et al., ICML 2017).
 
-    Dividing the logits by it changes no first class. The weighted likelihood has one maximum in
-    1 / temperature, so a bounded search finds it, the same each time.
+    Dividing logits by it does not change the predicted class. The negative log-likelihood is convex
+    in 1 / temperature, so that a bounded search finds the minimum, and always the same one.
 
     Args:
         logits: of held-out images (n, classes), before the softmax.
         labels: true classes (n,).
-        weights: evidence of each image (n,), one over the images of its cell.
+        weights: of the images (n,), 1 over the number of images of its cell.
 
     Returns:
-        Between 0.25 and 10; above 1 where the network was too sure.
+        Between 0.25 and 10; above 1 if the network is overconfident.
 
     Raises:
-        InvalidInputError: when there is nothing to fit on, or a logit is no number.
+        InvalidInputError: without images, without weight, or if a logit is not finite.
     """
     logits = np.asarray(logits, np.float64)
     if not len(logits) or not np.isfinite(logits).all() or not weights.sum() > 0:
         raise InvalidInputError(
-            "no temperature can be fitted",
-            expected="finite logits of held-out images, with weight",
+            "cannot fit a temperature",
+            expected="finite logits of held-out images with weight",
             received=f"shape {logits.shape}",
         )
     share = np.asarray(weights, np.float64) / weights.sum()
-    right = logits[np.arange(len(labels)), labels]
+    of_label = logits[np.arange(len(labels)), labels]
 
-    def surprise(sharpness: float) -> float:
-        return float(share @ (logsumexp(logits * sharpness, axis=1) - right * sharpness))
+    def loss(scale: float) -> float:
+        return float(share @ (logsumexp(logits * scale, axis=1) - of_label * scale))
 
-    found = minimize_scalar(surprise, bounds=(1 / HIGHEST, 1 / LOWEST), method="bounded")
-    return float(1 / found.x)
+    bounds = (1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE)
+    return float(1 / minimize_scalar(loss, bounds=bounds, method="bounded").x)
 
 
 def reliability(confidence: Floats, correct: Bools, weights: Floats) -> tuple[Bin, ...]:
-    """Confidence against accuracy in ten bins of equal width; arguments as below."""
-    which = _bins(confidence)
-    weight, sure, right = (
-        np.bincount(which, weights=values, minlength=BINS)
+    """Confidence and accuracy in ten bins of equal width; arguments of `calibration_error`.
+
+    Not scikit-learn's `calibration_curve`, which takes no weights.
+    """
+    bins = _bins(confidence)
+    weight, confident, right = (
+        np.bincount(bins, weights=values, minlength=BINS)
         for values in (weights, weights * confidence, weights * correct)
     )
     edges = np.linspace(0, 1, BINS + 1)
@@ -75,7 +78,7 @@ def reliability(confidence: Floats, correct: Bools, weights: Floats) -> tuple[Bi
             low=round(float(edges[i]), 6),
             high=round(float(edges[i + 1]), 6),
             share=float(weight[i] / weight.sum()),
-            confidence=float(sure[i] / weight[i] if weight[i] else edges[i : i + 2].mean()),
+            confidence=float(confident[i] / weight[i] if weight[i] else edges[i : i + 2].mean()),
             accuracy=float(right[i] / weight[i]) if weight[i] else 0.0,
         )
         for i in range(BINS)
@@ -86,25 +89,28 @@ def calibration_error(confidence: Floats, correct: Bools, weights: Floats | None
     """Expected calibration error over ten bins of equal width (Naeini et al., AAAI 2015).
 
     Args:
-        confidence: probability of the first class (n,).
-        correct: whether that class is right (n,).
-        weights: of the images (n,), all alike when not given.
+        confidence: probability of the predicted class (n,).
+        correct: whether that class is the true one (n,).
+        weights: of the images (n,), equal by default.
     """
     weights = np.ones(len(confidence)) if weights is None else weights
-    return float(calibration_errors(gaps(confidence, correct, weights).sum(axis=0)[None])[0])
+    return float(calibration_errors(bin_terms(confidence, correct, weights).sum(axis=0)[None])[0])
 
 
-def gaps(confidence: Floats, correct: Bools, weights: Floats) -> Floats:
-    """What `calibration_errors` needs summed over images, for each of them (n, 2 * bins)."""
-    rows, which = np.arange(len(confidence)), _bins(confidence)
-    out = np.zeros((len(confidence), 2 * BINS))
-    out[rows, which] = weights * (confidence - correct)
-    out[rows, BINS + which] = weights
-    return out
+def bin_terms(confidence: Floats, correct: Bools, weights: Floats) -> Floats:
+    """Each image's weighted gap and weight in its bin (n, 2 * bins), zero in the others.
+
+    `calibration_errors` takes their sums over images, which makes resampling a matrix product.
+    """
+    rows, bins = np.arange(len(confidence)), _bins(confidence)
+    terms = np.zeros((len(confidence), 2 * BINS))
+    terms[rows, bins] = weights * (confidence - correct)
+    terms[rows, BINS + bins] = weights
+    return terms
 
 
 def calibration_errors(sums: Floats) -> Floats:
-    """Calibration error of each row of summed `gaps` (draws, 2 * bins): (draws,)."""
+    """Calibration error (draws,) of each row of summed `bin_terms` (draws, 2 * bins)."""
     return np.asarray(np.abs(sums[:, :BINS]).sum(axis=1) / sums[:, BINS:].sum(axis=1))
 
 
@@ -113,22 +119,23 @@ def calibration_interval(
 ) -> Interval:
     """Expected calibration error with its interval over cells.
 
-    The high end admits an unseen cell that is as wrong as it is sure. The low end is the
-    bootstrap's percentile: absolute gaps only add up, so that a calibrated model measures more than
-    its true error and the low end is a rule for refusals, not a bound (docs/decisions/0017).
+    The upper bound allows for an unobserved cell with confidence 1 and a wrong prediction. The
+    lower one is the percentile bootstrap's: absolute gaps are biased upwards, so that it is a rule
+    for the gate and no confidence bound (docs/decisions/0017).
 
     Args:
-        confidence: probability of the first class (n,).
-        correct: whether that class is right (n,).
+        confidence: probability of the predicted class (n,).
+        correct: whether that class is the true one (n,).
         weights: of the images (n,).
         resamples: of the same images.
     """
-    sums = gaps(confidence, correct, weights)
-    (value,) = calibration_errors(sums.sum(axis=0)[None])
-    drawn = calibration_errors(resamples.sums(sums))
-    cells = resamples.effective(weights[:, None])
-    _, (high,) = resamples.ends(np.array([value]), drawn[:, None], cells)
-    return Interval(value=float(value), low=percentile_interval(value, drawn).low, high=float(high))
+    terms = bin_terms(confidence, correct, weights)
+    (value,) = calibration_errors(terms.sum(axis=0)[None])
+    samples = calibration_errors(resamples.sums(terms))
+    cells = resamples.effective_size(weights[:, None])
+    _, (high,) = resamples.bounds(np.array([value]), samples[:, None], cells)
+    low = percentile_interval(value, samples).low
+    return Interval(value=float(value), low=low, high=float(high))
 
 
 def _bins(confidence: Floats) -> Ints:

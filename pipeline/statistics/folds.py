@@ -1,26 +1,29 @@
-"""Folds of groups, some of which hold several classes, as patients do."""
+"""Assignment of groups to folds, balanced by class; a group may have several classes.
+
+Not scikit-learn's `StratifiedGroupKFold`: other folds would change the trained head.
+"""
 
 import numpy as np
 
 from pipeline.statistics.metrics import Bools, Ints
 
 
-def balanced_folds(holds: Bools, folds: int) -> Ints:
-    """Fold of each group (k,), 0 to `folds` - 1: those of each class in turn.
+def balanced_folds(contains: Bools, folds: int) -> Ints:
+    """Fold of each group (k,), 0 to `folds` - 1.
 
-    A group goes to the fold that has the smallest share of the classes it holds. The class of the
-    fewest groups has the first choice, for it has the least.
+    A group goes to the fold with the smallest share of its classes so far. Groups of the rarest
+    class are assigned first.
 
     Args:
-        holds: whether a group holds a class (k, classes).
-        folds: how many.
+        contains: whether a group has images of a class (k, classes).
+        folds: number of folds.
     """
-    sizes = holds.sum(axis=0)
-    counts = np.zeros((folds, holds.shape[1]))
-    fold = np.full(len(holds), -1, np.int64)
+    sizes = contains.sum(axis=0)
+    counts = np.zeros((folds, contains.shape[1]))
+    fold = np.full(len(contains), -1, np.int64)
     for label in np.argsort(sizes, kind="stable"):
-        for group in np.flatnonzero(holds[:, label] & (fold < 0)):
-            shares = counts[:, holds[group]] / sizes[holds[group]]
+        for group in np.flatnonzero(contains[:, label] & (fold < 0)):
+            shares = counts[:, contains[group]] / sizes[contains[group]]
             fold[group] = shares.sum(axis=1).argmin()
-            counts[fold[group]] += holds[group]
+            counts[fold[group]] += contains[group]
     return fold

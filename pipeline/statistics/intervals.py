@@ -1,13 +1,13 @@
-"""95 % intervals over cells that keep their coverage where no answer, or every answer, is wrong.
+"""95 % confidence intervals over cells, which have width also where all predictions are correct.
 
-The percentile bootstrap draws from the cells that were seen: where all of them are right, each
-resample is, and its interval has no width. Here each resample also holds one pseudo-observation
-that nobody saw: of value 0 for the low end, of value 1 for the high end, with a Beta(1, n) share of
-the weight. With Dirichlet weights for the n cells that is Gaffke's bound for values between 0 and 1
-(Math. Methods of Statistics 14, 2005; Learned-Miller & Thomas, arXiv:1905.06208), and for right or
-wrong answers the exact interval (Clopper & Pearson, Biometrika 26, 1934). The weights of Rao and Wu
-used here are the same where all answers are right or all wrong, and a little wider between.
-docs/decisions/0017 has the coverage by simulation, and the methods that were not taken.
+The percentile bootstrap draws from the observed cells: if all are correct, so is every resample,
+and the interval has no width. Here each resample also has one unobserved pseudo-observation, of
+value 0 for the lower bound and 1 for the upper one, with a Beta(1, n) share of the weight. With
+Dirichlet weights for the n cells this is Gaffke's bound for values between 0 and 1 (Math. Methods
+of Statistics 14, 2005; Learned-Miller & Thomas, arXiv:1905.06208), and for binary values the exact
+interval (Clopper & Pearson, Biometrika 26, 1934). The weights of Rao and Wu used here give the same
+where all or no predictions are correct, and a slightly wider interval otherwise.
+docs/decisions/0017 has the coverage by simulation, and the alternatives.
 """
 
 import copy
@@ -20,135 +20,136 @@ from numpy.typing import NDArray
 from pipeline.statistics.metrics import Bools, Floats, Interval, Ints
 
 TAILS = (2.5, 97.5)
-"""Percentiles that leave a nominal 95 % between them."""
+"""Percentiles of a 95 % interval."""
 
 
 class Resamples:
-    """How often each group is drawn when groups are resampled within their stratum.
+    """Bootstrap resamples of groups within strata.
 
-    Resampling whole clusters keeps what images of one cell have in common (Field & Welsh, J. R.
-    Stat. Soc. B 69, 2007); one fewer than there are is drawn and weighed up, or an interval from
-    three cells would be a fifth too narrow (Rao & Wu, JASA 83:231, 1988). Drawn once; every figure
-    made of sums is a matrix product.
+    Whole groups are drawn, since images of one cell are correlated (Field & Welsh, J. R. Stat. Soc.
+    B 69, 2007). One group fewer than there are is drawn and the counts are scaled up; otherwise an
+    interval from three cells would be a fifth too narrow (Rao & Wu, JASA 83:231, 1988). Drawn once;
+    any statistic made of sums is then a matrix product.
     """
 
     def __init__(self, codes: Ints, classes: Ints, *, draws: int, seed: int = 0) -> None:
-        """Draw.
+        """Draw the resamples; the same arguments give the same ones.
 
         Args:
             codes: group of each image (n,), 0 to k-1.
-            classes: class of each image (n,).
+            classes: class of each image (n,), by which groups are stratified.
             draws: number of resamples.
-            seed: of the resampling.
+            seed: of the random generator.
         """
         rng = np.random.default_rng(seed)
         stratum = strata(codes, classes)
         order = np.argsort(stratum, kind="stable")
         self._position = np.argsort(order)
         self.codes = self._position[codes]
-        """Column of `times` of each image (n,): groups stand by stratum, then by code."""
-        self.times = np.zeros((draws, len(stratum)))
-        """(draws, groups)"""
-        ends = np.cumsum(np.bincount(stratum))
-        self._strata = [slice(*ab) for ab in pairwise([0, *ends.tolist()]) if ab[0] < ab[1]]
+        """Column of `counts` of each image (n,); columns are ordered by stratum, then by code."""
+        self.counts = np.zeros((draws, len(stratum)))
+        """How often each group is drawn, scaled up (draws, groups)."""
+        stops = np.cumsum(np.bincount(stratum))
+        self._strata = [slice(*ab) for ab in pairwise([0, *stops.tolist()]) if ab[0] < ab[1]]
         for one in self._strata:
             groups = one.stop - one.start
             drawn = max(groups - 1, 1)
-            picked = rng.multinomial(drawn, np.full(groups, 1 / groups), size=draws)
-            self.times[:, one] = picked * (groups / drawn)
+            multiplicity = rng.multinomial(drawn, np.full(groups, 1 / groups), size=draws)
+            self.counts[:, one] = multiplicity * (groups / drawn)
         self._uniform = (rng.permutation(draws) + 0.5) / draws
-        """Evenly spaced (draws,), so that the pseudo-observation adds no noise to the ends."""
+        """Evenly spaced (draws,), so that the pseudo-observation adds no noise to the bounds."""
 
     def of(self, codes: Ints) -> "Resamples":
-        """The same resamples for other rows, whose groups are `codes`."""
+        """The same resamples for other rows, of which `codes` are the groups."""
         other = copy.copy(self)
         other.codes = self._position[codes]
         return other
 
     def sums(self, values: Floats) -> Floats:
         """Sum of values (n, columns) over the images of each resample: (draws, columns)."""
-        return np.asarray(self.times @ self._by_group(values))
+        return np.asarray(self.counts @ self._by_group(values))
 
     def shares(self, hits: Floats, weights: Floats) -> list[Interval | None]:
-        """Weighted shares of hits, each with its interval; None where nothing has weight.
+        """Weighted shares of hits with their intervals, per column; None where no image has weight.
 
-        Every stratum gets an interval of its own, and their weighted mean the squares of the
-        distances added up (MOVER: Zou & Donner, Stat. Med. 27:1693, 2008), so that a class of few
+        Each stratum gets its own interval. The distances to its bounds are combined as a root of
+        the sum of squares (MOVER: Zou & Donner, Stat. Med. 27:1693, 2008), so that a class of few
         cells is not hidden by the many cells of another.
 
         Args:
-            hits: weight of each image that counts (n, columns), 0 to that of the image.
-            weights: of each image (n, columns); their scale is of no consequence.
+            hits: weight of the images that count as hits (n, columns), 0 for others.
+            weights: of each image (n, columns), on any scale.
         """
         hits, weights = self._by_group(hits), self._by_group(weights)
         total = weights.sum(axis=0)
         below, above = np.zeros(len(total)), np.zeros(len(total))
         for one in self._strata:
-            some = np.flatnonzero(weights[one].sum(axis=0))
-            value, low, high = self._stratum(one, hits[one, some], weights[one, some])
-            part = weights[one, some].sum(axis=0) / total[some]
-            below[some] += (part * (value - low)) ** 2
-            above[some] += (part * (high - value)) ** 2
+            columns = np.flatnonzero(weights[one].sum(axis=0))
+            value, low, high = self._stratum(one, hits[one, columns], weights[one, columns])
+            part = weights[one, columns].sum(axis=0) / total[columns]
+            below[columns] += (part * (value - low)) ** 2
+            above[columns] += (part * (high - value)) ** 2
         return [
-            _within(found / weight, np.sqrt(down), np.sqrt(up)) if weight else None
-            for found, weight, down, up in zip(hits.sum(axis=0), total, below, above, strict=True)
+            _clipped(hit / weight, np.sqrt(down), np.sqrt(up)) if weight else None
+            for hit, weight, down, up in zip(hits.sum(axis=0), total, below, above, strict=True)
         ]
 
-    def ends(self, value: Floats, samples: Floats, cells: Floats) -> tuple[Floats, Floats]:
-        """Low and high end (columns,) of figures between 0 and 1.
+    def bounds(self, value: Floats, samples: Floats, cells: Floats) -> tuple[Floats, Floats]:
+        """Lower and upper bound (columns,) of statistics between 0 and 1.
 
         Args:
-            value: the figures (columns,); the interval always holds them.
-            samples: the figures of each resample (draws, columns); NaN where one has none.
-            cells: effective number of cells behind each (columns,).
+            value: the statistics (columns,); the interval always contains them.
+            samples: the statistics of each resample (draws, columns); NaN where undefined.
+            cells: effective number of cells of each (columns,).
         """
-        seen = (1 - self._uniform)[:, None] ** (1 / cells)
-        low = _percentile(seen * samples, TAILS[0])
-        high = _percentile(1 - seen * (1 - samples), TAILS[1])
-        # Weighted sums may leave the unit interval by the last digit.
+        observed = (1 - self._uniform)[:, None] ** (1 / cells)
+        low = _percentile(observed * samples, TAILS[0])
+        high = _percentile(1 - observed * (1 - samples), TAILS[1])
+        # Rounding may put weighted sums just outside 0 to 1.
         return np.clip(np.minimum(low, value), 0, 1), np.clip(np.maximum(high, value), 0, 1)
 
-    def effective(self, weights: Floats) -> Floats:
-        """Effective number of cells (columns,) behind images of unequal weights (n, columns)."""
-        return effective(self._by_group(weights))
+    def effective_size(self, weights: Floats) -> Floats:
+        """Effective number of groups (columns,) of images with weights (n, columns)."""
+        return effective_size(self._by_group(weights))
 
     def _stratum(
         self, groups: slice, hits: Floats, weights: Floats
     ) -> tuple[Floats, Floats, Floats]:
-        """Share, low and high end (columns,) over the groups of one stratum."""
-        times = self.times[:, groups]
+        """Share, lower and upper bound (columns,) over the groups of one stratum."""
+        counts = self.counts[:, groups]
         with np.errstate(divide="ignore", invalid="ignore"):
-            samples = (times @ hits) / (times @ weights)
+            samples = (counts @ hits) / (counts @ weights)
         value = hits.sum(axis=0) / weights.sum(axis=0)
-        return value, *self.ends(value, samples, effective(weights))
+        return value, *self.bounds(value, samples, effective_size(weights))
 
     def _by_group(self, values: Floats) -> Floats:
-        sums = np.zeros((self.times.shape[1], values.shape[1]))
+        sums = np.zeros((self.counts.shape[1], values.shape[1]))
         np.add.at(sums, self.codes, values)
         return sums
 
 
 def strata(codes: Ints, classes: Ints) -> Ints:
-    """Stratum of each group (k,): of the classes that it holds, the one in the fewest groups.
+    """Stratum of each group (k,): among its classes, the one that the fewest groups have.
 
-    A group of one class, as a cell is, belongs to that class. A group of several classes, as a
-    patient is, stands by its rarest one: then every resample holds each class, rare or not.
+    A cell has one class, and that is its stratum. A patient has several: by the rarest one, every
+    resample has that class as well.
 
     Args:
         codes: group of each image (n,), 0 to k-1.
         classes: class of each image (n,).
     """
-    held: Bools = np.zeros((int(codes.max()) + 1, int(classes.max()) + 1), bool)
-    held[codes, classes] = True
-    return np.asarray(np.where(held, held.sum(axis=0), len(held) + 1).argmin(axis=1))
+    contains: Bools = np.zeros((int(codes.max()) + 1, int(classes.max()) + 1), bool)
+    contains[codes, classes] = True
+    sizes = np.where(contains, contains.sum(axis=0), len(contains) + 1)
+    return np.asarray(sizes.argmin(axis=1))
 
 
-def effective(weights: NDArray[np.float64]) -> Floats:
-    """Effective number of cells (columns,) whose weights (cells, columns) are unequal.
+def effective_size(weights: NDArray[np.float64]) -> Floats:
+    """Effective sample size (columns,) of cells with weights (cells, columns).
 
-    One cell of a hundred photographs and nine cells of one are little more than one cell (Kish,
-    Survey Sampling, 1965). It is the effective sample size if all images of a cell are answered
-    alike; any other answers are worth more.
+    One cell of a hundred images and nine cells of one image are little more than one cell (Kish,
+    Survey Sampling, 1965). The formula assumes that all images of a cell get the same prediction;
+    otherwise it is conservative.
     """
     return np.asarray(weights.sum(axis=0) ** 2 / (weights**2).sum(axis=0))
 
@@ -156,56 +157,59 @@ def effective(weights: NDArray[np.float64]) -> Floats:
 def predictive_value(
     sensitivity: Interval, specificity: Interval, own: float, others: float
 ) -> Interval | None:
-    """How often a named class is right, by Bayes' rule; None where it is never named.
+    """Positive predictive value by Bayes' rule; None if the class is never predicted.
 
-    Sensitivity rests on the cells of the class and specificity on those of the others: what each
-    moves the value by at its end is squared and added (MOVER, see `Resamples.shares`).
+    Sensitivity is estimated on the cells of the class and specificity on those of the others: the
+    change of the value at the bound of each is combined by MOVER (see `Resamples.shares`).
 
     Args:
         sensitivity: to the class.
-        specificity: share of the other classes that is not named as this one.
+        specificity: share of the other classes that is not predicted as this one.
         own: prevalence of the class.
         others: prevalence of all others together.
     """
 
-    def at(found: float, spared: float) -> float:
-        right, wrong = own * found, others * (1 - spared)
-        return right / (right + wrong) if right + wrong else np.nan
+    def at(hit_rate: float, rejection_rate: float) -> float:
+        true, false = own * hit_rate, others * (1 - rejection_rate)
+        return true / (true + false) if true + false else np.nan
 
     value = at(sensitivity.value, specificity.value)
     if np.isnan(value):
         return None
 
-    def distance(end: Literal["low", "high"]) -> float:
+    def distance(bound: Literal["low", "high"]) -> float:
         moved = [
-            at(getattr(sensitivity, end), specificity.value),
-            at(sensitivity.value, getattr(specificity, end)),
+            at(getattr(sensitivity, bound), specificity.value),
+            at(sensitivity.value, getattr(specificity, bound)),
         ]
-        # Not a number: at that end the class is never named, and no name is wrong.
+        # NaN: at that bound the class is never predicted, so that no prediction of it is wrong.
         return float(np.hypot(*np.nan_to_num(np.array(moved) - value)))
 
-    return _within(value, distance("low"), distance("high"))
+    return _clipped(value, distance("low"), distance("high"))
 
 
 def _percentile(samples: Floats, at: float) -> Floats:
-    """Percentile of each column (draws, columns); the loop over those with NaN is slow."""
-    found = np.percentile(samples, at, axis=0, method="hazen")
-    some = np.isnan(found)
-    if some.any():
-        found[some] = np.nanpercentile(samples[:, some], at, axis=0, method="hazen")
-    return np.asarray(found)
+    """Percentile of each column (draws, columns), ignoring NaN.
+
+    `nanpercentile` loops over columns, so that it is called only for those with NaN.
+    """
+    result = np.percentile(samples, at, axis=0, method="hazen")
+    undefined = np.isnan(result)
+    if undefined.any():
+        result[undefined] = np.nanpercentile(samples[:, undefined], at, axis=0, method="hazen")
+    return np.asarray(result)
 
 
-def _within(value: float, down: float, up: float) -> Interval:
-    """An interval within 0 and 1, which sums in another order may leave by the last digit."""
+def _clipped(value: float, down: float, up: float) -> Interval:
+    """The interval, clipped to 0 to 1, since rounding may put it just outside."""
     low, value, high = (float(np.clip(x, 0, 1)) for x in (value - down, value, value + up))
     return Interval(value=value, low=low, high=high)
 
 
 def percentile_interval(value: float, samples: Floats) -> Interval:
-    """The plain bootstrap's percentiles of resampled values (draws,), stretched to hold the value.
+    """Percentile bootstrap interval of resampled values (draws,), extended to contain `value`.
 
-    It has no width where all resamples agree: for decision rules and as a baseline, not for print.
+    It has no width where all resamples agree: for decision rules and as a baseline, not to report.
     """
     low, high = np.nanpercentile(samples, TAILS)
     return Interval(value=float(value), low=min(float(low), value), high=max(float(high), value))

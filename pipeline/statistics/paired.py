@@ -1,7 +1,9 @@
-"""Two models on the same images: their difference cell by cell, and how sure it is.
+"""Paired comparison of two models on the same images, with confidence intervals over cells.
 
-Both models are resampled with the same cells, so what makes a cell hard for both cancels.
+Both models are resampled with the same cells, so that the difficulty of a cell cancels out.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,78 +12,81 @@ from pipeline.statistics.intervals import Resamples, percentile_interval
 from pipeline.statistics.metrics import Floats, Interval, Ints
 
 
+@dataclass(frozen=True)
+class PairedPredictions:
+    """Predictions of two models for the same images, each (n,)."""
+
+    truth: Ints
+    """True classes."""
+    challenger: Ints
+    """Classes predicted by the challenger; likewise `champion`."""
+    champion: Ints
+    groups: Ints
+    """Group, 0 to k-1: the unit of resampling."""
+    cells: Ints
+    """Cell: the unit of counting."""
+
+
 class Difference(Interval):
-    """Challenger minus champion, -1 to 1, with a 95 % interval that has width in any case."""
+    """Challenger minus champion, -1 to 1, with a 95 % interval that always has width."""
 
     resampled_low: float
-    """Low end over resampled cells alone. It says nothing of a cell that both models answer alike
-    for want of a hard one, so it is no confidence bound: the gate's rule rests on it, whose errors
-    were simulated (docs/decisions/0005)."""
+    """Lower bound of the percentile bootstrap, on which the gate decides; its error rates are
+    simulated (docs/decisions/0005). No confidence bound: it equals the value if no cell differs."""
     cells: int
-    """Cells that were compared."""
+    """Number of compared cells."""
     differing: int
-    """Cells of which one model names an image rightly that the other does not."""
+    """Number of cells with an image that only one of the models classifies correctly."""
 
 
 class Differences(Frozen):
-    """Of balanced accuracy, and of the sensitivity to each class."""
+    """Differences in balanced accuracy and in the sensitivity to each class."""
 
     overall: Difference
-    """Of balanced accuracy: the mean over the classes that are present."""
+    """In balanced accuracy: the mean over the classes that are present."""
     by_class: dict[int, Difference]
-    """Of the sensitivity to each class that is present, by its index."""
+    """In the sensitivity to each class that is present, by its index."""
 
 
-def paired_differences(
-    truth: Ints,
-    challenger: Ints,
-    champion: Ints,
-    groups: Ints,
-    cells: Ints,
-    *,
-    draws: int,
-    seed: int = 0,
-) -> Differences:
-    """Differences of per-image sensitivity, with intervals over groups.
+def paired_differences(predictions: PairedPredictions, *, draws: int, seed: int = 0) -> Differences:
+    """Differences in per-image sensitivity, with intervals over groups.
 
     Args:
-        truth: class of each image (n,).
-        challenger: class that the challenger named (n,).
-        champion: class that the champion named (n,).
-        groups: group of each image (n,), 0..k-1, which is resampled whole.
-        cells: cell of each image (n,), which is counted.
+        predictions: of both models.
         draws: number of resamples.
         seed: of the resampling.
 
     Raises:
-        ValueError: when there is no image.
+        ValueError: without images.
     """
+    truth, cells = predictions.truth, predictions.cells
     if not len(truth):
         raise ValueError("no images to compare on")
     present = np.flatnonzero(np.bincount(truth))
     of_class = (truth[:, None] == present) * 1.0
-    gained = (challenger == truth) * 1.0 - (champion == truth)
-    resamples = Resamples(groups, truth, draws=draws, seed=seed)
-    with np.errstate(invalid="ignore"):  # a class of few patients may be missing from a resample
-        drawn = resamples.sums(of_class * gained[:, None]) / resamples.sums(of_class)
+    gained = (predictions.challenger == truth) * 1.0 - (predictions.champion == truth)
+    resamples = Resamples(predictions.groups, truth, draws=draws, seed=seed)
+    with np.errstate(invalid="ignore"):  # a resample may lack a class that few patients have
+        by_class = resamples.sums(of_class * gained[:, None]) / resamples.sums(of_class)
     intervals = _intervals(gained, of_class, resamples)
-    samples = [np.nanmean(drawn, axis=1), *drawn.T]
-    seen = [np.ones(len(truth), bool), *of_class.T.astype(bool)]
-    found = [
+    samples = [np.nanmean(by_class, axis=1), *by_class.T]
+    selections = [np.ones(len(truth), bool), *of_class.T.astype(bool)]
+    overall, *of_classes = [
         Difference(
             **one.model_dump(),
             resampled_low=percentile_interval(one.value, sample).low,
             cells=len(np.unique(cells[rows])),
             differing=len(np.unique(cells[rows & (gained != 0)])),
         )
-        for one, sample, rows in zip(intervals, samples, seen, strict=True)
+        for one, sample, rows in zip(intervals, samples, selections, strict=True)
     ]
-    named = dict(zip(present.tolist(), found[1:], strict=True))
-    return Differences(overall=found[0], by_class=named)
+    return Differences(
+        overall=overall, by_class=dict(zip(present.tolist(), of_classes, strict=True))
+    )
 
 
 def _intervals(gained: Floats, of_class: Floats, resamples: Resamples) -> list[Interval]:
-    """Of balanced accuracy, then of each class: a difference is twice a share of wins, less one."""
+    """Intervals for balanced accuracy, then each class. A difference is 2 * (share of wins) - 1."""
     count = of_class.sum(axis=0)
     by_class = gained @ of_class / count
     weights = np.column_stack([of_class @ (1 / count), of_class])

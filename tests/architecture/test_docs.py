@@ -13,7 +13,9 @@ from bento_service import __main__ as service_supervisor
 from bento_service import serving
 from bento_service.http import api_keys, errors, middleware
 from bento_service.http.bodies import BODIES
+from bento_service.http.schemas import REQUEST_ID, FeedbackRequest
 from bento_service.inference import follow, loading, multi_image, work_queue
+from bento_service.inference.differential import MIN_CELLS
 from bento_service.prediction_log import uploader
 from bento_service.process import graceful_shutdown
 from pipeline.adapters import mlflow_runs
@@ -90,7 +92,7 @@ def test_every_procfile_line_can_start(part: str, line: str) -> None:
 
 
 def test_the_limits_in_the_api_page_are_those_of_the_service() -> None:
-    """Every number under "Limits", and every time-out in the table of errors, is the code's own."""
+    """Numbers under "Limits", timeouts and lengths in docs/api.md equal the code's constants."""
     api = (ROOT / "docs" / "api.md").read_text()
     section = api.partition("## Limits")[2].partition("\n## ")[0]
     differential = BODIES["/differential"]
@@ -109,7 +111,14 @@ def test_the_limits_in_the_api_page_are_those_of_the_service() -> None:
     named = re.findall(r"`([A-Z_]+)` \((\d+)\)", api)
     assert named
     assert {name: float(value) for name, value in named} == {n: defaults[n] for n, _ in named}
-    assert f"or many longer than {multi_image.TIMEOUT_S:.0f}" in api
+    assert f"or a differential longer than {multi_image.TIMEOUT_S:.0f} s" in api
+    assert f"Up to {differential.max_files} files in one request" in api
+    assert f"Fewer than {MIN_CELLS} cells" in api
+    reviewer = FeedbackRequest.model_json_schema()["properties"]["reviewer"]
+    assert f"1 to {reviewer['maxLength']} printable characters" in api
+    lengths = re.search(r"\{(\d+),(\d+)\}$", REQUEST_ID)
+    assert lengths
+    assert f"if it has {lengths[1]} to {lengths[2]} letters" in api
 
 
 def test_the_numbers_in_the_runbook_are_those_of_the_code() -> None:
@@ -135,7 +144,7 @@ def test_the_numbers_in_the_runbook_are_those_of_the_code() -> None:
         graceful_shutdown.MAX_SHUTDOWN_S,
         float(compose["services"]["service"]["stop_grace_period"].removesuffix("s")),
         1,  # max_active_runs, checked in test_dags.py
-        mlflow_runs._LONGEST_MS / 3_600_000,
+        mlflow_runs._MAX_TRAINING_MS / 3_600_000,
         monitoring["gather"]["min_labels"],
         100 * DataGateConfig().max_quarantined_share,
     ]

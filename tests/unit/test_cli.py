@@ -1,4 +1,4 @@
-"""The command line: what it lists, prints and returns."""
+"""The command line: help, output and exit codes."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from pipeline.artifacts import Artifact, VerdictManifest
 from pipeline.digests import canonical_json
 from pipeline.run import RunContext
 from pipeline.steps.promotion.verdict import Check, GateVerdict
-from tests.unit.steps.promotion.contest import Contest
+from tests.unit.steps.promotion.promotion_harness import PromotionHarness
 
 if TYPE_CHECKING:
     from tests.conftest import Stage
@@ -45,7 +45,7 @@ def leukoflow(
 
 
 def test_help_lists_the_commands_and_loads_no_heavy_library(tmp_path: Path) -> None:
-    """Asking for help costs no import of TensorFlow, and leaves nothing behind."""
+    """`--help` does not import TensorFlow and writes no file."""
     code = (
         "import sys\n"
         "from pipeline.cli import main\n"
@@ -71,7 +71,7 @@ def test_help_lists_the_commands_and_loads_no_heavy_library(tmp_path: Path) -> N
 def test_every_command_explains_itself(
     leukoflow: Callable[..., int], capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    """A command without a docstring is one nobody finds."""
+    """Every command has a help text."""
     assert leukoflow(command, "--help") == 0
     assert "." in capsys.readouterr().out.split("Options")[0]
 
@@ -79,18 +79,18 @@ def test_every_command_explains_itself(
 def test_a_history_without_moves_is_empty(
     leukoflow: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 0, and JSON that parses."""
+    """Exit code 0, and valid JSON."""
     assert leukoflow("history", "--json") == 0
     assert json.loads(capsys.readouterr().out) == []
 
 
-def test_a_history_tells_who_moved_what_and_why(
+def test_a_history_shows_author_and_reason_of_each_move(
     leukoflow: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
     stage: "Stage",
     tmp_path: Path,
 ) -> None:
-    """One row a move, as a table and as JSON."""
+    """One row per move, as a table and as JSON."""
     pointer = stage.point_to(stage.publish(tmp_path / "bundle"))
     assert leukoflow("history") == 0
     assert "promoted by test: a test" in capsys.readouterr().out
@@ -99,10 +99,10 @@ def test_a_history_tells_who_moved_what_and_why(
     assert (move["from_tag"], move["tag"], move["until"]) == ("", pointer.tag, None)
 
 
-def test_gathering_nothing_says_so(
+def test_gather_without_labels_reports_zero(
     leukoflow: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 0, in words and as JSON."""
+    """Exit code 0, as text and as JSON."""
     assert leukoflow("gather") == 0
     assert "0 labels" in capsys.readouterr().out
     assert leukoflow("gather", "--json", "--min", "1") == 0
@@ -112,7 +112,7 @@ def test_gathering_nothing_says_so(
 def test_approving_by_hand_needs_a_reason(
     leukoflow: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What outweighs an earlier rollback must say why, for the ledger."""
+    """An approval that outweighs a rollback records its reason in the ledger."""
     assert leukoflow("promote", "verdict", "--approve") == 2
     assert "--reason" in capsys.readouterr().err
 
@@ -139,7 +139,7 @@ def test_a_refused_promotion_is_exit_code_1(
     stage: "Stage",
     tmp_path: Path,
 ) -> None:
-    """A gate's no is a result: one line that names the check, kept where `history` shows it."""
+    """One line names the failed check; the refusal is recorded and `history` shows it."""
     verdict = refused(stage, tmp_path / "verdict")
     assert leukoflow("promote", verdict.uri) == 1
     assert capsys.readouterr().err == "error the gate refused blood_cells:1; received parity\n"
@@ -148,22 +148,22 @@ def test_a_refused_promotion_is_exit_code_1(
     assert "gate: the gate refused blood_cells:1; received parity" in capsys.readouterr().out
 
 
-def test_a_model_that_serves_already_is_unchanged(
+def test_promoting_the_champion_changes_nothing(
     leukoflow: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
     stage: "Stage",
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """`promote` of it says so, exits with 0 and moves nothing."""
+    """The output is `unchanged`, the exit code 0, and the pointer does not move."""
     monkeypatch.setattr("pipeline.entrypoints.promotion.repair_if_possible", lambda _: None)
-    contest = Contest(stage.artifacts, "demo")
-    model = contest.model(1)
-    contest.serve(model)
-    assert leukoflow("promote", contest.judge(model)) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("unchanged: the challenger is the champion (same bundle); demo:0")
-    assert len(contest.registry.history()) == 1
+    harness = PromotionHarness(stage.artifacts, "demo")
+    model = harness.model(1)
+    harness.serve(model)
+    assert leukoflow("promote", harness.judge(model)) == 0
+    output = capsys.readouterr().out
+    assert output.startswith("unchanged: the challenger is the champion (same bundle); demo:0")
+    assert len(harness.registry.history()) == 1
 
 
 def test_the_verdict_names_the_model(
@@ -172,18 +172,18 @@ def test_the_verdict_names_the_model(
     stage: "Stage",
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A demo's verdict moves the demo's pointer, whatever is served; another config is refused."""
+    """A demo's verdict moves the demo's pointer; another model's config is refused."""
     monkeypatch.setattr("pipeline.entrypoints.promotion.repair_if_possible", lambda _: None)
-    contest = Contest(stage.artifacts, "demo")
-    model = contest.model(1)
-    verdict = contest.judge(model)
+    harness = PromotionHarness(stage.artifacts, "demo")
+    model = harness.model(1)
+    verdict = harness.judge(model)
     assert leukoflow("promote", verdict, "--config", "configs/blood_cells.yaml", "--untracked") == 2
-    said = " ".join(capsys.readouterr().err.split())
-    assert "the config is another model's" in said
-    assert said.endswith("expected a config whose contract.name is demo; received blood_cells")
+    output = " ".join(capsys.readouterr().err.split())
+    assert "the config is another model's" in output
+    assert output.endswith("expected a config whose contract.name is demo; received blood_cells")
     assert leukoflow("promote", verdict, "--untracked") == 0
     assert capsys.readouterr().out.strip() == model.uri
-    assert [move.tag for move in contest.registry.history()] == [model.manifest.tag]
+    assert [move.tag for move in harness.registry.history()] == [model.manifest.tag]
     assert Registry(stage.artifacts.objects, stage.artifacts.root, "blood_cells").read() is None
 
 
@@ -193,30 +193,30 @@ def test_a_tag_names_the_model_to_roll_back(
     stage: "Stage",
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Without `--name`; another name beside the tag is refused with both."""
+    """No `--name` is needed; a different one is refused, with both names."""
     monkeypatch.setattr("pipeline.entrypoints.promotion.repair_if_possible", lambda _: None)
-    contest = Contest(stage.artifacts, "demo")
-    first, _ = (contest.serve(contest.model(number)) for number in range(2))
+    harness = PromotionHarness(stage.artifacts, "demo")
+    first, _ = (harness.serve(harness.model(number)) for number in range(2))
     assert leukoflow("rollback", first.tag, "--name", "blood_cells") == 2
-    said = " ".join(capsys.readouterr().err.split())
-    assert said.endswith("expected --name demo, or none; received blood_cells")
+    output = " ".join(capsys.readouterr().err.split())
+    assert output.endswith("expected --name demo, or none; received blood_cells")
     assert leukoflow("rollback", first.tag) == 0
     assert capsys.readouterr().out.strip() == first.tag
-    now = contest.registry.read()
+    now = harness.registry.read()
     assert now is not None
     assert (now.tag, now.kind) == (first.tag, "rollback")
 
 
-def test_a_challenger_of_another_name_is_no_shadow(
+def test_a_shadow_challenger_must_have_the_name(
     leukoflow: Callable[..., int], capsys: pytest.CaptureFixture[str], stage: "Stage"
 ) -> None:
-    """The bundle names the model, and a `--name` beside it must agree."""
-    contest = Contest(stage.artifacts, "demo")
-    model = contest.model(1)
+    """The bundle names the model; a different `--name` is refused."""
+    harness = PromotionHarness(stage.artifacts, "demo")
+    model = harness.model(1)
     assert leukoflow("shadow", model.uri, "--name", "blood_cells") == 2
     assert "received a model of demo" in " ".join(capsys.readouterr().err.split())
     assert leukoflow("shadow", model.uri) == 0
-    shadow = contest.registry.shadow()
+    shadow = harness.registry.shadow()
     assert shadow is not None
     assert shadow.tag == model.manifest.tag
 
@@ -243,11 +243,11 @@ def test_a_challenger_of_another_name_is_no_shadow(
 def test_bad_usage_or_input_is_exit_code_2(
     leukoflow: Callable[..., int], capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
-    """What a person can put right is told on stderr, without a traceback."""
+    """The error is on stderr, without a traceback."""
     assert leukoflow(*words) == 2
-    said = capsys.readouterr().err
-    assert said
-    assert "Traceback" not in said
+    output = capsys.readouterr().err
+    assert output
+    assert "Traceback" not in output
 
 
 def test_an_unreachable_service_is_exit_code_3(
@@ -256,7 +256,7 @@ def test_an_unreachable_service_is_exit_code_3(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """The address is named."""
+    """The error names the address."""
 
     def refuse(*_: object, **__: object) -> httpx.Response:
         raise httpx.ConnectError("connection refused")

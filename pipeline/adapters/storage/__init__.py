@@ -1,8 +1,14 @@
-"""Objects by URI: S3 through boto3, or a local folder with the same promises.
+"""Object storage by URI: S3 through boto3, or a local folder with the same guarantees.
 
-Both give compare-and-set writes: `if_match` an ETag, or `if_absent`. The ETag of a single-part
-object is the MD5 of its content, so a pointer that returns to an earlier content has its earlier
-ETag: whoever compares must carry a sequence number.
+`protocol` is the interface, `s3` and `local` implement it, `uri` chooses by URI; `s3_errors`
+translates boto3's errors; `document` changes one object by compare-and-set.
+
+Both stores write conditionally: `if_match` an ETag, or `if_absent`. The ETag of a single-part
+object is the MD5 of its content, so an object that returns to an earlier content has its earlier
+ETag: a value that is compared needs a sequence number.
+
+When it fails: UnreachableError (retry), BucketError (check STORE_URI and credentials),
+ConflictError (another writer was first; retry), MissingArtifactError (no such object).
 """
 
 from pipeline.adapters.storage.document import Document

@@ -1,4 +1,4 @@
-"""Objects in a local folder, for work without a stack."""
+"""Objects as files in a local folder, for work without a stack."""
 
 import fcntl
 import hashlib
@@ -17,7 +17,7 @@ from pipeline.errors import ConflictError, MissingArtifactError
 
 
 class LocalStore:
-    """Plain files with the same promises, for work without a stack."""
+    """Files with S3's guarantees: atomic writes, and conditional ones under a file lock."""
 
     def read(self, uri: str) -> bytes:
         path = _path(uri)
@@ -39,9 +39,9 @@ class LocalStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.parent):
             if if_absent and path.exists():
-                raise ConflictError(f"{uri} is already there")
+                raise ConflictError(f"{uri} already exists")
             if if_match is not None and (not path.exists() or _etag(path.read_bytes()) != if_match):
-                raise ConflictError(f"{uri} was changed by somebody else")
+                raise ConflictError(f"{uri} was changed by another writer")
             _replace(path, io.BytesIO(data))
         return _etag(data)
 
@@ -61,17 +61,17 @@ class LocalStore:
         path = _path(uri)
         if not path.is_file():
             return None
-        facts = path.stat()
-        modified = datetime.fromtimestamp(facts.st_mtime, UTC)
-        return ObjectInfo(uri, facts.st_size, _etag(path.read_bytes()), modified)
+        status = path.stat()
+        modified = datetime.fromtimestamp(status.st_mtime, UTC)
+        return ObjectInfo(uri, status.st_size, _etag(path.read_bytes()), modified)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        # A Path forgets the final slash that tells `a/` from `a` and `ab`.
+        # A Path drops the final slash, which distinguishes `a/` from `a` and `ab`.
         start = str(_path(prefix)) + ("/" if prefix.endswith("/") else "")
         folder = Path(start) if start.endswith("/") else Path(start).parent
         for path in sorted(map(str, folder.rglob("*"))):
             hidden = Path(path).name.startswith(".")
-            # Spelt as it was asked for: `./a` and `file:///a` have many names, and callers compare.
+            # In the spelling of `prefix`: `./a` and `file:///a` are one file, and callers compare.
             uri = prefix + path.removeprefix(start)
             info = None if hidden or not path.startswith(start) else self.stat(uri)
             if info is not None:
@@ -87,7 +87,7 @@ def _etag(data: bytes) -> str:
 
 
 def _replace(path: Path, source: BinaryIO) -> None:
-    """Whole or not at all: a full disk leaves neither half a file nor the place it took."""
+    """Replace a file atomically; after an error, such as a full disk, no partial file stays."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
     try:
         with os.fdopen(handle, "wb") as part:

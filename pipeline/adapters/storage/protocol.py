@@ -1,4 +1,4 @@
-"""What steps need of a store: objects by URI, written whole, with compare-and-set."""
+"""Interface of an object store: atomic writes, conditional on an ETag if requested."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What a listing tells of one object."""
+    """Metadata of one object."""
 
     uri: str
     size: int
@@ -18,20 +18,20 @@ class ObjectInfo:
 
 
 class ObjectStore(Protocol):
-    """What steps need of a store."""
+    """An object store; every method may raise UnreachableError or BucketError."""
 
     def read(self, uri: str) -> bytes:
-        """The object's content; ArtifactError when there is none."""
+        """The object's content; MissingArtifactError when it does not exist."""
         ...
 
     def read_tagged(self, uri: str) -> tuple[bytes, str] | None:
-        """Content and ETag, or None when there is no such object."""
+        """Content and ETag; None when the object does not exist."""
         ...
 
     def write(
         self, uri: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False
     ) -> str:
-        """Write whole or not at all and return the ETag; ConflictError when a condition fails."""
+        """Write atomically and return the ETag; ConflictError when a condition fails."""
         ...
 
     def upload(self, path: Path, uri: str) -> None:
@@ -39,13 +39,13 @@ class ObjectStore(Protocol):
         ...
 
     def download(self, uri: str, path: Path) -> None:
-        """Copy an object to a local file; ArtifactError when there is none."""
+        """Copy an object to a local file; MissingArtifactError when it does not exist."""
         ...
 
     def stat(self, uri: str) -> ObjectInfo | None:
-        """Size, ETag and time of one object, or None."""
+        """Metadata of one object; None when it does not exist."""
         ...
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object whose URI starts with `prefix`, in order of URI."""
+        """Metadata of every object whose URI starts with `prefix`, sorted by URI."""
         ...

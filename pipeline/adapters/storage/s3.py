@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 _EMBEDDED_REGION = "us-east-1"
 _CONNECTIONS = 32
-"""Several transfers at once, each of which may send its parts in parallel."""
+"""Concurrent transfers, each of which may send parts in parallel."""
 
 
-def _connect(settings: Settings, *, hurried: bool) -> "S3Client":
-    """A client with the generated keys of the embedded store, else with boto3's own chain.
+def _connect(settings: Settings, *, fail_fast: bool) -> "S3Client":
+    """A client with the embedded store's generated keys, else with boto3's credential chain.
 
-    The chain is: environment (with AWS_SESSION_TOKEN), web identity, profile, container and
-    instance role.
+    The chain: environment (with AWS_SESSION_TOKEN), web identity, profile, container and instance
+    role.
     """
     embedded = settings.aws_access_key_id != ""
     session = boto3.session.Session(
@@ -37,9 +37,9 @@ def _connect(settings: Settings, *, hurried: bool) -> "S3Client":
         "s3",
         endpoint_url=settings.aws_endpoint_url_s3 or None,
         config=Config(
-            retries={"max_attempts": 2 if hurried else 4, "mode": "standard"},
-            connect_timeout=2 if hurried else 5,
-            read_timeout=5 if hurried else 60,
+            retries={"max_attempts": 2 if fail_fast else 4, "mode": "standard"},
+            connect_timeout=2 if fail_fast else 5,
+            read_timeout=5 if fail_fast else 60,
             max_pool_connections=_CONNECTIONS,
             s3={"addressing_style": "path"} if settings.aws_endpoint_url_s3 else {},
         ),
@@ -47,54 +47,54 @@ def _connect(settings: Settings, *, hurried: bool) -> "S3Client":
 
 
 class S3Store:
-    """Amazon S3 or anything that speaks it."""
+    """Amazon S3 or a compatible store."""
 
-    def __init__(self, settings: Settings, *, hurried: bool = False) -> None:
-        """Connect as the settings say, on first use.
+    def __init__(self, settings: Settings, *, fail_fast: bool = False) -> None:
+        """Connect on first use.
 
         Args:
             settings: address and credentials.
-            hurried: give a store that is silent up after seconds, not minutes: for a caller that
-                asks again by itself, as the service does.
+            fail_fast: give up on an unresponsive store after seconds, not minutes; for a caller
+                with its own retries, such as the service.
         """
         self._settings = settings
-        self._hurried = hurried
-        self._seen: set[str] = set()
-        """Buckets that exist."""
+        self._fail_fast = fail_fast
+        self._verified_buckets: set[str] = set()
+        """Buckets that `require_bucket` has seen."""
 
     @cached_property
     def _client(self) -> "S3Client":
-        return _connect(self._settings, hurried=self._hurried)
+        return _connect(self._settings, fail_fast=self._fail_fast)
 
     def require_bucket(self, uri: str) -> None:
-        """Return when the bucket of `uri` exists and these credentials may use it.
+        """Return if the bucket of `uri` exists and the credentials may access it.
 
         Raises:
-            BucketError: when it does not exist or access is denied; the text names it.
-            UnreachableError: when the store does not answer.
+            BucketError: when it does not exist or access is denied; the message names it.
+            UnreachableError: when the store does not respond.
         """
         bucket = split_s3(uri)[0]
-        if bucket in self._seen:
+        if bucket in self._verified_buckets:
             return
         try:
             with translated(uri):
                 self._client.head_bucket(Bucket=bucket)
-        except MissingArtifactError as error:  # the answer to HEAD has no code, only a status
+        except MissingArtifactError as error:  # a HEAD response has a status without a code
             raise no_bucket(uri) from error
-        self._seen.add(bucket)
+        self._verified_buckets.add(bucket)
 
     def read(self, uri: str) -> bytes:
-        found = self.read_tagged(uri)
-        if found is None:
+        stored = self.read_tagged(uri)
+        if stored is None:
             raise MissingArtifactError("no such object", received=uri)
-        return found[0]
+        return stored[0]
 
     def read_tagged(self, uri: str) -> tuple[bytes, str] | None:
         bucket, key = split_s3(uri)
         try:
             with translated(uri):
-                answer = self._client.get_object(Bucket=bucket, Key=key)
-                return answer["Body"].read(), answer["ETag"]
+                response = self._client.get_object(Bucket=bucket, Key=key)
+                return response["Body"].read(), response["ETag"]
         except MissingArtifactError:
             return None
 
@@ -122,7 +122,7 @@ class S3Store:
             with translated(uri):
                 self._client.download_file(bucket, key, str(path))
         except MissingArtifactError:
-            self.require_bucket(uri)  # it asks by HEAD, whose 404 may mean either
+            self.require_bucket(uri)  # the 404 of a HEAD may mean object or bucket
             raise
 
     def stat(self, uri: str) -> ObjectInfo | None:
@@ -131,7 +131,7 @@ class S3Store:
             with translated(uri):
                 head = self._client.head_object(Bucket=bucket, Key=key)
         except MissingArtifactError:
-            self.require_bucket(uri)  # the 404 of a HEAD may mean either
+            self.require_bucket(uri)  # the 404 of a HEAD may mean object or bucket
             return None
         return ObjectInfo(uri, head["ContentLength"], head["ETag"], head["LastModified"])
 

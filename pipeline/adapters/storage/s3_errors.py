@@ -1,4 +1,4 @@
-"""S3's and boto3's errors as ours: a missing object, a lost condition, a bucket out of reach."""
+"""Translation of S3's and boto3's errors into `pipeline.errors`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,21 +40,21 @@ def no_bucket(uri: str) -> BucketError:
     """The error for a URI whose bucket does not exist."""
     return BucketError(
         f"bucket {split_s3(uri)[0]} does not exist",
-        expected="an existing bucket in STORE_URI (AWS_ENDPOINT_URL_S3: where)",
+        expected="an existing bucket in STORE_URI, at AWS_ENDPOINT_URL_S3 if set",
         received=uri,
     )
 
 
 def _bucket_error(uri: str, code: str) -> BucketError | None:
-    """What a status or code of S3 says about the bucket or the credentials, if it does."""
+    """The error of a status or code that concerns bucket or credentials, else None."""
     bucket = split_s3(uri)[0]
     if code == "NoSuchBucket":
         return no_bucket(uri)
     if code in _DENIED:
         return BucketError(
             f"access to bucket {bucket} is denied (403)",
-            expected="credentials that may s3:ListBucket, s3:GetObject and s3:PutObject there "
-            "(without ListBucket, S3 answers so for a missing object)",
+            expected="credentials with s3:ListBucket, s3:GetObject and s3:PutObject "
+            "(without ListBucket, S3 also returns 403 for a missing object)",
             received=uri,
         )
     if code in _REJECTED:
@@ -67,14 +67,14 @@ def _bucket_error(uri: str, code: str) -> BucketError | None:
 
 
 def _of_code(uri: str, error: ClientError) -> PipelineError:
-    """S3's answer as our error, by its code; without a body the code is the status."""
+    """S3's error response as our error, by its code; without a body the code is the status."""
     code = error.response.get("Error", {}).get("Code", "")
     if refused := _bucket_error(uri, code):
         return refused
     if code in _MISSING:
         return MissingArtifactError("no such object", received=uri)
     if code in _LOST:
-        return ConflictError(f"{uri} was changed by somebody else")
+        return ConflictError(f"{uri} was changed by another writer")
     return UnreachableError(f"S3 refused {uri}: {error}")
 
 
@@ -92,11 +92,11 @@ def translated(uri: str) -> Iterator[None]:
         yield
     except ClientError as error:
         raise _of_code(uri, error) from error
-    except S3UploadFailedError as error:  # hides S3's answer in its context
+    except S3UploadFailedError as error:  # S3's error response is in its context
         cause = error.__context__
         if isinstance(cause, ClientError):
             raise _of_code(uri, cause) from error
-        raise UnreachableError(f"S3 does not answer for {uri}: {error}") from error
+        raise UnreachableError(f"S3 does not respond for {uri}: {error}") from error
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
         raise BucketError(
             f"no AWS credentials for bucket {split_s3(uri)[0]}: {error}",
@@ -104,4 +104,4 @@ def translated(uri: str) -> Iterator[None]:
             received=uri,
         ) from error
     except (BotoCoreError, Boto3Error) as error:
-        raise UnreachableError(f"S3 does not answer for {uri}: {error}") from error
+        raise UnreachableError(f"S3 does not respond for {uri}: {error}") from error

@@ -10,12 +10,12 @@ from pipeline.settings import Settings
 
 
 class UriStore:
-    """The store that each URI names: S3 for `s3://`, local files for everything else."""
+    """Dispatches by URI: S3 for `s3://`, local files otherwise."""
 
-    def __init__(self, settings: Settings, *, hurried: bool = False) -> None:
-        """Use the settings' S3; a hurried caller asks again soon itself (see `S3Store`)."""
+    def __init__(self, settings: Settings, *, fail_fast: bool = False) -> None:
+        """Use the settings' S3 store; `fail_fast` as in `S3Store`."""
         self._settings = settings
-        self._hurried = hurried
+        self._fail_fast = fail_fast
         self._local = LocalStore()
         self._s3: S3Store | None = None
 
@@ -23,7 +23,7 @@ class UriStore:
         if not uri.startswith("s3://"):
             return self._local
         if self._s3 is None:
-            self._s3 = S3Store(self._settings, hurried=self._hurried)
+            self._s3 = S3Store(self._settings, fail_fast=self._fail_fast)
         return self._s3
 
     def read(self, uri: str) -> bytes:

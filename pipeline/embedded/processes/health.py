@@ -41,7 +41,7 @@ def store_works(settings: Settings) -> bool:
     first: a write fails without a volume.
     """
     uri = f"s3://{object_store.bucket(settings)}/{_PROBE_KEY}"
-    store = S3Store(settings, hurried=True)
+    store = S3Store(settings, fail_fast=True)
     try:
         store.require_bucket(uri)
         store.write(uri, _PROBE)

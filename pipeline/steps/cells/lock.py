@@ -64,7 +64,7 @@ class LockedImages(Frozen):
         """The lock with more images, by hash; it only grows.
 
         The entry of a locked image stays, unless it has no label or a returned one: then an entry
-        with an archive's label takes its place.
+        with an archive's label replaces it.
         """
         fixed = {sha: image for sha, image in self.by_hash.items() if image.source == "archive"}
         return LockedImages(test={**self.by_hash, **images, **fixed})
@@ -88,8 +88,8 @@ def extend_lock(
 
     Args:
         name: the dataset's name.
-        images: pure: the images to lock, from the lock as it stands; called again when another run
-            extended the lock meanwhile.
+        images: pure: the images to lock, from the current lock; called again when another run
+            extended the lock.
         store: where the lock is.
 
     Raises:

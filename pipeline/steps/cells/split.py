@@ -33,9 +33,9 @@ def split(
     A group with a locked image stays in the test part for ever, also if that image has left the
     dataset (`locked.csv` of the grouping).
 
-    Returned labels are not used for testing. A group in which all labels are returned goes to train
-    or validation. A returned image of a test group is locked, so that it is never trained on, and
-    quarantined, so that it is not scored.
+    Returned labels are not used for testing. A group with returned labels alone is assigned to
+    train or validation. A returned image of a test group is locked (never trained on) and
+    quarantined (not scored).
 
     Raises:
         InvalidInputError: when a class has too few groups for three parts.
@@ -45,7 +45,7 @@ def split(
     records = store.records(grouping)
     locked = from_csv(store.read(grouping, LOCKED).decode(), Record)
     assigned = _assign_and_lock(records, locked, config, store)
-    if config.split.reserve_share and (classes := without_reserve(assigned)):
+    if config.split.reserve_share and (classes := classes_without_reserve(assigned)):
         _log.warning("split: no reserve for classes with too few cells: %s", ", ".join(classes))
     kept = [record for record in assigned if not _is_returned_test(record)]
     quarantined = [quarantine(r, _RETURNED_TEST) for r in assigned if _is_returned_test(r)]
@@ -57,16 +57,12 @@ def split(
         inputs={"grouping": grouping.uri},
         counts=_counts(kept) | ({"quarantined": len(quarantined)} if quarantined else {}),
     )
-    with tempfile.TemporaryDirectory(prefix="leukoflow-split-") as name:
-        folder = Path(name)
-        (folder / "records.csv").write_text(to_csv(kept, Record))
-        (folder / "quarantine.csv").write_text(to_csv(quarantined, Quarantined))
-        artifact = store.publish(folder, manifest)
+    artifact = _publish(kept, quarantined, manifest, store)
     _log.info("split: %s %s", artifact.uri, artifact.manifest.counts)
     return artifact
 
 
-def without_reserve(records: Iterable[Record]) -> list[str]:
+def classes_without_reserve(records: Iterable[Record]) -> list[str]:
     """Classes without an image in the reserve."""
     labels, reserved = set(), set()
     for record in records:
@@ -97,6 +93,19 @@ def _counts(records: Sequence[Record]) -> dict[str, int]:
     groups = Counter(f"{part}_groups" for part, _ in {(str(r.part), r.group) for r in records})
     cells = Counter(f"{part}_cells" for part, _ in {(str(r.part), r.cell) for r in records})
     return dict(sorted((images + groups + cells).items()))
+
+
+def _publish(
+    records: Sequence[Record],
+    quarantined: Sequence[Quarantined],
+    manifest: SplitManifest,
+    store: ArtifactStore,
+) -> Artifact[SplitManifest]:
+    with tempfile.TemporaryDirectory(prefix="leukoflow-split-") as name:
+        folder = Path(name)
+        (folder / "records.csv").write_text(to_csv(records, Record))
+        (folder / "quarantine.csv").write_text(to_csv(quarantined, Quarantined))
+        return store.publish(folder, manifest)
 
 
 def _is_returned_test(record: Record) -> bool:

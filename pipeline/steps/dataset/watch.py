@@ -18,7 +18,7 @@ class ArchiveWatermark(Frozen):
     seen: dict[str, str] = Field(default_factory=dict)
     """URI to ETag of archives that have started training."""
     pending: dict[str, str] = Field(default_factory=dict)
-    """URI to ETag of claimed archives, whose training is being started."""
+    """URI to ETag of claimed archives, which start training next."""
     held: tuple[str, ...] = ()
     """URIs of reserved archives: no claim takes them until they are marked seen."""
     turn: int = 0
@@ -34,7 +34,7 @@ def list_archives(name: str, *, store: ArtifactStore) -> dict[str, str]:
     }
 
 
-def new_archives(name: str, *, store: ArtifactStore) -> Archives:
+def claim_archives(name: str, *, store: ArtifactStore) -> Archives:
     """Claim archives whose ETag differs from the one last seen, by marking them pending.
 
     Returns the pending archives again until they are marked seen, so that a restarted watcher
@@ -44,7 +44,8 @@ def new_archives(name: str, *, store: ArtifactStore) -> Archives:
     def claim(mark: ArchiveWatermark) -> ArchiveWatermark:
         if mark.pending:
             return mark
-        # List after reading the watermark: another writer's change makes this claim fail and retry.
+        # List after reading the watermark: if another writer changes it meanwhile, this claim is
+        # repeated.
         fresh = {
             uri: etag
             for uri, etag in list_archives(name, store=store).items()

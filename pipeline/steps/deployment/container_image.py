@@ -1,8 +1,4 @@
-"""Image: a Bento becomes a container image, by whichever builder this machine has.
-
-When it fails: the builder's own last lines are in the message. Without a registry, and on a worker
-without a builder, nothing is pushed; the result says what would have been, and what can do it.
-"""
+"""Container image: build the service's image from a Bento, and push it to a registry."""
 
 import logging
 import shutil
@@ -21,45 +17,46 @@ from pipeline.settings import Settings
 TOOLS = ("docker", "podman", "buildah")
 """In order of preference."""
 LOCAL = "localhost"
-"""Stands where a registry would in the name of an image that stays on this machine."""
+"""Registry in the name of an image that is not pushed."""
 WORKFLOW = ".github/workflows/image.yml"
-"""Builds and pushes the image of the served model where no worker can."""
+"""GitHub workflow that builds and pushes the image when no worker can."""
 DOCKERFILE = ROOT / "docker" / "service.Dockerfile"
-_LAST_CHARACTERS = 3000
+_MAX_OUTPUT = 3000
+"""Characters of a builder's output in an error, from its end."""
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class ImageResult(Frozen):
-    """An image on this machine, and the push that was made or would be."""
+    """A built image, and the command that pushes it."""
 
     tool: str
     reference: str
-    """Name and tag, with the registry where one is configured."""
+    """`registry/name:version`."""
     pushed: bool
     push_command: tuple[str, ...]
 
     @property
     def summary(self) -> str:
-        """One line for people."""
+        """The result in one line."""
         if self.pushed:
             return f"pushed {self.reference}"
         command = " ".join(self.push_command)
-        return f"built {self.reference}; IMAGE_REGISTRY is empty, with one I would run: {command}"
+        return f"built {self.reference}, not pushed: IMAGE_REGISTRY is empty; to push: {command}"
 
 
 def build_image(
     bento: Artifact[BentoManifest], *, settings: Settings, store: ArtifactStore
 ) -> ImageResult:
-    """Build the service's image from a Bento and push it where a registry is configured.
+    """Build the service's image from a Bento, and push it when a registry is configured.
 
     Raises:
-        InvalidInputError: when there is no working builder.
+        InvalidInputError: when no builder works on this machine.
         ArtifactError: when the builder or the push fails.
     """
     tool = preferred_tool(working_tools())
     reference = image_reference(settings, bento.manifest.tag)
-    logger.info("building image %s with %s", reference, tool)
+    log.info("building image %s with %s", reference, tool)
     with tempfile.TemporaryDirectory(prefix="image-") as folder:
         _run(build_command(tool, store.fetch(bento, Path(folder)), reference))
     result = ImageResult(
@@ -70,17 +67,17 @@ def build_image(
     )
     if result.pushed:
         _run(result.push_command)
-    logger.info(result.summary)
+    log.info(result.summary)
     return result
 
 
 def build_and_push(
     bento: Artifact[BentoManifest], *, settings: Settings, store: ArtifactStore
 ) -> str:
-    """Build and push where a registry and a builder are there; elsewhere say what is missing.
+    """Build and push an image; without a registry or a builder build nothing.
 
     Returns:
-        One line for people.
+        The result in one line: the pushed image, or what is missing.
 
     Raises:
         ArtifactError: when the builder or the push fails.
@@ -91,71 +88,72 @@ def build_and_push(
         result = _without_builder(image_reference(settings, bento.manifest.tag), bento)
     else:
         return build_image(bento, settings=settings, store=store).summary
-    logger.info(result)
+    log.info(result)
     return result
 
 
 def _without_registry(reference: str, bento: Artifact[BentoManifest]) -> str:
     command = " ".join(push_command("docker", reference))
     return (
-        f"IMAGE_REGISTRY is empty: {bento.manifest.tag} stops here, proved as a Bento. "
-        f"`make image` would build {reference}, and with a registry push it by: {command}"
+        f"IMAGE_REGISTRY is empty: the Bento of {bento.manifest.tag} is built and tested, no image "
+        f"is pushed. `make image` builds {reference}; with a registry it also runs: {command}"
     )
 
 
 def _without_builder(reference: str, bento: Artifact[BentoManifest]) -> str:
     return (
-        f"no builder works here (tried {', '.join(TOOLS)}): {bento.manifest.tag} stops here, "
-        f"proved as a Bento, and {reference} is not pushed. It can be built and pushed by "
-        f"{WORKFLOW}, by `make image` on a machine with docker, or by a worker with buildah and a "
-        f"login to the registry: clear this task there"
+        f"no builder works here (tried {', '.join(TOOLS)}): the Bento of {bento.manifest.tag} is "
+        f"built and tested, and {reference} is not pushed. To build and push it, run {WORKFLOW}, "
+        f"or `make image` on a machine with docker, or clear this task on a worker with buildah "
+        f"and a registry login"
     )
 
 
 def preferred_tool(tools: Sequence[str]) -> str:
-    """The preferred of the builders that work here.
+    """The first of `TOOLS` among the working builders.
 
     Raises:
-        InvalidInputError: when there is none.
+        InvalidInputError: when no builder works.
     """
     for tool in TOOLS:
         if tool in tools:
             return tool
     raise InvalidInputError(
-        "nothing here builds images", expected=f"one of {', '.join(TOOLS)}", received="none of them"
+        "no container builder works", expected=f"one of {', '.join(TOOLS)}", received="none"
     )
 
 
 def working_tools() -> list[str]:
-    """Builders that are installed and answer; a docker client without its daemon does not."""
-    return [tool for tool in TOOLS if shutil.which(tool) and _answers(tool)]
+    """Builders whose `info` command succeeds; a docker client without a daemon fails it."""
+    return [tool for tool in TOOLS if shutil.which(tool) and _works(tool)]
 
 
 def image_reference(settings: Settings, tag: str) -> str:
-    """`registry/name:version` for a model tag; `localhost` where no registry is configured."""
+    """`registry/name:version` for a model tag; `localhost` without a registry."""
     name, _, version = tag.partition(":")
     registry = settings.image_registry.rstrip("/") or LOCAL
     return f"{registry}/{settings.image_name}:{name}-{version}"
 
 
 def build_command(tool: str, bento: Path, reference: str) -> list[str]:
-    """The command that builds a Bento's folder; buildah reads BUILDAH_ISOLATION by itself."""
+    """The build command for a Bento's folder; buildah also reads BUILDAH_ISOLATION."""
     return [tool, "build", "--file", str(DOCKERFILE), "--tag", reference, str(bento)]
 
 
 def push_command(tool: str, reference: str) -> tuple[str, ...]:
-    """The command that pushes an image; of a local one, what it would be with a registry."""
+    """The push command; for a local image, with `$IMAGE_REGISTRY` in its name."""
     return (tool, "push", reference.replace(f"{LOCAL}/", "$IMAGE_REGISTRY/", 1))
 
 
-def _answers(tool: str) -> bool:
+def _works(tool: str) -> bool:
     return subprocess.run([tool, "info"], capture_output=True, check=False).returncode == 0
 
 
 def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
+    """Run a builder's command; an error has the end of its output."""
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode:
         raise ArtifactError(
             f"{' '.join(command[:2])} failed",
-            received=f"{done.stdout}{done.stderr}"[-_LAST_CHARACTERS:],
+            received=f"{process.stdout}{process.stderr}"[-_MAX_OUTPUT:],
         )

@@ -1,4 +1,4 @@
-"""A built Bento served in a process of its own, asked over HTTP."""
+"""Served Bento: run a built Bento in a process, and replay its golden images over HTTP."""
 
 import contextlib
 import os
@@ -20,20 +20,19 @@ from pipeline.contract.spec import ModelContract
 from pipeline.errors import ArtifactError, UnreachableError
 from pipeline.telemetry import TELEMETRY_OFF
 
-_START_SECONDS = 120.0
-_STOP_SECONDS = 15.0
-_ANSWER_SECONDS = 30.0
+_START_TIMEOUT_S = 120.0
+_STOP_TIMEOUT_S = 15.0
+_REQUEST_TIMEOUT_S = 30.0
 
 
 @contextlib.contextmanager
 def serve_bento(bento: Path) -> Iterator[str]:
-    """Serve a Bento from its own folder on a free loopback port; yields its URL.
+    """Serve a Bento on a free loopback port; yields its URL, and stops the service at the end.
 
-    Nothing of this installation leaks in: the model is the baked one, and what the service logs
-    goes to a folder that disappears.
+    The service uses the Bento's code and model, and a temporary home for its logs and store.
 
     Raises:
-        UnreachableError: when the service ends or is not ready in time, with its last output.
+        UnreachableError: when the service exits or is not ready in time; it has the last output.
     """
     port = _free_port()
     command = [sys.executable, "-m", "bento_service", "--host", "127.0.0.1", "--port", str(port)]
@@ -49,28 +48,28 @@ def serve_bento(bento: Path) -> Iterator[str]:
 def replay_golden_images(
     url: str, bundle: Path, contract: ModelContract, precision: Precision
 ) -> float:
-    """Send a bundle's golden images to a running service.
+    """Classify a bundle's golden images by a running service.
 
     Returns:
-        The largest difference in probability.
+        The largest difference of probabilities.
 
     Raises:
-        ArtifactError: when an answer is further off than is tolerated.
+        ArtifactError: when a response is an error, or a difference exceeds the tolerance.
     """
-    worst = 0.0
-    with httpx.Client(base_url=url, timeout=_ANSWER_SECONDS, trust_env=False) as client:
+    largest = 0.0
+    with httpx.Client(base_url=url, timeout=_REQUEST_TIMEOUT_S, trust_env=False) as client:
         for example in read_golden(bundle):
             image = (bundle / GOLDEN / example.file).read_bytes()
-            answer = client.post("/classify", files={"image": (example.file, image)})
-            if answer.status_code != httpx.codes.OK:
+            response = client.post("/classify", files={"image": (example.file, image)})
+            if response.status_code != httpx.codes.OK:
                 raise ArtifactError(
-                    f"golden image {example.file} is not answered",
+                    f"{url}/classify fails on golden image {example.file}",
                     expected="200",
-                    received=f"{answer.status_code} {answer.text}",
+                    received=f"{response.status_code} {response.text}",
                 )
-            off = difference(example, answer.json()["probabilities"], contract, precision)
-            worst = max(worst, off)
-    return worst
+            probabilities = response.json()["probabilities"]
+            largest = max(largest, difference(example, probabilities, contract, precision))
+    return largest
 
 
 def difference(
@@ -79,27 +78,27 @@ def difference(
     contract: ModelContract,
     precision: Precision,
 ) -> float:
-    """Largest difference between an answer and what training saw.
+    """Largest difference between a response and the golden probabilities.
 
     Args:
-        example: probabilities in the contract's order.
-        probabilities: class to probability, as `/classify` answers.
-        contract: says the order.
-        precision: of the model that answered; with the contract it says what is tolerated.
+        example: golden image with probabilities in the contract's order of classes.
+        probabilities: class to probability, from `/classify`.
+        contract: order of the classes, and tolerance.
+        precision: of the serving engine, which widens the tolerance.
 
     Raises:
-        ArtifactError: when it is above the tolerance.
+        ArtifactError: when it exceeds the tolerance, or a class is missing or NaN.
     """
-    answered = [probabilities.get(label, float("nan")) for label in contract.classes]
+    received = [probabilities.get(label, float("nan")) for label in contract.classes]
     allowed = tolerance(contract, precision)
-    off = [abs(a - b) for a, b in zip(answered, example.probabilities, strict=True)]
-    if not all(value <= allowed for value in off):
+    differences = [abs(a - b) for a, b in zip(received, example.probabilities, strict=True)]
+    if not all(value <= allowed for value in differences):
         raise ArtifactError(
-            f"golden image {example.file} ({example.label}) is answered differently",
+            f"golden image {example.file} ({example.label}) gives other probabilities",
             expected=f"{example.probabilities} within {allowed}",
             received=str(probabilities),
         )
-    return max(off)
+    return max(differences)
 
 
 @contextlib.contextmanager
@@ -109,7 +108,7 @@ def _process(command: list[str], bento: Path, folder: Path) -> Iterator[subproce
     variables = {
         **inherited,
         **TELEMETRY_OFF,
-        "API_KEYS_FILE": "",  # in the empty home: none, so that nobody asks for a key
+        "API_KEYS_FILE": "",  # without keys the service requires none
         "BENTOML_HOME": str(folder / "bentoml"),
         "BUNDLE_DIR": str(bundle),
         "LEUKOFLOW_HOME": str(folder),
@@ -131,28 +130,28 @@ def _process(command: list[str], bento: Path, folder: Path) -> Iterator[subproce
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
+    deadline = time.monotonic() + _START_TIMEOUT_S
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):
-            ready = httpx.get(f"{url}/readyz", timeout=_ANSWER_SECONDS, trust_env=False)
+            ready = httpx.get(f"{url}/readyz", timeout=_REQUEST_TIMEOUT_S, trust_env=False)
             if ready.status_code == httpx.codes.OK:
                 return
         time.sleep(0.3)
     raise UnreachableError(
-        "the built Bento does not become ready",
-        expected=f"{url}/readyz answers 200 within {_START_SECONDS:.0f} s",
+        "the service of the built Bento is not ready",
+        expected=f"200 from {url}/readyz within {_START_TIMEOUT_S:.0f} s",
         received=log.read_text(errors="replace")[-2000:],
     )
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the supervisor to end its worker; what is still there afterwards is killed."""
+    """Terminate the service; kill processes that are left after the timeout."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        family = psutil.Process(process.pid).children(recursive=True)
+        children = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
-        for left in psutil.wait_procs(family, _STOP_SECONDS)[1]:
+        for left in psutil.wait_procs(children, _STOP_TIMEOUT_S)[1]:
             left.kill()
-    process.wait(_STOP_SECONDS)
+    process.wait(_STOP_TIMEOUT_S)
 
 
 def _free_port() -> int:

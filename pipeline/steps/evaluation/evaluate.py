@@ -41,15 +41,7 @@ def evaluate(
     store: ArtifactStore,
     run: RunContext,
 ) -> Evaluated:
-    """Score a bundle on the locked test part, and publish report, model card and reference.
-
-    Args:
-        served: the exported bundle; predictions are computed as the service does.
-        split: its records of part `test` are scored.
-        config: prevalence, number of resamples and of mistakes to show.
-        store: artefacts.
-        run: recorded in the manifest.
-    """
+    """Score a bundle on the locked test part, and publish report, model card and reference."""
     records = store.records(split)
     test = [record for record in records if record.part == "test"]
     log.info("evaluate: %d images of the test part", len(test))
@@ -65,7 +57,14 @@ def evaluate(
         (folder / PAGE).write_text(evaluation_page.render(report, explained, served.manifest))
         (folder / CARD).write_text(card)
         _write_predictions(folder, predictions)
-        artifact = store.publish(folder, _manifest(report, served, split, run))
+        manifest = EvaluationManifest(
+            name=served.manifest.name,
+            tag=served.manifest.tag,
+            inputs={"served": served.uri, "split": split.uri},
+            counts={"images": report.scores.images, "cells": report.scores.cells},
+            **run.model_dump(),
+        )
+        artifact = store.publish(folder, manifest)
     log.info("evaluate done: %s", artifact.uri)
     return Evaluated(served, artifact, report)
 
@@ -93,18 +92,3 @@ def _write_predictions(folder: Path, predictions: Predictions) -> None:
     (folder / "predictions.csv").write_text(predictions_csv(predictions))
     lines = [line.model_dump_json() for line in predictions.reference()]
     (folder / "reference.jsonl").write_text("\n".join(lines) + "\n")
-
-
-def _manifest(
-    report: EvaluationReport,
-    served: Artifact[ServedManifest],
-    split: Artifact[SplitManifest],
-    run: RunContext,
-) -> EvaluationManifest:
-    return EvaluationManifest(
-        name=served.manifest.name,
-        tag=served.manifest.tag,
-        inputs={"served": served.uri, "split": split.uri},
-        counts={"images": report.scores.images, "cells": report.scores.cells},
-        **run.model_dump(),
-    )

@@ -64,13 +64,7 @@ class _MistakeImages:
 def render(
     report: EvaluationReport, mistakes: Sequence[ExplainedMistake], served: ServedManifest
 ) -> str:
-    """The evaluation as one self-contained HTML page.
-
-    Args:
-        report: the metrics.
-        mistakes: to show.
-        served: the bundle that was scored.
-    """
+    """The evaluation as one self-contained HTML page."""
     lowest = min(
         point.accuracy.low
         for unit in (report.scores, report.scores.by_cell)

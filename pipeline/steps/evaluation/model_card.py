@@ -21,14 +21,9 @@ def model_card(
     lineage: Sequence[Ancestor],
     config: RunConfig,
 ) -> str:
-    """The model card as Markdown; docs/model-card.md explains its sections.
+    """The model card as Markdown; `records` are those of all parts of the split.
 
-    Args:
-        report: metrics on the locked test part.
-        served: the bundle that was scored.
-        records: of all parts of the split.
-        lineage: the bundle and its ancestors.
-        config: of the training run.
+    docs/model-card.md explains its sections.
     """
     template = page_templates().get_template("model_card.md.j2")
     assigned = {record.part for record in records}

@@ -47,13 +47,8 @@ def track_evaluation(
 
     A run that has already finished is left unchanged, so that a retry logs nothing twice.
 
-    Args:
-        tracking: the experiment.
-        run: MLflow run of this training. When the same data gave the bundle of an earlier run, it
-            links the models of that run as inputs instead of logging them again.
-        bundle: the Keras bundle.
-        evaluated: evaluation of the bundle exported from it.
-        store: artefacts.
+    When the training gave the bundle of an earlier run, the run links the models of that run as
+    inputs instead of logging them again.
     """
     if tracking.status(run) == "FINISHED":
         return

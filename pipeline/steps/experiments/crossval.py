@@ -6,8 +6,6 @@ uses that part.
 
 import logging
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +21,10 @@ from pipeline.modeling.feature_cache import ActivationFiles
 from pipeline.modeling.weights import read_weights
 from pipeline.records import FITTED, Record
 from pipeline.statistics.metrics import Floats
-from pipeline.steps.evaluation.scoring import Scores, score_predictions
+from pipeline.steps.evaluation.scoring import score_predictions
 from pipeline.steps.experiments.crossval_report import CrossvalReport
 from pipeline.steps.experiments.folds import assign_folds, parts_of
-from pipeline.steps.experiments.novelty import Novelty, NoveltyScores, novelty
+from pipeline.steps.experiments.novelty import NoveltyScores, novelty
 from pipeline.steps.training.examples import (
     TrainingData,
     TrainInputs,
@@ -38,35 +36,9 @@ from pipeline.steps.training.train import fit_model
 
 if TYPE_CHECKING:
     from pipeline.modeling.fit import Epoch
-    from pipeline.modeling.learn import Learned
+    from pipeline.modeling.fitted_model import FittedModel
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _FoldPredictions:
-    """Predictions for n images by models that were not trained on their cells."""
-
-    records: list[Record]
-    probabilities: Floats
-    """(n, classes)"""
-    uncertainties: Floats
-    """(n,), like `distances`."""
-    distances: Floats
-
-    @classmethod
-    def joined(cls, parts: "Sequence[_FoldPredictions]") -> "_FoldPredictions":
-        return cls(
-            [record for part in parts for record in part.records],
-            np.concatenate([part.probabilities for part in parts]),
-            np.concatenate([part.uncertainties for part in parts]),
-            np.concatenate([part.distances for part in parts]),
-        )
-
-    @property
-    def novelty_scores(self) -> NoveltyScores:
-        groups = [record.group for record in self.records]
-        return NoveltyScores(groups, self.uncertainties, self.distances)
 
 
 def crossval(
@@ -74,13 +46,8 @@ def crossval(
 ) -> CrossvalReport:
     """Train one model per fold, and score it on the cells of that fold.
 
-    At most eight images of a cell are scored.
-
-    Args:
-        inputs: the split, its features and the backbone's weights.
-        config: contract and hyper-parameters, without the plan's unknown class.
-        plan: number of folds, share of the cells to train on, and unknown class.
-        store: artefacts.
+    At most eight images of a cell are scored. The config's contract has all classes but the plan's
+    unknown one.
 
     Raises:
         InvalidInputError: when a class has fewer groups than there are folds.
@@ -90,24 +57,36 @@ def crossval(
     unknown = limit_images_per_cell([r for r in records if r.label == plan.unknown])
     fold_of = assign_folds(known, plan.folds)
     folds = [parts_of(known, fold_of, fold, plan.share) for fold in range(plan.folds)]
+    scored = [limit_images_per_cell(parts["test"]) for parts in folds]
     n_cells = [len({record.cell for record in parts["train"] + parts["val"]}) for parts in folds]
     backbone = read_weights(store.read(inputs.weights, "weights.npz"))
-    on_known, on_unknown, temperatures = [], [], []
+    probabilities, of_known, of_unknown, temperatures = [], [], [], []
     with tempfile.TemporaryDirectory() as scratch:
         files = load_activations(inputs, config, store, Path(scratch) / "packs")
-        for parts in folds:
+        for parts, test in zip(folds, scored, strict=True):
             log.info("crossval: %s", {part: len(records) for part, records in parts.items()})
             model = _fit(TrainingData(files, parts["train"], parts["val"], backbone), config)
             temperatures.append(round(model.temperature, 4))
-            on_known.append(_predict(model, files, limit_images_per_cell(parts["test"]), config))
+            of_fold, novelty_scores = _predict(model, files, test, config)
+            probabilities.append(of_fold)
+            of_known.append(novelty_scores)
             if unknown:
-                on_unknown.append(_predict(model, files, unknown, config))
+                of_unknown.append(_predict(model, files, unknown, config)[1])
+    reference = NoveltyScores.joined(of_known)
     return CrossvalReport(
         plan=plan,
         cells_learned=sum(n_cells) / plan.folds,
         temperatures=tuple(temperatures),
-        scores=_scores(_FoldPredictions.joined(on_known), config),
-        unknown=_novelty(on_unknown, on_known, config) if on_unknown else None,
+        scores=score_predictions(
+            [record for test in scored for record in test],
+            np.concatenate(probabilities),
+            reference.uncertainties,
+            config.contract.classes,
+            config.evaluate,
+        ),
+        unknown=novelty(NoveltyScores.joined(of_unknown), reference, draws=config.evaluate.draws)
+        if unknown
+        else None,
     )
 
 
@@ -135,24 +114,7 @@ def without_class(config: RunConfig, unknown: str) -> RunConfig:
     )
 
 
-def _scores(predictions: _FoldPredictions, config: RunConfig) -> Scores:
-    return score_predictions(
-        predictions.records,
-        predictions.probabilities,
-        predictions.uncertainties,
-        config.contract.classes,
-        config.evaluate,
-    )
-
-
-def _novelty(
-    unknown: Sequence[_FoldPredictions], known: Sequence[_FoldPredictions], config: RunConfig
-) -> Novelty:
-    images, reference = (_FoldPredictions.joined(p).novelty_scores for p in (unknown, known))
-    return novelty(images, reference, draws=config.evaluate.draws)
-
-
-def _fit(data: TrainingData, config: RunConfig) -> "Learned":
+def _fit(data: TrainingData, config: RunConfig) -> "FittedModel":
     from pipeline.modeling.fit import Checkpoint
     from pipeline.modeling.network import set_determinism
 
@@ -167,18 +129,20 @@ def _log_epoch(epoch: "Epoch") -> None:
 
 
 def _predict(
-    model: "Learned", files: ActivationFiles, records: list[Record], config: RunConfig
-) -> _FoldPredictions:
+    model: "FittedModel", files: ActivationFiles, records: list[Record], config: RunConfig
+) -> tuple[Floats, NoveltyScores]:
+    """Probabilities (n, classes), uncertainties and distances of images."""
     from pipeline.modeling.fit import logits_of
-    from pipeline.modeling.learn import averages
+    from pipeline.modeling.fitted_model import embedding_inputs
 
     examples = unlabelled_examples(files, records)
     logits = logits_of(model.trained, examples).astype(np.float64)
     probabilities = softmax(logits / model.temperature, axis=1)
-    embeddings = model.projection(averages(examples))
+    embeddings = model.projection(embedding_inputs(examples))
     uncertainties = [
         decide(list(row), embedding, True, config.contract, model.review).uncertainty
         for row, embedding in zip(probabilities, embeddings, strict=True)
     ]
     distances = [model.review.distance(embedding) for embedding in embeddings]
-    return _FoldPredictions(records, probabilities, np.array(uncertainties), np.array(distances))
+    groups = [record.group for record in records]
+    return probabilities, NoveltyScores(groups, np.array(uncertainties), np.array(distances))

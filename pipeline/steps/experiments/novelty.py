@@ -24,6 +24,15 @@ class NoveltyScores:
     distances: Floats
     """(n,), distance of the embedding to the training images."""
 
+    @classmethod
+    def joined(cls, parts: "Sequence[NoveltyScores]") -> "NoveltyScores":
+        """The scores of several sets of images as one."""
+        return cls(
+            [group for part in parts for group in part.groups],
+            np.concatenate([part.uncertainties for part in parts]),
+            np.concatenate([part.distances for part in parts]),
+        )
+
 
 class Novelty(Frozen):
     """How well two scores separate some images from reference images."""
@@ -74,8 +83,8 @@ def novelty(images: NoveltyScores, reference: NoveltyScores, *, draws: int) -> N
 def _auroc(images: NoveltyScores, reference: NoveltyScores, score: str, draws: int) -> Interval:
     """Probability that an image scores higher than a reference image.
 
-    The pseudo-observation of `Resamples.ends` is one more group of the smaller set, which loses or
-    wins every pair: with all pairs in order, the low end is that of as many correct cells.
+    The pseudo-observation of `Resamples.bounds` is one more group of the smaller set, which loses
+    or wins every pair: with all pairs in order, the low end is that of as many correct cells.
     """
     above, below = getattr(images, score), getattr(reference, score)
     resamples = [
@@ -83,10 +92,10 @@ def _auroc(images: NoveltyScores, reference: NoveltyScores, score: str, draws: i
         for seed, codes in enumerate(group_codes(one.groups) for one in (images, reference))
     ]
     samples = [
-        auroc(above, below, above_times[resamples[0].codes], below_times[resamples[1].codes])
-        for above_times, below_times in zip(resamples[0].times, resamples[1].times, strict=True)
+        auroc(above, below, above_counts[resamples[0].codes], below_counts[resamples[1].codes])
+        for above_counts, below_counts in zip(resamples[0].counts, resamples[1].counts, strict=True)
     ]
     value = auroc(above, below, np.ones(len(above)), np.ones(len(below)))
-    cells = np.minimum(*(one.effective(np.ones((len(one.codes), 1))) for one in resamples))
-    (low,), (high,) = resamples[0].ends(np.array([value]), np.array(samples)[:, None], cells)
+    cells = np.minimum(*(one.effective_size(np.ones((len(one.codes), 1))) for one in resamples))
+    (low,), (high,) = resamples[0].bounds(np.array([value]), np.array(samples)[:, None], cells)
     return Interval(value=value, low=float(low), high=float(high))

@@ -51,12 +51,8 @@ def choose_engine(
 ) -> tuple[Candidate, Parity]:
     """The first engine within the limits of agreement and accuracy that replays the golden images.
 
-    Args:
-        candidates: fastest first; no further one is built once one passes.
-        folder: contains the golden images.
-        contract: of the bundle.
-        images: to compare on.
-        gate: `min_parity` and `max_parity_loss`.
+    Candidates come fastest first; no further one is built once one passes. `folder` contains the
+    golden images.
 
     Raises:
         ArtifactError: when no engine passes.

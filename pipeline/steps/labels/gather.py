@@ -1,9 +1,9 @@
-"""Gather: labels that people returned, and the images they speak of, become an archive.
+"""Gather: count returned labels, and write new ones with their images into an archive.
 
-In three steps that can each be repeated, as the watcher does it: the choice is written down as
-*pending* by compare-and-set, the archive is written from it, and only then it moves to *used*.
-After a crash the next gathering goes on with the same choice; its bytes and its address are the
-same, so that the watcher sees one archive and starts one training run.
+Three idempotent stages, as in `watch`: the chosen labels are recorded as *pending* by
+compare-and-set, the archive is written, and then they move to *used*. After a crash the next run
+continues with the pending labels and writes the same bytes to the same URI: the watcher sees one
+archive and starts one training run.
 """
 
 import logging
@@ -26,95 +26,106 @@ from pipeline.digests import canonical_json, sha256_bytes
 from pipeline.records import Frozen
 from pipeline.run import RunContext
 from pipeline.steps.labels.returned_archive import write_archive
-from pipeline.steps.labels.returned_labels import Agreement, Joined, agreement, join, kept, latest
+from pipeline.steps.labels.returned_labels import (
+    Agreement,
+    JoinedLabels,
+    agreement_by_model,
+    join_labels,
+    labels_by_path,
+    latest_feedback,
+)
 
 _log = logging.getLogger(__name__)
 
 LineT = TypeVar("LineT", bound=BaseModel)
 
 
-class Gathered(Frozen):
-    """`returned/<name>.json`: what went into archives; changed only by compare-and-set."""
+class GatherState(Frozen):
+    """`returned/<name>.json`: labels that are in archives; changed only by compare-and-set."""
 
     sequence: int = 0
     used: dict[str, str] = Field(default_factory=dict)
-    """SHA-256 of an image to the label it went with."""
+    """SHA-256 of each archived image to its label in the archive."""
     pending: dict[str, str] = Field(default_factory=dict)
-    """Path below `kept/<name>/` to label, for the archive that is being written."""
+    """Path below `kept/<name>/` to label, for the archive in progress."""
 
 
-class Returned(Frozen):
-    """`reports/<name>/returned.json`: what people said of the answers of the last days."""
+class ReturnedLabels(Frozen):
+    """`reports/<name>/returned.json`: counts of the labels returned in the last days."""
 
     name: str
     since: datetime
     until: datetime
     labels: int
-    """Requests whose last label speaks of a known answer."""
+    """Requests with a label and a prediction in the log."""
     agreeing: int
     disagreeing: int
     models: dict[str, Agreement]
-    """The same by the tag of the model that had answered."""
+    """Labels and agreeing labels, by the tag of the model that predicted."""
     unknown: int
-    """Labels of requests that the log of these days does not know."""
+    """Labels of requests that are not in the log of these days."""
     ambiguous: int
-    """Labels of request ids that several images share; of no use."""
+    """Labels of request ids with several images; not used."""
     not_kept: int
-    """Labels whose image is not in the store, or too large for an archive."""
+    """Labels whose image was not kept, or is too large for an archive."""
     usable: int
-    """Images that can be trained on, each with its last label."""
+    """Images that can be trained on, by their last label."""
     waiting: int
-    """Of these, those that no archive holds yet."""
+    """Usable images that are not in an archive yet."""
     gathered: int
-    """Of these, those in the archive that was written now."""
+    """Usable images in the archive that was written now."""
     archive: str
-    """URI of that archive; empty when there is none."""
+    """URI of the archive; empty if none was written."""
     unreadable: int
-    """Lines that are no records; a crash tears one."""
+    """Lines that are not valid records; a crash can truncate a line."""
 
     def __str__(self) -> str:
-        """The counts in words."""
-        into = f", {self.gathered} went into {self.archive}" if self.archive else ""
+        """The counts as text, for the command line."""
+        gathered = f", {self.gathered} were written to {self.archive}" if self.archive else ""
         return (
             f"{self.name} since {self.since:%Y-%m-%d}: {self.labels} labels, "
-            f"{self.agreeing} agree with the answer, {self.disagreeing} disagree\n"
-            f"{self.usable} images can be trained on, {self.waiting} of them wait{into}\n"
-            f"not used: {self.unknown} of unknown requests, {self.ambiguous} of ids that images "
-            f"share, {self.not_kept} without a kept image"
+            f"{self.agreeing} agree with the prediction, {self.disagreeing} disagree\n"
+            f"{self.usable} images can be trained on, {self.waiting} of them wait{gathered}\n"
+            f"not used: {self.unknown} of unknown requests, {self.ambiguous} of request ids with "
+            f"several images, {self.not_kept} without a kept image"
         )
 
 
-def gather(name: str, config: GatherConfig, *, store: ArtifactStore, run: RunContext) -> Returned:
-    """Count what was returned, and put new labels into an archive once there are enough.
+def gather(
+    name: str, config: GatherConfig, *, store: ArtifactStore, run: RunContext
+) -> ReturnedLabels:
+    """Count returned labels, and write new ones into an archive once there are enough.
+
+    Publishes the counts at `report_uri`.
 
     Args:
         name: the model name whose log and labels are read.
-        config: how many labels are enough, and how far back to look.
+        config: the number of labels for an archive, and the days to read.
         store: where logs, images and archives are.
-        run: its time is now.
+        run: its creation time ends the period.
 
     Raises:
-        ConflictError: when somebody else gathers at the same time.
+        ConflictError: when another gather runs at the same time; run it again.
     """
     since = run.created_at - timedelta(days=config.days)
     joined, unreadable = _read(name, since, run.created_at, store)
     document = _document(name, store)
     state, etag = document.read()
-    labels = kept(joined.labelled)
+    labels = labels_by_path(joined.labelled)
     new = {path: label for path, label in labels.items() if state.used.get(_sha(path)) != label}
     sizes = _sizes(name, new, store)
     if not state.pending and len(sizes) >= config.min_labels:
-        chosen = {path: new[path] for path in _first(sizes, config.max_bytes)}
+        chosen = {path: new[path] for path in _fitting(sizes, config.max_bytes)}
         state = _next(state, pending=chosen)
         etag = document.replace(state, etag)
     archive, written = _finish(name, state, etag, store) if state.pending else ("", 0)
     missing = len(new) - len(sizes)
-    returned = Returned(
+    returned = ReturnedLabels(
         name=name,
         since=since,
         until=run.created_at,
         **_accuracy(joined),
-        not_kept=sum(not one.answer.image for one in joined.labelled) + missing,
+        not_kept=sum(not one.prediction.image for one in joined.labelled) + missing,
         usable=len(labels) - missing,
         waiting=len(sizes.keys() - state.pending.keys()),
         gathered=written,
@@ -127,12 +138,12 @@ def gather(name: str, config: GatherConfig, *, store: ArtifactStore, run: RunCon
 
 
 def report_uri(name: str, store: ArtifactStore) -> str:
-    """Where the counts stand; the report site shows them."""
+    """URI of the counts, which the report site shows."""
     return f"{store.root}/reports/{name}/returned.json"
 
 
-def _accuracy(joined: Joined) -> dict[str, Any]:
-    models = agreement(joined.labelled)
+def _accuracy(joined: JoinedLabels) -> dict[str, Any]:
+    models = agreement_by_model(joined.labelled)
     agreeing = sum(model.agreeing for model in models.values())
     return {
         "labels": len(joined.labelled),
@@ -144,8 +155,10 @@ def _accuracy(joined: Joined) -> dict[str, Any]:
     }
 
 
-def _read(name: str, since: datetime, until: datetime, store: ArtifactStore) -> tuple[Joined, int]:
-    """The labels of a period beside their answers, and how many lines could not be read."""
+def _read(
+    name: str, since: datetime, until: datetime, store: ArtifactStore
+) -> tuple[JoinedLabels, int]:
+    """The labels of a period joined to their predictions, and the number of unreadable lines."""
     days = [since.date() + timedelta(days=n) for n in range((until.date() - since.date()).days + 1)]
     counts: Counter[str] = Counter()
 
@@ -154,8 +167,8 @@ def _read(name: str, since: datetime, until: datetime, store: ArtifactStore) -> 
             for item in store.objects.list(f"{store.root}/{kind}/{name}/{day.isoformat()}/"):
                 yield from _parse(store.objects.read(item.uri), line, counts)
 
-    said = latest(lines("feedback", FeedbackRecord))
-    joined = join(said, lines("logs", PredictionRecord) if said else ())
+    feedback = latest_feedback(lines("feedback", FeedbackRecord))
+    joined = join_labels(feedback, lines("logs", PredictionRecord) if feedback else ())
     return joined, counts["unreadable"]
 
 
@@ -168,30 +181,32 @@ def _parse(data: bytes, line: type[LineT], counts: Counter[str]) -> Iterator[Lin
 
 
 def _sizes(name: str, paths: Iterable[str], store: ArtifactStore) -> dict[str, int]:
-    """Bytes of each image that is in the store and that ingest would take."""
-    found = {path: store.objects.stat(f"{_kept_uri(name, store)}/{path}") for path in paths}
-    largest = IngestConfig().max_member_bytes
-    return {path: info.size for path, info in found.items() if info and info.size <= largest}
+    """Size in bytes of each image that exists and that ingest accepts."""
+    stats = {path: store.objects.stat(f"{_kept_uri(name, store)}/{path}") for path in paths}
+    max_bytes = IngestConfig().max_member_bytes
+    return {path: info.size for path, info in stats.items() if info and info.size <= max_bytes}
 
 
-def _first(sizes: Mapping[str, int], most: int) -> list[str]:
-    """As many as fit into one archive; the others wait for the next."""
+def _fitting(sizes: Mapping[str, int], max_bytes: int) -> list[str]:
+    """The first paths that fit into one archive; the others wait for the next."""
     totals = accumulate(sizes.values())
-    return [path for path, total in zip(sizes, totals, strict=True) if total <= most]
+    return [path for path, total in zip(sizes, totals, strict=True) if total <= max_bytes]
 
 
-def _finish(name: str, state: Gathered, etag: str | None, store: ArtifactStore) -> tuple[str, int]:
-    """Write the archive of what is pending, then call that used; its URI and its images."""
+def _finish(
+    name: str, state: GatherState, etag: str | None, store: ArtifactStore
+) -> tuple[str, int]:
+    """Write the archive of the pending labels and move them to used; its URI and image count."""
     digest = sha256_bytes(canonical_json(state.pending).encode())[:12]
     uri = f"{store.root}/archives/{name}/returned-{digest}.zip"
     with tempfile.TemporaryDirectory(prefix="leukoflow-returned-") as folder:
-        path = Path(folder) / "returned.zip"
-        taken = write_archive(path, _kept_uri(name, store), state.pending, store.objects)
-        if taken:
-            store.objects.upload(path, uri)
-    used = state.used | {_sha(kept_at): label for kept_at, label in taken.items()}
+        local = Path(folder) / "returned.zip"
+        written = write_archive(local, _kept_uri(name, store), state.pending, store.objects)
+        if written:
+            store.objects.upload(local, uri)
+    used = state.used | {_sha(path): label for path, label in written.items()}
     _document(name, store).replace(_next(state, used=used, pending={}), etag)
-    return (uri, len(taken)) if taken else ("", 0)
+    return (uri, len(written)) if written else ("", 0)
 
 
 def _kept_uri(name: str, store: ArtifactStore) -> str:
@@ -202,10 +217,10 @@ def _sha(path: str) -> str:
     return PurePosixPath(path).stem
 
 
-def _document(name: str, store: ArtifactStore) -> Document[Gathered]:
+def _document(name: str, store: ArtifactStore) -> Document[GatherState]:
     uri = f"{store.root}/returned/{name}.json"
-    return Document(store.objects, uri, Gathered.model_validate_json, Gathered())
+    return Document(store.objects, uri, GatherState.model_validate_json, GatherState())
 
 
-def _next(state: Gathered, **changed: dict[str, str]) -> Gathered:
+def _next(state: GatherState, **changed: dict[str, str]) -> GatherState:
     return state.model_copy(update={"sequence": state.sequence + 1, **changed})

@@ -1,4 +1,4 @@
-"""Kept images and the labels returned for them, as a zip like anybody's."""
+"""Write kept images and their returned labels as a zip that ingest accepts."""
 
 import logging
 import zipfile
@@ -12,12 +12,12 @@ from pipeline.steps.dataset.manifest_csv import MANIFEST_CSV
 
 _log = logging.getLogger(__name__)
 
-_LONG_AGO = (1980, 1, 1, 0, 0, 0)
-"""Time of every member, the first that a zip can say: the same images are the same bytes."""
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest time of a zip entry; constant, so that the same images give the same bytes."""
 
 
 class _Row(Frozen):
-    """Of `manifest.csv`; near duplicates, not requests, tell which cell an image shows."""
+    """Row of `manifest.csv`; the group is empty, since the near-duplicate search finds the cell."""
 
     file: str
     label: str
@@ -27,24 +27,29 @@ class _Row(Frozen):
 def write_archive(
     path: Path, folder: str, labels: Mapping[str, str], objects: ObjectStore
 ) -> dict[str, str]:
-    """Write the images and their `manifest.csv`, always as the same bytes; those of `labels` in it.
+    """Write images and `manifest.csv`; the same images and labels give the same bytes.
+
+    Missing or damaged images are skipped with a warning.
 
     Args:
-        path: of the zip.
-        folder: URI below which the images are kept.
-        labels: path below it, `<date>/<sha256>.png`, to label.
+        path: path of the zip.
+        folder: URI of the folder of kept images.
+        labels: path below the folder, `<date>/<sha256>.png`, to label.
         objects: where the images are.
+
+    Returns:
+        The labels of the written images, by path.
     """
-    taken: dict[str, str] = {}
+    written: dict[str, str] = {}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for kept_at, label in sorted(labels.items()):
             image = _image(f"{folder}/{kept_at}", objects)
             if image is not None:
-                taken[kept_at] = label
-                archive.writestr(zipfile.ZipInfo(_name(kept_at), _LONG_AGO), image)
-        rows = [_Row(file=_name(kept_at), label=label) for kept_at, label in taken.items()]
-        archive.writestr(zipfile.ZipInfo(MANIFEST_CSV, _LONG_AGO), to_csv(rows, _Row))
-    return taken
+                written[kept_at] = label
+                archive.writestr(zipfile.ZipInfo(_name(kept_at), _EPOCH), image)
+        rows = [_Row(file=_name(kept_at), label=label) for kept_at, label in written.items()]
+        archive.writestr(zipfile.ZipInfo(MANIFEST_CSV, _EPOCH), to_csv(rows, _Row))
+    return written
 
 
 def _name(kept_at: str) -> str:
@@ -52,9 +57,9 @@ def _name(kept_at: str) -> str:
 
 
 def _image(uri: str, objects: ObjectStore) -> bytes | None:
-    """An image that is what its name says; a power cut may have left half of one."""
-    found = objects.read_tagged(uri)
-    if found is None or sha256_bytes(found[0]) != PurePosixPath(uri).stem:
-        _log.warning("gather: %s is missing or damaged and is left out", uri)
+    """The image, or None if it is missing or its hash differs from its name, as after a crash."""
+    stored = objects.read_tagged(uri)
+    if stored is None or sha256_bytes(stored[0]) != PurePosixPath(uri).stem:
+        _log.warning("gather: skipped %s: missing or damaged", uri)
         return None
-    return found[0]
+    return stored[0]

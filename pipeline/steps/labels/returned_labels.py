@@ -1,7 +1,7 @@
-"""Which answer a returned label speaks of, and what that says of the model: no store, no clock."""
+"""Join returned labels to the predictions that they correct; pure, without store or clock."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.contract.feedback import FeedbackRecord
@@ -10,94 +10,97 @@ from pipeline.records import Frozen
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """An answer, and the last label that a person gave to its request."""
+class LabelledPrediction:
+    """A prediction, and the last label that was returned for its request."""
 
-    answer: PredictionRecord
-    said: FeedbackRecord
+    prediction: PredictionRecord
+    feedback: FeedbackRecord
 
     @property
     def agrees(self) -> bool:
-        """Whether the model had answered that label."""
-        return self.answer.label == self.said.label
+        """Whether the predicted class is the returned label."""
+        return self.prediction.label == self.feedback.label
 
 
 @dataclass(frozen=True)
-class Joined:
-    """Labels beside their answers."""
+class JoinedLabels:
+    """Returned labels with their predictions, and counts of the labels without one."""
 
-    labelled: list[Labelled]
-    """In order of their labels' time."""
+    labelled: list[LabelledPrediction]
+    """Sorted by the time of the label."""
     unknown: int
-    """Labels of requests that the log does not know."""
+    """Labels of requests that are not in the log."""
     ambiguous: int
-    """Labels of request ids that several images share: callers choose ids, and nobody can tell
-    which of the images the person saw."""
+    """Labels of request ids with several images: clients choose the ids, so the image that the
+    reviewer saw is not known."""
 
 
 class Agreement(Frozen):
-    """How one model's answers fared with people."""
+    """Number of returned labels, and of those that agree with the prediction."""
 
     labels: int
     agreeing: int
 
 
-def latest(feedback: Iterable[FeedbackRecord]) -> dict[str, FeedbackRecord]:
-    """The last label of each request id."""
-    ordered = sorted(feedback, key=lambda said: (said.time, said.label))
-    return {said.request_id: said for said in ordered}
+def latest_feedback(feedback: Iterable[FeedbackRecord]) -> dict[str, FeedbackRecord]:
+    """Request id to its last label."""
+    ordered = sorted(feedback, key=lambda record: (record.time, record.label))
+    return {record.request_id: record for record in ordered}
 
 
-def join(said: dict[str, FeedbackRecord], answers: Iterable[PredictionRecord]) -> Joined:
-    """Find the answer of each request's last label."""
-    given: dict[str, list[PredictionRecord]] = defaultdict(list)
-    for answer in answers:
-        if answer.request_id in said:
-            given[answer.request_id].append(answer)
-    clear = {name: found for name, found in given.items() if _one_image(found)}
+def join_labels(
+    feedback: Mapping[str, FeedbackRecord], predictions: Iterable[PredictionRecord]
+) -> JoinedLabels:
+    """Join each request's last label to the request's prediction."""
+    by_request: dict[str, list[PredictionRecord]] = defaultdict(list)
+    for prediction in predictions:
+        if prediction.request_id in feedback:
+            by_request[prediction.request_id].append(prediction)
+    unambiguous = {name: found for name, found in by_request.items() if _show_one_image(found)}
     labelled = [
-        # Of several answers one with a kept image, which can be trained on; else the last.
-        Labelled(max(found, key=lambda answer: (bool(answer.image), answer.time)), said[name])
-        for name, found in clear.items()
+        # Prefer a prediction with a kept image, which can be trained on; then the last one.
+        LabelledPrediction(max(found, key=lambda p: (bool(p.image), p.time)), feedback[name])
+        for name, found in unambiguous.items()
     ]
-    return Joined(
-        sorted(labelled, key=lambda one: (one.said.time, one.said.request_id)),
-        unknown=len(said) - len(given),
-        ambiguous=len(given) - len(clear),
+    return JoinedLabels(
+        sorted(labelled, key=lambda one: (one.feedback.time, one.feedback.request_id)),
+        unknown=len(feedback) - len(by_request),
+        ambiguous=len(by_request) - len(unambiguous),
     )
 
 
-def kept(labelled: Sequence[Labelled]) -> dict[str, str]:
-    """The last label of each kept image, by its path below `kept/<name>/`."""
-    by_image = {one.answer.image: one for one in labelled if one.answer.image}
+def labels_by_path(labelled: Sequence[LabelledPrediction]) -> dict[str, str]:
+    """Path of each kept image, below `kept/<name>/`, to its last label."""
+    by_image = {one.prediction.image: one for one in labelled if one.prediction.image}
     return {
-        kept_path(one.answer.time, image): one.said.label for image, one in sorted(by_image.items())
+        kept_path(one.prediction.time, image): one.feedback.label
+        for image, one in sorted(by_image.items())
     }
 
 
-def agreement(labelled: Iterable[Labelled]) -> dict[str, Agreement]:
-    """Labels and agreeing labels, by the tag of the model that had answered."""
+def agreement_by_model(labelled: Iterable[LabelledPrediction]) -> dict[str, Agreement]:
+    """Tag of the model that predicted to its number of labels and of agreeing labels."""
     counts: dict[str, Counter[bool]] = defaultdict(Counter)
     for one in labelled:
-        counts[one.answer.tag][one.agrees] += 1
+        counts[one.prediction.tag][one.agrees] += 1
     return {
         tag: Agreement(labels=count.total(), agreeing=count[True])
         for tag, count in sorted(counts.items())
     }
 
 
-def _one_image(answers: Sequence[PredictionRecord]) -> bool:
-    """Whether all answers to one request id are of the same image.
+def _show_one_image(predictions: Sequence[PredictionRecord]) -> bool:
+    """Whether all predictions of one request id are of the same image.
 
-    The hashes of kept images tell. Without them equal statistics do, and with each model an equal
-    embedding, which is another one with every model.
+    Kept images are compared by hash. Without a hash, the image statistics must be equal, and the
+    embeddings equal per model, since each model has embeddings of its own.
     """
-    kept_images = {answer.image for answer in answers}
-    if "" not in kept_images:
-        return len(kept_images) == 1
-    models = {answer.tag for answer in answers}
+    hashes = {prediction.image for prediction in predictions}
+    if "" not in hashes:
+        return len(hashes) == 1
+    models = {prediction.tag for prediction in predictions}
     return (
-        len(kept_images - {""}) <= 1
-        and len({answer.stats for answer in answers}) == 1
-        and len({(answer.tag, answer.embedding) for answer in answers}) == len(models)
+        len(hashes - {""}) <= 1
+        and len({prediction.stats for prediction in predictions}) == 1
+        and len({(p.tag, p.embedding) for p in predictions}) == len(models)
     )

@@ -1,4 +1,4 @@
-"""The gate's checks: pure judgement of measured figures, each in a sentence for people."""
+"""The gate's checks: pure comparisons of measured figures with limits, each with a sentence."""
 
 from collections.abc import Sequence
 
@@ -6,202 +6,185 @@ import numpy as np
 
 from pipeline.artifacts import Parity
 from pipeline.config import GateConfig
+from pipeline.records import Record
 from pipeline.statistics.metrics import Interval, group_codes
-from pipeline.statistics.paired import Difference, paired_differences
+from pipeline.statistics.paired import Difference, PairedPredictions, paired_differences
 from pipeline.steps.evaluation.scoring import Scores
 from pipeline.steps.promotion.eligible_cells import EligibleCells
 from pipeline.steps.promotion.serve_check import ServeCheck
-from pipeline.steps.promotion.verdict import Check, at_least, at_most, judge
+from pipeline.steps.promotion.verdict import Check, Criterion, at_least, at_most
 
 
-def evidence_checks(evidence: EligibleCells, config: GateConfig) -> list[Check]:
-    """Whether training stayed off the locked cells, and whether enough are left to judge on."""
-    leaked = len(evidence.leaked)
-    copies = "No locked cell has a copy in the challenger's training data."
+def data_checks(cells: EligibleCells, config: GateConfig) -> list[Check]:
+    """No test cell is in the challenger's training data, and each class has enough cells."""
+    leaked = len(cells.leaked)
+    copies = "No test cell has a copy in the challenger's training data."
     if leaked:
-        named = ", ".join(evidence.leaked[:5]) + (" and more" if leaked > 5 else "")
-        copies = f"Locked cells with copies in the challenger's training data: {named}."
+        named = ", ".join(cells.leaked[:5]) + (" and more" if leaked > 5 else "")
+        copies = f"Test cells with copies in the challenger's training data: {named}."
+    required = config.min_class_cells
     return [
-        judge("evidence", "copies across the split", leaked, at_most(0), copies, "cells"),
-        judge(
-            "evidence",
-            "cells to judge on",
-            min(evidence.fair.values(), default=0),
-            at_least(config.min_class_cells),
-            _cells_sentence(evidence, config.min_class_cells),
-            "cells",
+        Criterion("evidence", "copies across the split", at_most(0), "cells").check(leaked, copies),
+        Criterion("evidence", "cells to judge on", at_least(required), "cells").check(
+            min(cells.fair.values(), default=0), _cells_sentence(cells, required)
         ),
     ]
 
 
 def floor_checks(scores: Scores, config: GateConfig) -> list[Check]:
-    """The absolute floors, overall and class by class: what every model must reach."""
-    overall, floor = scores.balanced_accuracy, config.min_balanced_accuracy
+    """Balanced accuracy and each sensitivity reach the floors that hold for every model."""
+    accuracy, floor = scores.balanced_accuracy, config.min_balanced_accuracy
     sentence = (
-        f"Balanced accuracy on the {scores.cells} locked cells is {overall.value:.3f}; "
-        f"the floor is {floor:g}."
+        f"Balanced accuracy on {scores.cells} test cells: {accuracy.value:.3f} "
+        f"(required: {floor:g})."
     )
-    checks = [judge("floors", "balanced accuracy", overall, at_least(floor), sentence)]
-    least = config.min_class_sensitivity
-    for name, found in scores.sensitivity.items():
-        sentence = f"{found.value:.0%} of {name} images are recognised; the floor is {least:.0%}."
-        checks.append(judge("floors", f"sensitivity {name}", found, at_least(least), sentence))
+    checks = [Criterion("floors", "balanced accuracy", at_least(floor)).check(accuracy, sentence)]
+    floor = config.min_class_sensitivity
+    for name, sensitivity in scores.sensitivity.items():
+        sentence = f"Sensitivity to {name}: {sensitivity.value:.0%} (required: {floor:.0%})."
+        criterion = Criterion("floors", f"sensitivity {name}", at_least(floor))
+        checks.append(criterion.check(sensitivity, sentence))
     return checks
 
 
 def first_model_check(scores: Scores, config: GateConfig) -> Check:
-    """A first model is compared with nobody, so its interval must clear a floor on its own."""
-    found, floor = scores.balanced_accuracy, config.first_min_low
+    """The lower bound of a first model's balanced accuracy reaches a floor of its own."""
+    accuracy, floor = scores.balanced_accuracy, config.first_min_low
     sentence = (
-        "No champion serves yet, so nothing vouches for this model but its own figures: even the "
-        f"low end of its balanced accuracy, {found.low:.3f}, must reach {floor:g}."
+        "No champion to compare with, so the lower bound of the balanced accuracy decides: "
+        f"{accuracy.low:.3f} (required: {floor:g})."
     )
-    return judge("champion", "first model", found, at_least(floor, "low"), sentence)
+    return Criterion("champion", "first model", at_least(floor, "low")).check(accuracy, sentence)
 
 
 def champion_checks(
-    truth: Sequence[str],
-    groups: Sequence[str],
-    cells: Sequence[str],
+    records: Sequence[Record],
     challenger: Sequence[str],
     champion: Sequence[str],
     config: GateConfig,
 ) -> list[Check]:
-    """Non-inferiority, overall and per class: resampled, the loss may not exceed the margin.
+    """Non-inferiority, overall and per class: no resampled lower bound is below its margin.
 
     Args:
-        truth: label of each image.
-        groups: of each image; none of them seen by either model.
-        cells: of each image, each within a group.
-        challenger: what the challenger named.
-        champion: what the champion named.
+        records: label, group and cell of images that neither model was trained on (n,).
+        challenger: classes that the challenger predicted (n,).
+        champion: classes that the champion predicted (n,).
         config: margins and number of resamples.
     """
+    truth = [record.label for record in records]
     names = sorted({*truth, *challenger, *champion})
-    want, new, old = (
-        np.array([names.index(label) for label in labels], np.int64)
-        for labels in (truth, challenger, champion)
+    labels, new, old = (
+        np.array([names.index(name) for name in of_images], np.int64)
+        for of_images in (truth, challenger, champion)
     )
-    found = paired_differences(
-        want, new, old, group_codes(groups), group_codes(cells), draws=config.draws
-    )
+    groups = group_codes([record.group for record in records])
+    cells = group_codes([record.cell for record in records])
+    predictions = PairedPredictions(labels, new, old, groups, cells)
+    differences = paired_differences(predictions, draws=config.draws)
     return [
-        _no_loss("balanced accuracy", found.overall, config.max_loss),
+        _non_inferiority("balanced accuracy", differences.overall, config.max_loss),
         *(
-            _no_loss(f"sensitivity {names[index]}", difference, config.max_class_loss)
-            for index, difference in found.by_class.items()
+            _non_inferiority(f"sensitivity {names[index]}", difference, config.max_class_loss)
+            for index, difference in differences.by_class.items()
         ),
     ]
 
 
 def calibration_check(error: Interval, config: GateConfig) -> Check:
-    """Whether confidence means what it says, as far as so few cells can tell.
+    """The lower bound of the calibration error, with equal weight per cell, is within its limit.
 
-    Each cell counts once: a hundred copies of one misread cell are one mistake.
-    The low end decides: an expected calibration error sums absolute gaps, so chance only adds to
-    it, and from 50 cells a perfectly calibrated model shows 0.04 on average.
+    The lower bound decides because the expected calibration error sums absolute gaps, so that
+    chance only increases it: with 50 cells a perfectly calibrated model has 0.04 on average.
     """
+    limit = config.max_calibration_error
     sentence = (
-        f"Confidence misses accuracy by {error.value:.3f} on average, each cell counting once. Few "
-        f"cells inflate that figure, so the low end of its interval, {error.low:.3f}, decides: "
-        f"at most {config.max_calibration_error:g}."
+        f"Expected calibration error per cell: {error.value:.3f}. Few cells inflate it, so the "
+        f"lower bound decides: {error.low:.3f} (allowed: {limit:g})."
     )
-    limit = at_most(config.max_calibration_error, "low")
-    return judge("calibration", "calibration error", error, limit, sentence)
+    criterion = Criterion("calibration", "calibration error", at_most(limit, "low"))
+    return criterion.check(error, sentence)
 
 
 def parity_checks(parity: Parity, config: GateConfig) -> list[Check]:
-    """Whether the engine that will serve names the classes that Keras names, and as well."""
+    """The serving engine agrees with Keras, and its balanced accuracy is within the loss limit."""
     agreement, loss = parity.top1_agreement, parity.accuracy_loss
-    effort = "" if parity.operations == 1 else f", with {parity.operations:.0%} of the operations,"
-    same = (
-        f"At {parity.precision}{effort} the serving engine names Keras's class on "
-        f"{agreement:.1%} of {parity.images} locked images."
+    share = "" if parity.operations == 1 else f", with {parity.operations:.0%} of the operations,"
+    agrees = (
+        f"At {parity.precision}{share} the serving engine predicts Keras's class on "
+        f"{agreement:.1%} of {parity.images} test images (required: {config.min_parity:.1%})."
     )
-    change = f"{'loses' if loss > 0 else 'gains'} {_points(loss)} points" if loss else "is level"
-    worth = f"Its balanced accuracy {change}; {_points(config.max_parity_loss)} points may be lost."
+    change = (
+        f"Its balanced accuracy differs by {_points(-loss)} points "
+        f"(allowed: {_points(-config.max_parity_loss)})."
+    )
     return [
-        judge("serving", "engine parity", agreement, at_least(config.min_parity), same),
-        judge(
-            "serving", "engine accuracy", loss, at_most(config.max_parity_loss), worth, "difference"
-        ),
+        Criterion("serving", "engine parity", at_least(config.min_parity)).check(agreement, agrees),
+        Criterion(
+            "serving", "engine accuracy", at_most(config.max_parity_loss), "difference"
+        ).check(loss, change),
     ]
 
 
 def serving_checks(serving: ServeCheck, config: GateConfig) -> list[Check]:
-    """Whether the real service code loads the bundle, repeats its golden answers, how fast, size.
+    """The service's code loads the bundle and replays its golden images, in time and size.
 
-    A bundle that does not load fails all three: it has no latency and no size to be proud of.
+    A bundle that does not load fails all three checks.
     """
-    loads = "The service's own code loads the bundle and repeats its golden answers."
+    loads = "The service's code loads the bundle and replays its golden images."
+    latency, size = config.max_latency_ms, config.max_size_mb
+    latency_sentence = f"Latency per image: {serving.latency_ms:.0f} ms (allowed: {latency:g} ms)."
+    size_sentence = f"Size of the bundle: {serving.megabytes:.1f} MB (allowed: {size:g} MB)."
     if not serving.ok:
-        loads = f"The service's own code does not serve this bundle: {serving.error}"
-    slowest, largest = config.max_latency_ms, config.max_size_mb
-    fast = f"It answers an image in {serving.latency_ms:.0f} ms; {slowest:g} ms are allowed."
-    small = f"It weighs {serving.megabytes:.1f} MB; {largest:g} MB are allowed."
+        loads = f"The service's code cannot serve this bundle: {serving.error}"
+        latency_sentence = size_sentence = "Not measured, because the bundle does not load."
     checks = [
-        judge("serving", "serves", float(serving.ok), at_least(1), loads, "yes"),
-        judge("serving", "latency", serving.latency_ms, at_most(slowest), fast, "ms"),
-        judge("serving", "size", serving.megabytes, at_most(largest), small, "MB"),
+        Criterion("serving", "serves", at_least(1), "yes").check(float(serving.ok), loads),
+        Criterion("serving", "latency", at_most(latency), "ms").check(
+            serving.latency_ms, latency_sentence
+        ),
+        Criterion("serving", "size", at_most(size), "MB").check(serving.megabytes, size_sentence),
     ]
     if serving.ok:
         return checks
-    unknown = {"passed": False, "sentence": "Unknown, because the bundle does not load."}
-    return [checks[0], *(check.model_copy(update=unknown) for check in checks[1:])]
+    return [check.model_copy(update={"passed": False}) for check in checks]
 
 
-def _no_loss(name: str, found: Difference, margin: float) -> Check:
+def _non_inferiority(metric: str, difference: Difference, margin: float) -> Check:
     limit = at_least(-margin, "resampled low")
-    return judge(
-        "champion",
-        f"{name} against the champion",
-        found,
-        limit,
-        _loss_sentence(found, margin),
-        "difference",
-        resampled_low=found.resampled_low,
-    )
+    criterion = Criterion("champion", f"{metric} against the champion", limit, "difference")
+    return criterion.check(difference, _difference_sentence(difference, margin))
 
 
-def _loss_sentence(found: Difference, margin: float) -> str:
-    """What changed, what the rule rests on, and what so few cells cannot rule out."""
-    change = "is level with the champion"
-    if found.value:
-        change = f"{'gains' if found.value > 0 else 'loses'} {_points(found.value)} points"
-    differing = "no cell is answered differently"
-    if found.differing:
-        differing = f"{found.differing} of them differ"
-    worst = "resampling these cells shows no loss"
-    if found.resampled_low < 0:
-        worst = f"resampling these cells shows a loss of up to {_points(found.resampled_low)}"
-    sure = "a loss is ruled out"
-    if found.low < 0:
-        sure = f"so many cells cannot rule out a loss of {_points(found.low)} points"
+def _difference_sentence(difference: Difference, margin: float) -> str:
+    """The change, the bound that decides, and the bound of the 95 % interval."""
     return (
-        f"On {found.cells} cells that neither model was trained on the challenger {change}; "
-        f"{differing}. {worst.capitalize()}, and {_points(margin)} points may be lost. "
-        f"At 95 % {sure}."
+        f"{_points(difference.value)} points against the champion on {difference.cells} cells that "
+        f"neither model was trained on; {difference.differing} cells differ. "
+        f"Lower bound over resampled cells: {_points(difference.resampled_low)} points "
+        f"(allowed: {_points(-margin)}). "
+        f"Lower bound of the 95 % interval: {_points(difference.low)} points."
     )
 
 
 def _points(share: float) -> str:
-    return f"{abs(100 * share):.1f}"
+    """A share in points of a hundred with its sign, such as `-3.2`; zero is `+0.0`."""
+    return f"{round(100 * share, 1) + 0.0:+.1f}"
 
 
-def _cells_sentence(evidence: EligibleCells, least: int) -> str:
-    short = [name for name, cells in evidence.fair.items() if cells < least]
-    if not short:
-        name = min(evidence.fair, key=lambda label: evidence.fair[label])
+def _cells_sentence(cells: EligibleCells, required: int) -> str:
+    too_few = [name for name, count in cells.fair.items() if count < required]
+    if not too_few:
+        name = min(cells.fair, key=lambda label: cells.fair[label])
         return (
-            f"Every class has cells that may judge: {name} the fewest, "
-            f"{evidence.fair[name]} of at least {least}."
+            f"Every class has enough cells for a comparison. Fewest: {cells.fair[name]} of {name} "
+            f"(required: {required})."
         )
-    told = [
-        f"{name} has {evidence.fair[name] or 'none'}"
-        + (f" (the champion saw {evidence.spent[name]} more)" if evidence.spent[name] else "")
-        for name in short
+    counts = [
+        f"{name} has {cells.fair[name]}"
+        + (f" (the champion was trained on {cells.spent[name]} more)" if cells.spent[name] else "")
+        for name in too_few
     ]
     return (
-        f"No fair judgement: at least {least} cells of each class are needed that neither model "
-        f"was trained on and both answered, and {'; '.join(told)}."
+        f"Too few cells for a comparison: each class needs {required} cells that neither model was "
+        f"trained on and that both predicted. {'; '.join(counts)}."
     )

@@ -1,7 +1,7 @@
-"""Eligible cells: which held-out cells may judge a challenger and its champion.
+"""Eligible cells: test cells on which challenger and champion may be compared.
 
-A cell was seen by a model when any image of its group, or its group by name, was in the training or
-the validation part, from which the best epoch and the calibration were chosen.
+A model has seen a cell when an image of its group was in the model's training or validation part,
+by image hash or by group name. The validation part counts, since it calibrated the model.
 """
 
 from collections import Counter
@@ -12,16 +12,16 @@ from pipeline.records import Frozen, Record
 
 
 class EligibleCells(Frozen):
-    """The locked test part, told apart by who has seen it."""
+    """Counts of the test cells by the models that have seen them."""
 
     images: int
-    """That may judge: of cells that neither model has seen, and answered by both."""
+    """Images of cells that neither model has seen and that both predicted."""
     fair: dict[str, int]
-    """Class to number of cells that may judge; 0 where none is left."""
+    """Number of such cells by class; 0 where there is none."""
     leaked: tuple[str, ...]
     """Groups of the test part that the challenger has seen: copies across the split."""
     spent: dict[str, int]
-    """Class to number of cells that only the champion has seen."""
+    """Number of cells by class that only the champion has seen."""
 
 
 def select_eligible_cells(
@@ -31,37 +31,37 @@ def select_eligible_cells(
     classes: Sequence[str],
     unanswered: AbstractSet[str] = frozenset(),
 ) -> tuple[EligibleCells, list[Record]]:
-    """Tell the fair cells from the others; returns their records too, in order of `test`.
+    """Count the eligible cells; returns their records, too, in the order of `test`.
 
     Args:
         test: records of the locked test part.
-        challenger: records that the challenger was trained on or chosen by.
-        champion: the same of the champion, none when there is none.
-        classes: of the challenger's contract; each is counted.
-        unanswered: hashes of images that the champion can no longer be asked about.
+        challenger: records of the challenger's training and validation parts.
+        champion: the same of the champion; empty when there is none.
+        classes: classes to count, those of the challenger's contract.
+        unanswered: hashes of images for which the champion has no prediction.
     """
     leaked, seen = _seen(test, challenger), _seen(test, champion)
     unseen = [record for record in test if record.group not in leaked | seen]
-    fair = [record for record in unseen if record.sha256 not in unanswered]
-    evidence = EligibleCells(
-        images=len(fair),
-        fair=_cells(fair, classes),
+    eligible = [record for record in unseen if record.sha256 not in unanswered]
+    cells = EligibleCells(
+        images=len(eligible),
+        fair=_count_cells(eligible, classes),
         leaked=tuple(sorted(leaked)),
-        spent=_cells([record for record in test if record.group in seen - leaked], classes),
+        spent=_count_cells([r for r in test if r.group in seen - leaked], classes),
     )
-    return evidence, fair
+    return cells, eligible
 
 
-def _seen(test: Sequence[Record], trained: Iterable[Record]) -> set[str]:
-    """Groups of the test part of which training saw an image or the name."""
+def _seen(test: Sequence[Record], trained_on: Iterable[Record]) -> set[str]:
+    """Groups of the test part that share an image or their name with the training records."""
     hashes, groups = set(), set()
-    for record in trained:
+    for record in trained_on:
         hashes.add(record.sha256)
         groups.add(record.group)
     return {r.group for r in test if r.sha256 in hashes or r.group in groups}
 
 
-def _cells(records: Sequence[Record], classes: Sequence[str]) -> dict[str, int]:
-    """Class to number of its cells; a cell with two labels counts for both."""
+def _count_cells(records: Sequence[Record], classes: Sequence[str]) -> dict[str, int]:
+    """Number of cells by class; a cell with two labels counts for both."""
     counts = Counter(label for label, _ in {(r.label, r.cell) for r in records})
     return {name: counts[name] for name in classes}

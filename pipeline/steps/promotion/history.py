@@ -8,25 +8,26 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.adapters.registry import Pointer, Refusal
+from pipeline.adapters.registry import Pointer, PromotionRefusal
 from pipeline.records import Frozen
 
-_WORDS = {"promotion": "promoted", "rollback": "rolled back"}
+_VERBS = {"promotion": "promoted", "rollback": "rolled back"}
+_COPIED = set("sequence kind tag author reason run_id served verdict".split())
 
 
 class ServingPeriod(Frozen):
-    """One move of the pointer and the time that its model then served."""
+    """One move of the pointer, and the time for which its model then served."""
 
     sequence: int
     kind: Literal["promotion", "rollback"]
     from_tag: str
-    """Whom it replaced; empty for the first model."""
+    """Tag of the model before; empty for the first one."""
     tag: str
     since: datetime
     until: datetime | None
     """None while it serves."""
     seconds: float
-    """How long it served, or has been serving."""
+    """Duration, until now while it serves."""
     author: str
     reason: str
     run_id: str
@@ -35,64 +36,54 @@ class ServingPeriod(Frozen):
 
 
 def serving_periods(moves: Sequence[Pointer], now: datetime) -> list[ServingPeriod]:
-    """The ledger as periods.
-
-    Args:
-        moves: every move, oldest first.
-        now: until when the last one has served.
-    """
+    """Serving periods from all moves of the ledger, oldest first; the last one ends now."""
     tags = ["", *(move.tag for move in moves)]
     ends = [*(move.time for move in moves[1:]), None]
     return [
         ServingPeriod(
-            sequence=move.sequence,
-            kind=move.kind,
             from_tag=before,
-            tag=move.tag,
             since=move.time,
             until=end,
-            # Two machines' clocks may disagree by more than a short period.
+            # The clocks of two machines may differ by more than a short period.
             seconds=max(((end or now) - move.time).total_seconds(), 0.0),
-            author=move.author,
-            reason=move.reason,
-            run_id=move.run_id,
-            served=move.served,
-            verdict=move.verdict,
+            **move.model_dump(include=_COPIED),
         )
         for move, before, end in zip(moves, tags, ends, strict=False)
     ]
 
 
-def table(name: str, shown: Sequence[ServingPeriod]) -> Table:
-    """The periods for people, newest first; the tags of one name differ in their version only."""
+def table(name: str, periods: Sequence[ServingPeriod]) -> Table:
+    """The serving periods as a table, newest first; tags are shown by their version."""
     out = _table(f"What served as {name}", "#", "since (UTC)", "served for", "model")
-    for period in reversed(shown):
+    for period in reversed(periods):
+        serves = period.until is None
+        version = _version(period.tag)
+        decision = f"{_VERBS[period.kind]} by {period.author}: {period.reason}"
         out.add_row(
             str(period.sequence),
             f"{period.since:%Y-%m-%d %H:%M}",
-            duration(period.seconds) + ("\nand serves" if period.until is None else ""),
-            _version(period.tag)
-            + (f"\nafter {_version(period.from_tag)}" if period.from_tag else ""),
-            _said(f"{_WORDS[period.kind]} by {period.author}: {period.reason}", period.run_id),
-            style="bold" if period.until is None else None,
+            duration(period.seconds) + ("\nserving now" if serves else ""),
+            version + (f"\nafter {_version(period.from_tag)}" if period.from_tag else ""),
+            _with_run(decision, period.run_id),
+            style="bold" if serves else None,
         )
     return out
 
 
-def refusal_table(shown: Sequence[Refusal]) -> Table:
-    """What was judged and not promoted, for people, newest first."""
+def refusal_table(refusals: Sequence[PromotionRefusal]) -> Table:
+    """The refused promotions as a table, newest first."""
     out = _table("Refused at promotion", "when (UTC)", "model")
-    for refusal in reversed(shown):
+    for refusal in reversed(refusals):
         out.add_row(
             f"{refusal.time:%Y-%m-%d %H:%M}",
             _version(refusal.tag),
-            _said(f"{refusal.author}: {refusal.reason}", refusal.run_id),
+            _with_run(f"{refusal.author}: {refusal.reason}", refusal.run_id),
         )
     return out
 
 
 def _table(title: str, *headings: str) -> Table:
-    """A table that is still a table on 80 columns: what may be long is in the last one."""
+    """A table that fits 80 columns: only its last column folds."""
     out = Table(title=title, title_justify="left", box=box.HORIZONTALS, pad_edge=False)
     for heading in headings:
         out.add_column(heading, no_wrap=True)
@@ -100,8 +91,8 @@ def _table(title: str, *headings: str) -> Table:
     return out
 
 
-def _said(words: str, run_id: str) -> Text:
-    return Text.assemble(words, ("\n" + run_id if run_id else "", "dim"))
+def _with_run(text: str, run_id: str) -> Text:
+    return Text.assemble(text, ("\n" + run_id if run_id else "", "dim"))
 
 
 def duration(seconds: float) -> str:
@@ -110,7 +101,7 @@ def duration(seconds: float) -> str:
     hours, rest = divmod(whole.seconds, 3600)
     minutes, left = divmod(rest, 60)
     parts = [(whole.days, "d"), (hours, "h"), (minutes, "min"), (left, "s")]
-    first = next((place for place, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    first = next((index for index, (count, _) in enumerate(parts) if count), len(parts) - 1)
     return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2])
 
 

@@ -1,4 +1,4 @@
-"""Rollback: point back to an earlier model, on a person's word."""
+"""Rollback: move the pointer back to an earlier model, on a person's decision."""
 
 import logging
 from collections.abc import Sequence
@@ -21,12 +21,14 @@ def rollback(
     store: ArtifactStore,
     run: RunContext,
 ) -> Pointer:
-    """Point back to an earlier model: the one before this one, or the tag named.
+    """Move the pointer to an earlier model; nothing moves when that model serves already.
+
+    An empty tag takes the model that served before the serving one.
 
     Raises:
-        InvalidInputError: when the history knows no such model.
-        ArtifactError: when that model is no longer in the store.
-        ConflictError: when somebody moved the pointer meanwhile.
+        InvalidInputError: when the ledger has no such model.
+        ArtifactError: when the bundle is missing from the store.
+        ConflictError: when the pointer was moved meanwhile.
     """
     history = registry.history()
     if history and tag == history[-1].tag:
@@ -47,15 +49,15 @@ def rollback(
 
 
 def _earlier(history: Sequence[Pointer], tag: str) -> Pointer:
-    """The last move to a tag, without one the move before what serves now first served."""
-    tags = [entry.tag for entry in history]
-    # Before the first time it served: after A, B, C and back to B, the model before it is A.
-    known = history if tag or not tags else history[: tags.index(tags[-1])]
-    found = [entry for entry in known if tag in ("", entry.tag)]
-    if not found:
+    """The last move to a tag; without a tag, the move before the serving model's first one."""
+    tags = [move.tag for move in history]
+    # After A, B, C and back to B, the model before B is A.
+    candidates = history if tag or not tags else history[: tags.index(tags[-1])]
+    moves = [move for move in candidates if tag in ("", move.tag)]
+    if not moves:
         raise InvalidInputError(
             "no model to roll back to",
             expected=", ".join(sorted(set(tags))) or "a promoted model",
             received=tag or "the previous model",
         )
-    return found[-1]
+    return moves[-1]

@@ -1,5 +1,6 @@
-"""The verdict: every check with its figure, its interval, its limit and what they come to."""
+"""Gate verdict: every check with its value, interval and limit, and the overall result."""
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from pipeline.adapters.artifact_store import ArtifactStore
@@ -15,7 +16,7 @@ Figure = Literal["value", "low", "resampled low"]
 
 
 class Limit(NamedTuple):
-    """What a figure is held against, and which one."""
+    """Threshold of a check, and the figure that is compared with it."""
 
     threshold: float
     side: Literal["at least", "at most"]
@@ -23,55 +24,55 @@ class Limit(NamedTuple):
 
 
 def at_least(threshold: float, figure: Figure = "value") -> Limit:
-    """The value, or a low end, may not be below."""
+    """The value, or a lower bound, must not be below the threshold."""
     return Limit(threshold, "at least", figure)
 
 
 def at_most(threshold: float, figure: Figure = "value") -> Limit:
-    """The value, or a low end, may not be above."""
+    """The value, or a lower bound, must not be above the threshold."""
     return Limit(threshold, "at most", figure)
 
 
 class Check(Frozen):
-    """One thing a challenger must keep."""
+    """One measured figure of the challenger, compared with its limit."""
 
     name: str
     topic: Topic = "evidence"
     value: float
     low: float | None = None
     high: float | None = None
-    """95 % interval over cells, where there is one."""
+    """95 % interval over cells; None where there is none."""
     resampled_low: float | None = None
-    """Low end over resampled cells alone, on which the comparison with the champion is decided."""
+    """Lower bound over resampled cells alone, which decides a comparison with the champion."""
     threshold: float
     side: Literal["at least", "at most"] = "at least"
     figure: Figure = "value"
-    """Which of them is held against the threshold."""
+    """Which figure is compared with the threshold."""
     unit: Unit = ""
     passed: bool
     sentence: str
 
 
 class GateVerdict(Frozen):
-    """`verdict.json`: every check, and what they come to."""
+    """`verdict.json`: every check, and the overall result."""
 
     name: str
     tag: str
     champion: Pointer | None
-    """Whom the challenger was judged against; promotion holds only while it still serves."""
+    """Serving model at the time of the gate; a promotion is valid only while it still serves."""
     passed: bool
     evidence: EligibleCells | None = None
-    """What it was judged on."""
+    """Cells of the comparison; None in verdicts of earlier versions."""
     checks: tuple[Check, ...]
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """Names of the checks that it did not pass."""
+        """Names of the failed checks."""
         return tuple(check.name for check in self.checks if not check.passed)
 
     @property
     def unchanged(self) -> bool:
-        """Whether challenger and champion are the same bundle, so that there is nothing to ship."""
+        """Whether challenger and champion are the same bundle, so that nothing is to deploy."""
         return self.champion is not None and self.champion.tag == self.tag
 
 
@@ -80,32 +81,35 @@ def read_verdict(artifact: Artifact[VerdictManifest], store: ArtifactStore) -> G
     return GateVerdict.model_validate_json(store.read(artifact, "verdict.json"))
 
 
-def judge(
-    topic: Topic,
-    name: str,
-    found: Interval | float,
-    limit: Limit,
-    sentence: str,
-    unit: Unit = "",
-    *,
-    resampled_low: float | None = None,
-) -> Check:
-    """A check with its outcome; a NaN keeps no limit."""
-    sure = found if isinstance(found, Interval) else None
-    value = found.value if isinstance(found, Interval) else float(found)
-    figures = {"low": sure.low if sure else None, "resampled low": resampled_low}
-    figure = figures.get(limit.figure)
-    figure = value if figure is None else figure
-    kept = figure >= limit.threshold if limit.side == "at least" else figure <= limit.threshold
-    return Check(
-        name=name,
-        topic=topic,
-        value=value,
-        low=sure.low if sure else None,
-        high=sure.high if sure else None,
-        resampled_low=resampled_low,
-        **limit._asdict(),
-        unit=unit,
-        passed=kept,
-        sentence=sentence,
-    )
+@dataclass(frozen=True)
+class Criterion:
+    """A check to be made: its name, limit and unit."""
+
+    topic: Topic
+    name: str
+    limit: Limit
+    unit: Unit = ""
+
+    def check(self, measured: Interval | float, sentence: str) -> Check:
+        """Compare a measured figure with the limit; NaN fails.
+
+        Args:
+            measured: a number, an interval, or a `Difference`, which has a resampled lower bound.
+            sentence: the result for people.
+        """
+        if isinstance(measured, Interval):
+            fields = measured.model_dump(include={"value", "low", "high", "resampled_low"})
+        else:
+            fields = {"value": float(measured)}
+        figure = fields.get(self.limit.figure.replace(" ", "_"), fields["value"])
+        threshold = self.limit.threshold
+        passed = figure >= threshold if self.limit.side == "at least" else figure <= threshold
+        return Check(
+            name=self.name,
+            topic=self.topic,
+            **fields,
+            **self.limit._asdict(),
+            unit=self.unit,
+            passed=passed,
+            sentence=sentence,
+        )

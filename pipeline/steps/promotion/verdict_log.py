@@ -1,4 +1,4 @@
-"""What the gate said, on the MLflow run of the model that it judged."""
+"""MLflow run of a model: tags, metrics and page of the gate's verdict on it."""
 
 import tempfile
 from pathlib import Path
@@ -10,9 +10,9 @@ from pipeline.steps.promotion.verdict import GateVerdict
 from pipeline.steps.promotion.verdict_page import badge, markdown
 
 DESCRIPTION = "mlflow.note.content"
-"""The tag that MLflow shows as a run's description, as Markdown."""
-LONGEST = 8000
-"""Characters that MLflow keeps of a tag; longer ones are refused."""
+"""Tag that MLflow shows as a run's description, as Markdown."""
+MAX_TAG_LENGTH = 8000
+"""Characters; MLflow refuses longer tags."""
 
 
 def track_verdict(
@@ -23,16 +23,7 @@ def track_verdict(
     *,
     store: ArtifactStore,
 ) -> None:
-    """Show a verdict on a run: tags to filter by, figures, the table and the page; and end it.
-
-    A model that is judged again, against another champion, shows its last verdict.
-
-    Args:
-        tracking: the experiment.
-        run_id: of the training.
-        verdict: what was said.
-        artifact: where it stands.
-    """
+    """Log a verdict to its model's MLflow run, and end the run; a later verdict replaces it."""
     champion = verdict.champion.tag if verdict.champion else "none"
     tags = {
         "gate": badge(verdict),
@@ -41,7 +32,7 @@ def track_verdict(
         "gate.verdict": artifact.uri,
         DESCRIPTION: markdown(verdict),
     }
-    tracking.set_tags(run_id, {name: value[:LONGEST] for name, value in tags.items()})
+    tracking.set_tags(run_id, {name: value[:MAX_TAG_LENGTH] for name, value in tags.items()})
     tracking.log_metrics(run_id, _metrics(verdict))
     with tempfile.TemporaryDirectory() as folder:
         tracking.log_folder(run_id, store.fetch(artifact, Path(folder) / "verdict"), "verdict")
@@ -49,13 +40,13 @@ def track_verdict(
 
 
 def _metrics(verdict: GateVerdict) -> dict[str, float]:
-    """`gate/<check>`, the ends of its interval, and how many checks failed."""
-    figures = {"gate/failed": float(len(verdict.failed))}
+    """`gate/<check>`, the ends of its interval, and the number of failed checks."""
+    metrics = {"gate/failed": float(len(verdict.failed))}
     for check in verdict.checks:
         name = f"gate/{check.name}"
-        figures[name] = check.value
+        metrics[name] = check.value
         if check.low is not None and check.high is not None:
-            figures |= {f"{name} low": check.low, f"{name} high": check.high}
+            metrics |= {f"{name} low": check.low, f"{name} high": check.high}
         if check.resampled_low is not None:
-            figures[f"{name} resampled low"] = check.resampled_low
-    return figures
+            metrics[f"{name} resampled low"] = check.resampled_low
+    return metrics

@@ -1,4 +1,4 @@
-"""The verdict for people: a page for the report site, a table for forms and one for logs."""
+"""Renderings of a verdict: HTML page, Markdown table for forms and MLflow, lines for the log."""
 
 from itertools import groupby
 
@@ -7,11 +7,11 @@ from pipeline.records import Frozen
 from pipeline.steps.promotion.verdict import Check, GateVerdict, Topic, Unit
 
 _TITLES: dict[Topic, str] = {
-    "evidence": "The cells it is judged on",
-    "champion": "Against the champion",
-    "floors": "Floors that every model must reach",
-    "calibration": "Does confidence mean what it says?",
-    "serving": "Does it serve?",
+    "evidence": "Test cells",
+    "champion": "Comparison with the champion",
+    "floors": "Floors for every model",
+    "calibration": "Calibration",
+    "serving": "Serving",
 }
 _FORMATS: dict[Unit, str] = {
     "": "{:.3f}",
@@ -24,19 +24,19 @@ _SIGNS = {"at least": "≥", "at most": "≤"}
 
 
 class Scale(Frozen):
-    """The stretch of figures that one topic's bars are drawn on."""
+    """Axis of a topic's bars."""
 
     start: float
     end: float
 
     def percent(self, figure: float) -> float:
-        """Where a figure stands, 0 to 100."""
+        """Position of a figure on the axis, 0 to 100."""
         share = (figure - self.start) / (self.end - self.start)
         return round(100 * min(max(share, 0.0), 1.0), 2)
 
 
 def page(verdict: GateVerdict) -> str:
-    """The verdict as a page of the report site."""
+    """The verdict as a self-contained HTML page."""
     topics = [
         (_title(topic, verdict), [(check, _scale(check, checks)) for check in checks])
         for topic, checks in _by_topic(verdict)
@@ -54,18 +54,18 @@ def page(verdict: GateVerdict) -> str:
 
 
 def badge(verdict: GateVerdict) -> str:
-    """`passed`, `refused`, or `unchanged` when the challenger serves already."""
+    """`passed`, `refused`, or `unchanged` when the challenger already serves."""
     if not verdict.passed:
         return "refused"
     return "unchanged" if verdict.unchanged else "passed"
 
 
 def headline(verdict: GateVerdict) -> str:
-    """What the checks come to, in a sentence."""
+    """The overall result in a sentence."""
     total = len(verdict.checks)
     if verdict.passed and verdict.unchanged:
         return (
-            f"The challenger is the champion: same bundle, nothing to promote or deploy. "
+            "The challenger is the champion (same bundle): nothing to promote or deploy. "
             f"All {total} checks passed."
         )
     if verdict.passed:
@@ -74,7 +74,7 @@ def headline(verdict: GateVerdict) -> str:
 
 
 def markdown(verdict: GateVerdict) -> str:
-    """The verdict as a table for the approval form and the MLflow page."""
+    """The verdict as a Markdown table."""
     lines = [
         f"**{_word(verdict)}**: `{verdict.tag}` {_opponent(verdict, '`')}. {headline(verdict)}",
         "",
@@ -89,7 +89,7 @@ def markdown(verdict: GateVerdict) -> str:
 
 
 def plain(verdict: GateVerdict) -> list[str]:
-    """The verdict as lines of equal columns, for the log that an Airflow task's page shows."""
+    """The verdict as log lines in columns; the sentences of failed checks come last."""
     rows = [
         ["pass" if c.passed else "FAIL", c.name, figure(c), interval(c), limit(c)]
         for c in verdict.checks
@@ -99,45 +99,45 @@ def plain(verdict: GateVerdict) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    why = [check.sentence for check in verdict.checks if not check.passed]
+    reasons = [check.sentence for check in verdict.checks if not check.passed]
     return [
         f"{_word(verdict)}: {verdict.tag} {_opponent(verdict)}",
         *table,
         headline(verdict),
-        *why,
+        *reasons,
     ]
 
 
-def figure(check: Check, at: float | None = None) -> str:
-    """A figure of a check, else its value, in its unit."""
-    shown = check.value if at is None else at
+def figure(check: Check, number: float | None = None) -> str:
+    """A figure of a check in its unit, by default the value."""
+    number = check.value if number is None else number
     if check.unit == "yes":
-        return "yes" if shown else "no"
-    return _FORMATS[check.unit].format(shown)
+        return "yes" if number else "no"
+    return _FORMATS[check.unit].format(number)
 
 
 def interval(check: Check) -> str:
-    """`low to high`, or nothing where there is none."""
+    """`low to high`; empty without an interval."""
     if check.low is None or check.high is None:
         return ""
     return f"{figure(check, check.low)} to {figure(check, check.high)}"
 
 
 def limit(check: Check) -> str:
-    """The rule, such as `low end ≥ -0.050`."""
+    """The limit, such as `lower bound ≥ -0.050`."""
     if check.unit == "yes":
         return "yes"
     ends = {
         "value": "",
-        "low": "low end ",
-        "resampled low": f"resampled low end {figure(check, check.resampled_low)} ",
+        "low": "lower bound ",
+        "resampled low": f"resampled lower bound {figure(check, check.resampled_low)} ",
     }
     return f"{ends[check.figure]}{_SIGNS[check.side]} {figure(check, check.threshold)}"
 
 
 def _title(topic: Topic, verdict: GateVerdict) -> str:
     if topic == "champion" and verdict.champion is None:
-        return "The rule for a first model"
+        return "Rule for a first model"
     return _TITLES[topic]
 
 
@@ -147,7 +147,7 @@ def _by_topic(verdict: GateVerdict) -> list[tuple[Topic, list[Check]]]:
 
 
 def _scale(check: Check, checks: list[Check]) -> Scale | None:
-    """None where a bar says nothing; all differences share one scale, so that they compare."""
+    """Axis of a check's bar, None without a bar; all differences of a topic share one axis."""
     if check.unit == "difference":
         reach = 1.1 * max(abs(f) for c in checks for f in (c.low or 0, c.high or 0, c.threshold))
         return Scale(start=-reach, end=reach)
@@ -164,7 +164,7 @@ def _word(verdict: GateVerdict) -> str:
 
 def _opponent(verdict: GateVerdict, quote: str = "") -> str:
     if verdict.champion is None:
-        return "as first model"
+        return "as the first model"
     if verdict.champion.tag == verdict.tag:
-        return "which already serves"
+        return "(already serving)"
     return f"against {quote}{verdict.champion.tag}{quote}"

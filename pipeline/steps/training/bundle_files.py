@@ -19,38 +19,32 @@ from pipeline.records import Record, to_csv
 if TYPE_CHECKING:
     import keras
 
-    from pipeline.modeling.learn import Learned
+    from pipeline.modeling.fitted_model import FittedModel
 
 
 def write_bundle(
     folder: Path,
     model: "keras.Model",
-    learned: "Learned",
+    fitted_model: "FittedModel",
     fitted: Sequence[Record],
     config: RunConfig,
 ) -> None:
     """Write every file of a bundle but the golden images.
 
-    Args:
-        folder: exists, and is empty.
-        model: the assembled network.
-        learned: the training curve, the temperature and the review rule.
-        fitted: records of the training and validation parts, from which the gate derives the
-            groups that the model has seen.
-        config: of the run.
+    `fitted` are the records of the training and validation parts; the gate excludes their groups.
     """
     from pipeline.modeling.saving import save_reproducibly
 
     save_reproducibly(model, folder / "model.keras")
     (folder / "contract.json").write_text(canonical_json(config.contract.model_dump(mode="json")))
     (folder / "config.json").write_text(canonical_json(config.model_dump(mode="json")))
-    (folder / "history.csv").write_text(to_csv(learned.curve, Epoch))
+    (folder / "history.csv").write_text(to_csv(fitted_model.curve, Epoch))
     metrics = {
-        **learned.curve[-1].model_dump(),
-        "temperature": round(learned.temperature, 6),
+        **fitted_model.curve[-1].model_dump(),
+        "temperature": round(fitted_model.temperature, 6),
     }
     (folder / "metrics.json").write_text(canonical_json(metrics))
-    write_review(folder, learned.review)
+    write_review(folder, fitted_model.review)
     (folder / "training.csv").write_text(to_csv(fitted, Record))
 
 

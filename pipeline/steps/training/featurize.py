@@ -49,7 +49,12 @@ def featurize(
 
     Only images of the training and validation parts have activations.
     """
-    records = _records_of_shard(inputs, config, store)
+    shards = config.features.shards
+    records = [
+        record
+        for record in store.records(inputs.split)
+        if record.part in FITTED and shard_of(record.sha256, shards) == inputs.shard
+    ]
     views = {r.sha256: view_names(r.sha256, config.features.jitters) for r in records}
     names = {view for of_image in views.values() for view in of_image}
     key = cache_key(config.contract, inputs.weights, config.features)
@@ -77,14 +82,6 @@ def featurize(
 def shard_of(sha256: str, shards: int) -> int:
     """Index of an image's shard, from the last digit of its hash: `limit` uses the first ones."""
     return int(sha256[-1], 16) % shards
-
-
-def _records_of_shard(inputs: ShardInputs, config: RunConfig, store: ArtifactStore) -> list[Record]:
-    return [
-        record
-        for record in store.records(inputs.split)
-        if record.part in FITTED and shard_of(record.sha256, config.features.shards) == inputs.shard
-    ]
 
 
 def _network(

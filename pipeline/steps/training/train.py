@@ -27,7 +27,7 @@ from pipeline.steps.training.examples import (
 if TYPE_CHECKING:
     import keras
 
-    from pipeline.modeling.learn import Learned
+    from pipeline.modeling.fitted_model import FittedModel
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +44,7 @@ def train(
 ) -> Artifact[BundleManifest]:
     """Fit a model and publish its bundle; an interrupted fit resumes from its checkpoint.
 
-    Args:
-        inputs: the split, its features and the backbone's weights.
-        config: contract and hyper-parameters.
-        store: artefacts and the checkpoint.
-        run: recorded in the manifest.
-        report: called after every epoch.
+    `report` is called after every epoch.
     """
     from pipeline.modeling.network import set_determinism
 
@@ -60,40 +55,40 @@ def train(
         counts = {"train": len(data.train), "val": len(data.val)}
         log.info("train: %s", counts)
         checkpoint = Checkpoint(store.objects, _checkpoint_uri(inputs, config, store))
-        learned = fit_model(data, config, checkpoint, report)
-        model = _assemble(learned, data, inputs, config)
+        fitted_model = fit_model(data, config, checkpoint, report)
+        model = _assemble(fitted_model, data, inputs, config)
         folder = Path(scratch) / "bundle"
         folder.mkdir()
-        write_bundle(folder, model, learned, fitted, config)
+        write_bundle(folder, model, fitted_model, fitted, config)
         write_golden_images(folder, model, data.val, config, store)
         manifest = BundleManifest(
             name=config.name,
             inputs={"split": inputs.split.uri, "weights": inputs.weights.uri},
             tracking_run=inputs.tracking_run,
-            counts={**counts, "epochs": len(learned.curve)},
+            counts={**counts, "epochs": len(fitted_model.curve)},
             **run.model_dump(),
         )
         bundle = store.publish(folder, manifest)
-    log.info("train done: %s after %d epochs", bundle.uri, len(learned.curve))
+    log.info("train done: %s after %d epochs", bundle.uri, len(fitted_model.curve))
     return bundle
 
 
 def fit_model(
     data: TrainingData, config: RunConfig, checkpoint: Checkpoint, report: Report
-) -> "Learned":
+) -> "FittedModel":
     """Fit a head (`features.keep: regions`) or convolution blocks (`maps`), and calibrate it.
 
     A head is fitted on both parts and calibrated by cross-fitting. Blocks are fitted on the
     training part and calibrated on the validation part.
     """
-    from pipeline.modeling.learn import learn_head, learn_maps
+    from pipeline.modeling.fitted_model import fit_blocks, fit_head
 
     if config.features.keep == "regions":
         examples = training_examples(data.files, [*data.train, *data.val], config)
-        return learn_head(examples, config, report)
+        return fit_head(examples, config, report)
     examples = training_examples(data.files, data.train, config)
     held_out = validation_examples(data.files, data.val, config)
-    return learn_maps(data.backbone, examples, held_out, config, checkpoint, report)
+    return fit_blocks(data.backbone, examples, held_out, config, checkpoint, report)
 
 
 def _training_data(
@@ -112,7 +107,7 @@ def _training_data(
 
 
 def _assemble(
-    learned: "Learned", data: TrainingData, inputs: TrainInputs, config: RunConfig
+    fitted: "FittedModel", data: TrainingData, inputs: TrainInputs, config: RunConfig
 ) -> "keras.Model":
     """The whole network: frozen backbone, fitted layers and calibration in one graph."""
     from pipeline.modeling import network
@@ -120,7 +115,7 @@ def _assemble(
     normalization = inputs.weights.manifest.normalization
     backbone = network.backbone(config.contract, data.backbone, normalization)
     return network.assemble(
-        backbone, config.features, learned.trained, learned.temperature, learned.projection
+        backbone, config.features, fitted.trained, fitted.temperature, fitted.projection
     )
 
 

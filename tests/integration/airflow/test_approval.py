@@ -23,7 +23,7 @@ from pipeline.entrypoints import registry, verdicts
 from pipeline.entrypoints.jobs.job import open_store
 from pipeline.settings import Settings
 from tests.integration.training.trained import Trained, train_all, variables
-from tests.unit.steps.promotion.contest import Contest
+from tests.unit.steps.promotion.promotion_harness import PromotionHarness
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -209,11 +209,14 @@ def test_a_person_decides_on_the_verdict_and_the_ledger_says_who_and_why(office:
 def test_what_was_rolled_back_returns_by_a_persons_word_only(office: Office) -> None:
     """The same bundle, rebuilt and passed again: refused and recorded, or shown with the reason."""
     store = open_store()
-    contest, model = Contest(store, "tiny"), store.open(office.model.served, ServedManifest)
-    other = contest.serve(contest.model(1))
-    contest.serve(model)
-    champion = contest.back(other.tag)
-    verdict = contest.judge(model)
+    harness, model = (
+        PromotionHarness(store, "tiny"),
+        store.open(office.model.served, ServedManifest),
+    )
+    other = harness.serve(harness.model(1))
+    harness.serve(model)
+    champion = harness.back(other.tag)
+    verdict = harness.judge(model)
     alone = office.ask("patient", verdict=verdict, require_approval=False)
     assert office.end(alone)["promote"] == "skipped"
     assert registry.served_now("tiny") == champion
@@ -232,9 +235,9 @@ def test_a_retrain_that_gives_the_model_that_serves_is_unchanged(office: Office)
     """Nobody is asked, nothing moves or is deployed, and request, page and verdict all say so."""
     store = open_store()
     model = store.open(office.model.served, ServedManifest)
-    contest = Contest(store, "tiny")
+    harness = PromotionHarness(store, "tiny")
     if registry.served_now("tiny") is None:
-        contest.serve(model)
+        harness.serve(model)
     serving, shipped = registry.served_now("tiny"), office.deployed()
     assert serving is not None
     assert serving.tag == model.manifest.tag
@@ -267,10 +270,10 @@ def test_a_retrain_that_gives_the_model_that_serves_is_unchanged(office: Office)
 def test_an_approval_of_a_stale_verdict_is_not_tried_again(office: Office) -> None:
     """Another model is promoted while a person reads: one try, and the log says what to do."""
     store = open_store()
-    contest = Contest(store, "tiny")
-    run = office.ask("patient", verdict=contest.judge(contest.model(7)))
+    harness = PromotionHarness(store, "tiny")
+    run = office.ask("patient", verdict=harness.judge(harness.model(7)))
     office.request(run)
-    contest.serve(contest.model(8))
+    harness.serve(harness.model(8))
     office.answer(run, "Approve", "it looked fine")
     until(lambda: office.airflow.run(run.dag_id, run.run_id).finished)
     assert office.airflow.run(run.dag_id, run.run_id).state == "failed"
@@ -282,4 +285,4 @@ def test_an_approval_of_a_stale_verdict_is_not_tried_again(office: Office) -> No
     assert office.note(run).startswith("failed: ")
     serving = registry.served_now("tiny")
     assert serving is not None
-    assert serving.tag == contest.model(8).manifest.tag
+    assert serving.tag == harness.model(8).manifest.tag

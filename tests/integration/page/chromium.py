@@ -1,4 +1,4 @@
-"""A headless Chromium that looks at pages and keeps screenshots."""
+"""Headless Chromium for tests of pages, with screenshots."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ NEEDED = pytest.mark.skipif(
 
 @contextmanager
 def chromium() -> Iterator[webdriver.Chrome]:
-    """A Chromium whose console is kept."""
+    """A Chromium that records its console."""
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
     for flag in FLAGS:
@@ -39,13 +39,13 @@ def chromium() -> Iterator[webdriver.Chrome]:
 
 
 def resize(browser: webdriver.Chrome, width: int, height: int = 900) -> None:
-    """Give the page this many pixels, as a phone's when they are few."""
+    """Set the viewport; a narrow one emulates a phone."""
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
 def shown(browser: webdriver.Chrome, selector: str) -> list[str]:
-    """Text of each element that a selector finds."""
+    """Text of each element that matches a selector."""
     return [found.text for found in browser.find_elements(By.CSS_SELECTOR, selector)]
 
 
@@ -57,10 +57,10 @@ def screenshot(browser: webdriver.Chrome, name: str, width: int) -> None:
     browser.save_screenshot(str(ARTIFACTS / f"{name}-{width}.png"))
 
 
-def give(
+def choose_files(
     browser: webdriver.Chrome, url: str, paths: Sequence[Path], *, width: int = 1280
 ) -> WebDriverWait[webdriver.Chrome]:
-    """Open the service's page and give it these files; returns what waits."""
+    """Open the page and choose files; returns a wait object."""
     resize(browser, width)
     browser.get(url)
     wait = WebDriverWait(browser, 30)
@@ -69,37 +69,37 @@ def give(
     return wait
 
 
-def give_all(
+def classify_files(
     browser: webdriver.Chrome, url: str, paths: Sequence[Path], *, width: int = 1280
 ) -> WebDriverWait[webdriver.Chrome]:
-    """The same, and wait until all are answered and counted."""
-    wait = give(browser, url, paths, width=width)
+    """The same, and wait until all images are done."""
+    wait = choose_files(browser, url, paths, width=width)
     wait.until(lambda _: " · " in shown(browser, "#tally")[0])
     return wait
 
 
 def before_the_page(browser: webdriver.Chrome, script: str) -> None:
-    """Run a script in the page before its own."""
+    """Run a script in the page before its own scripts."""
     browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
 
 
 def until(browser: webdriver.Chrome, selector: str, text: str) -> None:
-    """Wait until what a selector finds begins with a text."""
+    """Wait until the element of a selector starts with a text."""
     WebDriverWait(browser, 30).until(lambda _: shown(browser, selector)[0].startswith(text))
 
 
 def press(browser: webdriver.Chrome, *keys: str) -> None:
-    """Press keys wherever the focus is."""
+    """Press keys in the focused element."""
     ActionChains(browser).send_keys(*keys).perform()
 
 
 def focused(browser: webdriver.Chrome) -> str:
-    """Id of what has the focus, else its text."""
+    """Id of the focused element, else its text."""
     element = browser.switch_to.active_element
     return element.get_attribute("id") or element.text
 
 
 def violations(browser: webdriver.Chrome) -> list[str]:
-    """What the console says against the content security policy."""
+    """Violations of the content security policy in the console."""
     log = browser.get_log("browser")  # type: ignore[no-untyped-call]
     return [entry["message"] for entry in log if "Content Security" in entry["message"]]

@@ -1,4 +1,4 @@
-"""The page in headless Chromium: one image and many, how they are counted, evidence."""
+"""The page in headless Chromium: one image, many images, differential, evidence map."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -13,11 +13,12 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.integration.page.chromium import (
     NEEDED,
+    choose_files,
+    classify_files,
     focused,
-    give,
-    give_all,
     screenshot,
     shown,
+    until,
     violations,
 )
 
@@ -30,19 +31,19 @@ CSV = """
     URL.createObjectURL = (blob) => { blob.text().then(done); return make.call(URL, blob); };
     document.getElementById("export").click();
 """
-"""Presses the button and gives what would be saved."""
+"""Clicks the export button and returns the content of the file."""
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_one_image_is_shown_with_all_that_is_known(
+def test_one_image_is_shown_in_detail(
     browser: webdriver.Chrome, page_url: str, files: list[Path], width: int
 ) -> None:
-    """Bars in contract order, a decision, the crop, the tag and what the model is for."""
-    wait = give_all(browser, page_url, files[:1], width=width)
+    """Bars in contract order, decision, crop, tag and the notice on use."""
+    wait = classify_files(browser, page_url, files[:1], width=width)
     wait.until(lambda _: _colours(browser, "#crop") > 3)
     assert shown(browser, "#detail-file") == ["first.jpeg"]
     assert shown(browser, "#bars .name") == NAMES
-    assert shown(browser, "#detail-pill")[0] in ("Accept", "Needs review")
+    assert shown(browser, "#detail-pill")[0] in ("Accepted", "Needs review")
     assert "demo:000000000000" in shown(browser, "#meta")[0]
     assert "Research use, not for diagnosis." in shown(browser, ".notice")[0]
     assert "trained on drawings" in shown(browser, ".notice")[0]
@@ -54,14 +55,14 @@ def test_one_image_is_shown_with_all_that_is_known(
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_many_images_are_answered_side_by_side(
+def test_many_images_are_shown_as_tiles(
     browser: webdriver.Chrome, page_url: str, files: list[Path], width: int
 ) -> None:
-    """Each tile shows its photograph, label, decision and confidence; errors stay theirs."""
-    give_all(browser, page_url, files, width=width)
+    """Each tile shows its photograph, label, decision and confidence, or its own error."""
+    classify_files(browser, page_url, files, width=width)
     assert shown(browser, "#tally")[0].startswith("4 images · ")
     assert shown(browser, '.tile[data-state="error"] .file') == ["broken.png"]
-    assert shown(browser, '.tile[data-state="error"] .label') == ["No answer"]
+    assert shown(browser, '.tile[data-state="error"] .label') == ["No result"]
     assert shown(browser, '.tile[data-state="review"] .file') == ["empty.png"]
     pictures = browser.find_elements(By.CSS_SELECTOR, ".tile:not([data-state='error']) img")
     assert all(int(str(picture.get_property("naturalWidth"))) >= 240 for picture in pictures)
@@ -72,12 +73,13 @@ def test_many_images_are_answered_side_by_side(
     assert violations(browser) == []
 
 
-def test_many_answers_are_counted_sorted_and_chosen(
+def test_many_images_are_counted_sorted_and_filtered(
     browser: webdriver.Chrome, page_url: str, files: list[Path]
 ) -> None:
     """Intervals in the differential, least certain first, filters by class and decision."""
-    give_all(browser, page_url, files)
+    classify_files(browser, page_url, files)
     assert "3 cells" in shown(browser, "#counted")[0]
+    until(browser, "#warnings", "Fewer than 100 cells were counted")
     assert shown(browser, "#shares th") == NAMES
     rows = [shown(browser, f"#shares tr:nth-child({n}) td") for n in (1, 2, 3, 4)]
     assert sum(int(row[0]) for row in rows) == 3
@@ -92,7 +94,7 @@ def test_many_answers_are_counted_sorted_and_chosen(
     assert shown(browser, ".tile .file") == [path.name for path in files]
     choose["decision"].select_by_value("accept")
     assert _seen(browser, ".file") == ["first.jpeg", "second.jpeg"]
-    assert shown(browser, "#seen") == ["2 of these"]
+    assert shown(browser, "#seen") == ["2 shown"]
     choose["class"].select_by_value("NEUTROPHIL")
     assert _seen(browser, ".label") == ["Neutrophil"]
     table = browser.execute_async_script(CSV)
@@ -102,18 +104,18 @@ def test_many_answers_are_counted_sorted_and_chosen(
     assert violations(browser) == []
 
 
-def test_evidence_is_a_click_away(
+def test_the_evidence_map_is_shown_on_demand(
     browser: webdriver.Chrome, page_url: str, files: list[Path]
 ) -> None:
-    """The button shows the map over the crop, says how to read it, and takes it away again."""
-    wait = give_all(browser, page_url, files[:1])
+    """The button shows the map over the crop, explains it, and hides it again."""
+    wait = classify_files(browser, page_url, files[:1])
     button = browser.find_element(By.ID, "why")
     button.send_keys(Keys.ENTER)
     wait.until(lambda _: "Hide evidence" in button.text)
     picture = browser.find_element(By.ID, "evidence")
     assert picture.get_property("naturalWidth") == 384
-    assert str(picture.get_attribute("alt")).startswith("Which parts of the crop speak for ")
-    assert shown(browser, "#aid")[0].startswith("Orange speaks for ")
+    assert str(picture.get_attribute("alt")).startswith("Evidence map for ")
+    assert shown(browser, "#aid")[0].startswith("Orange areas are evidence for ")
     screenshot(browser, "page-evidence", 1280)
     button.send_keys(Keys.SPACE)
     wait.until(lambda _: "Show evidence" in button.text)
@@ -122,11 +124,11 @@ def test_evidence_is_a_click_away(
 
 
 @pytest.mark.slow
-def test_a_long_queue_can_be_stopped_and_sent_on(
+def test_a_long_queue_can_be_stopped_and_resumed(
     browser: webdriver.Chrome, page_url: str, files: list[Path]
 ) -> None:
-    """The bar counts, Stop ends it, the rest is seen on demand, and Go on sends it."""
-    wait = give(browser, page_url, files[:2] * 130)
+    """Progress bar, Stop, more tiles on demand, and Resume."""
+    wait = choose_files(browser, page_url, files[:2] * 130)
     bar = browser.find_element(By.ID, "progress")
     wait.until(lambda _: int(str(bar.get_property("value"))) > 0)
     assert shown(browser, "#progress-words")[0].endswith(" of 260")
@@ -144,15 +146,15 @@ def test_a_long_queue_can_be_stopped_and_sent_on(
     assert "Not sent" in focused(browser)
     assert not more.is_displayed()
     browser.find_element(By.ID, "stop").click()
-    patient = WebDriverWait(browser, 120)
-    patient.until(lambda _: shown(browser, "#tally") == ["260 images · 260 accepted"])
+    long_wait = WebDriverWait(browser, 120)
+    long_wait.until(lambda _: shown(browser, "#tally") == ["260 images · 260 accepted"])
     assert not bar.is_displayed()
 
 
-def test_a_missing_model_is_said_plainly(
+def test_a_missing_model_is_reported(
     browser: webdriver.Chrome, tmp_path: Path, serve: Callable[..., AbstractContextManager[str]]
 ) -> None:
-    """Before the first promotion the page works and says that there is no model."""
+    """Before the first promotion the page loads and reports that there is no model."""
     with serve(tmp_path, tmp_path / "store") as url:
         browser.get(url)
         WebDriverWait(browser, 30).until(
@@ -161,7 +163,7 @@ def test_a_missing_model_is_said_plainly(
 
 
 def _seen(browser: webdriver.Chrome, selector: str) -> list[str]:
-    """Texts in the tiles that are not filtered away."""
+    """Texts in the tiles that pass the filters."""
     return shown(browser, f"{_SEEN} {selector}")
 
 

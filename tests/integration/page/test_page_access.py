@@ -1,4 +1,4 @@
-"""Who can use the page: axe-core's rules, the keyboard, and fingers on a phone."""
+"""Accessibility of the page: axe-core's rules, keyboard, touch targets."""
 
 import shutil
 import subprocess
@@ -13,8 +13,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.integration.page.chromium import (
     NEEDED,
+    classify_files,
     focused,
-    give_all,
     press,
     resize,
     screenshot,
@@ -26,9 +26,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.chromium, NEEDED]
 AXE = Path(__file__).parents[3] / ".ci" / "axe"
 RUN = """
     const done = arguments[0];
-    const told = ({ id, nodes }) => nodes.map((node) => `${id}: ${node.html}`);
+    const lines = ({ id, nodes }) => nodes.map((node) => `${id}: ${node.html}`);
     axe.run({ resultTypes: ["violations"] })
-      .then(({ violations }) => done(violations.flatMap(told)), (error) => done([String(error)]));
+      .then(({ violations }) => done(violations.flatMap(lines)), (error) => done([String(error)]));
 """
 SMALL = """
     const touched = "button, select, summary, .drop input, .correct input, .ask input, a";
@@ -36,16 +36,16 @@ SMALL = """
       .filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 40)
       .map((one) => one.outerHTML);
 """
-"""What is too low for a finger."""
+"""Touch targets lower than 40 pixels."""
 
 
 @pytest.fixture(scope="session")
 def axe() -> str:
-    """axe-core as its lock says, installed when it is not there."""
+    """axe-core in the version of its lock file; installed if missing."""
     lock, installed = AXE / "package-lock.json", AXE / "node_modules" / ".installed"
     if not installed.is_file() or installed.read_bytes() != lock.read_bytes():
         if shutil.which("npm") is None:
-            pytest.skip("npm is not there to install axe-core")
+            pytest.skip("npm is not installed, so axe-core cannot be installed")
         flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
         subprocess.run(["npm", "ci", "--prefix", str(AXE), *flags], check=True)
         installed.write_bytes(lock.read_bytes())
@@ -54,45 +54,45 @@ def axe() -> str:
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_barrier(
+def test_axe_finds_no_violation(
     browser: webdriver.Chrome, page_url: str, files: list[Path], axe: str, scheme: str, width: int
 ) -> None:
-    """Neither on the empty page, nor with tiles, an open image, evidence, an error or the key."""
+    """On the empty page, with tiles, detail view, evidence map, error and key dialog."""
     _prefer(browser, scheme)
-    look = _looker(browser, axe, scheme, width)
+    check = _checker(browser, axe, scheme, width)
     resize(browser, width)
     browser.get(page_url)
     wait = WebDriverWait(browser, 30)
     wait.until(lambda _: shown(browser, '#model[data-state="ready"]'))
     browser.find_element(By.CSS_SELECTOR, "#about summary").click()
-    look("empty")
-    give_all(browser, page_url, files, width=width)
-    look("tiles")
+    check("empty")
+    classify_files(browser, page_url, files, width=width)
+    check("tiles")
     tiles = browser.find_elements(By.CSS_SELECTOR, ".tile")
     tiles[0].click()
-    look("error")
+    check("error")
     press(browser, Keys.ARROW_RIGHT)
-    look("review")
+    check("review")
     press(browser, Keys.ARROW_RIGHT, "e", "2")
     wait.until(lambda _: "Orange" in shown(browser, "#aid")[0])
-    look("evidence")
+    check("evidence")
     browser.execute_script("document.getElementById('key-dialog').showModal()")
-    look("key")
-    give_all(browser, page_url, files[:1], width=width)
-    look("one")
+    check("key")
+    classify_files(browser, page_url, files[:1], width=width)
+    check("one")
 
 
 def _prefer(browser: webdriver.Chrome, scheme: str) -> None:
-    """A colour scheme, and no motion, which would be looked at half-way."""
-    wishes = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
-    features = [{"name": name, "value": value} for name, value in wishes.items()]
+    """Set the colour scheme; without animations, which a test could see half-way."""
+    values = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+    features = [{"name": name, "value": value} for name, value in values.items()]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
-def _looker(browser: webdriver.Chrome, axe: str, scheme: str, width: int) -> Callable[[str], None]:
-    """Keeps a picture of a state and holds axe's rules, the width and, on a phone, touch to it."""
+def _checker(browser: webdriver.Chrome, axe: str, scheme: str, width: int) -> Callable[[str], None]:
+    """A check of a state: screenshot, axe's rules, page width and, on a phone, touch targets."""
 
-    def look(state: str) -> None:
+    def check(state: str) -> None:
         screenshot(browser, f"axe-{state}-{scheme}", width)
         resize(browser, width)
         browser.execute_script(axe)
@@ -102,14 +102,14 @@ def _looker(browser: webdriver.Chrome, axe: str, scheme: str, width: int) -> Cal
         if width == 390:
             assert browser.execute_script(SMALL) == [], state
 
-    return look
+    return check
 
 
 def test_the_keyboard_reaches_everything(
     browser: webdriver.Chrome, page_url: str, files: list[Path]
 ) -> None:
-    """Tab visits each control once in the order of the page, all tiles being one stop."""
-    give_all(browser, page_url, files)
+    """Tab visits each control once, in page order; all tiles are one tab stop."""
+    classify_files(browser, page_url, files)
     browser.execute_script("document.querySelector('.brand').focus()")
     visited = []
     for _ in range(9):
@@ -122,9 +122,11 @@ def test_the_keyboard_reaches_everything(
     assert visited[8] == "About this model"
 
 
-def test_clear_is_a_key_away(browser: webdriver.Chrome, page_url: str, files: list[Path]) -> None:
-    """Enter on Clear takes all images away and leads back to the files."""
-    give_all(browser, page_url, files[:2])
+def test_clear_removes_all_images(
+    browser: webdriver.Chrome, page_url: str, files: list[Path]
+) -> None:
+    """Enter on Clear removes all images and moves the focus to the file field."""
+    classify_files(browser, page_url, files[:2])
     browser.execute_script("document.getElementById('clear').focus()")
     press(browser, Keys.ENTER)
     assert shown(browser, ".tile") == []
@@ -132,7 +134,7 @@ def test_clear_is_a_key_away(browser: webdriver.Chrome, page_url: str, files: li
 
 
 def _outlined(browser: webdriver.Chrome) -> bool:
-    """Whether one sees what has the focus; the file field lies unseen over its frame."""
+    """Whether the focus is visible; the file field is invisible, its frame has the outline."""
     script = """
         const seen = document.activeElement.closest("#files") ? "#drop" : ":focus";
         return getComputedStyle(document.querySelector(seen)).outlineStyle;

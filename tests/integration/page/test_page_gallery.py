@@ -11,8 +11,8 @@ from bento_service.inference.responses import NO_IMAGE_KEPT
 from tests.integration.page.chromium import (
     NEEDED,
     before_the_page,
+    classify_files,
     focused,
-    give_all,
     press,
     resize,
     screenshot,
@@ -26,18 +26,18 @@ pytestmark = [pytest.mark.integration, pytest.mark.chromium, NEEDED]
 
 FEEDBACK = """
     const real = window.fetch;
-    window.said = [];
+    window.sent = [];
     window.fetch = async (route, request) => {
-      if (route === "feedback") window.said.push(JSON.parse(request.body));
+      if (route === "feedback") window.sent.push(JSON.parse(request.body));
       return real(route, request);
     };
 """
-"""Listens to what is sent."""
+"""Records the feedback that the page sends."""
 
 
 @pytest.fixture
 def folder(files: list[Path]) -> Path:
-    """A folder with a picture, 120 more in a folder below, and a file of another kind."""
+    """A folder with an image, 120 images in a subfolder, and a text file."""
     top = files[0].parent
     below = top / "more"
     below.mkdir()
@@ -45,14 +45,14 @@ def folder(files: list[Path]) -> Path:
         (below / f"{number}.JPG").write_bytes(files[0].read_bytes())
     for path in files[1:]:
         path.unlink()
-    (top / "notes.txt").write_text("no picture")
+    (top / "notes.txt").write_text("not an image")
     return top
 
 
-def test_a_chosen_folder_is_answered(
+def test_a_chosen_folder_is_classified(
     browser: webdriver.Chrome, page_url: str, folder: Path
 ) -> None:
-    """Pictures at any depth are taken and named by their path; other files are left out."""
+    """Images at any depth are sent and named by their path; other files are skipped."""
     resize(browser, 1280)
     browser.get(page_url)
     browser.find_element(By.ID, "folder").send_keys(str(folder))
@@ -64,15 +64,15 @@ def test_a_chosen_folder_is_answered(
     assert sorted(names) == sorted(["smear/first.jpeg", *below])
 
 
-def test_a_dropped_folder_is_answered(
+def test_a_dropped_folder_is_classified(
     browser: webdriver.Chrome, page_url: str, folder: Path
 ) -> None:
-    """All of a folder with more entries than a browser reads at once, in the order of its paths."""
+    """All images, sorted by path; browsers return at most 100 entries at once."""
     resize(browser, 1280)
     browser.get(page_url)
     _drop(browser, folder)
     until(browser, "#tally", "121 images · ")
-    browser.find_element(By.ID, "order").send_keys("As sent")
+    browser.find_element(By.ID, "order").send_keys("Upload order")
     assert shown(browser, ".tile .file")[:4] == [
         "smear/first.jpeg",
         "smear/more/0.JPG",
@@ -82,19 +82,19 @@ def test_a_dropped_folder_is_answered(
     screenshot(browser, "page-folder", 1280)
 
 
-def test_a_folder_without_pictures_is_said(browser: webdriver.Chrome, page_url: str) -> None:
-    """Nothing is sent, and the page says why."""
+def test_a_folder_without_images_is_reported(browser: webdriver.Chrome, page_url: str) -> None:
+    """Nothing is sent, and the page states the reason."""
     browser.get(page_url)
     _drop(browser, Path(__file__).parent)
-    until(browser, "#nothing", "There is no JPEG or PNG in it.")
+    until(browser, "#nothing", "This folder contains no JPEG or PNG files.")
     assert shown(browser, ".tile") == []
 
 
-def test_the_arrow_keys_go_from_image_to_image(
+def test_arrow_keys_move_between_images(
     browser: webdriver.Chrome, page_url: str, files: list[Path]
 ) -> None:
-    """Arrows move among the tiles, Enter opens one, arrows go on, Escape returns to the last."""
-    give_all(browser, page_url, files)
+    """Between tiles and, after Enter, in the dialog; Escape returns to the last image."""
+    classify_files(browser, page_url, files)
     order = shown(browser, ".tile .file")
     browser.execute_script("document.querySelector('.tile').focus()")
     press(browser, Keys.ARROW_RIGHT, Keys.ENTER)
@@ -107,7 +107,7 @@ def test_the_arrow_keys_go_from_image_to_image(
     assert not browser.find_element(By.ID, "previous").is_enabled()
     screenshot(browser, "page-dialog-error", 1280)
     press(browser, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, "e")
-    until(browser, "#aid", "Orange speaks for ")
+    until(browser, "#aid", "Orange areas are evidence for ")
     press(browser, Keys.ESCAPE)
     assert not browser.find_element(By.ID, "dialog").is_displayed()
     assert order[2] in focused(browser)
@@ -117,23 +117,23 @@ def test_the_arrow_keys_go_from_image_to_image(
 def test_a_correction_is_sent_shown_and_counted(
     browser: webdriver.Chrome, page_url: str, files: list[Path], width: int
 ) -> None:
-    """A number key chooses, Enter sends; tile, differential and CSV have the person's label."""
+    """A number key and Enter; tile, differential and CSV show the corrected label."""
     before_the_page(browser, FEEDBACK)
-    wait = give_all(browser, page_url, files[:2], width=width)
+    wait = classify_files(browser, page_url, files[:2], width=width)
     browser.execute_script("document.querySelector('.tile').focus()")
     press(browser, Keys.ENTER, "3")
     browser.find_element(By.ID, "reviewer").send_keys("Ada" + Keys.ENTER)
     wait.until(lambda _: shown(browser, "#detail-pill") == ["Corrected"])
     assert shown(browser, "#detail-label") == ["Monocyte"]
-    assert shown(browser, "#correct-said") == [NO_IMAGE_KEPT]
-    (said,) = browser.execute_script("return window.said")
-    assert said["label"] == "MONOCYTE"
-    assert said["reviewer"] == "Ada"
-    assert said["request_id"] in shown(browser, "#meta")[0]
+    assert shown(browser, "#feedback-status") == [NO_IMAGE_KEPT]
+    (sent,) = browser.execute_script("return window.sent")
+    assert sent["label"] == "MONOCYTE"
+    assert sent["reviewer"] == "Ada"
+    assert sent["request_id"] in shown(browser, "#meta")[0]
     screenshot(browser, "page-correction", width)
     press(browser, Keys.ESCAPE)
     wait.until(lambda _: "1 corrected" in shown(browser, "#counted")[0])
-    assert shown(browser, "#shares tr:nth-child(3) td")[0] == "1"
+    wait.until(lambda _: shown(browser, "#shares tr:nth-child(3) td")[:1] == ["1"])
     assert shown(browser, '.tile[data-state="corrected"] .label') == ["Monocyte"]
     assert shown(browser, "#tally") == ["2 images · 1 accepted · 1 checked by a person"]
     assert '","MONOCYTE","accept",' in browser.execute_async_script(CSV)
@@ -143,24 +143,24 @@ def test_a_correction_is_sent_shown_and_counted(
     assert violations(browser) == []
 
 
-def test_a_correction_asks_for_class_and_name(
+def test_a_correction_requires_class_and_name(
     browser: webdriver.Chrome, page_url: str, files: list[Path]
 ) -> None:
     """Without them nothing is sent."""
     before_the_page(browser, FEEDBACK)
-    give_all(browser, page_url, files[:1])
+    classify_files(browser, page_url, files[:1])
     browser.find_element(By.ID, "reviewer").send_keys("Ada")
     browser.find_element(By.ID, "send").click()
-    assert shown(browser, "#correct-said") == ["Choose a class first."]
+    assert shown(browser, "#feedback-status") == ["Choose a class first."]
     browser.find_element(By.ID, "reviewer").clear()
     browser.find_element(By.CSS_SELECTOR, "#choices button").click()
     browser.find_element(By.ID, "send").click()
     assert focused(browser) == "reviewer"
-    assert browser.execute_script("return window.said") == []
+    assert browser.execute_script("return window.sent") == []
 
 
 def _drop(browser: webdriver.Chrome, folder: Path) -> None:
-    """Drop a folder on the page, as a person's hand does."""
+    """Drag and drop a folder onto the page."""
     data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
         event = {"type": kind, "x": 200, "y": 300, "data": data}

@@ -1,4 +1,4 @@
-"""The page of a service that asks for an API key, in headless Chromium."""
+"""The page of a service that requires an API key, in headless Chromium."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ def locked(
     make_stage: Callable[..., Any],
     serve: Callable[..., AbstractContextManager[str]],
 ) -> Iterator[tuple[str, str]]:
-    """URL of a service that asks for a key, and a key that it takes."""
+    """URL of a service that requires a key, and a valid key."""
     folder = tmp_path_factory.mktemp("locked")
     stage = make_stage(folder / "store", "demo")
     stage.point_to(stage.publish(folder / "built"))
@@ -35,22 +35,22 @@ def locked(
         yield url, key
 
 
-def test_a_key_is_asked_for_when_it_is_needed(
+def test_the_page_asks_for_a_required_key(
     browser: webdriver.Chrome, locked: tuple[str, str], files: list[Path]
 ) -> None:
-    """A refused key is asked for again; with the right one the waiting images go on."""
+    """It asks again after a rejected key; with a valid one the waiting images are sent."""
     url, key = locked
     resize(browser, 390)
     browser.get(url)
     wait = WebDriverWait(browser, 30)
     wait.until(lambda _: focused(browser) == "key")
     press(browser, Keys.ESCAPE)
-    wait.until(lambda _: shown(browser, "#model-text") == ["An API key is needed"])
+    wait.until(lambda _: shown(browser, "#model-text") == ["An API key is required"])
     browser.find_element(By.ID, "files").send_keys("\n".join(map(str, files[:2])))
     wait.until(lambda _: focused(browser) == "key")
     assert shown(browser, "#key-form label") == ["API key"]
     press(browser, "wrong", Keys.ENTER)
-    wait.until(lambda _: shown(browser, "#key-refused") == ["That key was refused."])
+    wait.until(lambda _: shown(browser, "#key-refused") == ["The key was rejected."])
     screenshot(browser, "page-key", 390)
     press(browser, key, Keys.ENTER)
     until(browser, "#tally", "2 images · 2 accepted")
@@ -63,7 +63,7 @@ def test_a_key_is_asked_for_when_it_is_needed(
 def test_without_a_key_nothing_is_sent(
     browser: webdriver.Chrome, locked: tuple[str, str], files: list[Path]
 ) -> None:
-    """Who gives no key is asked once, not for every image, and can go on later."""
+    """The dialog appears once, not for every image, and sending can be resumed."""
     url, _ = locked
     browser.get(url)
     wait = WebDriverWait(browser, 30)
@@ -73,4 +73,4 @@ def test_without_a_key_nothing_is_sent(
     wait.until(lambda _: focused(browser) == "key")
     browser.find_element(By.ID, "key-cancel").click()
     until(browser, "#tally", "4 images · 4 not sent")
-    assert shown(browser, "#stop") == ["Go on"]
+    assert shown(browser, "#stop") == ["Resume"]

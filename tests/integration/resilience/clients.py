@@ -1,4 +1,4 @@
-"""Clients that ask one service without pause, and remember what it told them."""
+"""Clients that send requests without pause and record the responses."""
 
 import threading
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import httpx
 
 
 def counted(url: str, series: str) -> float:
-    """The figure of a series in the metrics of a service."""
+    """Value of a series in the metrics of a service."""
     lines = httpx.get(f"{url}/metrics", timeout=30).text.splitlines()
     (line,) = (line for line in lines if line.startswith(f"{series} "))
     return float(line.split()[-1])
@@ -18,54 +18,54 @@ def counted(url: str, series: str) -> float:
 
 @dataclass
 class Clients:
-    """What each of some clients was told, in order: status and tag, or the error."""
+    """Responses to each client in order: status and tag, or the error."""
 
-    told: list[list[tuple[int | str, str]]] = field(default_factory=list)
+    responses: list[list[tuple[int | str, str]]] = field(default_factory=list)
 
     @property
     def failures(self) -> list[tuple[int | str, str]]:
-        """Everything but a 200."""
-        return [answer for mine in self.told for answer in mine if answer[0] != 200]
+        """All responses but 200."""
+        return [answer for mine in self.responses for answer in mine if answer[0] != 200]
 
     @property
     def requests(self) -> int:
-        """How many answers came, of whatever kind."""
-        return sum(map(len, self.told))
+        """Number of responses of any status."""
+        return sum(map(len, self.responses))
 
     def tags(self) -> list[list[str]]:
-        """The tags that each client saw, without repetition."""
-        return [[tag for tag, _ in groupby(tag for _, tag in mine)] for mine in self.told]
+        """Sequence of different tags that each client saw."""
+        return [[tag for tag, _ in groupby(tag for _, tag in mine)] for mine in self.responses]
 
     def all_see(self, tag: str) -> bool:
-        """Whether a model gave the last answer of every client."""
-        return all(mine and mine[-1][1] == tag for mine in self.told)
+        """Whether the last response to every client has this tag."""
+        return all(mine and mine[-1][1] == tag for mine in self.responses)
 
 
 @contextmanager
-def asking(url: str, image: bytes, count: int = 8) -> Iterator[Clients]:
-    """Let `count` clients post an image to /classify, each as soon as it was answered."""
+def sending(url: str, image: bytes, count: int = 8) -> Iterator[Clients]:
+    """Run `count` clients that post an image to /classify in a loop."""
     clients = Clients([[] for _ in range(count)])
-    enough = threading.Event()
+    stop = threading.Event()
     threads = [
-        threading.Thread(target=_ask, args=(url, image, mine, enough)) for mine in clients.told
+        threading.Thread(target=_send, args=(url, image, mine, stop)) for mine in clients.responses
     ]
     for thread in threads:
         thread.start()
     try:
         yield clients
     finally:
-        enough.set()
+        stop.set()
         for thread in threads:
             thread.join()
 
 
-def _ask(
-    url: str, image: bytes, told: list[tuple[int | str, str]], enough: threading.Event
+def _send(
+    url: str, image: bytes, responses: list[tuple[int | str, str]], stop: threading.Event
 ) -> None:
     with httpx.Client(timeout=30) as client:
-        while not enough.is_set():
+        while not stop.is_set():
             try:
                 answer = client.post(f"{url}/classify", files={"image": ("x", image)})
-                told.append((answer.status_code, answer.json().get("tag", "")))
+                responses.append((answer.status_code, answer.json().get("tag", "")))
             except httpx.HTTPError as error:
-                told.append((repr(error), ""))
+                responses.append((repr(error), ""))

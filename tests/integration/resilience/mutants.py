@@ -1,4 +1,4 @@
-"""Bundles and pointers that must not be served, each wrong in one way."""
+"""Bundles that must be refused, each with one defect."""
 
 import json
 import shutil
@@ -12,12 +12,12 @@ import numpy as np
 from pipeline.artifacts import MANIFEST, digest_of
 
 Publish = Callable[[Any, Path], str]
-"""Builds and publishes a bundle in a folder of its own and returns its URI."""
+"""Builds and publishes a bundle in its own folder and returns its URI."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A wrong bundle, the metric's reason for its refusal, and words of the line in the log."""
+    """A defective bundle, the reason in the metric, and a part of the log line."""
 
     publish: Publish
     reason: str
@@ -25,7 +25,7 @@ class Mutant:
 
 
 def _altered(change: Callable[[Path], object]) -> Publish:
-    """A published bundle whose files were changed where they lie in the store."""
+    """A published bundle with files changed in the store."""
 
     def publish(stage: Any, folder: Path) -> str:
         uri = str(stage.publish(folder / "bundle", 7).uri)
@@ -36,7 +36,7 @@ def _altered(change: Callable[[Path], object]) -> Publish:
 
 
 def _forged(change: Callable[[Path], object]) -> Publish:
-    """A bundle that was changed before its hashes and its address were computed."""
+    """A bundle changed before its hashes and its address were computed."""
 
     def publish(stage: Any, folder: Path) -> str:
         manifest = stage.publish(folder / "bundle", 7).manifest
@@ -47,15 +47,15 @@ def _forged(change: Callable[[Path], object]) -> Publish:
 
 
 def _restated(change: Callable[[dict[str, Any]], object]) -> Publish:
-    """A whole bundle under a manifest that says something else, at the address that this makes."""
+    """A bundle with another manifest, at the address of that manifest."""
 
     def publish(stage: Any, folder: Path) -> str:
         genuine = Path(stage.publish(folder / "bundle", 7).uri)
-        said = json.loads((genuine / MANIFEST).read_text())
-        change(said)
-        forged = genuine.parent / digest_of(said)[:24]
+        document = json.loads((genuine / MANIFEST).read_text())
+        change(document)
+        forged = genuine.parent / digest_of(document)[:24]
         shutil.copytree(genuine, forged, dirs_exist_ok=True)
-        (forged / MANIFEST).write_text(json.dumps(said))
+        (forged / MANIFEST).write_text(json.dumps(document))
         return str(forged)
 
     return publish
@@ -72,7 +72,7 @@ def _truncate(bundle: Path) -> None:
 
 
 def _link(bundle: Path) -> None:
-    """What the model's weights were is what somebody else can change at any time."""
+    """Replace the weights by a link to a file that can change later."""
     (bundle / "model.bin").unlink()
     (bundle / "model.bin").symlink_to(bundle / "model.xml")
 
@@ -83,10 +83,10 @@ def _unsign(bundle: Path) -> None:
 
 
 def _swap_classes(file: Path) -> None:
-    said = json.loads(file.read_text())
-    contract = said.get("contract", said)
+    document = json.loads(file.read_text())
+    contract = document.get("contract", document)
     contract["classes"] = contract["classes"][::-1]
-    file.write_text(json.dumps(said))
+    file.write_text(json.dumps(document))
 
 
 def _reverse_golden(bundle: Path) -> None:
@@ -105,7 +105,7 @@ def _no_numbers(bundle: Path) -> None:
 
 
 def slow_down(bundle: Path, units: int = 128) -> None:
-    """Let the model walk over the crop value by value first, which no number of cores shortens."""
+    """Add a recurrent layer over all pixels, which cannot be parallelised."""
     import openvino as ov
     from openvino import opset13 as ops
 
@@ -149,13 +149,13 @@ MUTANTS = {
     "unsigned manifest": Mutant(_altered(_unsign), "changed", "the manifest was changed"),
     "half a manifest": Mutant(
         _altered(lambda bundle: (bundle / MANIFEST).write_text('{"kind"')),
-        "unfit", "does not fit",
+        "unfit", "manifest.json is invalid",
     ),
     "contract swapped in place": Mutant(
         _altered(lambda bundle: _swap_classes(bundle / MANIFEST)), "changed", "was changed"
     ),
     "contract swapped in the manifest": Mutant(
-        _restated(lambda said: said["contract"].update(classes=said["contract"]["classes"][::-1])),
+        _restated(lambda document: document["contract"]["classes"].reverse()),
         "changed", "contract is not the one",
     ),
     "contract swapped in the bundle": Mutant(
@@ -165,22 +165,23 @@ MUTANTS = {
     "no contract": Mutant(
         _forged(lambda bundle: (bundle / "contract.json").unlink()), "missing", "no contract"
     ),
-    "wrong golden answers": Mutant(_forged(_reverse_golden), "golden", "answered differently"),
+    "wrong golden answers": Mutant(_forged(_reverse_golden), "golden", "gives other probabilities"),
     "no golden images": Mutant(
         _forged(lambda bundle: shutil.rmtree(bundle / "golden")), "unfit", "no golden images"
     ),
     "another kind": Mutant(
-        _restated(lambda said: said.update(kind="bundle")), "unfit", "does not fit"
+        _restated(lambda document: document.update(kind="bundle")),
+        "unfit", "manifest.json is invalid",
     ),
     "names that climb": Mutant(
-        _restated(lambda said: said["files"].update({"../escaped": "0" * 64})),
-        "unfit", "no path below",
+        _restated(lambda document: document["files"].update({"../escaped": "0" * 64})),
+        "unfit", "not a relative path below",
     ),
     "no graph": Mutant(
         _forged(lambda bundle: (bundle / "model.xml").write_text("<net/>")),
         "unfit", "cannot run the model",
     ),
-    "no numbers": Mutant(_forged(_no_numbers), "unfit", "something else than numbers"),
+    "no numbers": Mutant(_forged(_no_numbers), "unfit", "not finite"),
     "slow": Mutant(_forged(slow_down), "slow", "too slow"),
 }  # fmt: skip
-"""Each is refused before it is used, and those that are changed before they are opened."""
+"""Each is refused before it is served; changed files before they are opened."""

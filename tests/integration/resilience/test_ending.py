@@ -1,4 +1,4 @@
-"""A real BentoML process that is told to end while callers ask."""
+"""Graceful shutdown of a real BentoML process under load."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -14,20 +14,20 @@ from tests.integration.service.asking import answers, supervisor_of, wait_for, w
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("turn", range(3))
-def test_nothing_is_lost_when_the_service_ends(
-    turn: int,
+@pytest.mark.parametrize("shape", range(3))
+def test_graceful_shutdown_loses_no_request(
+    shape: int,
     tmp_path: Path,
     make_stage: Callable[[Path], Any],
     cell_image: Callable[..., bytes],
     serve: Callable[..., AbstractContextManager[str]],
 ) -> None:
-    """It is unready before it closes, answers all it let in, logs every answer, and ends."""
+    """Not ready first, then closed; accepted requests are completed and logged; then it exits."""
     stage = make_stage(tmp_path / "store")
     stage.point_to(stage.publish(tmp_path / "bundle"))
     with serve(tmp_path, stage.root, DRAIN_SECONDS="3") as url:
         wait_for(lambda: answers(f"{url}/readyz"))
-        ended = end_under_load(url, cell_image(turn), supervisor_of(url))
+        ended = end_under_load(url, cell_image(shape), supervisor_of(url))
     assert ended.lost == []
     assert set(ended.others) <= {429}
     assert ended.unready < 3 <= ended.refused
@@ -51,16 +51,16 @@ def ready(
         yield url
 
 
-def test_a_worker_that_ends_alone_is_replaced(ready: str) -> None:
-    """The door that a worker shut is opened again by the worker that follows it."""
+def test_a_terminated_worker_is_replaced(ready: str) -> None:
+    """The next worker listens again on the socket that the previous one shut down."""
     first = worker_of(ready)
     first.terminate()
     wait_for(lambda: not first.is_running(), 25)
     wait_for(lambda: answers(f"{ready}/readyz"), 60)
 
 
-def test_a_worker_that_is_killed_is_replaced_at_once(ready: str) -> None:
-    """Whoever comes meanwhile waits in the door and is answered."""
+def test_a_killed_worker_is_replaced_at_once(ready: str) -> None:
+    """Connections in the meantime wait in the kernel and are served."""
     first = worker_of(ready)
     first.kill()
     first.wait(5)

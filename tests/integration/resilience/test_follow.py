@@ -1,4 +1,4 @@
-"""A served process that follows the pointer while eight clients ask it without pause."""
+"""A service that follows the pointer while eight clients send requests without pause."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,10 +13,10 @@ import pytest
 from pipeline.adapters.registry import Pointer
 from pipeline.artifacts import Artifact, ServedManifest
 from pipeline.run import RunContext
-from tests.integration.resilience.clients import Clients, asking, counted
+from tests.integration.resilience.clients import Clients, counted, sending
 from tests.integration.resilience.mutants import MUTANTS, Mutant
 from tests.integration.service.asking import wait_for, worker_of
-from tests.unit.steps.promotion.contest import Contest
+from tests.unit.steps.promotion.promotion_harness import PromotionHarness
 
 pytestmark = pytest.mark.integration
 Serve = Callable[..., AbstractContextManager[str]]
@@ -24,7 +24,7 @@ Serve = Callable[..., AbstractContextManager[str]]
 
 @dataclass
 class Scene:
-    """A service that follows a pointer, and who asks it."""
+    """A service that follows a pointer, and its clients."""
 
     url: str
     stage: Any
@@ -33,16 +33,16 @@ class Scene:
 
     @property
     def log(self) -> str:
-        """What the service has logged."""
+        """The service log."""
         return (self.folder / "service.log").read_text()
 
     @property
     def card(self) -> Any:
-        """What it says it serves."""
+        """The model card."""
         return httpx.get(f"{self.url}/model", timeout=30).raise_for_status().json()
 
     def refusals(self, reason: str) -> float:
-        """How many refusals of this kind it has counted."""
+        """Number of refused models with this reason."""
         return counted(self.url, f'leukoflow_reload_failures_total{{reason="{reason}"}}')
 
 
@@ -53,7 +53,7 @@ def scene(
     serve: Serve,
     cell_image: Callable[..., bytes],
 ) -> Iterator[Scene]:
-    """A service with a first model, whose eight clients must not have seen a single failure."""
+    """A service with a model and eight clients; asserts at the end that no request failed."""
     folder = tmp_path_factory.mktemp("follow")
     (folder / "tmp").mkdir()
     stage = make_stage(folder / "store")
@@ -61,7 +61,7 @@ def scene(
     variables = {"TMPDIR": str(folder / "tmp"), "MAX_ANSWER_MS": "300"}
     with serve(folder, stage.root, **variables) as url:
         wait_for(lambda: httpx.get(f"{url}/readyz").status_code == 200)
-        with asking(url, cell_image(0)) as clients:
+        with sending(url, cell_image(0)) as clients:
             yield Scene(url, stage, folder, clients)
     assert clients.failures == []
     assert clients.requests > 300
@@ -69,14 +69,14 @@ def scene(
 
 @pytest.mark.slow
 def test_twenty_promotions_and_five_rollbacks_fail_no_request(scene: Scene, tmp_path: Path) -> None:
-    """Each client sees every model in the order of the moves; nothing of the old ones is kept."""
-    contest = Contest(scene.stage.artifacts, scene.stage.contract.name)
+    """Each client sees every model in order; old models leave no memory or files."""
+    harness = PromotionHarness(scene.stage.artifacts, scene.stage.contract.name)
     models = [scene.stage.publish(tmp_path / f"{seed}", seed) for seed in range(1, 7)]
-    moves, waits = list(contest.registry.history()), []
-    wait_for(lambda: all(scene.clients.told))
+    moves, waits = list(harness.registry.history()), []
+    wait_for(lambda: all(scene.clients.responses))
     before = worker_of(scene.url).memory_info().rss / 1e6
     for move in range(25):
-        moves.append(back(contest) if move % 5 == 4 else forward(contest, models[move % 6]))
+        moves.append(back(harness) if move % 5 == 4 else forward(harness, models[move % 6]))
         started = time.monotonic()
         wait_for(lambda: scene.clients.all_see(moves[-1].tag))
         waits.append(time.monotonic() - started)
@@ -91,16 +91,16 @@ def test_twenty_promotions_and_five_rollbacks_fail_no_request(scene: Scene, tmp_
     assert counted(scene.url, f'leukoflow_model{{tag="{moves[-2].tag}"}}') == 0
 
 
-def forward(contest: Contest, served: Artifact[ServedManifest]) -> Pointer:
-    """Judge a model against what serves and promote it on a person's word, in a run of its own."""
-    run = RunContext.now(f"move-{len(contest.registry.history())}", "test")
-    return contest.attempt(contest.judge(served), approved_at=run.created_at, run=run).pointer
+def forward(harness: PromotionHarness, served: Artifact[ServedManifest]) -> Pointer:
+    """Evaluate a model against the champion and promote it with approval, in its own run."""
+    run = RunContext.now(f"move-{len(harness.registry.history())}", "test")
+    return harness.attempt(harness.judge(served), approved_at=run.created_at, run=run).pointer
 
 
-def back(contest: Contest) -> Pointer:
+def back(harness: PromotionHarness) -> Pointer:
     """Roll back to the model before this one."""
-    history = contest.registry.history()
-    return contest.back(history[-2].tag)
+    history = harness.registry.history()
+    return harness.back(history[-2].tag)
 
 
 @pytest.mark.parametrize(
@@ -110,18 +110,18 @@ def back(contest: Contest) -> Pointer:
         for name, mutant in MUTANTS.items()
     ],
 )
-def test_a_mutant_is_refused_and_the_old_model_serves_on(
+def test_a_mutant_is_refused_and_the_previous_model_stays(
     scene: Scene, tmp_path: Path, mutant: Mutant
 ) -> None:
-    """Under traffic: counted by its reason, logged with it, and never seen by a client."""
+    """Under traffic: counted and logged with its reason, and never served."""
     serving, refused = scene.card, scene.refusals(mutant.reason)
-    told, logged = scene.clients.requests, len(scene.log)
+    before, logged = scene.clients.requests, len(scene.log)
     uri = mutant.publish(scene.stage, tmp_path)
     expected = scene.stage.registry.read()
     tag = f"{scene.stage.contract.name}:{7:012x}"
     scene.stage.registry.move(expected.model_copy(update={"served": uri, "tag": tag}), expected)
     wait_for(lambda: scene.refusals(mutant.reason) == refused + 1, 120)
-    wait_for(lambda: scene.clients.requests > told + 20)
+    wait_for(lambda: scene.clients.requests > before + 20)
     (line,) = [row for row in scene.log[logged:].splitlines() if "is refused" in row]
     assert f"({mutant.reason})" in line
     assert mutant.words in scene.log[logged:]
@@ -144,10 +144,10 @@ def test_a_pointer_to_another_tag_is_refused(scene: Scene, tmp_path: Path) -> No
     assert scene.card == serving
 
 
-def test_what_is_no_pointer_is_refused_once_and_the_next_one_followed(
+def test_an_invalid_pointer_is_refused_once_and_the_next_one_followed(
     scene: Scene, tmp_path: Path
 ) -> None:
-    """A file that is no JSON costs one line, not one a poll; put right, it is followed."""
+    """Invalid JSON is logged once, not at every poll; a repaired pointer is followed."""
     served = scene.stage.publish(tmp_path / "next", 9)
     path = scene.stage.root / "pointer/blood_cells/pointer.json"
     genuine = path.read_bytes()
@@ -163,13 +163,13 @@ def test_what_is_no_pointer_is_refused_once_and_the_next_one_followed(
     assert scene.card["promoted"]["sequence"] == pointer.sequence
 
 
-def test_a_challenger_in_the_shadow_is_counted_and_never_answers(
+def test_a_shadow_challenger_is_counted_and_never_served(
     tmp_path: Path,
     make_stage: Callable[[Path], Any],
     serve: Serve,
     cell_image: Callable[..., bytes],
 ) -> None:
-    """With time to spare it scores what was asked; clients and log know the served model only."""
+    """It scores images in idle time; responses and log name only the served model."""
     stage = make_stage(tmp_path / "store")
     pointer = stage.point_to(stage.publish(tmp_path / "served", 0))
     served = stage.publish(tmp_path / "challenger", 1)

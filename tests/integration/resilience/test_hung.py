@@ -1,4 +1,4 @@
-"""A model that never comes back from some images, in a real BentoML process."""
+"""A model that hangs on some images, in a real BentoML process."""
 
 import io
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from tests.integration.service.asking import answers, error_of, status, wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-PATIENCE = 2.0
+TIMEOUT_S = 2.0
 
 
 def hang_on_white(folder: Path) -> None:
-    """Make the model of a bundle multiply matrices without end when an image is white."""
+    """Make the model of a bundle loop forever on white images."""
     import openvino as ov
     from openvino import opset13 as ops
 
@@ -60,13 +60,13 @@ def test_a_worker_that_hangs_is_not_ready_and_is_replaced(
     cell_image: Callable[..., bytes],
     serve: Callable[..., AbstractContextManager[str]],
 ) -> None:
-    """Callers get 504, /readyz 503, and a while later a new worker answers the same images."""
+    """Clients get 504, /readyz 503, and a new worker then classifies the same images."""
     stage = make_stage(tmp_path / "store")
     stage.point_to(stage.publish(tmp_path / "bundle", change=hang_on_white))
     white = io.BytesIO()
     Image.new("L", (64, 64), 255).save(white, "PNG")
 
-    with serve(tmp_path, stage.root, ANSWER_SECONDS=f"{PATIENCE}") as url:
+    with serve(tmp_path, stage.root, ANSWER_SECONDS=f"{TIMEOUT_S}") as url:
 
         def classify(image: bytes) -> httpx.Response:
             return httpx.post(f"{url}/classify", files={"image": ("x", image)}, timeout=60)
@@ -77,10 +77,10 @@ def test_a_worker_that_hangs_is_not_ready_and_is_replaced(
         with ThreadPoolExecutor(THREADS) as pool:
             for answer in pool.map(classify, [white.getvalue()] * THREADS):
                 assert answer.status_code == 504
-                assert error_of(answer)["expected"] == f"an answer within {PATIENCE:g} seconds"
+                assert error_of(answer)["expected"] == f"a response within {TIMEOUT_S:g} seconds"
         assert hanging.is_running()
-        wait_for(lambda: status(f"{url}/readyz") == 503, PATIENCE)
-        wait_for(lambda: not hanging.is_running(), 2 * PATIENCE + 15)
+        wait_for(lambda: status(f"{url}/readyz") == 503, TIMEOUT_S)
+        wait_for(lambda: not hanging.is_running(), 2 * TIMEOUT_S + 15)
         wait_for(lambda: answers(f"{url}/readyz"), 60)
         after = classify(cell_image(0)).json()
         assert after["probabilities"] == before["probabilities"]

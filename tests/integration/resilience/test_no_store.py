@@ -1,4 +1,4 @@
-"""A service without a store: a baked-in model answers, and nothing is kept."""
+"""A service without a store: a baked-in model is served, and nothing is stored."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def test_a_baked_in_model_serves_without_a_store(
     serve: Callable[..., AbstractContextManager[str]],
     cell_image: Callable[..., bytes],
 ) -> None:
-    """It answers, says that predictions are not logged, refuses labels, and writes nothing."""
+    """It classifies, warns that nothing is logged, rejects feedback, and writes no file."""
     bundle = stage.artifacts.fetch(stage.publish(tmp_path / "built"), tmp_path / "bundle")
     variables = {"STORE_URI": "", "BUNDLE_DIR": str(bundle), "KEEP_IMAGES": "true"}
     with serve(tmp_path, Path(), **variables) as url:
@@ -40,7 +40,7 @@ def test_a_baked_in_model_serves_without_a_store(
 
 
 def test_neither_model_nor_store_is_an_error_at_start(tmp_path: Path) -> None:
-    """The service ends and names both variables' absence."""
+    """The service fails to start and names the missing setting."""
     keep = {name: value for name, value in os.environ.items() if name not in ("STORE_URI",)}
     done = subprocess.run(
         [sys.executable, "-m", "bento_service", "--port", "0"],

@@ -1,4 +1,4 @@
-"""A real S3 that goes away under a service, and comes back."""
+"""A service whose real S3 becomes unreachable and recovers."""
 
 import socket
 import time
@@ -17,16 +17,16 @@ from pipeline.adapters.storage.s3 import S3Store
 from pipeline.embedded.processes.foreground import on_free_ports, running
 from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
-from tests.integration.resilience.clients import asking, counted
+from tests.integration.resilience.clients import counted, sending
 from tests.integration.service.asking import wait_for, worker_of
-from tests.unit.steps.promotion.contest import Contest
+from tests.unit.steps.promotion.promotion_harness import PromotionHarness
 
 pytestmark = pytest.mark.integration
 OUTAGE_SECONDS = 20
 
 
 def variables(settings: Settings) -> dict[str, str]:
-    """What a service needs to know of an S3."""
+    """Environment of a service that uses an S3."""
     return {
         "AWS_ENDPOINT_URL_S3": settings.aws_endpoint_url_s3,
         "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
@@ -36,34 +36,34 @@ def variables(settings: Settings) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_store_that_is_away_costs_no_request_no_line_and_no_promotion(
+def test_an_unreachable_store_loses_no_request_no_record_and_no_promotion(
     tmp_path: Path,
     make_stage: Callable[[Path], Any],
     serve: Callable[..., AbstractContextManager[str]],
     cell_image: Callable[..., bytes],
 ) -> None:
-    """Eight clients notice nothing; the log waits on disk; afterwards everything catches up."""
+    """No request of eight clients fails; the log waits on disk; later everything is uploaded."""
     settings = on_free_ports(tmp_path / "stack")
     store = ArtifactStore(UriStore(settings), settings.store_uri)
-    contest, stage = Contest(store, "blood_cells"), make_stage(tmp_path / "local")
+    harness, stage = PromotionHarness(store, "blood_cells"), make_stage(tmp_path / "local")
     models = []
     with running(settings, "s3"):
         for seed in range(2):
             manifest = stage.publish(tmp_path / f"{seed}", seed).manifest
             models.append(store.publish(tmp_path / f"{seed}", manifest))
-        contest.serve(models[0])
+        harness.serve(models[0])
     with serve(tmp_path, settings.store_uri, **variables(settings)) as url, ExitStack() as stack:
         assert_without_model(url)
         with running(settings, "s3"):
             wait_for(lambda: status(url) == 200)
-        with asking(url, cell_image(0)) as clients:
+        with sending(url, cell_image(0)) as clients:
             wait_for(lambda: clients.requests > 100)
             before = worker_of(url).memory_info().rss / 1e6
             time.sleep(OUTAGE_SECONDS)
             assert worker_of(url).memory_info().rss / 1e6 - before < 50
             assert len(list((tmp_path / "home").rglob("*.jsonl"))) >= OUTAGE_SECONDS / 2
             stack.enter_context(running(settings, "s3"))
-            moved = contest.serve(models[1])
+            moved = harness.serve(models[1])
             wait_for(lambda: clients.all_see(moved.tag))
         wait_for(lambda: len(logged(store)) == clients.requests)
         failed = counted(url, "leukoflow_pointer_failures_total")
@@ -80,39 +80,39 @@ def test_a_store_that_is_away_costs_no_request_no_line_and_no_promotion(
 
 
 def assert_without_model(url: str) -> None:
-    """A store that is away at the start: live, not ready, and a clear 503."""
+    """With an unreachable store at the start: live, not ready, and 503 `store_unreadable`."""
     assert httpx.get(f"{url}/livez").status_code == 200
     assert status(url) == 503
     wait_for(lambda: code(url) == "store_unreadable")
 
 
 def code(url: str) -> str:
-    """Of the refusal of an image."""
+    """Error code of a request to /classify."""
     answer = httpx.post(f"{url}/classify", files={"image": ("x.png", b"1")}, timeout=30)
     assert answer.status_code == 503
     return str(answer.json()["error"]["code"])
 
 
 def status(url: str) -> int:
-    """Of the readiness probe."""
+    """Status of the readiness probe."""
     return httpx.get(f"{url}/readyz", timeout=30).status_code
 
 
 def logged(store: ArtifactStore) -> list[bytes]:
-    """Every line of the prediction log that has arrived."""
+    """Every line of the prediction log in the store."""
     segments = store.objects.list(f"{store.root}/logs/blood_cells/")
     return [line for item in segments for line in store.objects.read(item.uri).splitlines()]
 
 
-def test_a_hurried_caller_waits_seconds_for_a_silent_store() -> None:
-    """A store that takes connections and says nothing holds a poll of the service that long."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
+def test_a_store_that_does_not_respond_times_out_within_seconds() -> None:
+    """A store that accepts connections without responding delays a poll at most that long."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         settings = Settings(
-            aws_endpoint_url_s3=f"http://127.0.0.1:{silent.getsockname()[1]}",
+            aws_endpoint_url_s3=f"http://127.0.0.1:{listener.getsockname()[1]}",
             aws_access_key_id="a",
             aws_secret_access_key=SecretStr("b"),
         )
         begun = time.monotonic()
         with pytest.raises(UnreachableError):
-            S3Store(settings, hurried=True).read("s3://bucket/key")
+            S3Store(settings, fail_fast=True).read("s3://bucket/key")
     assert 5 < time.monotonic() - begun < 20

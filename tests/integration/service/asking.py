@@ -1,4 +1,4 @@
-"""Asking a served process, and looking at the process itself."""
+"""Requests to a served process, and its operating-system processes."""
 
 import time
 from collections.abc import Callable
@@ -10,20 +10,20 @@ import psutil
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 40) -> None:
-    """Poll until the condition holds; fail when it does not in time."""
+    """Poll until the condition is true; fail after a timeout."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, f"condition not true after {seconds:g} s"
         time.sleep(0.1)
 
 
 def answers(url: str) -> bool:
-    """Whether a GET is answered with 200."""
+    """Whether a GET returns 200."""
     return status(url) == 200
 
 
 def status(url: str) -> int:
-    """Of the answer to a GET; 0 when there is none."""
+    """Status of a GET; 0 without a response."""
     try:
         return _client().get(url).status_code
     except httpx.TransportError:
@@ -32,12 +32,12 @@ def status(url: str) -> int:
 
 @cache
 def _client() -> httpx.Client:
-    """One for all, since each takes 40 ms of a core to make; every request has its connection."""
+    """A shared client, because creating one takes 40 ms; each request has a new connection."""
     return httpx.Client(timeout=5, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 def error_of(answer: httpx.Response) -> dict[str, str]:
-    """The error of a response, after its shape was checked."""
+    """The error of a response, after a check of its format."""
     assert answer.headers["content-type"] == "application/json"
     error: dict[str, str] = answer.json()["error"]
     assert error.keys() == {"code", "message", "expected", "received", "request_id"}
@@ -46,12 +46,12 @@ def error_of(answer: httpx.Response) -> dict[str, str]:
 
 
 def supervisor_of(url: str) -> psutil.Process:
-    """The process that was started to listen at a URL."""
+    """The supervisor process of a service at a URL."""
     return _listening(psutil.Process(), url)
 
 
 def worker_of(url: str) -> psutil.Process:
-    """The one process that answers the requests to a URL."""
+    """The worker process of a service at a URL."""
     return _listening(supervisor_of(url), url)
 
 

@@ -1,4 +1,4 @@
-"""Requests that are wrong or odd, and the status that each of them gets."""
+"""Invalid and unusual requests with their expected status."""
 
 import io
 import json
@@ -25,14 +25,14 @@ def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def png(width: int, height: int, *extra: bytes, rows: bytes = b"") -> bytes:
-    """A grey PNG with chunks before its pixels; what the rows lack is missing in the file too."""
+    """A grey PNG with extra chunks before its pixels; missing rows are missing in the file."""
     header = packed(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
     pixels = packed(b"IDAT", zlib.compress(rows, 9))
     return PNG + header + b"".join(extra) + pixels + packed(b"IEND", b"")
 
 
 def good_but_odd(image: bytes) -> dict[str, bytes]:
-    """Images of kinds that nobody would send on purpose and that are answered all the same."""
+    """Unusual images that are accepted."""
     rgb = Image.open(io.BytesIO(image)).convert("RGB")
     small = rgb.resize((80, 60))
     exif = Image.Exif()
@@ -64,7 +64,7 @@ def good_but_odd(image: bytes) -> dict[str, bytes]:
 
 
 def bad_files(image: bytes) -> dict[str, bytes]:
-    """Files that are no whole JPEG or PNG of a size that is taken."""
+    """Files that are not a complete JPEG or PNG of an accepted size."""
     rgb = Image.open(io.BytesIO(image)).convert("RGB").resize((80, 60))
     whole = saved(rgb, "PNG")
     bomb = zlib.compress(bytes(100_000_000), 9)
@@ -114,7 +114,7 @@ def bad_files(image: bytes) -> dict[str, bytes]:
 
 
 def bad_requests(image: bytes) -> dict[str, tuple[int, Request]]:
-    """Requests whose body or route is wrong, whatever the file in them."""
+    """Requests with an invalid body or route."""
 
     def post(content: bytes, headers: dict[str, str], path: str = "/classify") -> Request:
         return {"path": path, "content": content, "headers": headers}
@@ -162,12 +162,12 @@ def bad_requests(image: bytes) -> dict[str, tuple[int, Request]]:
 
 
 def upload(data: bytes, kind: str = "image/jpeg") -> Request:
-    """A file where a file belongs."""
+    """A request with a file in the right field."""
     return {"files": {"image": ("x", data, kind)}}
 
 
 def everything(image: bytes) -> dict[str, tuple[int, Request]]:
-    """Every request by its name, with its status."""
+    """Name to expected status and request."""
     return {
         **{name: (200, upload(data)) for name, data in good_but_odd(image).items()},
         **{name: (422, upload(data)) for name, data in bad_files(image).items()},

@@ -1,4 +1,4 @@
-"""Keys, headers and the access log of a real service, and what must not be found anywhere."""
+"""API keys, headers, access log and privacy of a real service."""
 
 import io
 import json
@@ -28,7 +28,7 @@ def served(
     make_stage: Callable[[Path], Any],
     serve: Callable[..., AbstractContextManager[str]],
 ) -> Iterator[tuple[str, Path]]:
-    """URL of a service with a model, and the folder that has all it writes; metrics are closed."""
+    """URL of a service with a model, and the folder of all its files; metrics need a key."""
     folder = tmp_path_factory.mktemp("access")
     stage = make_stage(folder / "store")
     stage.point_to(stage.publish(folder / "first"))
@@ -41,14 +41,14 @@ def served(
 
 @pytest.fixture
 def keys(served: tuple[str, Path]) -> Iterator[Path]:
-    """Where the service looks for keys; the list is gone afterwards."""
+    """Path of the service's key file; deleted afterwards."""
     path = served[1] / "home" / "api-keys.json"
     yield path
     path.unlink(missing_ok=True)
 
 
 def access_lines(folder: Path) -> list[dict[str, Any]]:
-    """The access log as the service's output has it."""
+    """Access log lines in the service's output."""
     return [
         json.loads(line)
         for line in (folder / "service.log").read_text().splitlines()
@@ -56,28 +56,26 @@ def access_lines(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def test_the_description_says_where_a_key_is_asked_for(
-    served: tuple[str, Path], keys: Path
-) -> None:
-    """Generated clients know of both ways to send one, once any is listed."""
+def test_openapi_documents_api_keys(served: tuple[str, Path], keys: Path) -> None:
+    """Both ways to send a key, as soon as one is listed."""
 
-    def told() -> dict[str, Any]:
+    def document() -> dict[str, Any]:
         return dict(httpx.get(f"{served[0]}/docs.json", timeout=30).json())
 
-    assert "securitySchemes" not in told()["components"]
+    assert "securitySchemes" not in document()["components"]
     api_keys.add(keys, "lab-1")
-    closed = told()
+    closed = document()
     assert set(closed["components"]["securitySchemes"]) == {"key", "bearer"}
-    asked: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
-    assert closed["paths"]["/classify"]["post"]["security"] == asked
-    assert closed["paths"]["/metrics"]["get"]["security"] == asked
+    required: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
+    assert closed["paths"]["/classify"]["post"]["security"] == required
+    assert closed["paths"]["/metrics"]["get"]["security"] == required
     assert "security" not in closed["paths"]["/readyz"]["get"]
 
 
-def test_keys_are_asked_for_and_follow_their_file(
+def test_keys_are_required_and_follow_their_file(
     served: tuple[str, Path], keys: Path, cell_image: Callable[..., bytes]
 ) -> None:
-    """Open without a list; then only listed keys pass, until they are revoked: no restart."""
+    """No key without a file; then only listed keys until revoked, without a restart."""
     url = served[0]
 
     def classify(**headers: str) -> httpx.Response:
@@ -101,16 +99,16 @@ def test_keys_are_asked_for_and_follow_their_file(
         assert httpx.get(url + path, timeout=30).status_code == 200
     assert httpx.post(f"{url}/train", json={"reason": "test"}).json()["error"]["received"]
     log = (served[1] / "service.log").read_text()
-    assert log.count("nobody is let in") == 1
+    assert log.count("access is denied") == 1
     wait_for(lambda: access_lines(served[1])[-1]["route"] == "/train")
     assert {line["key"] for line in access_lines(served[1])} == {"", "lab-1", "lab-2"}
     assert not any(key in log for key in (first, second))
 
 
-def test_bentomls_own_client_brings_its_token(
+def test_the_bentoml_client_sends_its_token(
     served: tuple[str, Path], keys: Path, cell_image: Callable[..., bytes], tmp_path: Path
 ) -> None:
-    """`SyncHTTPClient(url, token=KEY)` passes, also when it asks for the routes."""
+    """`SyncHTTPClient(url, token=KEY)` is accepted, also for its schema request."""
     import bentoml
 
     key = api_keys.add(keys, "lab-1")
@@ -120,10 +118,10 @@ def test_bentomls_own_client_brings_its_token(
         assert client.classify(image=path)["cell_found"]
 
 
-def test_every_answer_has_the_security_headers_and_none_opens_other_origins(
+def test_every_response_has_security_headers_and_no_cors(
     served: tuple[str, Path], keys: Path, cell_image: Callable[..., bytes]
 ) -> None:
-    """Pages, health, images, documentation, and every kind of refusal."""
+    """Page, health, images, OpenAPI, and every kind of error."""
     url, origin = served[0], {"origin": "https://elsewhere.test"}
     image = {"image": ("x", cell_image(0))}
     answers = [
@@ -182,15 +180,15 @@ HEADERS = {
 
 
 def leave_canaries(url: str, image: bytes) -> list[httpx.Response]:
-    """Requests of every kind that carry canaries; good ones, bad ones and hopeless ones."""
+    """Send valid, invalid and malformed requests with canaries in every field."""
     client = httpx.Client(base_url=url, headers=HEADERS, timeout=60)
     query = {"patient": f"{CANARY}-query"}
-    told = []
+    responses = []
     for kind, data in marked(image).items():
         name, media = f"{CANARY}.{kind}", f"image/{kind}; name={CANARY}"
         for route in ("/classify", "/explain"):
-            told.append(client.post(route, params=query, files={"image": (name, data, media)}))
-        told.append(
+            responses.append(client.post(route, params=query, files={"image": (name, data, media)}))
+        responses.append(
             client.post("/differential", files=[("images", (name, data, media))] * 2, params=query)
         )
     for bad in (f"{CANARY} is no image".encode(), marked(image)["jpeg"][:3000]):
@@ -210,7 +208,7 @@ def leave_canaries(url: str, image: bytes) -> list[httpx.Response]:
     client.get("/model", headers={"x-api-key": CANARY, "authorization": f"Basic {CANARY}"})
     client.close()
     leave_broken_http(url)
-    return told
+    return responses
 
 
 def leave_broken_http(url: str) -> None:
@@ -234,20 +232,20 @@ def leave_broken_http(url: str) -> None:
                 response.recv(1000)
 
 
-def test_nothing_of_a_caller_or_an_image_is_kept_but_figures(
+def test_no_text_of_a_client_or_an_image_is_stored(
     served: tuple[str, Path], keys: Path, cell_image: Callable[..., bytes]
 ) -> None:
-    """Canaries in EXIF, comments, names, queries, paths, bodies and headers are found nowhere."""
+    """Canaries in EXIF, comments, names, queries, paths, bodies and headers are in no file."""
     url, folder = served
-    told = leave_canaries(url, cell_image(3))
-    assert [answer.status_code for answer in told] == [200] * 6
+    responses = leave_canaries(url, cell_image(3))
+    assert [response.status_code for response in responses] == [200] * 6
     api_keys.add(keys, "lab-1")
     assert httpx.get(f"{url}/model", headers={"x-api-key": CANARY}).status_code == 401
     keys.unlink()
     metrics = httpx.get(f"{url}/metrics").text
     assert CANARY.lower() not in metrics.lower()
-    for answer in told:
-        assert CANARY.encode() not in answer.content
+    for response in responses:
+        assert CANARY.encode() not in response.content
     stored = folder / "store" / "logs"
     last = httpx.post(f"{url}/classify", files={"image": ("x", cell_image(0))}).json()["request_id"]
     wait_for(lambda: any(last in path.read_text() for path in stored.rglob("*.jsonl")))
@@ -264,12 +262,12 @@ def test_nothing_of_a_caller_or_an_image_is_kept_but_figures(
     assert not found
 
 
-def test_a_sender_who_left_keeps_no_worker_from_stopping(
+def test_a_disconnected_client_does_not_delay_shutdown(
     tmp_path: Path,
     make_stage: Callable[[Path], Any],
     serve: Callable[..., AbstractContextManager[str]],
 ) -> None:
-    """A body that ends in the middle is over at once, not after BentoML's two minutes."""
+    """An incomplete body ends its request at once, not after BentoML's timeout of two minutes."""
     with serve(tmp_path, make_stage(tmp_path / "store").root) as url:
         leave_broken_http(url)
         wait_for(lambda: access_lines(tmp_path)[-1]["status"] == 499)
@@ -278,12 +276,12 @@ def test_a_sender_who_left_keeps_no_worker_from_stopping(
 
 
 def test_the_access_log_is_the_only_one(served: tuple[str, Path]) -> None:
-    """One line an answer, ours; the service's own messages are shown as well."""
+    """One line per response, ours; the service's own messages are logged as well."""
     url, folder = served
     before = (folder / "service.log").read_text()
     assert "loading blood_cells:" in before
     assert "serving blood_cells:" in before
-    assert "everybody may call" in before
+    assert "no key is required" in before
     for _ in range(3):
         httpx.get(f"{url}/livez")
     wait_for(lambda: len((folder / "service.log").read_text()) > len(before))

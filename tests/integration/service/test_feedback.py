@@ -1,4 +1,4 @@
-"""Labels on their way from a real service into the dataset."""
+"""Feedback from a real service to the dataset."""
 
 import io
 import json
@@ -30,8 +30,8 @@ Serve = Callable[..., AbstractContextManager[str]]
 CLASSES = ("EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE", "NEUTROPHIL")
 
 
-def telling(image: bytes) -> bytes:
-    """The image with EXIF and a comment that name somebody."""
+def with_metadata(image: bytes) -> bytes:
+    """The image with a name in its EXIF and comment."""
     exif = Image.Exif()
     exif[0x010E] = SECRET
     out = io.BytesIO()
@@ -40,27 +40,29 @@ def telling(image: bytes) -> bytes:
 
 
 def classify(url: str, image: bytes) -> str:
-    """Ask about a file whose name and insides name somebody; the request id."""
-    response = httpx.post(f"{url}/classify", files={"image": (f"{SECRET}.jpeg", telling(image))})
+    """Classify a file with personal metadata; returns the request id."""
+    response = httpx.post(
+        f"{url}/classify", files={"image": (f"{SECRET}.jpeg", with_metadata(image))}
+    )
     return str(response.raise_for_status().json()["request_id"])
 
 
-def say(url: str, request_id: str, label: str, reviewer: str = "Dr. Ada") -> httpx.Response:
-    """Return a label."""
+def send_label(url: str, request_id: str, label: str, reviewer: str = "Dr. Ada") -> httpx.Response:
+    """POST a label to /feedback."""
     body = {"request_id": request_id, "label": label, "reviewer": reviewer}
     return httpx.post(f"{url}/feedback", json=body)
 
 
 def lines(root: Path, kind: str) -> list[dict[str, Any]]:
-    """Every line of one kind that is in the store."""
+    """Every log line of one kind in the store."""
     files = sorted((root / kind / "blood_cells").rglob("*.jsonl"))
     return [json.loads(line) for path in files for line in path.read_text().splitlines()]
 
 
-def gather(root: Path, folder: Path, least: int) -> dict[str, Any]:
+def gather(root: Path, folder: Path, min_labels: int) -> dict[str, Any]:
     """`leukoflow gather --json`."""
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline", "gather", "--min", str(least), "--json"],
+        [sys.executable, "-m", "pipeline", "gather", "--min", str(min_labels), "--json"],
         env={**os.environ, "STORE_URI": str(root), "LEUKOFLOW_HOME": str(folder / "home")},
         capture_output=True,
         text=True,
@@ -72,67 +74,69 @@ def gather(root: Path, folder: Path, least: int) -> dict[str, Any]:
 
 @pytest.fixture
 def stage(tmp_path: Path, make_stage: Callable[[Path], Any]) -> Iterator[Any]:
-    """A store with a promoted model; nothing in it, in the end, names a patient."""
+    """A store with a promoted model; asserts at the end that no file contains the name."""
     made = make_stage(tmp_path / "store")
     made.point_to(made.publish(tmp_path / "built"))
     yield made
-    told = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert [path for path in told if SECRET.encode() in path.read_bytes()] == []
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
 
 
 def test_returned_labels_enter_the_next_dataset(
     stage: Any, tmp_path: Path, serve: Serve, cell_image: Callable[..., bytes]
 ) -> None:
-    """Six images by every route, six labels: one archive, whose images ingest labels so."""
+    """Six images by two routes and six labels become one archive with these labels."""
     with serve(tmp_path, stage.root, KEEP_IMAGES="true") as url:
         wait_for(lambda: answers(f"{url}/readyz"))
         assert "/feedback" in httpx.get(f"{url}/docs.json", timeout=30).json()["paths"]
         ids = [classify(url, cell_image(0, shift=n)) for n in range(4)]
-        files = [("images", (SECRET, telling(cell_image(1, shift=n)))) for n in range(2)]
+        files = [("images", (SECRET, with_metadata(cell_image(1, shift=n)))) for n in range(2)]
         many = httpx.post(f"{url}/differential", files=files, timeout=60).json()
         ids += [f"{many['request_id']}.{n}" for n in range(2)]
         for number, request_id in enumerate(ids):
-            response = say(url, request_id, CLASSES[number % 4])
+            response = send_label(url, request_id, CLASSES[number % 4])
             assert response.status_code == 202, response.text
             assert response.json()["enters_dataset"] is True
             assert response.json()["request_id"] == request_id
-        assert say(url, ids[0], CLASSES[3]).status_code == 202  # on second thoughts
-        assert say(url, "never-answered", CLASSES[3]).status_code == 202
+        assert (
+            send_label(url, ids[0], CLASSES[3]).status_code == 202
+        )  # a correction of the first label
+        assert send_label(url, "never-answered", CLASSES[3]).status_code == 202
         wait_for(lambda: len(lines(stage.root, "feedback")) == 8)
         wait_for(lambda: len(lines(stage.root, "logs")) == 6)
-    counts = gather(stage.root, tmp_path, least=6)
+    counts = gather(stage.root, tmp_path, min_labels=6)
     assert (counts["labels"], counts["unknown"], counts["gathered"]) == (6, 1, 6)
     store = ArtifactStore(LocalStore(), str(stage.root))
     snapshot = ingest(
         [], RunConfig(contract=stage.contract), store=store, run=RunContext.now("test", "test")
     )
-    wanted = {ids[0]: CLASSES[3], **{name: CLASSES[n % 4] for n, name in enumerate(ids) if n}}
+    expected = {ids[0]: CLASSES[3], **{name: CLASSES[n % 4] for n, name in enumerate(ids) if n}}
     images = {line["request_id"]: line["image"] for line in lines(stage.root, "logs")}
     assert {(record.sha256, record.label) for record in store.records(snapshot)} == {
-        (images[name], label) for name, label in wanted.items()
+        (images[name], label) for name, label in expected.items()
     }
-    assert gather(stage.root, tmp_path, least=6)["archive"] == ""
+    assert gather(stage.root, tmp_path, min_labels=6)["archive"] == ""
     assert "Dr. Ada" not in json.dumps(lines(stage.root, "logs"))
 
 
-def test_without_kept_images_a_label_counts_and_trains_nothing(
+def test_without_kept_images_a_label_is_only_counted(
     stage: Any, tmp_path: Path, serve: Serve, cell_image: Callable[..., bytes]
 ) -> None:
-    """The response says why; a label that cannot be is refused, and names the classes."""
+    """The response explains it; an unknown label is rejected with the known classes."""
     with serve(tmp_path, stage.root) as url:
         wait_for(lambda: answers(f"{url}/readyz"))
         request_id = classify(url, cell_image(2))
-        response = say(url, request_id, "MONOCYTE")
+        response = send_label(url, request_id, "MONOCYTE")
         assert (response.status_code, response.json()["enters_dataset"]) == (202, False)
         assert "KEEP_IMAGES" in response.json()["message"]
-        unknown = say(url, request_id, "BASOPHIL")
+        unknown = send_label(url, request_id, "BASOPHIL")
         assert unknown.status_code == 422
         assert unknown.json()["error"]["expected"] == ", ".join(CLASSES)
         refused = [
-            say(url, "../../etc", "MONOCYTE"),
-            say(url, request_id, "MONOCYTE", reviewer="x" * 81),
-            say(url, request_id, "MONOCYTE", reviewer=" "),
-            say(url, request_id, "MONOCYTE", reviewer="line\nbreak"),
+            send_label(url, "../../etc", "MONOCYTE"),
+            send_label(url, request_id, "MONOCYTE", reviewer="x" * 81),
+            send_label(url, request_id, "MONOCYTE", reviewer=" "),
+            send_label(url, request_id, "MONOCYTE", reviewer="line\nbreak"),
             httpx.post(f"{url}/feedback", json={"request_id": request_id}),
         ]
         assert [answer.status_code for answer in refused] == [422] * 5
@@ -142,26 +146,26 @@ def test_without_kept_images_a_label_counts_and_trains_nothing(
         assert 'route="/feedback",status="202"' in metrics
     (line,) = lines(stage.root, "feedback")
     assert FeedbackRecord.model_validate(line).label == "MONOCYTE"
-    counts = gather(stage.root, tmp_path, least=1)
+    counts = gather(stage.root, tmp_path, min_labels=1)
     assert (counts["labels"], counts["agreeing"], counts["not_kept"]) == (1, 1, 1)
     assert counts["archive"] == ""
     assert not list(stage.root.rglob("*.png"))
 
 
-def test_a_killed_worker_loses_nothing_that_was_answered(
+def test_a_killed_worker_loses_no_logged_data(
     stage: Any, tmp_path: Path, serve: Serve, cell_image: Callable[..., bytes]
 ) -> None:
-    """Killed between answer and upload: the next start brings label, line and image home."""
+    """Killed between response and upload: the next start uploads label, record and image."""
     quiet = {"KEEP_IMAGES": "true", "LOG_SEGMENT_SECONDS": "600"}
     before = set(psutil.Process().children(recursive=True))
     with serve(tmp_path, stage.root, **quiet) as url:
         wait_for(lambda: answers(f"{url}/readyz"))
         request_id = classify(url, cell_image(3))
-        assert say(url, request_id, "NEUTROPHIL").status_code == 202
+        assert send_label(url, request_id, "NEUTROPHIL").status_code == 202
         assert not lines(stage.root, "logs")
         for process in set(psutil.Process().children(recursive=True)) - before:
             process.kill()
     with serve(tmp_path, stage.root, KEEP_IMAGES="true"):
         wait_for(lambda: lines(stage.root, "logs") and lines(stage.root, "feedback"))
-    counts = gather(stage.root, tmp_path, least=1)
+    counts = gather(stage.root, tmp_path, min_labels=1)
     assert (counts["labels"], counts["gathered"]) == (1, 1)

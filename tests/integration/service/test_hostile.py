@@ -1,4 +1,4 @@
-"""Hostile and clumsy clients against a real BentoML process."""
+"""Hostile and faulty requests to a real BentoML process."""
 
 import http.client
 import json
@@ -19,7 +19,7 @@ from tests.integration.service.hostile import JSON, everything
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 ROUNDS = 4
-MOST_GROWTH = 100_000_000
+MAX_GROWTH = 100_000_000
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def served(
     make_stage: Callable[[Path], Any],
     serve: Callable[..., AbstractContextManager[str]],
 ) -> Iterator[tuple[str, Path]]:
-    """URL of a service with a model, and the folder for temporary files that it has for itself."""
+    """URL of a service with a model, and its own folder for temporary files."""
     folder = tmp_path_factory.mktemp("hostile")
     stage = make_stage(folder / "store")
     stage.point_to(stage.publish(folder / "first"))
@@ -39,8 +39,8 @@ def served(
         yield url, temporary
 
 
-def ask(client: httpx.Client, parts: dict[str, Any]) -> int:
-    """Send one request; its status, after an error's shape was checked."""
+def send(client: httpx.Client, parts: dict[str, Any]) -> int:
+    """Send one request and check the format of an error; returns the status."""
     parts = {"method": "POST", "path": "/classify", **parts}
     answer = client.request(parts.pop("method"), parts.pop("path"), **parts)
     if answer.status_code != 200:
@@ -53,24 +53,24 @@ def ask(client: httpx.Client, parts: dict[str, Any]) -> int:
 def test_a_clients_mistake_is_never_a_500(
     served: tuple[str, Path], cell_image: Callable[..., bytes]
 ) -> None:
-    """Wrong and odd requests get their status in the one shape, and leave nothing behind."""
+    """Invalid and unusual requests get their status and leave no temporary files."""
     url, temporary = served
     requests = everything(cell_image(0))
     assert len(requests) >= 80
-    wanted = {name: status for name, (status, _) in requests.items()}
+    expected = {name: status for name, (status, _) in requests.items()}
     before = sorted(temporary.rglob("*"))
     worker, memory = worker_of(url), []
     with httpx.Client(base_url=url, timeout=60) as client:
         for _ in range(ROUNDS):
-            assert {name: ask(client, parts) for name, (_, parts) in requests.items()} == wanted
+            assert {name: send(client, parts) for name, (_, parts) in requests.items()} == expected
             memory.append(worker.memory_info().rss)
-    assert memory[-1] - memory[0] < MOST_GROWTH
+    assert memory[-1] - memory[0] < MAX_GROWTH
     assert sorted(temporary.rglob("*")) == before
     assert answers(f"{url}/readyz")
 
 
 def test_urls_in_place_of_files_are_never_fetched(served: tuple[str, Path]) -> None:
-    """A listener that 200 concurrent requests name, in five ways, sees no connection."""
+    """200 concurrent requests with a URL, in five ways, cause no connection to it."""
     url = f"{served[0]}/classify"
     with (
         socket.create_server(("127.0.0.1", 0), backlog=300) as listener,
@@ -85,10 +85,10 @@ def test_urls_in_place_of_files_are_never_fetched(served: tuple[str, Path]) -> N
             (url, {"content": target.encode()}),
             (f"{url}%0a", {"files": {"image": (None, target)}}),
         ]
-        asked = [
+        futures = [
             pool.submit(lambda way: client.post(way[0], **way[1]), ways[n % 5]) for n in range(200)
         ]
-        statuses = [one.result().status_code for one in asked]
+        statuses = [one.result().status_code for one in futures]
         assert {statuses[n] for n in range(0, 200, 5)} == {400}
         assert all(400 <= status < 500 for status in statuses)
         listener.settimeout(0.5)
@@ -97,7 +97,7 @@ def test_urls_in_place_of_files_are_never_fetched(served: tuple[str, Path]) -> N
 
 
 def test_large_bodies_are_refused_both_ways(served: tuple[str, Path]) -> None:
-    """20 MB is the cap, announced or streamed, and the refusal arrives."""
+    """20 MB is the limit, with or without a length, and the 413 arrives."""
     host = served[0].removeprefix("http://")
     connection = http.client.HTTPConnection(host, timeout=30)
     connection.putrequest("POST", "/predict")
@@ -113,8 +113,8 @@ def test_large_bodies_are_refused_both_ways(served: tuple[str, Path]) -> None:
     assert error_of(streamed)["code"] == "body_too_large"
 
 
-def test_a_slow_sender_is_given_up(served: tuple[str, Path]) -> None:
-    """A body that trickles in gets its 408 after the time for bodies, not when it has ended."""
+def test_a_slow_body_times_out(served: tuple[str, Path]) -> None:
+    """408 after the body timeout, not at the end of the body."""
 
     def trickle() -> Iterator[bytes]:
         for _ in range(100):
@@ -124,14 +124,14 @@ def test_a_slow_sender_is_given_up(served: tuple[str, Path]) -> None:
     begun = time.monotonic()
     answer = httpx.post(f"{served[0]}/predict", content=trickle(), headers=JSON, timeout=30)
     assert answer.status_code == 408
-    assert error_of(answer)["expected"] == "the whole body within 2 seconds"
+    assert error_of(answer)["expected"] == "the complete body within 2 seconds"
     assert 2 <= time.monotonic() - begun < 8
 
 
-def test_one_bad_image_harms_no_other(
+def test_a_bad_image_does_not_affect_others(
     served: tuple[str, Path], cell_image: Callable[..., bytes]
 ) -> None:
-    """Eight good images beside a bad one, at once or in one body, are answered as when alone."""
+    """Eight good images next to a bad one get the same results as alone."""
     url = served[0]
     images = [cell_image(n % 4, shift=n) for n in range(8)]
     bad = images[0][: len(images[0]) // 2]
@@ -141,9 +141,9 @@ def test_one_bad_image_harms_no_other(
 
     alone = [classify(image).json()["probabilities"] for image in images]
     with ThreadPoolExecutor(9) as pool:
-        told = list(pool.map(classify, [*images[:4], bad, *images[4:]]))
-    assert told.pop(4).status_code == 422
-    assert [answer.json()["probabilities"] for answer in told] == alone
+        responses = list(pool.map(classify, [*images[:4], bad, *images[4:]]))
+    assert responses.pop(4).status_code == 422
+    assert [answer.json()["probabilities"] for answer in responses] == alone
     files = [("images", ("x", image)) for image in [*images[:4], bad, *images[4:]]]
     counted = httpx.post(f"{url}/differential", files=files, timeout=60).json()
     assert [failure["index"] for failure in counted["failures"]] == [4]

@@ -1,4 +1,4 @@
-"""A real BentoML process over HTTP, following a pointer in a local store."""
+"""A real BentoML process over HTTP that follows a pointer in a local store."""
 
 import base64
 import csv
@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from scipy.stats import binomtest
 
 from pipeline.contract.prediction_log import PredictionRecord
 from tests.integration.service.asking import answers, error_of, wait_for
@@ -40,7 +41,7 @@ def served(
 
 
 def assert_without_model(url: str) -> None:
-    """Before the first promotion the service lives, is not ready, and says so in our shape."""
+    """Before the first promotion: live, not ready, and 503 in our error format."""
     assert answers(f"{url}/livez")
     for answer in (
         httpx.get(f"{url}/readyz"),
@@ -51,7 +52,7 @@ def assert_without_model(url: str) -> None:
         error_of(answer)
 
 
-def test_classify_tells_everything_about_its_answer(
+def test_classify_returns_all_fields(
     served: tuple[str, Any, Path], cell_image: Callable[..., bytes]
 ) -> None:
     """Label, probabilities in contract order, decision, cell, size, tag, request id."""
@@ -71,10 +72,10 @@ def test_classify_tells_everything_about_its_answer(
     assert answer["tag"] == httpx.get(f"{url}/model").json()["tag"]
 
 
-def test_explain_draws_the_evidence(
+def test_explain_returns_an_evidence_map(
     served: tuple[str, Any, Path], cell_image: Callable[..., bytes]
 ) -> None:
-    """A PNG, for the class and by the model that its headers name; a bad image is a 422."""
+    """A PNG with class and model in its headers; a bad image is a 422."""
     url = f"{served[0]}/explain"
     image = cell_image(0)
     answer = httpx.post(f"{served[0]}/classify", files={"image": ("x", image)}).json()
@@ -92,10 +93,10 @@ def test_explain_draws_the_evidence(
     assert httpx.post(url, json={"image": "http://127.0.0.1:9/x.png"}).status_code == 415
 
 
-def test_a_differential_counts_and_names_what_it_could_not_read(
+def test_a_differential_counts_cells_and_lists_failures(
     served: tuple[str, Any, Path], cell_image: Callable[..., bytes]
 ) -> None:
-    """Four cells and a bad file: counts as single answers give them, exact intervals, warnings."""
+    """Four cells and a bad file: counts as by /classify, exact intervals, warnings."""
     images = [cell_image(n) for n in range(4)]
     labels = [
         httpx.post(f"{served[0]}/classify", files={"image": ("x", image)}).json()["label"]
@@ -104,23 +105,43 @@ def test_a_differential_counts_and_names_what_it_could_not_read(
     files = [("images", (SECRET_NAME, data)) for data in [*images[:2], b"no image", *images[2:]]]
     response = httpx.post(f"{served[0]}/differential", files=files, timeout=60)
     assert response.status_code == 200, response.text
-    told = response.json()
-    assert [share["label"] for share in told["shares"]] == list(served[1].contract.classes)
-    assert {share["label"]: share["count"] for share in told["shares"] if share["count"]} == {
+    result = response.json()
+    assert [share["label"] for share in result["shares"]] == list(served[1].contract.classes)
+    assert {share["label"]: share["count"] for share in result["shares"] if share["count"]} == {
         label: labels.count(label) for label in labels
     }
-    assert all(share["low"] <= share["percent"] <= share["high"] for share in told["shares"])
-    assert told["answered"] | {"review": 0} == {"images": 4, "review": 0, "failed": 1}
-    assert [(no["index"], no["code"]) for no in told["failures"]] == [(2, "invalid_image")]
-    assert told["warnings"][0].startswith("Only 4 cells were counted")
+    assert all(share["low"] <= share["percent"] <= share["high"] for share in result["shares"])
+    assert result["answered"] | {"review": 0} == {"images": 4, "review": 0, "failed": 1}
+    assert [(failure["index"], failure["code"]) for failure in result["failures"]] == [
+        (2, "invalid_image")
+    ]
+    assert result["warnings"][0].startswith("Fewer than 100 cells were counted")
     assert SECRET_NAME not in response.text
     assert httpx.post(f"{served[0]}/differential", json={}).status_code == 415
 
 
-def test_predict_takes_folders_and_one_bad_file_costs_itself_alone(
+def test_counted_cells_get_shares_and_warnings(served: tuple[str, Any, Path]) -> None:
+    """POST /differential/shares equals SciPy's exact interval; negative counts are a 422."""
+    counts = [
+        {"label": "MONOCYTE", "accepted": 3, "review": 1},
+        {"label": "NEUTROPHIL", "accepted": 6, "review": 0},
+    ]
+    url = f"{served[0]}/differential/shares"
+    result = httpx.post(url, json={"counts": counts}).json()
+    exact = binomtest(4, 10).proportion_ci(0.95, "exact")
+    low, high = round(100 * exact.low, 2), round(100 * exact.high, 2)
+    assert result["shares"][0] == {
+        "label": "MONOCYTE", "count": 4, "percent": 40.0, "low": low, "high": high, "review": 1
+    }  # fmt: skip
+    assert [text.split()[0] for text in result["warnings"]] == ["Fewer", "1"]
+    bad = httpx.post(url, json={"counts": [counts[0] | {"review": -1}]})
+    assert (bad.status_code, error_of(bad)["code"]) == (422, "invalid_input")
+
+
+def test_predict_accepts_folders_and_a_bad_file_fails_alone(
     served: tuple[str, Any, Path], cell_image: Callable[..., bytes], tmp_path: Path
 ) -> None:
-    """`leukoflow predict` on a folder: a line a file in order, and exit code 2 for the bad one."""
+    """`leukoflow predict` on a folder: one line per file in order; exit code 2 for a bad file."""
     (tmp_path / "deep").mkdir()
     for number in range(6):
         (tmp_path / "deep" / f"{number}.jpeg").write_bytes(cell_image(number % 4))
@@ -143,10 +164,10 @@ def test_predict_takes_folders_and_one_bad_file_costs_itself_alone(
     assert tag == httpx.get(f"{served[0]}/model").json()["tag"]
 
 
-def test_bentomls_own_client_works(
+def test_the_bentoml_client_works(
     served: tuple[str, Any, Path], cell_image: Callable[..., bytes], tmp_path: Path
 ) -> None:
-    """`SyncHTTPClient.classify(image=Path)` answers like plain HTTP."""
+    """`SyncHTTPClient.classify(image=Path)` works like plain HTTP."""
     import bentoml
 
     path = tmp_path / "cell.jpeg"
@@ -155,7 +176,7 @@ def test_bentomls_own_client_works(
         assert client.classify(image=path)["cell_found"]
 
 
-def test_predict_keeps_the_replaced_contract(
+def test_predict_has_the_replaced_contract(
     served: tuple[str, Any, Path], cell_image: Callable[..., bytes]
 ) -> None:
     """Base64 in, exactly `[{"image": CLASS}]` out, and the same class as /classify."""
@@ -167,7 +188,7 @@ def test_predict_keeps_the_replaced_contract(
 
 
 def test_reviews_have_reasons(served: tuple[str, Any, Path]) -> None:
-    """An empty grey photograph has no cell, and the answer says so."""
+    """An empty grey photograph has no cell, and the reasons include it."""
     blank = io.BytesIO()
     Image.new("L", (200, 100), 200).save(blank, "PNG")
     answer = httpx.post(
@@ -180,7 +201,7 @@ def test_reviews_have_reasons(served: tuple[str, Any, Path]) -> None:
 def test_model_openapi_page_and_metrics(
     served: tuple[str, Any, Path], cell_image: Callable[..., bytes]
 ) -> None:
-    """What a person, a client generator and Prometheus ask for."""
+    """Model card, OpenAPI, page and metrics."""
     url, stage, _ = served
     httpx.post(f"{url}/classify", files={"image": ("x", cell_image(0))}).raise_for_status()
     card = httpx.get(f"{url}/model").json()
@@ -202,8 +223,8 @@ def test_model_openapi_page_and_metrics(
     assert "made-up" not in httpx.get(f"{url}/metrics").text
 
 
-def test_train_asks_for_the_key_and_for_airflow(served: tuple[str, Any, Path]) -> None:
-    """401 without the key, 422 without a reason, 503 while Airflow does not answer."""
+def test_train_requires_the_key_and_airflow(served: tuple[str, Any, Path]) -> None:
+    """401 without the key, 422 without a reason, 503 while Airflow is unreachable."""
     url = f"{served[0]}/train"
     body = {"reason": "new labels"}
     assert error_of(httpx.post(url, json=body))["code"] == "unauthorized"
@@ -219,7 +240,7 @@ def test_train_asks_for_the_key_and_for_airflow(served: tuple[str, Any, Path]) -
 def test_segments_arrive_without_names_or_pixels(
     served: tuple[str, Any, Path], cell_image: Callable[..., bytes]
 ) -> None:
-    """The line of a prediction reaches the store and holds nothing of the file but figures."""
+    """The record of a prediction reaches the store without file name, EXIF or pixels."""
     url, stage, folder = served
     image = Image.open(io.BytesIO(cell_image(3)))
     exif = Image.Exif()
@@ -257,7 +278,7 @@ def test_a_baked_in_bundle_needs_no_pointer(
     cell_image: Callable[..., bytes],
     serve: Callable[..., AbstractContextManager[str]],
 ) -> None:
-    """With BUNDLE_DIR the model of the image is served, and the log is closed on the way out."""
+    """With BUNDLE_DIR the baked-in model is served; the log segment is uploaded at shutdown."""
     stage = make_stage(tmp_path / "origin")
     bundle = stage.artifacts.fetch(stage.publish(tmp_path / "built"), tmp_path / "bundle")
     store = tmp_path / "store"

@@ -1,4 +1,4 @@
-"""Training and serving see the same pixels and give the same answers."""
+"""Training and serving use the same pixels and return the same probabilities."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -28,7 +28,7 @@ DECISION = {"author": "test", "reason": "skew"}
 def test_the_same_bytes_get_the_same_pixels_and_probabilities(
     tmp_path: Path, serve: "Callable[..., AbstractContextManager[str]]"
 ) -> None:
-    """The box that HTTP answers cuts the training loader's pixels; Keras and HTTP agree."""
+    """The cell box in the response yields the training pixels; Keras and HTTP agree."""
     import keras
 
     trained = train_all(tmp_path, {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
@@ -44,8 +44,8 @@ def test_the_same_bytes_get_the_same_pixels_and_probabilities(
         served = store.open(trained.served, ServedManifest).manifest
         split = store.open(trained.split, SplitManifest)
         records = from_csv(store.read(split, "records.csv").decode(), Record)
-        held = [record for record in records if record.part == "test"][:8]
-        images = [data for _, data in read_images(store, held)]
+        test_images = [record for record in records if record.part == "test"][:8]
+        images = [data for _, data in read_images(store, test_images)]
         bundle = store.open(trained.bundle, BundleManifest)
         store.fetch(bundle, tmp_path / "bundle", ["model.keras"])
     trained_pixels = np.stack([prepare(data, served.contract).crop for data in images])
@@ -55,12 +55,12 @@ def test_the_same_bytes_get_the_same_pixels_and_probabilities(
     with serve(tmp_path / "serving", tmp_path / "store", MODEL_NAME="tiny") as url:
         wait_for_model(url, served.tag)
         for data, pixels, probabilities in zip(images, trained_pixels, expected, strict=True):
-            sent = httpx.post(f"{url}/classify", files={"image": ("x.jpeg", data)})
-            assert sent.is_success, sent.text
-            answer = sent.json()
-            box = CellBox.model_validate(answer["cell"])
-            seen = crop(decode(data), box, served.contract.input_size)
-            np.testing.assert_array_equal(seen, pixels)
-            given = [answer["probabilities"][name] for name in served.contract.classes]
+            response = httpx.post(f"{url}/classify", files={"image": ("x.jpeg", data)})
+            assert response.is_success, response.text
+            body = response.json()
+            box = CellBox.model_validate(body["cell"])
+            served_pixels = crop(decode(data), box, served.contract.input_size)
+            np.testing.assert_array_equal(served_pixels, pixels)
+            received = [body["probabilities"][name] for name in served.contract.classes]
             bound = tolerance(served.contract, served.parity.precision)
-            np.testing.assert_allclose(given, probabilities, atol=bound)
+            np.testing.assert_allclose(received, probabilities, atol=bound)

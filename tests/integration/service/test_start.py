@@ -1,4 +1,4 @@
-"""The service's command: what keeps it from beginning, and what ends it."""
+"""`python -m bento_service`: failed starts and signals."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 
 def start(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the service's command until it ends by itself."""
+    """Run the command until it exits by itself."""
     return subprocess.run(
         [sys.executable, "-m", "bento_service", *words],
         env=os.environ | variables,
@@ -30,18 +30,18 @@ def start(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("port", ["70000", "http", "-1"])
-def test_a_port_that_is_none_is_named(port: str) -> None:
-    """The command says what it expected and what it received."""
+def test_an_invalid_port_is_reported(port: str) -> None:
+    """With the expected and the received value."""
     done = start(f"--port={port}")
     assert done.returncode == 2
     assert f"expected a number up to 65535, received {port}" in done.stderr
 
 
 @pytest.mark.slow
-def test_a_broken_baked_in_bundle_ends_the_process(
+def test_a_broken_baked_in_bundle_fails_the_start(
     tmp_path: Path, make_stage: Callable[[Path], Any]
 ) -> None:
-    """It says once what is wrong, and leaves another attempt to whoever started it."""
+    """The error is reported once, and the supervisor does not restart the worker."""
     stage = make_stage(tmp_path / "origin")
     bundle = stage.artifacts.fetch(stage.publish(tmp_path / "built"), tmp_path / "bundle")
     (bundle / "model.xml").write_text("<net/>")
@@ -53,15 +53,15 @@ def test_a_broken_baked_in_bundle_ends_the_process(
 
 
 @pytest.mark.slow
-def test_a_setting_that_is_none_ends_the_process(tmp_path: Path) -> None:
-    """It names the setting, and does not try for ever."""
+def test_an_invalid_setting_fails_the_start(tmp_path: Path) -> None:
+    """The setting is named once, and the supervisor does not restart the worker."""
     done = start("--port=0", LEUKOFLOW_HOME=str(tmp_path), DRAIN_SECONDS="99")
     assert done.returncode == 1
     assert done.stderr.count("drain_seconds") == 1
 
 
-def test_an_address_that_is_taken_is_named() -> None:
-    """The command ends before it starts a worker."""
+def test_a_used_port_is_reported() -> None:
+    """The command exits before it starts a worker."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         done = start(f"--port={port}")
@@ -71,13 +71,13 @@ def test_an_address_that_is_taken_is_named() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGHUP])
-def test_a_closed_terminal_ends_it_like_any_other_end(
+def test_sigint_and_sighup_stop_it_like_sigterm(
     sign: signal.Signals,
     tmp_path: Path,
     make_stage: Callable[[Path], Any],
     serve: Callable[..., AbstractContextManager[str]],
 ) -> None:
-    """The worker is told to end, and no other one is started."""
+    """The worker is terminated and not restarted."""
     with serve(tmp_path, make_stage(tmp_path / "store").root) as url:
         wait_for(lambda: answers(f"{url}/livez"))
         supervisor, worker = supervisor_of(url), worker_of(url)

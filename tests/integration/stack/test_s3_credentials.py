@@ -93,7 +93,7 @@ def listener(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Listen
 
 def read() -> None:
     """Read an object as any command does: with the settings of this environment."""
-    assert S3Store(load_settings(), hurried=True).read(URI) == b"content"
+    assert S3Store(load_settings(), fail_fast=True).read(URI) == b"content"
 
 
 def test_a_session_token_of_the_environment_is_sent(
@@ -195,12 +195,12 @@ def test_a_denied_bucket_is_an_error_with_its_name(
     for method in ("GET", "HEAD", "PUT"):
         listener.statuses[method, path] = listener.statuses[method, "/mine"] = 403
     with pytest.raises(BucketError, match=r"access to bucket mine is denied \(403\)"):
-        CALLS[name](S3Store(load_settings(), hurried=True), tmp_path)
+        CALLS[name](S3Store(load_settings(), fail_fast=True), tmp_path)
 
 
 def test_a_head_of_404_asks_for_the_bucket(listener: Listener, keys: None) -> None:
     """The same bare 404 is a missing object in a bucket that exists, and else a missing bucket."""
-    store = S3Store(load_settings(), hurried=True)
+    store = S3Store(load_settings(), fail_fast=True)
     listener.statuses["HEAD", "/" + URI.removeprefix("s3://")] = 404
     listener.statuses["HEAD", "/mine"] = 404
     with pytest.raises(BucketError, match="bucket mine does not exist"):

@@ -1,4 +1,4 @@
-"""The steps one after the other on the command line, each given what the one before printed."""
+"""All steps in order on the command line; each takes the URI that the previous one printed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ def step(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Callable[..., str]:
-    """Run a command with a config of 32 pixels on a local store; its last line is a URI."""
+    """A function that runs a command with a 32-pixel config and returns the printed URI."""
     monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("STORE_URI", str(tmp_path / "store"))
     monkeypatch.setenv("WEIGHTS_URI", write_weights(tmp_path / "weights"))
@@ -34,10 +34,10 @@ def step(
     return run
 
 
-def test_every_step_takes_what_the_one_before_printed(
+def test_every_step_takes_the_uri_of_the_previous_one(
     step: Callable[..., str], tmp_path: Path
 ) -> None:
-    """From an archive to a model that serves, without Airflow and without MLflow."""
+    """From an archive to a promoted model, without Airflow and MLflow."""
     write_archive(tmp_path / "drawn.zip", seed=3, cells_per_class=8, copies=3)
     parts = step("split", step("group", step("validate", step("ingest", f"{tmp_path}/drawn.zip"))))
     features = [step("featurize", parts, shard) for shard in ("0", "1")]
@@ -48,10 +48,11 @@ def test_every_step_takes_what_the_one_before_printed(
     assert step("promote", verdict, "--untracked") == served
 
 
-def test_a_step_and_an_archive_at_once_are_refused(
+def test_a_step_with_an_archive_is_rejected(
     run_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`group` and `evaluate` do either; the line says which alternatives there are."""
+    """`group` and `evaluate` take URIs or an archive; the error names the alternatives."""
     for words in (("group",), ("group", "uri", "--archive", "x.zip"), ("evaluate", "one", "two")):
         assert run_command(*words) == 2
-        assert "give exactly one" in (told := capsys.readouterr().err) or "three URIs" in told
+        error = capsys.readouterr().err
+        assert "give exactly one" in error or "three URIs" in error

@@ -1,4 +1,4 @@
-"""What a training leaves behind when it is killed, when the disk is full, or MLflow is away."""
+"""Trainings that are killed, run out of disk space, or find MLflow unreachable."""
 
 import os
 import shutil
@@ -20,50 +20,50 @@ from tests.integration.training.trained import champion_tag, write_config, write
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-NOWHERE = "http://127.0.0.1:9"
+UNREACHABLE = "http://127.0.0.1:9"
 KINDS = {kind.model_fields["kind"].default: kind for kind in Manifest.__subclasses__()}
 STEPS = (
     *("archive", "snapshot", "dataset", "grouping", "split", "pack", "features", "bundle"),
     *("served", "evaluation", "verdict"),
 )
-"""What a run publishes, in order."""
+"""Artefacts that a run publishes, in order."""
 KILLED_BEFORE = """
 import os, signal, sys
 from pipeline import cli
 from pipeline.adapters.storage.local import LocalStore
 
-place, write = sys.argv.pop(1), LocalStore.write
+part, write = sys.argv.pop(1), LocalStore.write
 
-def deadly(self, uri, data, **conditions):
-    if place in uri and uri.endswith(("/manifest.json", "/pointer.json")):
+def kill_before(self, uri, data, **conditions):
+    if part in uri and uri.endswith(("/manifest.json", "/pointer.json")):
         os.kill(os.getpid(), signal.SIGKILL)
     return write(self, uri, data, **conditions)
 
-LocalStore.write = deadly
+LocalStore.write = kill_before
 cli.main()
 """
-"""`leukoflow`, killed where a step has put up its files and not yet closed them."""
+"""`leukoflow`, killed before it writes the manifest of an artefact, or the pointer."""
 
 
 @dataclass(frozen=True)
-class Bench:
-    """An archive of drawn cells, a config and weights; each run is a process of its own."""
+class Workspace:
+    """An archive of drawn cells, a config and weights; each run is a separate process."""
 
     folder: Path
     weights: str
 
     @property
     def root(self) -> Path:
-        """Of the store."""
+        """Root of the store."""
         return self.folder / "store"
 
     @property
     def store(self) -> ArtifactStore:
-        """What the runs published."""
+        """The store with the artefacts of all runs."""
         return ArtifactStore(LocalStore(), str(self.root))
 
     def run(self, *options: str, killed_before: str = "", **variables: str) -> tuple[int, str]:
-        """`leukoflow run`: its exit status, and what it said."""
+        """Exit code and output of `leukoflow run`."""
         return self.leukoflow(
             *("run", "--archive", str(self.folder / "drawn.zip"), *options),
             killed_before=killed_before,
@@ -73,146 +73,146 @@ class Bench:
     def leukoflow(
         self, command: str, *options: str, killed_before: str = "", **variables: str
     ) -> tuple[int, str]:
-        """A command with this bench's config: its exit status, and what it said."""
+        """Exit code and output of a command with this workspace's config."""
         script = ["-c", KILLED_BEFORE, killed_before] if killed_before else ["-m", "pipeline"]
-        given = {
+        environment = {
             "LEUKOFLOW_HOME": str(self.folder / "home"),
             "STORE_URI": str(self.root),
             "WEIGHTS_URI": self.weights,
             "MODEL_NAME": "tiny",
-            "MLFLOW_TRACKING_URI": NOWHERE,
+            "MLFLOW_TRACKING_URI": UNREACHABLE,
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
             **variables,
         }
         config = str(self.folder / "tiny.yaml")
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, *script, command, *options, "--config", config],
-            env={**os.environ, **given},
+            env={**os.environ, **environment},
             capture_output=True,
             text=True,
             check=False,
             timeout=300,
         )
-        return done.returncode, done.stdout + done.stderr
+        return process.returncode, process.stdout + process.stderr
 
     def visible(self) -> set[str]:
-        """Addresses of the artefacts that are closed; each must be whole."""
-        closed = {path.parent for path in self.root.rglob(MANIFEST)}
+        """Addresses of the artefacts with a manifest, after a check that all are intact."""
+        published = {path.parent for path in self.root.rglob(MANIFEST)}
         damaged = [
             path
-            for path in closed
+            for path in published
             if self.store.intact(str(path), KINDS[path.relative_to(self.root).parts[0]]) is None
         ]
         assert damaged == []
-        return {str(path.relative_to(self.root)) for path in closed}
+        return {str(path.relative_to(self.root)) for path in published}
 
     def served(self) -> str:
-        """Tag of what is served, or nothing."""
+        """Tag of the serving model, or an empty string."""
         pointer = Registry(self.store.objects, self.store.root, "tiny").read()
         return pointer.tag if pointer else ""
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """24 images of each of four classes, and a store with one whole run on them."""
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """24 images of each of four classes, and a store with one complete run."""
     folder = tmp_path_factory.mktemp("crash")
     write_config(folder / "tiny.yaml")
     write_archive(folder / "drawn.zip", seed=3, cells_per_class=8, copies=3)
-    made = Bench(folder, write_weights(folder / "weights"))
-    status, said = made.run("--untracked")
-    assert status == 0, said
-    return made
+    workspace = Workspace(folder, write_weights(folder / "weights"))
+    status, output = workspace.run("--untracked")
+    assert status == 0, output
+    return workspace
 
 
-def test_a_kill_in_each_step_costs_that_step_alone(bench: Bench, tmp_path: Path) -> None:
-    """Killed eleven times and once at the pointer: all that shows is whole, and the end the same.
+def test_a_killed_run_repeats_only_the_killed_step(workspace: Workspace, tmp_path: Path) -> None:
+    """After a kill in each step and one at the pointer, all artefacts are intact and the same.
 
-    The same addresses mean the same bytes, so nothing of the twelve cut runs is in the model.
+    Equal addresses mean equal bytes, so the twelve killed runs left no trace in the model.
     """
-    undisturbed, tag = bench.visible(), bench.served()
-    bench.root.rename(tmp_path / "undisturbed")
+    reference, tag = workspace.visible(), workspace.served()
+    workspace.root.rename(tmp_path / "reference")
     before: set[str] = set()
     for step in STEPS:
-        status, said = bench.run("--untracked", killed_before=f"/{step}/")
-        assert status == -9, said
-        visible = bench.visible()
+        status, output = workspace.run("--untracked", killed_before=f"/{step}/")
+        assert status == -9, output
+        visible = workspace.visible()
         assert before <= visible
-        assert _made_of_data_alone(visible) <= undisturbed
+        assert _without_times(visible) <= reference
         assert not any(address.startswith(f"{step}/") for address in visible)
         before = visible
-    assert bench.run("--untracked", killed_before="/pointer/")[0] == -9
-    assert bench.served() == ""
-    assert bench.run("--untracked")[0] == 0
-    assert _made_of_data_alone(bench.visible()) == _made_of_data_alone(undisturbed)
-    assert bench.served() == tag
+    assert workspace.run("--untracked", killed_before="/pointer/")[0] == -9
+    assert workspace.served() == ""
+    assert workspace.run("--untracked")[0] == 0
+    assert _without_times(workspace.visible()) == _without_times(reference)
+    assert workspace.served() == tag
 
 
-def _made_of_data_alone(addresses: set[str]) -> set[str]:
-    """Without what also says when and by whom it was found."""
+def _without_times(addresses: set[str]) -> set[str]:
+    """Without evaluations and verdicts, which contain times."""
     return {one for one in addresses if not one.startswith(("evaluation/", "verdict/"))}
 
 
-def test_a_full_disk_is_one_clear_line_and_the_next_run_goes_on(
-    bench: Bench, small_disk: Path
-) -> None:
-    """The store's disk is full when the model is written: room is made, and the run repeated."""
+def test_after_a_full_disk_the_next_run_resumes(workspace: Workspace, small_disk: Path) -> None:
+    """The disk is full when the model is written. The error is one line, without a traceback."""
     store = {"STORE_URI": str(small_disk / "store")}
-    status, said = bench.run("--untracked", **store)
+    status, output = workspace.run("--untracked", **store)
     assert status == 4
-    assert "the disk is full" in said.splitlines()[-1]
-    assert "Traceback" not in said
+    assert "the disk is full" in output.splitlines()[-1]
+    assert "Traceback" not in output
     assert not list(small_disk.rglob(".part-*"))
     written = {path: path.stat().st_mtime_ns for path in small_disk.rglob(MANIFEST)}
     assert any("/pack/" in str(path) for path in written)
     subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
-    assert bench.run("--untracked", **store)[0] == 0
+    assert workspace.run("--untracked", **store)[0] == 0
     assert {path: path.stat().st_mtime_ns for path in written} == written
 
 
-def test_a_truncated_pack_costs_that_pack_alone(bench: Bench) -> None:
-    """Activations that lost their end are computed again, and no others."""
-    torn, whole = sorted(bench.root.rglob("activations.npy"))
-    torn.write_bytes(torn.read_bytes()[:-100])
-    kept, expected = whole.stat().st_mtime_ns, bench.served()
+def test_only_a_truncated_pack_is_computed_again(workspace: Workspace) -> None:
+    """The other pack is unchanged."""
+    truncated, intact = sorted(workspace.root.rglob("activations.npy"))
+    truncated.write_bytes(truncated.read_bytes()[:-100])
+    written, expected = intact.stat().st_mtime_ns, workspace.served()
     assert expected
-    status, said = bench.run("--untracked")
-    assert status == 0, said
-    assert "activations.npy does not match its manifest" in said
-    assert whole.stat().st_mtime_ns == kept
-    assert bench.visible()
-    assert bench.served() == expected
+    status, output = workspace.run("--untracked")
+    assert status == 0, output
+    assert "activations.npy does not match its manifest" in output
+    assert intact.stat().st_mtime_ns == written
+    assert workspace.visible()
+    assert workspace.served() == expected
 
 
-def test_without_mlflow_a_run_ends_and_its_promotion_is_held(
-    bench: Bench, mlflow_server: Settings, tmp_path: Path
+def test_without_mlflow_a_run_does_not_promote(
+    workspace: Workspace, mlflow_server: Settings, tmp_path: Path
 ) -> None:
-    """Everything but the promotion is done; the last line says how it goes on, and so it does."""
-    shutil.move(bench.root, tmp_path)
-    status, said = bench.run()
+    """The last line has the verdict, and `promote` with it succeeds once MLflow is reachable."""
+    shutil.move(workspace.root, tmp_path)
+    status, output = workspace.run()
     assert status == 3
-    assert "nothing was promoted" in said
-    assert bench.served() == ""
-    (verdict,) = (path for path in bench.visible() if path.startswith("verdict/"))
-    assert f"{bench.root}/{verdict}" in said.splitlines()[-1]
+    assert "nothing was promoted" in output
+    assert workspace.served() == ""
+    (verdict,) = (path for path in workspace.visible() if path.startswith("verdict/"))
+    assert f"{workspace.root}/{verdict}" in output.splitlines()[-1]
     uri = mlflow_server.mlflow_tracking_uri
-    status, said = bench.leukoflow("promote", f"{bench.root}/{verdict}", MLFLOW_TRACKING_URI=uri)
-    assert status == 0, said
-    assert champion_tag(uri, "tiny") == bench.served() != ""
+    status, output = workspace.leukoflow(
+        "promote", f"{workspace.root}/{verdict}", MLFLOW_TRACKING_URI=uri
+    )
+    assert status == 0, output
+    assert champion_tag(uri, "tiny") == workspace.served() != ""
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 66 MB, which takes the backbone and all else but the model."""
+    """A disk of 66 MB: too small for the model, large enough for the other files."""
     path = tmp_path / "small"
     path.mkdir()
-    made = subprocess.run(
+    mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=66m", "tmpfs", str(path)],
         capture_output=True,
         text=True,
         check=False,
     )
-    if made.returncode:
-        pytest.skip(f"a small disk needs root and mount: {made.stderr.strip()}")
+    if mounted.returncode:
+        pytest.skip(f"a small disk needs root and mount: {mounted.stderr.strip()}")
     try:
         yield path
     finally:

@@ -1,4 +1,4 @@
-"""The data steps against a real object store: from an upload to a locked split."""
+"""The data steps on a real object store: from an upload to a locked split."""
 
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +39,7 @@ def store(seaweed: Settings) -> ArtifactStore:
 def grouping(
     store: ArtifactStore, tmp_path_factory: pytest.TempPathFactory
 ) -> Artifact[GroupingManifest]:
-    """Drawn cells, uploaded and taken as far as their groups."""
+    """The grouping of an uploaded archive of drawn cells."""
     path = tmp_path_factory.mktemp("upload") / "sample.zip"
     write_archive(path, seed=11, cells_per_class=4, copies=3)
     store.objects.upload(path, f"{store.root}/archives/{CONFIG.name}/sample.zip")
@@ -48,48 +48,48 @@ def grouping(
     return group(validate(snapshot, CONFIG, store=store, run=run), CONFIG, store=store, run=run)
 
 
-def test_images_travel_unchanged(
+def test_packs_return_every_image(
     store: ArtifactStore, grouping: Artifact[GroupingManifest]
 ) -> None:
-    """The bytes that come out of the packs are those of the upload, and groups are the cells."""
+    """The packs return every image of the upload, and the groups are the cells."""
     records = from_csv(store.read(grouping, "records.csv").decode(), Record)
     assert grouping.manifest.counts == {"images": 48, "groups": 16, "cells": 16, "hinted": 0}
     assert sum(bool(data) for _, data in read_images(store, records)) == 48
 
 
-def test_second_run_reuses_what_stands(
+def test_second_run_reuses_the_artefacts(
     store: ArtifactStore, grouping: Artifact[GroupingManifest]
 ) -> None:
-    """Another run over the same upload has the same addresses all the way."""
+    """Another run on the same upload publishes the same artefacts."""
     run = _run("second")
     snapshot = ingest([], CONFIG, store=store, run=run)
     dataset = validate(snapshot, CONFIG, store=store, run=run)
     assert dataset.uri == grouping.manifest.inputs["dataset"]
 
 
-def test_hostile_archive_leaves_nothing_behind(store: ArtifactStore, tmp_path: Path) -> None:
-    """A refused upload has no artefact and no marker."""
-    path = tmp_path / "hostile.zip"
+def test_rejected_archive_leaves_nothing_behind(store: ArtifactStore, tmp_path: Path) -> None:
+    """A rejected upload has no artefact and no marker."""
+    path = tmp_path / "unsafe.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("../escape.png", b"data")
-    uri = f"{store.root}/hostile.zip"
+    uri = f"{store.root}/unsafe.zip"
     store.objects.upload(path, uri)
     before = [info.uri for info in store.objects.list(store.root)]
     with pytest.raises(InvalidInputError, match="leaves the archive"):
-        ingest([uri], CONFIG, store=store, run=_run("hostile"))
+        ingest([uri], CONFIG, store=store, run=_run("unsafe"))
     assert [info.uri for info in store.objects.list(store.root)] == before
 
 
 def test_concurrent_splits_agree_on_the_test_part(
     store: ArtifactStore, grouping: Artifact[GroupingManifest]
 ) -> None:
-    """Six runs at once deal alike, and every test image is in the lock."""
+    """Six concurrent runs publish the same split, and every test image is in the lock."""
 
-    def dealt(number: int) -> Artifact[SplitManifest]:
+    def run_split(number: int) -> Artifact[SplitManifest]:
         return split(grouping, CONFIG, store=store, run=_run(str(number)))
 
     with ThreadPoolExecutor(6) as pool:
-        artifacts = list(pool.map(dealt, range(6)))
+        artifacts = list(pool.map(run_split, range(6)))
     assert len({artifact.uri for artifact in artifacts}) == 1
     records = from_csv(store.read(artifacts[0], "records.csv").decode(), Record)
     tested = {record.sha256 for record in records if record.part == "test"}

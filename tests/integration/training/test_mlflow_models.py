@@ -1,4 +1,4 @@
-"""What MLflow shows of a training and serves of a champion, on a real server."""
+"""Runs and registered models in a real MLflow."""
 
 import json
 import os
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 DECISION = {"author": "test", "reason": "a test"}
 
-ANSWER = """
+PREDICT = """
 import base64, json, pathlib, sys
 import mlflow
 model = mlflow.pyfunc.load_model("models:/tiny@champion")
@@ -45,7 +45,7 @@ print(json.dumps({"rows": rows, "code": pipeline.__file__, "loaded": loaded}))
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, mlflow_server: Settings) -> Trained:
-    """A first model of its own, tracked by the real MLflow and promoted."""
+    """A first model, tracked by the real MLflow and promoted."""
     where = {"MLFLOW_TRACKING_URI": mlflow_server.mlflow_tracking_uri}
     made = train_all(tmp_path_factory.mktemp("models"), where)
     with variables(made.environment):
@@ -56,55 +56,55 @@ def trained(tmp_path_factory: pytest.TempPathFactory, mlflow_server: Settings) -
 
 @pytest.fixture(scope="module")
 def client(trained: Trained) -> mlflow.MlflowClient:
-    """MLflow's own client of that server."""
+    """MLflow's client of that server."""
     return mlflow.MlflowClient(trained.environment["MLFLOW_TRACKING_URI"])
 
 
 def run_of(client: mlflow.MlflowClient, pipeline_run: str) -> Run:
-    """The newest MLflow run of a run of the pipeline."""
-    found = Tracking(str(client.tracking_uri), "tiny").find(pipeline_run)
-    return client.get_run(found)
+    """The newest MLflow run of a pipeline run."""
+    run_id = Tracking(str(client.tracking_uri), "tiny").find(pipeline_run)
+    return client.get_run(run_id)
 
 
-def test_the_registered_champion_answers_like_the_service(
+def test_the_registered_champion_predicts_like_the_service(
     trained: Trained, client: mlflow.MlflowClient, tmp_path: Path
 ) -> None:
-    """Loaded by alias in a fresh process that sees no checkout: the same answers to 1e-6."""
+    """Loaded by alias in a process without the checkout: probabilities equal to 1e-6."""
     with zipfile.ZipFile(Path(trained.config).parent / "drawn.zip") as archive:
         names = [name for name in archive.namelist() if not name.endswith("/")][::12]
         (tmp_path / "images").mkdir()
         for number, name in enumerate(names):
             (tmp_path / "images" / f"{number:03}").write_bytes(archive.read(name))
-    away = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    without_checkout = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(
-        [sys.executable, "-c", ANSWER, "images"],
+        [sys.executable, "-c", PREDICT, "images"],
         cwd=tmp_path,
-        env={**away, "MLFLOW_TRACKING_URI": str(client.tracking_uri)},
+        env={**without_checkout, "MLFLOW_TRACKING_URI": str(client.tracking_uri)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["loaded"] == []
-    assert not Path(told["code"]).is_relative_to(Path(__file__).parents[3])
-    assert "/code/pipeline/" in told["code"]
+    output = json.loads(done.stdout.splitlines()[-1])
+    assert output["loaded"] == []
+    assert not Path(output["code"]).is_relative_to(Path(__file__).parents[3])
+    assert "/code/pipeline/" in output["code"]
     with variables(trained.environment):
         store = open_store()
         files = store.fetch(store.open(trained.served, ServedManifest), tmp_path / "served")
     classifier = Classifier(files)
-    assert len(told["rows"]) == len(names) == 8
-    for path, row in zip(sorted((tmp_path / "images").iterdir()), told["rows"], strict=True):
+    assert len(output["rows"]) == len(names) == 8
+    for path, row in zip(sorted((tmp_path / "images").iterdir()), output["rows"], strict=True):
         served = classifier.classify(path.read_bytes())
         assert (row["label"], row["decision"]) == (served.label, served.decision)
         assert row["uncertainty"] == pytest.approx(served.uncertainty, abs=1e-6)
         assert row["probabilities"] == pytest.approx(served.probabilities, abs=1e-6)
 
 
-def test_a_champion_registered_by_an_earlier_version_gets_a_loadable_successor(
+def test_a_champion_of_an_earlier_version_is_registered_again(
     trained: Trained, client: mlflow.MlflowClient, tmp_path: Path
 ) -> None:
-    """A version without a model is passed over, and the alias ends at one that MLflow can load."""
+    """The alias moves from a version without a model to one that MLflow can load."""
     with variables(trained.environment):
         store = open_store()
         served = store.open(trained.served, ServedManifest)
@@ -125,18 +125,18 @@ def test_a_champion_registered_by_an_earlier_version_gets_a_loadable_successor(
     assert mlflow.pyfunc.load_model(f"models:/old@{CHAMPION}").metadata.signature is not None
 
 
-def test_a_training_that_gives_the_same_bundle_shows_its_own_figures(
+def test_a_training_with_the_same_bundle_has_a_run_of_its_own(
     trained: Trained, client: mlflow.MlflowClient
 ) -> None:
-    """Scores, verdict and the first run's model are on the second run, and it ends as unchanged."""
+    """With metrics, verdict and the first run's models; the outcome is `unchanged`."""
     first = run_of(client, RUN)
     with variables(trained.environment):
         again = chain.to_verdict(trained.config, "second-run", trained.split)
         assert again.served == trained.served
         assert verdicts.unchanged(again.verdict)
-        assert "challenger is the champion: same" in verdicts.as_markdown(again.verdict)
-        ended = promotion.promote("", "second-run", again.verdict, DECISION)
-    assert ended.outcome == "unchanged"
+        assert "challenger is the champion (same bundle)" in verdicts.as_markdown(again.verdict)
+        result = promotion.promote("", "second-run", again.verdict, DECISION)
+    assert result.outcome == "unchanged"
     second = run_of(client, "second-run")
     assert (first.info.status, second.info.status) == ("FINISHED", "FINISHED")
     assert second.info.run_id != first.info.run_id
@@ -155,8 +155,8 @@ def test_a_training_that_gives_the_same_bundle_shows_its_own_figures(
     assert {metric.key for metric in client.get_logged_model(champion).metrics or ()} >= set(scores)
 
 
-def test_the_command_says_that_nothing_changed(trained: Trained) -> None:
-    """`leukoflow run` on the same archive: the verdict and the last line say so, exit code 0."""
+def test_a_run_on_the_same_archive_is_unchanged(trained: Trained) -> None:
+    """`leukoflow run` prints it in the verdict and in the last line; the exit code is 0."""
     archive = str(Path(trained.config).parent / "drawn.zip")
     done = subprocess.run(
         [sys.executable, "-m", "pipeline", "run", "--archive", archive, "--config", trained.config],
@@ -173,10 +173,10 @@ def test_the_command_says_that_nothing_changed(trained: Trained) -> None:
         assert len(registry.history("tiny")) == 1
 
 
-def test_what_fails_after_training_fails_the_run(
+def test_a_failure_after_training_fails_the_mlflow_run(
     trained: Trained, client: mlflow.MlflowClient, tmp_path: Path
 ) -> None:
-    """A file that was damaged in the store fails export or gate, and a repetition mends the run."""
+    """A damaged file in the store fails export or gate; a repetition finishes the run."""
     body = yaml.safe_load(Path(trained.config).read_text())
     body["train"]["penalty"] = 0.4
     config = tmp_path / "other.yaml"
@@ -207,10 +207,10 @@ def test_what_fails_after_training_fails_the_run(
     assert run_of(client, "broken-run").info.status == "FINISHED"
 
 
-def test_a_killed_training_is_ended_by_the_next_one_the_closing_task_or_repair(
+def test_the_mlflow_run_of_a_killed_training_is_ended(
     trained: Trained, client: mlflow.MlflowClient
 ) -> None:
-    """By its own repetition at once, by the run's last task, and by `repair` after a day."""
+    """By its repetition, by the last task of its DAG run, and by `repair` after a day."""
     tracking = Tracking(str(client.tracking_uri), "tiny")
 
     def status(run_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Other classes, another size and a manifest: a config file is all that changes."""
+"""Training and serving eight classes by a config file alone, with groups from a manifest."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 DECISION = {"author": "test", "reason": "eight classes"}
 
 SIZE = (360, 363)
-"""Width and height, as in the public peripheral blood set of eight classes."""
+"""Width and height of the public peripheral blood set of eight classes."""
 
 
 def _eight_classes(folder: Path) -> tuple[Path, list[str]]:
@@ -44,18 +44,19 @@ def _eight_classes(folder: Path) -> tuple[Path, list[str]]:
             for stain in ("pale", "dark"):
                 label = f"{stain}_{member.label.lower()}"
                 file = f"peripheral/{label}/{Path(member.file).stem}.jpg"
-                eight.writestr(file, _restained(four.read(member.file), stain))
+                eight.writestr(file, _stained(four.read(member.file), stain))
                 table.writerow([file, label, _group(member, stain)])
                 classes.add(label)
         eight.writestr("manifest.csv", rows.getvalue())
     return path, sorted(classes)
 
 
-def _restained(data: bytes, stain: str) -> bytes:
+def _stained(data: bytes, stain: str) -> bytes:
+    """The image with a darker or paler stain, as JPEG."""
     pixels = decode(data).astype(np.float64)
-    moved = pixels * 0.8 if stain == "dark" else 255 - (255 - pixels) * 0.8
+    stained = pixels * 0.8 if stain == "dark" else 255 - (255 - pixels) * 0.8
     out = io.BytesIO()
-    Image.fromarray(moved.astype(np.uint8)).resize(SIZE).save(out, "JPEG", quality=95)
+    Image.fromarray(stained.astype(np.uint8)).resize(SIZE).save(out, "JPEG", quality=95)
     return out.getvalue()
 
 
@@ -65,7 +66,7 @@ def _group(member: Member, stain: str) -> str:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A training on eight classes by a config that names them."""
+    """A training on eight classes."""
     folder = tmp_path_factory.mktemp("other")
     archive, classes = _eight_classes(folder)
     write_config(folder / "tiny.yaml")
@@ -78,8 +79,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return train_on(folder, archive, folder / "peripheral.yaml", unreachable)
 
 
-def test_eight_classes_train_by_a_config_alone(trained: Trained) -> None:
-    """The gate passes, and the contract that serving reads names the eight."""
+def test_the_contract_has_eight_classes(trained: Trained) -> None:
+    """The gate passes the model."""
     with variables(trained.environment):
         assert verdicts.passed(trained.verdict)
         served = open_store().open(trained.served, ServedManifest).manifest
@@ -87,8 +88,8 @@ def test_eight_classes_train_by_a_config_alone(trained: Trained) -> None:
     assert len(served.contract.classes) == 8
 
 
-def test_the_manifests_groups_are_honoured(trained: Trained) -> None:
-    """Cells keep the names the laboratory gave them, and none is cut by the split."""
+def test_groups_of_the_manifest_are_kept(trained: Trained) -> None:
+    """Each group is in one part of the split."""
     with variables(trained.environment):
         store = open_store()
         records = store.records(store.open(trained.split, SplitManifest))
@@ -103,7 +104,7 @@ def served(
     tmp_path_factory: pytest.TempPathFactory,
     serve: "Callable[..., AbstractContextManager[str]]",
 ) -> Iterator[tuple[str, ServedManifest, Path]]:
-    """URL of a service with the eight classes, its model, and one of the images."""
+    """URL of a service with the eight classes, its manifest, and an image."""
     with variables(trained.environment):
         promotion.promote(
             trained.config,
@@ -121,12 +122,14 @@ def served(
         yield url, served, folder / "x.jpg"
 
 
-def test_the_service_follows_the_contract(served: tuple[str, ServedManifest, Path]) -> None:
-    """The answer has eight probabilities of the config's names; nothing else was told of them."""
+def test_the_service_has_the_classes_of_the_contract(
+    served: tuple[str, ServedManifest, Path],
+) -> None:
+    """A response has eight probabilities, in the contract's order."""
     url, manifest, image = served
     files = {"image": ("x.jpg", image.read_bytes())}
-    answer = httpx.post(f"{url}/classify", files=files).json()
-    assert tuple(answer["probabilities"]) == manifest.contract.classes
+    response = httpx.post(f"{url}/classify", files=files).json()
+    assert tuple(response["probabilities"]) == manifest.contract.classes
     assert (
         tuple(httpx.get(f"{url}/model").json()["contract"]["classes"]) == manifest.contract.classes
     )
@@ -134,8 +137,8 @@ def test_the_service_follows_the_contract(served: tuple[str, ServedManifest, Pat
 
 @pytest.mark.chromium
 @NEEDED
-def test_the_page_follows_the_contract(served: tuple[str, ServedManifest, Path]) -> None:
-    """A bar for each of the eight, in the contract's order."""
+def test_the_page_has_the_classes_of_the_contract(served: tuple[str, ServedManifest, Path]) -> None:
+    """One bar per class, in the contract's order."""
     url, manifest, image = served
     assert [name.upper().replace(" ", "_") for name in _bars(url, image)] == [
         name.upper() for name in manifest.contract.classes
@@ -143,7 +146,7 @@ def test_the_page_follows_the_contract(served: tuple[str, ServedManifest, Path])
 
 
 def _bars(url: str, image: Path) -> list[str]:
-    """Classes that the page shows for an image, from top to bottom."""
+    """Names of the bars that the page shows for an image, from top to bottom."""
     with chromium() as browser:
         resize(browser, 1280)
         browser.get(url)

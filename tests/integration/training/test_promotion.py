@@ -1,4 +1,4 @@
-"""The pointer under races, kills, traffic and an MLflow that comes and goes."""
+"""The pointer under concurrent promotions, kills, traffic and an unreachable MLflow."""
 
 import multiprocessing
 import os
@@ -27,7 +27,7 @@ from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
 from pipeline.steps.promotion.promote import promote_with_retry
 from tests.integration.training.trained import champion_tag, variables
-from tests.unit.steps.promotion.contest import Contest
+from tests.unit.steps.promotion.promotion_harness import PromotionHarness
 
 pytestmark = pytest.mark.integration
 
@@ -35,24 +35,24 @@ DECISION = {"author": "ada", "reason": "a test"}
 KILLED = 137
 
 
-def contest_on(settings: Settings, name: str) -> Contest:
-    return Contest(ArtifactStore(UriStore(settings), settings.store_uri), name)
+def harness_on(settings: Settings, name: str) -> PromotionHarness:
+    return PromotionHarness(ArtifactStore(UriStore(settings), settings.store_uri), name)
 
 
 @pytest.mark.parametrize("number", range(10))
-def test_of_two_promotions_at_once_the_loser_is_judged_again(
+def test_the_loser_of_two_concurrent_promotions_is_compared_again(
     seaweed: Settings, number: int
 ) -> None:
-    """Ten by ten races on a real S3: no lost update, and a ledger without a gap."""
-    racers = [contest_on(seaweed, f"race{number}") for _ in range(2)]
+    """Ten races on a real S3: no lost update, and no gap in the ledger."""
+    racers = [harness_on(seaweed, f"race{number}") for _ in range(2)]
     judged = []
 
-    def run(contest: Contest, verdict: str) -> None:
+    def run(harness: PromotionHarness, verdict: str) -> None:
         def judge(stale: str) -> str:
             judged.append(stale)
-            return contest.judge_again(stale)
+            return harness.judge_again(stale)
 
-        promote_with_retry(verdict, contest.promote, judge)
+        promote_with_retry(verdict, harness.promote, judge)
 
     with ThreadPoolExecutor(2) as pool:
         for first in range(0, 20, 2):
@@ -66,51 +66,51 @@ def test_of_two_promotions_at_once_the_loser_is_judged_again(
 
 
 def write_config(folder: Path, name: str) -> str:
-    """The path of a config for models that are a line each."""
+    """Path of a config for the models of the harness."""
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump({"contract": {"name": name, "classes": ["ROUND", "LOBED"]}}))
     return str(path)
 
 
 def promote_and_die(config: str, verdict: str, last: int) -> bool:
-    """Promote in a process that dies instead of its n-th act; False when it outlives it.
+    """Promote in a process that exits instead of its n-th operation; False when it has fewer.
 
-    Its acts are every request to S3 and MLflow, and every rename in the BentoML store.
+    Operations are requests to S3 and MLflow, and renames in the BentoML store.
     """
 
-    def act() -> None:
+    def run() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         left = iter(range(last - 1, -1, -1))
-        HTTPConnectionPool.urlopen = deadly(  # type: ignore[method-assign]
+        HTTPConnectionPool.urlopen = exiting(  # type: ignore[method-assign]
             HTTPConnectionPool.urlopen, left
         )
-        Path.rename = deadly(Path.rename, left)  # type: ignore[method-assign]
-        Path.replace = deadly(Path.replace, left)  # type: ignore[method-assign]
+        Path.rename = exiting(Path.rename, left)  # type: ignore[method-assign]
+        Path.replace = exiting(Path.replace, left)  # type: ignore[method-assign]
         promotion.promote(config, "killed-run", verdict, DECISION)
 
-    child = multiprocessing.get_context("fork").Process(target=act)
+    child = multiprocessing.get_context("fork").Process(target=run)
     child.start()
     child.join(120)
     assert child.exitcode in (0, KILLED)
     return child.exitcode == KILLED
 
 
-def deadly(found: Callable[..., Any], left: Iterator[int]) -> Callable[..., Any]:
-    """A function that ends the process at the call that empties a counter."""
+def exiting(operation: Callable[..., Any], left: Iterator[int]) -> Callable[..., Any]:
+    """An operation that exits the process when a shared counter reaches zero."""
 
-    def counted(*given: Any, **named: Any) -> Any:
+    def counted(*args: Any, **kwargs: Any) -> Any:
         if next(left, None) == 0:
             os._exit(KILLED)
-        return found(*given, **named)
+        return operation(*args, **kwargs)
 
     return counted
 
 
 @pytest.mark.slow
-def test_a_kill_at_any_point_leaves_the_old_or_the_new_model_and_a_repetition_converges(
+def test_a_promotion_killed_anywhere_can_be_repeated(
     tmp_path: Path, mlflow_server: Settings
 ) -> None:
-    """Pointer, ledger and both mirrors, between any two requests and renames of a promotion."""
+    """Pointer, ledger and both mirrors, for a kill at each request and rename."""
     own = mlflow_server.model_copy(update={"bentoml_home": tmp_path / "bentoml"})
     with variables(environment.stack_variables(own, os.environ)):
         points = next(n for n in range(1, 200) if not killed_and_repeated(own, tmp_path, n)) - 1
@@ -118,19 +118,19 @@ def test_a_kill_at_any_point_leaves_the_old_or_the_new_model_and_a_repetition_co
 
 
 def killed_and_repeated(settings: Settings, folder: Path, last: int) -> bool:
-    """Kill a second promotion at one point, look, repeat it, look again; False past its end."""
+    """Kill a second promotion at one operation and repeat it; False when it has fewer."""
     name = f"killed{last}"
-    config, contest = write_config(folder, name), contest_on(settings, name)
-    old, new = contest.serve(contest.model(1)), contest.model(2)
-    verdict = contest.judge(new)
+    config, harness = write_config(folder, name), harness_on(settings, name)
+    old, new = harness.serve(harness.model(1)), harness.model(2)
+    verdict = harness.judge(new)
     if not promote_and_die(config, verdict, last):
         return False
-    left = contest.registry.read()
+    left = harness.registry.read()
     assert left is not None
     assert left == old or left.tag == new.manifest.tag
     assert promotion.promote(config, "killed-run", verdict, DECISION).served == new.uri
-    assert [move.tag for move in contest.registry.history()] == [old.tag, new.manifest.tag]
-    ledger = contest.store.objects.list(f"{contest.store.root}/pointer/{name}/ledger/")
+    assert [move.tag for move in harness.registry.history()] == [old.tag, new.manifest.tag]
+    ledger = harness.store.objects.list(f"{harness.store.root}/pointer/{name}/ledger/")
     assert [item.uri[-6] for item in ledger] == ["1", "2"]
     assert champion_tag(settings.mlflow_tracking_uri, name) == new.manifest.tag
     models = settings.bento_home / "models" / name
@@ -139,16 +139,16 @@ def killed_and_repeated(settings: Settings, folder: Path, last: int) -> bool:
     return True
 
 
-def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
-    """What moved while MLflow was away stands; `repair` says so, then brings the alias."""
+def test_repair_updates_mlflow_once_it_is_reachable(tmp_path: Path) -> None:
+    """Moves of the pointer stand while MLflow is unreachable; `repair` then sets the alias."""
     home = tmp_path / "home"
     settings = on_free_ports(home).model_copy(update={"store_uri": str(tmp_path / "store")})
     config = write_config(tmp_path, "late")
-    contest = Contest(ArtifactStore(LocalStore(), settings.store_uri), "late")
-    first, second = contest.model(1), contest.model(2)
+    harness = PromotionHarness(ArtifactStore(LocalStore(), settings.store_uri), "late")
+    first, second = harness.model(1), harness.model(2)
     with variables(environment.stack_variables(settings, os.environ)):
         for model in (first, second):
-            verdict = contest.judge(model)
+            verdict = harness.judge(model)
             promote = partial(
                 promotion.promote,
                 config,
@@ -159,7 +159,7 @@ def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
             with pytest.raises(UnreachableError, match="nothing was promoted"):
                 promote()
             assert promote(untracked=True).served == model.uri
-            assert promote().served == model.uri, "what was promoted before waits for nobody"
+            assert promote().served == model.uri, "a repeated promotion needs no MLflow"
         assert promotion.rollback("late", "", "ada", "worse").tag == first.manifest.tag
         latest = settings.bento_home / "models" / "late" / "latest"
         assert f"late:{latest.read_text()}" == first.manifest.tag
@@ -169,7 +169,7 @@ def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
             assert champion_tag(settings.mlflow_tracking_uri, "late") is None
             shutil.rmtree(latest.parent)
             for _ in range(2):
-                assert registry.repair("late") == contest.registry.read()
+                assert registry.repair("late") == harness.registry.read()
                 assert champion_tag(settings.mlflow_tracking_uri, "late") == first.manifest.tag
             assert f"late:{latest.read_text()}" == first.manifest.tag
 
@@ -177,7 +177,7 @@ def test_mirrors_follow_once_mlflow_is_back(tmp_path: Path) -> None:
 def test_a_mirror_that_cannot_be_written_does_not_undo_a_promotion(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file where the BentoML store should be: promotion and rollback succeed with a warning."""
+    """The BentoML store is a file: promotion and rollback succeed with a warning."""
     (tmp_path / "bentoml").write_text("no folder")
     settings = {
         "LEUKOFLOW_HOME": str(tmp_path / "home"),
@@ -185,26 +185,26 @@ def test_a_mirror_that_cannot_be_written_does_not_undo_a_promotion(
         "BENTOML_HOME": str(tmp_path / "bentoml"),
         "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
     }
-    contest = Contest(ArtifactStore(LocalStore(), settings["STORE_URI"]), "odd")
-    first, second = contest.model(1), contest.model(2)
+    harness = PromotionHarness(ArtifactStore(LocalStore(), settings["STORE_URI"]), "odd")
+    first, second = harness.model(1), harness.model(2)
     with variables(settings):
         for model in (first, second):
-            ended = promotion.promote(
+            result = promotion.promote(
                 "",
                 "odd-run",
-                contest.judge(model),
+                harness.judge(model),
                 DECISION,
                 untracked=True,
             )
-            assert (ended.outcome, ended.served) == ("promoted", model.uri)
-        assert "run `leukoflow repair --name odd` once this is mended" in caplog.text
+            assert (result.outcome, result.served) == ("promoted", model.uri)
+        assert "run `leukoflow repair --name odd`" in caplog.text
         assert str(tmp_path / "bentoml") in caplog.text
         assert promotion.rollback("", first.manifest.tag, "ada", "worse").sequence == 3
-        verdict = contest.registry.history()[1].verdict
+        verdict = harness.registry.history()[1].verdict
         approved = {"author": "ada", "reason": "it was not", "approved_at": datetime.now(UTC)}
         again = promotion.promote("", "later", verdict, approved, untracked=True)
         assert (again.outcome, again.served) == ("promoted", second.uri)
-    assert [move.tag for move in contest.registry.history()] == [
+    assert [move.tag for move in harness.registry.history()] == [
         model.manifest.tag for model in (first, second, first, second)
     ]
 
@@ -216,7 +216,7 @@ def test_a_rollback_under_traffic_fails_no_request(
     serve: Callable[..., AbstractContextManager[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Every answer is whole and of one of the two models, and in the end of the earlier one."""
+    """Every response is a success of one of the two models, and finally of the earlier one."""
     stage = make_stage(tmp_path / "store")
     tags = [
         stage.point_to(stage.publish(tmp_path / f"bundle{seed}", seed)).tag for seed in range(2)
@@ -224,32 +224,32 @@ def test_a_rollback_under_traffic_fails_no_request(
     monkeypatch.setenv("STORE_URI", str(stage.root))
     monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    told: list[tuple[int, str]] = []
-    enough = threading.Event()
+    responses: list[tuple[int, str]] = []
+    stopped = threading.Event()
 
-    def ask(url: str) -> None:
+    def send(url: str) -> None:
         with httpx.Client(timeout=30) as client:
-            while not enough.is_set():
-                answer = client.post(f"{url}/classify", files={"image": ("x", cell_image(0))})
-                told.append((answer.status_code, answer.json().get("tag", "")))
+            while not stopped.is_set():
+                response = client.post(f"{url}/classify", files={"image": ("x", cell_image(0))})
+                responses.append((response.status_code, response.json().get("tag", "")))
 
     def until(condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 30
         while not condition():
-            assert time.monotonic() < deadline, told[-3:]
+            assert time.monotonic() < deadline, responses[-3:]
             time.sleep(0.05)
 
     with serve(tmp_path, stage.root) as url, ThreadPoolExecutor(2) as pool:
         until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
-        askers = [pool.submit(ask, url) for _ in range(2)]
+        clients = [pool.submit(send, url) for _ in range(2)]
         try:
-            until(lambda: len(told) > 20)
+            until(lambda: len(responses) > 20)
             assert promotion.rollback("blood_cells", "", "ada", "worse").tag == tags[0]
-            until(lambda: [tag for _, tag in told[-20:]] == [tags[0]] * 20)
+            until(lambda: [tag for _, tag in responses[-20:]] == [tags[0]] * 20)
         finally:
-            enough.set()
-        for asker in askers:
-            asker.result()
-    assert {status for status, _ in told} == {200}
-    assert told[0][1] == tags[1]
-    assert {tag for _, tag in told} == set(tags)
+            stopped.set()
+        for client in clients:
+            client.result()
+    assert {status for status, _ in responses} == {200}
+    assert responses[0][1] == tags[1]
+    assert {tag for _, tag in responses} == set(tags)

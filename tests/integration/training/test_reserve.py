@@ -1,4 +1,4 @@
-"""Reserved cells through a whole training: nothing is fitted to them, nothing is scored on them."""
+"""Reserved cells in a whole training: nothing is fitted to them or scored on them."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A training that keeps a tenth of the cells in reserve."""
+    """A training with a tenth of the cells in the reserve."""
     folder = tmp_path_factory.mktemp("reserve")
     _config(folder / "tiny.yaml", 0.1)
     write_archive(folder / "drawn.zip", seed=3, cells_per_class=10, copies=3)
@@ -34,14 +34,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture(scope="module")
 def store(trained: Trained) -> ArtifactStore:
-    """Where its artefacts are."""
+    """The store with the artefacts of the training."""
     return ArtifactStore(LocalStore(), trained.environment["STORE_URI"])
 
 
-def test_no_artefact_of_a_training_has_seen_a_reserved_cell(
+def test_no_artefact_of_a_training_contains_a_reserved_cell(
     trained: Trained, store: ArtifactStore
 ) -> None:
-    """By hash and by group: training table, golden images, activations and drift reference."""
+    """Checked by hash and group: training table, golden images, activations, drift reference."""
     records = store.records(store.open(trained.split, SplitManifest))
     shown = unseen(store.open(trained.split, SplitManifest), trained.served, 64, store)
     assert (len(shown.records), shown.missing) == (12, [])
@@ -49,23 +49,23 @@ def test_no_artefact_of_a_training_has_seen_a_reserved_cell(
     hashes = {record.sha256 for record in shown.records}
     groups = {record.group for record in shown.records}
     bundle = store.open(trained.bundle, BundleManifest)
-    learned = from_csv(store.read(bundle, "training.csv").decode(), Record)
-    assert {r.part for r in learned} == {"train", "val"}
+    fitted = from_csv(store.read(bundle, "training.csv").decode(), Record)
+    assert {r.part for r in fitted} == {"train", "val"}
     evaluation = store.open(trained.evaluation, EvaluationManifest)
     lines = store.read(evaluation, "reference.jsonl").decode().splitlines()
     reference = [ReferenceRecord.model_validate_json(line) for line in lines]
-    assert hashes.isdisjoint(r.sha256 for r in learned)
-    assert groups.isdisjoint(r.group for r in learned)
+    assert hashes.isdisjoint(r.sha256 for r in fitted)
+    assert groups.isdisjoint(r.group for r in fitted)
     assert {h[:16] for h in hashes}.isdisjoint(r.record.request_id for r in reference)
     assert groups.isdisjoint(r.group for r in reference)
     assert {h[:16] for h in hashes}.isdisjoint(Path(name).stem for name in bundle.manifest.files)
     assert hashes.isdisjoint(_activated(trained, store))
-    assert _activated(trained, store) == {r.sha256 for r in learned}
-    assert len(learned) + len(reference) + len(shown.records) == len(records)
+    assert _activated(trained, store) == {r.sha256 for r in fitted}
+    assert len(fitted) + len(reference) + len(shown.records) == len(records)
 
 
-def test_the_model_card_tells_of_the_reserve(trained: Trained, store: ArtifactStore) -> None:
-    """Three images of one cell of each class, in a column of its own."""
+def test_the_model_card_counts_the_reserve(trained: Trained, store: ArtifactStore) -> None:
+    """A column of its own has three images of one cell of each class."""
     evaluation = store.open(trained.evaluation, EvaluationManifest)
     card = store.read(evaluation, "model_card.md").decode()
     assert "| class | train | val | test | reserve |\n|---|---:|---:|---:|---:|\n" in card
@@ -81,7 +81,7 @@ def _config(path: Path, reserve_share: float) -> None:
 
 
 def _activated(trained: Trained, store: ArtifactStore) -> set[str]:
-    """Hashes of the images in the packs that this training's features name."""
+    """Hashes of the images in the packs of this training's features."""
     features = [
         store.open(item.uri.removesuffix("/manifest.json"), FeaturesManifest).manifest
         for item in store.objects.list(f"{store.root}/features/")

@@ -1,4 +1,4 @@
-"""From archive to pointer through the entry points, with a real MLflow."""
+"""A training from archive to pointer through the entry points, with a real MLflow."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from pipeline.entrypoints import evaluation, experiments, promotion, registry, t
 from pipeline.entrypoints.jobs.job import open_store
 from pipeline.errors import ArtifactError, InvalidInputError, UnreachableError
 from pipeline.settings import Settings
-from pipeline.steps.promotion.verdict import GateVerdict
+from pipeline.steps.promotion.verdict import read_verdict
 from tests.integration.training.trained import RUN, Trained, champion_tag, retrain, variables
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -21,17 +21,17 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 DECISION = {"author": "test", "reason": "a test"}
 
 
-def test_the_gate_judges_what_was_trained(tracked: Trained) -> None:
-    """A model trained on drawings passes the first model's rule, and every check is named."""
+def test_the_gate_passes_a_first_model(tracked: Trained) -> None:
+    """The verdict lists every check."""
     with variables(tracked.environment):
         assert verdicts.passed(tracked.verdict)
         table = verdicts.as_markdown(tracked.verdict)
-    named = ("copies across", "cells to judge on", "first model", "balanced accuracy")
-    assert all(word in table for word in (*named, "calibration", "parity", "serves", "size"))
+    checks = ("copies across", "cells to judge on", "first model", "balanced accuracy")
+    assert all(word in table for word in (*checks, "calibration", "parity", "serves", "size"))
 
 
 def test_the_verdict_is_in_mlflow(tracked: Trained) -> None:
-    """Tags to filter by, figures, the table as the run's description, and the page."""
+    """Tags, metrics, the table as the run's description, and the page."""
     import mlflow
 
     with variables(tracked.environment):
@@ -48,7 +48,7 @@ def test_the_verdict_is_in_mlflow(tracked: Trained) -> None:
 
 
 def test_a_challenger_is_compared_with_the_champion(tracked: Trained, tmp_path: Path) -> None:
-    """A head behind trained maps is judged beside the solved one that serves, class by class."""
+    """A model with trained blocks is compared with a linear head, class by class."""
     body = yaml.safe_load(Path(tracked.config).read_text())
     body["features"] = {"keep": "maps", "boundary": "block4_pool"}
     body["train"] |= {"epochs": 3, "steps": 5}
@@ -59,8 +59,7 @@ def test_a_challenger_is_compared_with_the_champion(tracked: Trained, tmp_path: 
         promotion.promote(tracked.config, RUN, tracked.verdict, DECISION)
         other = retrain(tracked, str(config))
         store = open_store()
-        said = store.read(store.open(other, VerdictManifest), "verdict.json")
-    verdict = GateVerdict.model_validate_json(said)
+        verdict = read_verdict(store.open(other, VerdictManifest), store)
     compared = [check for check in verdict.checks if check.topic == "champion"]
     assert [check.name.split()[0] for check in compared] == ["balanced", *["sensitivity"] * 4]
     assert all(check.low is not None and check.low <= check.value for check in compared)
@@ -68,10 +67,10 @@ def test_a_challenger_is_compared_with_the_champion(tracked: Trained, tmp_path: 
     assert min(verdict.evidence.fair.values()) >= 2
 
 
-def test_a_champion_of_another_preprocessing_is_judged_by_what_it_answered_then(
+def test_a_champion_with_another_preprocessing_is_compared_by_its_recorded_predictions(
     tracked: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After an upgrade that cuts other pixels, nobody asks the champion about those."""
+    """After an upgrade of the preprocessing this code cannot run the champion."""
     body = yaml.safe_load(Path(tracked.config).read_text())
     body["contract"]["preprocessing_version"] = "next"
     body["gate"] |= {"max_loss": 1.0, "max_class_loss": 1.0}
@@ -83,18 +82,19 @@ def test_a_champion_of_another_preprocessing_is_judged_by_what_it_answered_then(
         monkeypatch.setattr("pipeline.contract.spec.PREPROCESSING_VERSION", "next")
         other = retrain(tracked, str(config))
         store = open_store()
-        said = store.read(store.open(other, VerdictManifest), "verdict.json")
-        with pytest.raises(ArtifactError, match="another preprocessing; expected next; received 2"):
+        verdict = read_verdict(store.open(other, VerdictManifest), store)
+        with pytest.raises(
+            ArtifactError, match="another preprocessing version; expected next; received 2"
+        ):
             evaluation.evaluate_archive(str(archive), "tiny", "champion")
-    verdict = GateVerdict.model_validate_json(said)
     overall = next(check for check in verdict.checks if check.topic == "champion")
     assert overall.name == "balanced accuracy against the champion"
-    # The same pixels in truth, and so the same answers.
+    # Only the version differs here, so the predictions are equal.
     assert overall.value == 0
 
 
 def test_the_run_is_in_mlflow(tracked: Trained) -> None:
-    """Parameters, the curve, scores, pictures and the model are on the MLflow run."""
+    """With parameters, training curve, metrics, figures and models."""
     import mlflow
 
     with variables(tracked.environment):
@@ -123,23 +123,21 @@ def test_the_same_archive_trains_the_same_bundle(tracked: Trained) -> None:
     assert again == tracked.bundle
 
 
-def test_the_recipe_is_cross_validated_beside_the_dag(tracked: Trained) -> None:
-    """Each cell outside the locked test part is answered by a model that did not see it."""
+def test_a_recipe_is_cross_validated(tracked: Trained) -> None:
+    """Each cell outside the test part is predicted by a model that was not trained on it."""
     archive = Path(tracked.config).parent / "drawn.zip"
     with variables(tracked.environment):
         plan = CrossvalConfig(folds=3)
         report = experiments.crossval(tracked.config, RUN, plan, [str(archive)])
-        outside = open_store().open(tracked.split, SplitManifest).manifest.counts
-    assert report.scores.cells == outside["train_groups"] + outside["val_groups"]
+        counts = open_store().open(tracked.split, SplitManifest).manifest.counts
+    assert report.scores.cells == counts["train_groups"] + counts["val_groups"]
     assert "balanced accuracy, cells" in report.table()
     assert report.cells_learned == pytest.approx(report.scores.cells * 2 / 3, abs=1)
     assert report.unknown is None
 
 
-def test_cross_validation_says_where_a_class_that_nobody_labelled_would_go(
-    tracked: Trained,
-) -> None:
-    """Every fold's model classifies its images; their uncertainty follows from the review rule."""
+def test_cross_validation_without_a_class_measures_its_novelty(tracked: Trained) -> None:
+    """Every fold's model predicts the images of that class."""
     archive = str(Path(tracked.config).parent / "drawn.zip")
     plan = CrossvalConfig(folds=3, unknown="LYMPHOCYTE")
     with variables(tracked.environment):
@@ -156,11 +154,11 @@ def test_cross_validation_says_where_a_class_that_nobody_labelled_would_go(
 
 
 def test_promotion_moves_the_pointer_once(tracked: Trained) -> None:
-    """Promoting twice serves the model once, and both mirrors name it."""
+    """A second promotion moves nothing; MLflow's alias follows the pointer."""
     with variables(tracked.environment):
         for _ in range(2):
-            ended = promotion.promote(tracked.config, RUN, tracked.verdict, DECISION)
-            assert (ended.outcome, ended.served) == ("promoted", tracked.served)
+            result = promotion.promote(tracked.config, RUN, tracked.verdict, DECISION)
+            assert (result.outcome, result.served) == ("promoted", tracked.served)
         moves = registry.history("tiny")
         tag = open_store().open(tracked.served, ServedManifest).manifest.tag
     assert [move.tag for move in moves] == [tag]
@@ -168,7 +166,7 @@ def test_promotion_moves_the_pointer_once(tracked: Trained) -> None:
 
 
 def test_an_archive_is_scored_by_the_champion(tracked: Trained, tmp_path: Path) -> None:
-    """`evaluate` scores any labelled archive with what is served."""
+    """`evaluate` scores any labelled archive with the serving model."""
     archive = Path(tracked.config).parent / "drawn.zip"
     with variables(tracked.environment):
         promotion.promote(tracked.config, RUN, tracked.verdict, DECISION)
@@ -176,8 +174,8 @@ def test_an_archive_is_scored_by_the_champion(tracked: Trained, tmp_path: Path) 
     assert report["images"] == len(table.splitlines()) - 1 == 96
 
 
-def test_evaluation_holds_the_drift_reference(tracked: Trained) -> None:
-    """Every held-out image has its line in the reference, with its cell."""
+def test_the_evaluation_has_the_drift_reference(tracked: Trained) -> None:
+    """One line per image of the test part, with its group."""
     with variables(tracked.environment):
         store = open_store()
         evaluation = store.open(tracked.evaluation, EvaluationManifest)
@@ -186,8 +184,8 @@ def test_evaluation_holds_the_drift_reference(tracked: Trained) -> None:
     assert len({json.loads(line)["group"] for line in lines}) == evaluation.manifest.counts["cells"]
 
 
-def test_a_tracking_server_that_is_down_is_an_error_within_seconds() -> None:
-    """Nobody waits minutes for an MLflow that is not there."""
+def test_an_unreachable_tracking_server_is_an_error_within_seconds() -> None:
+    """Without minutes of retries."""
     tracking = Tracking("http://127.0.0.1:9", "nowhere")
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:9"):
         tracking.start("run", {}, {})

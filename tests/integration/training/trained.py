@@ -1,4 +1,4 @@
-"""A whole training on drawn cells with a small, randomly weighted backbone."""
+"""A complete training on drawn cells, with a backbone of random weights."""
 
 import dataclasses
 import os
@@ -22,7 +22,7 @@ RUN = "test-run"
 
 @dataclass(frozen=True)
 class Trained:
-    """URIs of every artefact of one training, and the environment it was made in."""
+    """URIs of the artefacts of one training, its config and its environment."""
 
     config: str
     environment: dict[str, str]
@@ -34,12 +34,12 @@ class Trained:
 
 
 def write_weights(root: Path) -> str:
-    """Random weights as `leukoflow weights` would keep them; the path of their `.npz`."""
+    """Publish random backbone weights; returns the path of the `.npz`."""
     return publish_weights(ArtifactStore(LocalStore(), str(root))).uri + "/weights.npz"
 
 
 def write_config(path: Path) -> None:
-    """32 pixels, and floors that drawings and random features can reach."""
+    """Write a config with crops of 32 pixels and low floors."""
     contract = {"name": "tiny", "classes": list(CLASSES), "input_size": 32, "embedding_size": 8}
     gate = {
         "min_balanced_accuracy": 0.1,
@@ -54,19 +54,19 @@ def write_config(path: Path) -> None:
 
 
 def variables(values: dict[str, str]) -> AbstractContextManager[object]:
-    """The process's environment with these values, as a DAG's task would find it."""
+    """Set environment variables in a `with` block."""
     return patch.dict(os.environ, values)
 
 
 def train_all(folder: Path, extra: dict[str, str]) -> Trained:
-    """Ingest to verdict through the entry points that the DAG calls."""
+    """Train on drawn cells, from ingest to verdict, through the entry points."""
     write_config(folder / "tiny.yaml")
     write_archive(folder / "drawn.zip", seed=3, cells_per_class=8, copies=3)
     return train_on(folder, folder / "drawn.zip", folder / "tiny.yaml", extra)
 
 
 def train_on(folder: Path, archive: Path, config_file: Path, extra: dict[str, str]) -> Trained:
-    """The same for an archive and a config, with a random backbone; the store is in `folder`."""
+    """Train on an archive by a config, with a random backbone and a store in `folder`."""
     environment = {
         "LEUKOFLOW_HOME": str(folder / "home"),
         "STORE_URI": str(folder / "store"),
@@ -82,7 +82,7 @@ def train_on(folder: Path, archive: Path, config_file: Path, extra: dict[str, st
 
 
 def retrain(trained: Trained, config: str) -> str:
-    """Verdict on another training of the same split, by another config."""
+    """Train on the same split by another config; returns the verdict's URI."""
     return chain.to_verdict(config, RUN, trained.split).verdict
 
 

@@ -86,5 +86,5 @@ def test_the_command_prints_a_key_once(path: Path) -> None:
     told = json.loads(run(keys, ["list", "--json"]).stdout)
     assert [set(entry) for entry in told] == [{"name", "created"}]
     revoked = run(keys, ["revoke", "lab-1"])
-    assert "nobody may call now" in revoked.stderr
+    assert "every request is refused now" in revoked.stderr
     assert api_keys.read(path) == ()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.adapters.registry import Pointer, Refusal, Registry
+from pipeline.adapters.registry import Pointer, PromotionRefusal, Registry
 from pipeline.adapters.storage import LocalStore
 from pipeline.errors import ConflictError, InvalidInputError
 
@@ -118,7 +118,7 @@ class LosesAnswers(LocalStore):
     ) -> str:
         """Write, and say the opposite."""
         super().write(uri, data, if_match=if_match, if_absent=if_absent)
-        raise ConflictError(f"{uri} was changed by somebody else")
+        raise ConflictError(f"{uri} was changed by another writer")
 
 
 def test_a_lost_answer_is_no_lost_race(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_every_refusal_is_kept_once(registry: Registry) -> None:
     """A retried task repeats itself; another person, or another time, is another entry."""
     said = {"verdict": "v", "tag": "cells:a", "reason": "blurred", "run_id": "run"}
     first, again, late = (
-        Refusal(author=author, time=datetime(2026, 11, day, tzinfo=UTC), **said)
+        PromotionRefusal(author=author, time=datetime(2026, 11, day, tzinfo=UTC), **said)
         for author, day in (("ada", 2), ("ada", 3), ("nobody in time", 1))
     )
     assert registry.refuse(first) == registry.refuse(again) != registry.refuse(late)
@@ -162,7 +162,9 @@ def test_another_models_pointer_shadow_or_refusal_is_not_taken(registry: Registr
     with pytest.raises(InvalidInputError, match=other):
         registry.set_shadow(demo)
     when = datetime(2026, 11, 1, tzinfo=UTC)
-    refusal = Refusal(verdict="v", tag="demo:1", author="a", reason="r", run_id="x", time=when)
+    refusal = PromotionRefusal(
+        verdict="v", tag="demo:1", author="a", reason="r", run_id="x", time=when
+    )
     with pytest.raises(InvalidInputError, match=other):
         registry.refuse(refusal)
     assert (registry.read(), registry.shadow(), registry.refusals()) == (None, None, [])

@@ -74,7 +74,7 @@ def test_a_busy_service_is_asked_again(
     assert adapter.classify(URL, "cell.png", b"") == {"label": "ROUND"}
     assert pauses == [2, 2]
     service(lambda _: busy)
-    with pytest.raises(UnreachableError, match="stays busy"):
+    with pytest.raises(UnreachableError, match="is overloaded"):
         adapter.classify(URL, "cell.png", b"")
 
 

@@ -1,4 +1,4 @@
-"""Images damaged at random, and what a damaged image once did."""
+"""Decoding of damaged images: random damage, and regressions."""
 
 import zlib
 
@@ -9,16 +9,16 @@ from pipeline.contract.decoding import decode
 from pipeline.errors import InvalidInputError
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of broken EXIF
-def test_damaged_images_are_taken_or_refused_in_bounded_time_and_memory() -> None:
-    """Five seconds of what `python -m benchmarks.fuzz_decoder` does for ten minutes."""
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of broken EXIF
+def test_damaged_images_are_decoded_or_rejected_in_bounded_time_and_memory() -> None:
+    """Five seconds of the fuzzing that `python -m benchmarks.fuzz_decoder` runs for ten minutes."""
     found = fuzz(5)
     assert found.images > 100
     assert 0 < found.accepted < found.images
 
 
-def test_a_profile_behind_the_pixels_that_ends_in_its_name_is_refused() -> None:
-    """Pillow raises an IndexError here, which is no caller's fault unless it is told apart."""
+def test_a_truncated_profile_after_the_pixels_is_rejected() -> None:
+    """Pillow's IndexError becomes InvalidInputError."""
     header = packed(b"IHDR", b"\0\0\0\1\0\0\0\1\x08\0\0\0\0")
     pixel = packed(b"IDAT", zlib.compress(b"\0\0"))
     start = b"\x89PNG\r\n\x1a\n" + header + pixel

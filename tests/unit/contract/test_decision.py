@@ -40,9 +40,9 @@ def test_top_class_and_reasons_for_review(
     reasons: tuple[str, ...],
 ) -> None:
     """Each exceeded limit has its own reason; a value at the limit is accepted."""
-    said = decide(probabilities, embedding, cell_found, CONTRACT, RULE)
-    assert (said.label, said.reasons) == (label, reasons)
-    assert said.decision == ("review" if reasons else "accept")
+    result = decide(probabilities, embedding, cell_found, CONTRACT, RULE)
+    assert (result.label, result.reasons) == (label, reasons)
+    assert result.decision == ("review" if reasons else "accept")
 
 
 def test_uncertainty_is_the_ratio_to_the_review_limit() -> None:
@@ -58,12 +58,12 @@ def test_uncertainty_is_the_ratio_to_the_review_limit() -> None:
     ("probabilities", "embedding"),
     [((float("nan"),) * 3, HERE), ((0.9, 0.1, 0.0), (float("nan"), 0.0))],
 )
-def test_an_answer_that_is_no_number_is_never_accepted(
+def test_nan_is_never_accepted(
     probabilities: tuple[float, ...], embedding: tuple[float, ...]
 ) -> None:
     """A broken model leads to review, and its uncertainty can still be sorted."""
-    said = decide(probabilities, embedding, True, CONTRACT, RULE)
-    assert (said.decision, said.uncertainty) == ("review", 100)
+    result = decide(probabilities, embedding, True, CONTRACT, RULE)
+    assert (result.decision, result.uncertainty) == ("review", 100)
 
 
 @given(
@@ -75,23 +75,23 @@ def test_a_decision_always_has_its_reasons(
     probabilities: list[float], embedding: tuple[float, float], cell_found: bool
 ) -> None:
     """Review, reasons and an uncertainty above 1 coincide; the label is the most probable class."""
-    said = decide(probabilities, embedding, cell_found, CONTRACT, RULE)
-    assert (said.decision == "review") == bool(said.reasons) == (said.uncertainty > 1)
-    assert probabilities[CONTRACT.classes.index(said.label)] == max(probabilities)
+    result = decide(probabilities, embedding, cell_found, CONTRACT, RULE)
+    assert (result.decision == "review") == bool(result.reasons) == (result.uncertainty > 1)
+    assert probabilities[CONTRACT.classes.index(result.label)] == max(probabilities)
 
 
-def test_a_rule_travels_with_the_bundle(tmp_path: Path) -> None:
-    """What training wrote is what serving reads."""
+def test_the_rule_is_stored_in_the_bundle(tmp_path: Path) -> None:
+    """`read_review` returns the rule that `write_review` stored."""
     write_review(tmp_path, RULE)
     assert read_review(tmp_path, CONTRACT) == RULE
 
 
-def test_a_bundle_without_a_fitting_rule_is_refused(tmp_path: Path) -> None:
-    """Absent, torn, or made for another embedding: nobody guesses when to ask a person."""
-    with pytest.raises(ArtifactError, match="when a person should look"):
+def test_a_bundle_without_a_valid_rule_is_rejected(tmp_path: Path) -> None:
+    """A rule that is missing, truncated or for another embedding size raises ArtifactError."""
+    with pytest.raises(ArtifactError, match="no review rule"):
         read_review(tmp_path, CONTRACT)
     (tmp_path / "review.json").write_text('{"min_confidence": 0.6')
-    with pytest.raises(ArtifactError, match="does not fit"):
+    with pytest.raises(ArtifactError, match="not valid"):
         read_review(tmp_path, CONTRACT)
     write_review(tmp_path, RULE.model_copy(update={"centre": (0.0,) * 3}))
     with pytest.raises(ArtifactError, match="another embedding"):

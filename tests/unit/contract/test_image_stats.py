@@ -1,4 +1,4 @@
-"""What is measured of a photograph."""
+"""Statistics of a photograph."""
 
 import io
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def photograph(cell_image: Callable[..., bytes]) -> Pixels:
 
 
 def test_a_plain_image_has_its_colour_and_no_contrast() -> None:
-    """The units are those of the pixels, 0 to 255."""
+    """Means of the channels are in 0 to 255."""
     stats = measured(np.full((48, 64, 3), (200, 150, 100), np.uint8))
     assert (stats.red, stats.green, stats.blue) == (200, 150, 100)
     assert (stats.cell_red, stats.cell_green, stats.cell_blue) == (200, 150, 100)
@@ -41,8 +41,8 @@ def test_a_plain_image_has_its_colour_and_no_contrast() -> None:
     assert stats.contrast == stats.sharpness == stats.wedge_share == 0
 
 
-def test_black_wedges_change_nothing_but_their_share(cell_image: Callable[..., bytes]) -> None:
-    """An augmented copy is not drift: its black corners are left out of every drift statistic."""
+def test_black_wedges_change_only_their_share(cell_image: Callable[..., bytes]) -> None:
+    """Black corners of an augmented copy are left out of every drift statistic."""
     clean = photograph(cell_image)
     wedged = clean.copy()
     for row in range(60):
@@ -54,14 +54,14 @@ def test_black_wedges_change_nothing_but_their_share(cell_image: Callable[..., b
 
 
 def test_blur_lowers_sharpness(cell_image: Callable[..., bytes]) -> None:
-    """A microscope out of focus shows in one number."""
+    """Sharpness detects a microscope out of focus."""
     image = photograph(cell_image)
     blurred = np.asarray(Image.fromarray(image).reduce(4).resize((320, 240)))
     assert measured(blurred).sharpness < measured(image).sharpness / 2
 
 
-def test_another_stain_shows_in_the_cells_colour(cell_image: Callable[..., bytes]) -> None:
-    """A shift of the blue channel is seen in image and cell alike."""
+def test_another_stain_changes_the_colour_of_the_cell(cell_image: Callable[..., bytes]) -> None:
+    """A shift of the blue channel changes both means alike."""
     image = photograph(cell_image)
     shifted = image.copy()
     shifted[..., 2] = np.clip(image[..., 2].astype(int) - 20, 0, 255)
@@ -71,29 +71,29 @@ def test_another_stain_shows_in_the_cells_colour(cell_image: Callable[..., bytes
 
 
 def test_an_all_black_image_is_measured() -> None:
-    """A camera that sends black gives numbers, not an error."""
+    """Its statistics are finite, not an error."""
     stats = measured(np.zeros((40, 40, 3), np.uint8))
     assert stats.wedge_share == 1
     assert all(np.isfinite(getattr(stats, name)) for name in STATISTICS)
 
 
 @pytest.mark.parametrize("size", [(1600, 1200), (5000, 70), (400, 3000)])
-def test_a_large_image_is_measured_in_parts(
+def test_a_large_image_is_measured_by_tiles(
     cell_image: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
-    """Squares that are spread evenly say what all of it says, to 2 % of the range."""
+    """Evenly spaced tiles give the statistics of the whole image, to 2 % of the range."""
     large = np.asarray(Image.fromarray(photograph(cell_image)).resize(size))
     parts = measured(large)
-    monkeypatch.setattr("pipeline.contract.image_stats._MOST_PIXELS", large.size)
-    whole = measured(large)
+    monkeypatch.setattr("pipeline.contract.image_stats._MAX_PIXELS", large.size)
+    complete = measured(large)
     assert (parts.width, parts.height) == size
     for name in ("red", "green", "blue", "contrast"):
-        assert getattr(parts, name) == pytest.approx(getattr(whole, name), abs=4), name
-    assert parts.cell_red == whole.cell_red
+        assert getattr(parts, name) == pytest.approx(getattr(complete, name), abs=4), name
+    assert parts.cell_red == complete.cell_red
 
 
-def test_sums_over_planes_are_the_plain_definitions() -> None:
-    """Colour, contrast and sharpness of what is photographed, spelled out."""
+def test_statistics_follow_their_definitions() -> None:
+    """Colour, contrast and sharpness of the valid pixels, by NumPy and SciPy."""
     image = np.random.default_rng(4).integers(0, 256, (60, 80, 3), np.uint8)
     image[:20, :30] = 3
     stats = measured(image)

@@ -1,4 +1,4 @@
-"""Lines of every age can be read."""
+"""Log lines of earlier versions can be read."""
 
 from datetime import UTC, datetime
 
@@ -6,8 +6,8 @@ from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord, 
 from tests.unit.monitoring.fake_predictions import FakePredictions
 
 
-def test_a_line_without_an_image_is_as_it_always_was() -> None:
-    """Old lines read, and where no image is kept nothing is added to a line."""
+def test_a_line_without_an_image_has_no_image_field() -> None:
+    """Lines of earlier versions are read; without a kept image the field is not written."""
     (reference,) = FakePredictions(seed=1).draw(1, 1)
     line = reference.record.model_dump_json()
     assert "image" not in line
@@ -16,13 +16,13 @@ def test_a_line_without_an_image_is_as_it_always_was() -> None:
     assert PredictionRecord.model_validate_json(kept.model_dump_json()) == kept
 
 
-def test_a_kept_image_stands_under_the_day_of_its_answer() -> None:
-    """Where service and gathering meet."""
+def test_the_path_of_a_kept_image_has_the_day_of_its_prediction() -> None:
+    """Service and gather use the same path."""
     assert kept_path(datetime(2026, 11, 22, 23, 59, tzinfo=UTC), "ab") == "2026-11-22/ab.png"
 
 
 def test_a_reference_of_an_earlier_version_has_a_cell() -> None:
-    """Version 0.1 wrote none, for its groups were cells; what has one keeps it."""
+    """Version 0.1 wrote no cell, since its groups were cells; a written cell is kept."""
     (line,) = FakePredictions(seed=1).draw(1, 1)
     old = line.model_dump(mode="json", exclude={"cell"})
     assert ReferenceRecord.model_validate(old).cell == line.group

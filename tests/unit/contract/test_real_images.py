@@ -1,4 +1,4 @@
-"""The contract on real photographs of two laboratories; skipped where TEST_DATA is absent."""
+"""Preprocessing of real photographs of two laboratories; skipped without TEST_DATA."""
 
 import hashlib
 import zipfile
@@ -15,7 +15,7 @@ CONTRACT = ModelContract(name="real", classes=("A", "B"))
 
 @pytest.mark.parametrize("archive", ["blood_cells.zip", "other_lab.zip"])
 def test_a_cell_is_found_on_real_photographs(test_data: Path, archive: str) -> None:
-    """Of 60 photographs chosen by hash, at least 57 show a nucleus, and all can be measured."""
+    """A nucleus is located in at least 57 of 60 photographs; image statistics exist for all."""
     with zipfile.ZipFile(test_data / archive) as opened:
         names = [name for name in opened.namelist() if name.lower().endswith((".jpeg", ".png"))]
         chosen = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:60]

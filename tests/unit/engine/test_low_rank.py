@@ -37,7 +37,7 @@ def test_the_rank_follows_the_variance() -> None:
 
 
 def test_a_layer_corrects_the_changes_of_earlier_layers() -> None:
-    """It is fitted to the original network's responses, given the inputs that it will get."""
+    """It is fitted to the original network's responses, from the inputs that it will get."""
     expected, bias = _draw(6, 24), np.zeros(24, np.float32)
     responses = 0.8 * expected + 3
     fitted = fit_low_rank(responses, expected, bias, 0.999)
@@ -53,8 +53,8 @@ def test_the_fit_minimises_the_error_behind_the_relu() -> None:
     linear = (expected - mean) @ axes.T @ axes + mean
     activated = _activated(expected, bias)
     ours, theirs = (
-        float(((_activated(answer, bias) - activated) ** 2).mean())
-        for answer in (fitted(expected), linear)
+        float(((_activated(approximated, bias) - activated) ** 2).mean())
+        for approximated in (fitted(expected), linear)
     )
     assert ours < 0.95 * theirs
 

@@ -16,11 +16,11 @@ def test_the_evidence_for_a_class_is_located() -> None:
     """Covering the bright square lowers the class that depends on it, and raises the other."""
     crop = np.zeros((60, 60, 3), np.uint8)
     crop[10:20, 10:20] = 255
-    found = occlusion_map(brightness, crop, target=1)
-    assert found.shape == (6, 6)
-    assert found.argmax() == 1 * 6 + 1
-    assert found[3:, 3:] == pytest.approx(0)
-    np.testing.assert_allclose(found, -occlusion_map(brightness, crop, target=0), atol=1e-9)
+    evidence = occlusion_map(brightness, crop, target=1)
+    assert evidence.shape == (6, 6)
+    assert evidence.argmax() == 1 * 6 + 1
+    assert evidence[3:, 3:] == pytest.approx(0)
+    np.testing.assert_allclose(evidence, -occlusion_map(brightness, crop, target=0), atol=1e-9)
 
 
 def test_certainty_does_not_hide_the_evidence() -> None:
@@ -34,11 +34,11 @@ def test_a_probability_that_rounds_to_one_still_has_evidence() -> None:
     crop = np.zeros((60, 60, 3), np.uint8)
     crop[10:20, 10:20] = 255
 
-    def sure(crops: np.ndarray) -> np.ndarray:
+    def certain(crops: np.ndarray) -> np.ndarray:
         rest = (1e-12 / (1 + brightness(crops)[:, 1])).astype(np.float32)
         return np.stack([rest, np.float32(1) - rest], axis=1)
 
-    assert occlusion_map(sure, crop, target=1).argmax() == 1 * 6 + 1
+    assert occlusion_map(certain, crop, target=1).argmax() == 1 * 6 + 1
 
 
 def test_the_picture_is_coloured_where_the_evidence_is() -> None:

@@ -1,4 +1,4 @@
-"""Activations are kept by content and paid for once."""
+"""Activations are cached by content and computed once."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,8 +50,8 @@ def values(*numbers: int) -> Activations:
     return np.stack([np.full((2, 2, 3), number, np.float16) for number in numbers])
 
 
-def test_the_key_is_everything_that_activations_depend_on() -> None:
-    """Another crop, scale, size, preprocessing, backbone, boundary or kind is another cache."""
+def test_the_key_covers_everything_that_activations_depend_on() -> None:
+    """Another crop, scale, size, preprocessing, backbone, boundary or kind gives another key."""
     changed = (
         (CONTRACT.model_copy(update={"input_size": 96}), weights(), MAPS),
         (CONTRACT.model_copy(update={"crop_margin": 3.0}), weights(), MAPS),
@@ -65,14 +65,14 @@ def test_the_key_is_everything_that_activations_depend_on() -> None:
     assert len(keys) == 1 + len(changed)
 
 
-def test_the_key_ignores_what_activations_do_not_depend_on() -> None:
-    """Names, classes and thresholds share one cache: the demo pays for nobody twice."""
+def test_the_key_ignores_everything_else() -> None:
+    """Configs with other names, classes and thresholds share one cache."""
     other = ModelContract(name="demo", classes=("A", "B", "C"), golden_tolerance=0.01)
     assert cache_key(CONTRACT, weights(), MAPS) == cache_key(other, weights(), MAPS)
 
 
-def test_activations_come_in_the_order_asked_for(store: ArtifactStore, tmp_path: Path) -> None:
-    """From as many packs as hold them, bit for bit, also twice."""
+def test_activations_are_in_the_order_of_the_crops(store: ArtifactStore, tmp_path: Path) -> None:
+    """From several packs, bit for bit, also repeated."""
     packs = [
         write_pack(store, RUN, "key", ["a", "b"], values(1, 2)),
         write_pack(store, RUN, "key", ["c"], values(3)),
@@ -82,8 +82,8 @@ def test_activations_come_in_the_order_asked_for(store: ArtifactStore, tmp_path:
     np.testing.assert_array_equal(files.read(["c", "a", "c"]), values(3, 1, 3))
 
 
-def test_only_packs_that_are_needed_are_brought(store: ArtifactStore, tmp_path: Path) -> None:
-    """A pack of other images, which is 30 MB in earnest, stays where it is."""
+def test_only_the_needed_packs_are_downloaded(store: ArtifactStore, tmp_path: Path) -> None:
+    """A real pack has up to 30 MB."""
     packs = [
         write_pack(store, RUN, "key", [name], values(number)) for number, name in enumerate("abc")
     ]
@@ -92,7 +92,7 @@ def test_only_packs_that_are_needed_are_brought(store: ArtifactStore, tmp_path: 
 
 
 def test_packs_that_overlap_count_once(store: ArtifactStore, tmp_path: Path) -> None:
-    """Two workers that computed the same image meanwhile do no harm."""
+    """Two workers may compute the same image concurrently."""
     packs = [
         write_pack(store, RUN, "key", ["a", "b"], values(1, 2)),
         write_pack(store, RUN, "key", ["b", "c"], values(2, 3)),
@@ -101,8 +101,8 @@ def test_packs_that_overlap_count_once(store: ArtifactStore, tmp_path: Path) -> 
     np.testing.assert_array_equal(files.read(["a", "b", "c"]), values(1, 2, 3))
 
 
-def test_a_missing_image_is_named_as_missing(store: ArtifactStore, tmp_path: Path) -> None:
-    """Training never starts on rows that nobody computed."""
+def test_missing_crops_are_an_error(store: ArtifactStore, tmp_path: Path) -> None:
+    """Training does not start without their activations."""
     pack = write_pack(store, RUN, "key", ["a"], values(1))
     with pytest.raises(KeyError, match="1 of 2 crops"):
         fetch_activations(store, [pack], ["a", "b"], tmp_path / "here")
@@ -110,33 +110,33 @@ def test_a_missing_image_is_named_as_missing(store: ArtifactStore, tmp_path: Pat
         fetch_activations(store, [], ["a"], tmp_path / "there")
 
 
-def test_the_cache_lists_what_it_holds_under_its_key(store: ArtifactStore) -> None:
-    """Nothing of another boundary, and nothing that was not closed by its manifest."""
+def test_the_cache_lists_the_crops_under_its_key(store: ArtifactStore) -> None:
+    """Not those under another key, and not those of a pack without a manifest."""
     first = write_pack(store, RUN, "key", ["a", "b"], values(1, 2))
     write_pack(store, RUN, "key2", ["c"], values(3))
-    torn = write_pack(store, RUN, "key", ["d"], values(4))
-    (Path(torn) / "manifest.json").unlink()
+    truncated = write_pack(store, RUN, "key", ["d"], values(4))
+    (Path(truncated) / "manifest.json").unlink()
     assert cached_crops(store, "key", set("abcd")) == {"a": first, "b": first}
     assert cached_crops(store, "key", {"b", "z"}) == {"b": first}
     assert cached_crops(store, "ke", set("abcd")) == {}
 
 
 @pytest.mark.parametrize("file", ["activations.npy", "images.txt", "manifest.json"])
-def test_a_truncated_pack_is_not_known_and_is_mended_by_the_next(
+def test_a_truncated_pack_is_skipped_and_replaced_by_the_next(
     store: ArtifactStore, file: str
 ) -> None:
-    """Whichever file lost its end, writing the same images again makes the pack whole."""
+    """For each file; writing the same images again repairs the pack."""
     sound = write_pack(store, RUN, "key", ["a"], values(1))
-    torn = write_pack(store, RUN, "key", ["b"], values(2))
-    path = Path(torn) / file
+    truncated = write_pack(store, RUN, "key", ["b"], values(2))
+    path = Path(truncated) / file
     path.write_bytes(path.read_bytes()[:-2])
     assert cached_crops(store, "key", {"a", "b"}) == {"a": sound}
-    assert write_pack(store, RUN, "key", ["b"], values(2)) == torn
-    assert cached_crops(store, "key", {"a", "b"}) == {"a": sound, "b": torn}
+    assert write_pack(store, RUN, "key", ["b"], values(2)) == truncated
+    assert cached_crops(store, "key", {"a", "b"}) == {"a": sound, "b": truncated}
 
 
 def test_a_changed_pack_is_refused(store: ArtifactStore, tmp_path: Path) -> None:
-    """A flipped byte in the cache never reaches a training."""
+    """Training never reads a flipped byte of the cache."""
     pack = write_pack(store, RUN, "key", ["a"], values(1))
     path = Path(pack) / "activations.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"\x00")

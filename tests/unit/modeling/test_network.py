@@ -1,4 +1,4 @@
-"""The network in Keras: normalisation in the graph, and the parts put together."""
+"""The network in Keras: normalisation in the graph, and the complete model."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from pipeline.config import FeaturesConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.engine.frozen import LAYERS, Arrays, FrozenNetwork
 from pipeline.modeling.head import solve
-from pipeline.modeling.network import assemble, backbone, classifier, layers_after, pooled
+from pipeline.modeling.network import assemble, backbone, classifier, layers_after, pooled_blocks
 from pipeline.modeling.projection import Projection
 
 RNG = np.random.default_rng(4)
@@ -19,7 +19,7 @@ RNG = np.random.default_rng(4)
 
 @pytest.fixture(scope="module")
 def arrays() -> Arrays:
-    """Convolutions that pass the first input channel on and drop the others."""
+    """Convolutions that pass the first input channel and drop the others."""
     made: Arrays = {}
     depth = 3
     for layer, width in zip(LAYERS, (64, 64, 128, 128, *[256] * 3, *[512] * 6), strict=True):
@@ -38,7 +38,7 @@ def arrays() -> Arrays:
 def test_pixels_are_normalised_as_the_weights_expect(
     arrays: Arrays, normalization: str, expected: float
 ) -> None:
-    """Red over 255 standardised, or blue minus its mean, and that inside the graph."""
+    """Inside the graph: red over 255 standardised, or blue minus its mean."""
     contract = ModelContract(name="cells", classes=("A", "B"), input_size=32)
     pixels = np.full((1, 32, 32, 3), (250, 128, 200), np.uint8)
     features = backbone(contract, arrays, normalization).predict(pixels, verbose=0)
@@ -50,12 +50,12 @@ def test_pixels_are_normalised_as_the_weights_expect(
     ("boundary", "convolutions", "width"),
     [("block5_pool", 0, 512 * 2), ("block4_pool", 3, 512 * 3), ("block3_pool", 6, 256 + 512 * 3)],
 )
-def test_what_stands_behind_the_boundary_is_trained(
+def test_the_blocks_behind_the_boundary_are_trained(
     arrays: Arrays, boundary: str, convolutions: int, width: int
 ) -> None:
-    """Blocks behind the boundary start at ImageNet's weights; the vector shows every level."""
+    """They start with ImageNet's weights; the vector has the means of every level."""
     depth = arrays[f"{boundary.partition('_')[0]}_conv3/bias"].shape[0]
-    blocks = pooled(boundary, (4, 4, depth), arrays)
+    blocks = pooled_blocks(boundary, (4, 4, depth), arrays)
     assert len(layers_after(boundary)) == convolutions
     assert len(blocks.trainable_weights) == 2 * convolutions
     assert blocks.output_shape == (None, width)
@@ -64,54 +64,54 @@ def test_what_stands_behind_the_boundary_is_trained(
         np.testing.assert_array_equal(kernel, arrays[f"{layer}/kernel"])
 
 
-def test_a_head_starts_from_nothing_on_a_levelled_vector(arrays: Arrays) -> None:
-    """All classes are alike before the first step, however large the activations are."""
-    blocks = pooled("block5_pool", (1, 1, 512), arrays)
+def test_a_head_starts_at_zero_with_a_standardised_input(arrays: Arrays) -> None:
+    """Logits are 0 before the first step, whatever the range of the activations."""
+    blocks = pooled_blocks("block5_pool", (1, 1, 512), arrays)
     sample = RNG.normal(5, 3, (64, 1, 1, 512)).astype(np.float32)
     model = classifier(blocks, sample, 3, dropout=0.5)
     assert (model.predict(sample, verbose=0) == 0).all()
-    levelled = model.get_layer("level")(blocks(sample)).numpy()
-    np.testing.assert_allclose(levelled.mean(), 0, atol=1e-3)
-    np.testing.assert_allclose(levelled.std(), 1, atol=0.05)
+    standardised = model.get_layer("level")(blocks(sample)).numpy()
+    np.testing.assert_allclose(standardised.mean(), 0, atol=1e-3)
+    np.testing.assert_allclose(standardised.std(), 1, atol=0.05)
 
 
 @pytest.mark.parametrize("boundary", ["block4_pool", "block5_pool"])
-def test_the_whole_model_answers_pixels_as_its_parts_do(
+def test_the_complete_model_gives_the_outputs_of_its_parts(
     boundary: Literal["block4_pool", "block5_pool"],
 ) -> None:
-    """Bytes in, tempered probabilities and an embedding out: as from cached maps."""
+    """Pixels to scaled probabilities and an embedding: as from cached maps."""
     contract = ModelContract(name="cells", classes=("A", "B"), input_size=32)
     arrays = draw_weights()
     pixels = RNG.integers(0, 255, (4, 32, 32, 3), np.uint8)
     features = FeaturesConfig(boundary=boundary, keep="maps")
     frozen = FrozenNetwork(contract, arrays, "torch", features, "f32")
     activations = frozen(pixels).astype(np.float32)
-    blocks = pooled(boundary, activations.shape[1:], arrays)
+    blocks = pooled_blocks(boundary, activations.shape[1:], arrays)
     trained = classifier(blocks, activations, 2, dropout=0.0)
     head = RNG.normal(size=(blocks.output_shape[1], 2)) / 50
     trained.get_layer("logits").set_weights([head, np.zeros(2)])
-    averaged = activations.mean(axis=(1, 2))
-    projection = Projection(averaged, 3)
+    vectors = activations.mean(axis=(1, 2))
+    projection = Projection(vectors, 3)
     full = backbone(contract, arrays, "torch")
-    answer = assemble(full, features, trained, 2.0, projection).predict(pixels, verbose=0)
+    outputs = assemble(full, features, trained, 2.0, projection).predict(pixels, verbose=0)
     expected = softmax(trained.predict(activations, verbose=0) / 2.0, axis=1)
-    np.testing.assert_allclose(answer["probabilities"], expected, atol=0.01)
-    np.testing.assert_allclose(answer["embedding"], projection(averaged), atol=0.02)
+    np.testing.assert_allclose(outputs["probabilities"], expected, atol=0.01)
+    np.testing.assert_allclose(outputs["embedding"], projection(vectors), atol=0.02)
 
 
-def test_a_head_on_regions_answers_pixels_as_its_parts_do() -> None:
-    """The served graph finds the regions itself, and needs no block behind the boundary."""
+def test_the_complete_model_of_a_head_gives_the_outputs_of_its_parts() -> None:
+    """Its graph segments the regions, and has no blocks behind the boundary."""
     contract = ModelContract(name="cells", classes=("A", "B", "C"), input_size=32)
     arrays = draw_weights()
     pixels = RNG.integers(0, 255, (12, 32, 32, 3), np.uint8)
     features = FeaturesConfig()
-    kept = FrozenNetwork(contract, arrays, "torch", features, "f32")(pixels).astype(np.float32)
-    head = solve(kept.astype(np.float64), np.arange(12) % 3, np.ones(12), 3, penalty=0.5)
-    projection = Projection(kept, 3)
+    means = FrozenNetwork(contract, arrays, "torch", features, "f32")(pixels).astype(np.float32)
+    head = solve(means.astype(np.float64), np.arange(12) % 3, np.ones(12), 3, penalty=0.5)
+    projection = Projection(means, 3)
     full = backbone(contract, arrays, "torch")
-    whole = assemble(full, features, head.model(), 2.0, projection)
-    answer = whole.predict(pixels, verbose=0)
-    expected = softmax(head(kept.astype(np.float64)) / 2.0, axis=1)
-    np.testing.assert_allclose(answer["probabilities"], expected, atol=0.01)
-    np.testing.assert_allclose(answer["embedding"], projection(kept), atol=0.03)
-    assert not any(layer.name.startswith("block4") for layer in whole.layers)
+    model = assemble(full, features, head.model(), 2.0, projection)
+    outputs = model.predict(pixels, verbose=0)
+    expected = softmax(head(means.astype(np.float64)) / 2.0, axis=1)
+    np.testing.assert_allclose(outputs["probabilities"], expected, atol=0.01)
+    np.testing.assert_allclose(outputs["embedding"], projection(means), atol=0.03)
+    assert not any(layer.name.startswith("block4") for layer in model.layers)

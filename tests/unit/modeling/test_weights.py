@@ -1,4 +1,4 @@
-"""The backbone's weights: brought once, checked, stored plain."""
+"""The backbone's weights: downloaded once, verified, stored as plain arrays."""
 
 import io
 import pickle
@@ -15,7 +15,7 @@ from pipeline.artifacts import WeightsManifest
 from pipeline.engine.frozen import LAYERS, Arrays
 from pipeline.errors import ArtifactError, InvalidInputError
 from pipeline.modeling import weights
-from pipeline.modeling.weights import bring_once, ensure_weights, read_weights
+from pipeline.modeling.weights import ensure_shared_weights, ensure_weights, read_weights
 from pipeline.run import RunContext
 
 RUN = RunContext.now("test", "test")
@@ -44,12 +44,12 @@ def arrays() -> Arrays:
 def write_npz(tmp_path: Path) -> Callable[[Arrays], str]:
     """Publish arrays somewhere else and return the path of their `.npz`."""
 
-    def write(held: Arrays, normalization: Literal["torch", "caffe"] = "torch") -> str:
-        folder = tmp_path / "given"
+    def write(arrays: Arrays, normalization: Literal["torch", "caffe"] = "torch") -> str:
+        folder = tmp_path / "source"
         folder.mkdir(exist_ok=True)
-        np.savez(folder / "weights.npz", allow_pickle=False, **held)
+        np.savez(folder / "weights.npz", allow_pickle=False, **arrays)
         manifest = WeightsManifest(
-            name="vgg16", source="given", normalization=normalization, **RUN.model_dump()
+            name="vgg16", source="source", normalization=normalization, **RUN.model_dump()
         )
         elsewhere = ArtifactStore(LocalStore(), str(tmp_path / "elsewhere"))
         return f"{elsewhere.publish(folder, manifest).uri}/weights.npz"
@@ -66,10 +66,10 @@ def as_pickle(arrays: Arrays) -> bytes:
     return pickle.dumps({"VGG16_0": layers})
 
 
-def test_weights_come_back_as_they_were_given(
+def test_weights_round_trip(
     store: ArtifactStore, arrays: Arrays, write_npz: Callable[[Arrays], str]
 ) -> None:
-    """The stored `.npz` holds the same arrays, and its manifest counts them."""
+    """The stored `.npz` has the same arrays, and its manifest counts the parameters."""
     artifact = ensure_weights(write_npz(arrays), store=store, run=RUN)
     assert artifact.manifest.counts == {"parameters": weights.PARAMETERS}
     stored = read_weights(store.read(artifact, "weights.npz"))
@@ -77,54 +77,54 @@ def test_weights_come_back_as_they_were_given(
     assert all((stored[name] == arrays[name]).all() for name in arrays)
 
 
-def test_the_manifest_says_what_weights_expect(
+def test_the_manifest_keeps_the_normalisation(
     store: ArtifactStore, arrays: Arrays, write_npz: Callable[..., str]
 ) -> None:
-    """Weights of Keras keep their normalisation when they are handed on."""
+    """Weights from Keras expect Caffe's, also after a copy."""
     artifact = ensure_weights(write_npz(arrays, "caffe"), store=store, run=RUN)
     assert artifact.manifest.normalization == "caffe"
 
 
-def test_weights_that_were_changed_are_refused(
+def test_changed_weights_are_refused(
     store: ArtifactStore, arrays: Arrays, write_npz: Callable[[Arrays], str]
 ) -> None:
-    """A file that does not match the manifest beside it is never opened."""
+    """A file that does not match the manifest next to it is never opened."""
     source = Path(write_npz(arrays))
     source.write_bytes(source.read_bytes() + b"x")
     with pytest.raises(ArtifactError, match="does not match the manifest"):
         ensure_weights(str(source), store=store, run=RUN)
 
 
-def test_copies_are_made_of_what_this_machine_keeps(
+def test_shared_weights_are_copied_from_the_local_store(
     store: ArtifactStore, tmp_path: Path, arrays: Arrays, write_npz: Callable[[Arrays], str]
 ) -> None:
-    """A source is asked once per machine, and the store gets the same artefact."""
-    kept = ArtifactStore(LocalStore(), str(tmp_path / "kept"))
+    """The source is read once per machine, and both stores have the same digest."""
+    local = ArtifactStore(LocalStore(), str(tmp_path / "local"))
     source = write_npz(arrays)
-    brought = ensure_weights(source, store=kept, run=RUN)
+    downloaded = ensure_weights(source, store=local, run=RUN)
     Path(source).unlink()
-    copied = bring_once(source, kept, store=store, run=RUN)
-    assert copied.digest == brought.digest
-    assert bring_once(source, kept, store=store, run=RUN).uri == copied.uri
+    copied = ensure_shared_weights(source, local, store=store, run=RUN)
+    assert copied.digest == downloaded.digest
+    assert ensure_shared_weights(source, local, store=store, run=RUN).uri == copied.uri
 
 
-def test_damaged_weights_are_brought_again(
+def test_damaged_weights_are_replaced(
     store: ArtifactStore, tmp_path: Path, arrays: Arrays, write_npz: Callable[[Arrays], str]
 ) -> None:
-    """Both in the store and on this machine, from wherever they still are whole."""
-    kept, source = ArtifactStore(LocalStore(), str(tmp_path / "kept")), write_npz(arrays)
-    copied = bring_once(source, kept, store=store, run=RUN)
-    for place in (store.root, kept.root):
-        (path,) = Path(place).rglob("weights.npz")
+    """In the shared and in the local store, from an intact copy or the source."""
+    local, source = ArtifactStore(LocalStore(), str(tmp_path / "local")), write_npz(arrays)
+    copied = ensure_shared_weights(source, local, store=store, run=RUN)
+    for root in (store.root, local.root):
+        (path,) = Path(root).rglob("weights.npz")
         path.write_bytes(path.read_bytes()[:-9])
-        assert bring_once(source, kept, store=store, run=RUN).uri == copied.uri
+        assert ensure_shared_weights(source, local, store=store, run=RUN).uri == copied.uri
         assert store.intact(copied.uri, WeightsManifest) is not None
 
 
-def test_a_source_is_asked_once(
+def test_a_source_is_read_once(
     store: ArtifactStore, arrays: Arrays, write_npz: Callable[[Arrays], str]
 ) -> None:
-    """A closed network needs the source for the first run only."""
+    """Later runs need no access to the source."""
     source = write_npz(arrays)
     first = ensure_weights(source, store=store, run=RUN)
     Path(source).unlink()
@@ -138,14 +138,14 @@ def test_the_checkpoint_is_read_as_arrays(arrays: Arrays) -> None:
 
 
 class Evil:
-    """A pickle of this calls print."""
+    """Its pickle calls print."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return print, ("unpickled",)
 
 
 def named(module: str, name: str) -> bytes:
-    """A pickle that asks for one global."""
+    """A pickle that loads one global."""
     return f"c{module}\n{name}\n.".encode()
 
 
@@ -160,26 +160,24 @@ def named(module: str, name: str) -> bytes:
     ],
     ids=["print", "os.system", "eval", "numpy.load", "DataSource"],
 )
-def test_the_unpickler_admits_arrays_and_nothing_else(
-    data: bytes, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What is not an array is refused before it is looked up, let alone called."""
-    with pytest.raises(ArtifactError, match="more than arrays"):
+def test_the_unpickler_allows_arrays_only(data: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    """Other objects are refused before they are imported or called."""
+    with pytest.raises(ArtifactError, match="objects other than arrays"):
         weights._from_pickle(data)
     assert capsys.readouterr().out == ""
 
 
 def test_a_checkpoint_of_objects_is_refused() -> None:
-    """An array of Python objects is a pickle within the pickle."""
+    """An array of Python objects contains another pickle."""
     smuggled = pickle.dumps(np.array([Evil()], dtype=object))
-    with pytest.raises(ArtifactError, match="more than arrays"):
+    with pytest.raises(ArtifactError, match="objects other than arrays"):
         weights._from_pickle(smuggled)
 
 
 def test_arrays_of_another_network_are_refused(
     store: ArtifactStore, arrays: Arrays, write_npz: Callable[[Arrays], str]
 ) -> None:
-    """A missing layer or another size stops before anything is stored."""
+    """A missing layer or another size: nothing is stored."""
     lacking = {name: array for name, array in arrays.items() if name != "block1_conv1/bias"}
     smaller = arrays | {"block1_conv1/bias": np.zeros(32, np.float32)}
     for wrong in (lacking, smaller, {}):
@@ -197,14 +195,14 @@ def objects_npz() -> bytes:
 @pytest.mark.parametrize(
     "data", [b"", b"<html>not found</html>", objects_npz(), objects_npz()[:-40]]
 )
-def test_a_file_that_holds_no_plain_arrays_is_refused(data: bytes) -> None:
-    """A login page saved as weights, a pickle inside an `.npz`, a torn download."""
+def test_a_file_without_plain_arrays_is_refused(data: bytes) -> None:
+    """A login page, a pickle inside an `.npz`, a truncated download."""
     with pytest.raises(ArtifactError, match="plain arrays"):
         read_weights(data)
 
 
 @pytest.mark.parametrize("source", ["", "imagenet", "/models/vgg16.h5"])
 def test_an_unknown_source_is_refused(store: ArtifactStore, source: str) -> None:
-    """WEIGHTS_URI is named, with what it may be."""
+    """The error names WEIGHTS_URI and its valid values."""
     with pytest.raises(InvalidInputError, match=r"WEIGHTS_URI.*pypi, keras"):
         ensure_weights(source, store=store, run=RUN)

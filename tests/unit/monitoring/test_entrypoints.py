@@ -15,7 +15,7 @@ from monitoring.drift.result import DriftResult
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import WindowManifest
 from pipeline.errors import InvalidInputError
-from pipeline.steps.labels.gather import Returned
+from pipeline.steps.labels.gather import ReturnedLabels
 from tests.unit.monitoring.fake_predictions import START
 from tests.unit.monitoring.windows.test_collect import HOUR, FakeLog
 
@@ -30,7 +30,7 @@ def test_gather_returns_the_uri_of_the_counts(
     monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path / "home"))
     uri = entrypoints.gather(CONFIG, "test", "cells")
     assert uri == f"{tmp_path}/store/reports/cells/returned.json"
-    assert Returned.model_validate_json(LocalStore().read(uri)).labels == 0
+    assert ReturnedLabels.model_validate_json(LocalStore().read(uri)).labels == 0
 
 
 offsets = st.timedeltas(timedelta(hours=-12), timedelta(hours=14)).map(

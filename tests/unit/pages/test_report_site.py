@@ -1,4 +1,4 @@
-"""Published pages and the index derived from them."""
+"""Published pages and the index of them."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,15 +28,15 @@ def _publish(root: Path, page: Path, name: str, title: str, hours: int = 0) -> s
 
 
 def test_the_same_page_twice_is_one_page(tmp_path: Path, page: Path) -> None:
-    """A task that is tried again lists nothing twice."""
+    """A retried task lists it once."""
     first = _publish(tmp_path, page, "demo", "one")
     assert _publish(tmp_path, page, "demo", "one") == first
     listed = (tmp_path / "reports/demo/index.html").read_text()
     assert listed.count('class="title">one') == 1
 
 
-def test_newest_first_and_each_name_apart(tmp_path: Path, page: Path) -> None:
-    """The overview lists all names, a name's index only its own."""
+def test_an_index_is_by_model_name_and_newest_first(tmp_path: Path, page: Path) -> None:
+    """The overview lists all names."""
     _publish(tmp_path, page, "demo", "older")
     _publish(tmp_path, page, "demo", "newer", hours=1)
     _publish(tmp_path, page, "blood_cells", "other")
@@ -46,8 +46,8 @@ def test_newest_first_and_each_name_apart(tmp_path: Path, page: Path) -> None:
     assert "not for diagnosis" in overview
 
 
-def test_an_index_is_rebuilt_from_what_is_there(tmp_path: Path, page: Path) -> None:
-    """A lost or edited index comes back."""
+def test_an_index_is_rebuilt_from_the_entries(tmp_path: Path, page: Path) -> None:
+    """After it was edited."""
     _publish(tmp_path, page, "demo", "one")
     index = tmp_path / "reports/index.html"
     before = index.read_text()
@@ -57,12 +57,12 @@ def test_an_index_is_rebuilt_from_what_is_there(tmp_path: Path, page: Path) -> N
 
 
 def test_titles_are_escaped(tmp_path: Path, page: Path) -> None:
-    """A title is text, whatever it holds."""
+    """A title is no markup."""
     _publish(tmp_path, page, "demo", "<script>alert(1)</script>")
     assert "<script>" not in (tmp_path / "reports/index.html").read_text()
 
 
-def test_a_folder_without_index_is_no_page(tmp_path: Path) -> None:
-    """Nothing is listed that cannot be opened."""
+def test_a_folder_without_index_is_refused(tmp_path: Path) -> None:
+    """It could not be opened from the index."""
     with pytest.raises(ArtifactError, match=r"expected index\.html"):
         _publish(tmp_path, tmp_path, "demo", "one")

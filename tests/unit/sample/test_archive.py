@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.sample.archive import Member, draw_images, write_archive
 from pipeline.sample.cells import CLASSES
-from pipeline.sample.laboratory import HOME, OTHER
+from pipeline.sample.laboratory import IN_DOMAIN, OUT_OF_DOMAIN
 
 
 def _pixels(data: bytes) -> NDArray[np.uint8]:
@@ -20,7 +20,7 @@ def _pixels(data: bytes) -> NDArray[np.uint8]:
 
 
 def _mean_colour(data: bytes) -> NDArray[np.float64]:
-    """Mean of the photograph without the black wedges, which say nothing of the stain."""
+    """Mean colour of the photograph without the black wedges."""
     pixels = _pixels(data)
     colour: NDArray[np.float64] = pixels[pixels.max(axis=2) > 40].mean(axis=0)
     return colour
@@ -32,8 +32,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Member
     return path, write_archive(path, seed=3, cells_per_class=2, copies=3)
 
 
-def test_holds_the_promised_images_of_each_class(written: tuple[Path, list[Member]]) -> None:
-    """Each class folder holds cells times copies JPEGs of 320x240, as the members say."""
+def test_an_archive_has_the_images_of_each_class(written: tuple[Path, list[Member]]) -> None:
+    """Each class folder has cells times copies JPEGs of 320x240, listed as members."""
     path, members = written
     with zipfile.ZipFile(path) as archive:
         assert archive.namelist() == [member.file for member in members]
@@ -47,7 +47,7 @@ def test_holds_the_promised_images_of_each_class(written: tuple[Path, list[Membe
 
 
 def test_same_seed_gives_the_same_bytes(written: tuple[Path, list[Member]], tmp_path: Path) -> None:
-    """An archive can be made again byte for byte."""
+    """An archive is reproducible byte for byte."""
     path, members = written
     again = tmp_path / "again.zip"
     assert write_archive(again, seed=3, cells_per_class=2, copies=3) == members
@@ -68,40 +68,40 @@ def test_another_seed_draws_other_cells(tmp_path: Path) -> None:
 
 
 def test_copies_of_a_cell_differ(written: tuple[Path, list[Member]]) -> None:
-    """No two images of an archive are the same, so exact hashes alone cannot group them."""
+    """All images of an archive differ, so that hashes alone cannot group them."""
     path, members = written
     with zipfile.ZipFile(path) as archive:
         assert len({archive.read(member.file) for member in members}) == len(members)
 
 
 def test_order_of_names_does_not_follow_the_cells(written: tuple[Path, list[Member]]) -> None:
-    """Sorted by name, the images of one cell do not all stand together."""
+    """Sorted by name, the images of a cell are not adjacent."""
     _, members = written
     changes = sum(a.cell != b.cell for a, b in itertools.pairwise(members) if a.label == b.label)
     assert changes > len(CLASSES)
 
 
-def test_fresh_images_are_reproducible_and_deal_the_classes_in_turn() -> None:
-    """A window of fresh cells is the same each time and as balanced as its size allows."""
-    drawn = list(draw_images(5, 5, HOME))
+def test_new_images_are_reproducible_and_cycle_through_the_classes() -> None:
+    """Each class has nearly the same number."""
+    drawn = list(draw_images(5, 5, IN_DOMAIN))
     assert [label for label, _ in drawn] == [*CLASSES, CLASSES[0]]
-    assert drawn == list(draw_images(5, 5, HOME))
+    assert drawn == list(draw_images(5, 5, IN_DOMAIN))
 
 
-def test_fresh_images_are_not_in_the_archive_of_the_same_seed(
+def test_new_images_are_not_in_the_archive_of_the_same_seed(
     written: tuple[Path, list[Member]],
 ) -> None:
-    """What a model is shown later is never what it was trained on."""
+    """They are never training images."""
     path, members = written
     with zipfile.ZipFile(path) as archive:
         known = {archive.read(member.file) for member in members}
-    assert known.isdisjoint(data for _, data in draw_images(3, 4, HOME))
+    assert known.isdisjoint(data for _, data in draw_images(3, 4, IN_DOMAIN))
 
 
 def test_other_laboratory_has_another_colour() -> None:
-    """The yellow lamp of the other laboratory shows in each image's mean blue over red."""
+    """Its yellow lamp lowers the ratio of blue to red in each image."""
     ratios = {}
-    for laboratory in (HOME, OTHER):
+    for laboratory in (IN_DOMAIN, OUT_OF_DOMAIN):
         colours = [_mean_colour(data) for _, data in draw_images(1, 4, laboratory)]
         ratios[laboratory.name] = [colour[2] / colour[0] for colour in colours]
     assert max(ratios["other"]) < min(ratios["home"]) - 0.05

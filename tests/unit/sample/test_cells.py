@@ -22,7 +22,7 @@ def _amount(drawing: Drawing, dye: str) -> float:
 
 
 def _nuclear_parts(drawing: Drawing) -> int:
-    """Number of lobes left when the thin bridges are worn away."""
+    """Number of lobes after erosion of the bridges between them."""
     nucleus = ndimage.gaussian_filter(drawing.dyes[DYES.index("azure")], 3) > 0.45
     worn = ndimage.binary_erosion(nucleus, ndimage.generate_binary_structure(2, 1), iterations=6)
     return int(ndimage.label(worn)[1])
@@ -30,7 +30,7 @@ def _nuclear_parts(drawing: Drawing) -> int:
 
 @pytest.mark.parametrize("label", CLASSES)
 def test_cells_are_finite_and_lie_inside_their_drawing(label: str) -> None:
-    """No amount of dye is negative or missing, and no cell is cut off by its drawing's edge."""
+    """Amounts of dye are finite and not negative; no cell touches the edge."""
     for drawing in _draw(label):
         assert np.isfinite(drawing.dyes).all()
         assert drawing.dyes.min() >= 0
@@ -39,7 +39,7 @@ def test_cells_are_finite_and_lie_inside_their_drawing(label: str) -> None:
 
 
 def test_only_eosinophils_are_full_of_orange_granules() -> None:
-    """The palest eosinophil holds more eosin than any other cell."""
+    """The palest eosinophil has more eosin than any other cell."""
     eosin = {label: [_amount(drawing, "eosin") for drawing in _draw(label)] for label in CLASSES}
     others = [amount for label in CLASSES if label != "EOSINOPHIL" for amount in eosin[label]]
     assert min(eosin["EOSINOPHIL"]) > 1.5 * max(others)

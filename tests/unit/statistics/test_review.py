@@ -32,9 +32,9 @@ def test_the_rule_accepts_the_configured_coverage() -> None:
     embeddings, probabilities = held_out(5000)
     rule = fitted(embeddings, probabilities, np.ones(5000))
     near = np.array([rule.distance(row) for row in embeddings]) <= rule.max_distance
-    sure = probabilities.max(axis=1) >= rule.min_confidence
+    confident = probabilities.max(axis=1) >= rule.min_confidence
     assert near.mean() == pytest.approx(0.95, abs=0.002)
-    assert (near & sure).mean() == pytest.approx(0.8, abs=0.002)
+    assert (near & confident).mean() == pytest.approx(0.8, abs=0.002)
 
 
 def test_copies_of_a_cell_do_not_move_the_rule() -> None:
@@ -57,8 +57,8 @@ def test_a_rule_needs_held_out_images() -> None:
 
 def test_a_model_with_probabilities_of_one_gets_a_rule() -> None:
     """Probabilities of 1 and equal embeddings are accepted; another embedding exceeds the limit."""
-    same, sure = np.ones((4, 3)), np.tile([1.0, 0.0], (4, 1))
-    rule = fitted(same, sure, np.ones(4))
+    equal, certain = np.ones((4, 3)), np.tile([1.0, 0.0], (4, 1))
+    rule = fitted(equal, certain, np.ones(4))
     assert rule.min_confidence < 1
     assert rule.distance([1, 1, 1]) <= rule.max_distance < rule.distance([1, 1, 1.1])
 
@@ -98,10 +98,10 @@ def test_among_equal_uncertainties_wrong_predictions_come_first() -> None:
 def test_auroc_counts_pairs(above: list[int], below: list[int]) -> None:
     """A pair in order counts 1, a tie 0.5."""
     wins = sum((a > b) + 0.5 * (a == b) for a in above for b in below)
-    found = auroc(
+    area = auroc(
         np.array(above, float), np.array(below, float), np.ones(len(above)), np.ones(len(below))
     )
-    assert found == pytest.approx(wins / len(above) / len(below))
+    assert area == pytest.approx(wins / len(above) / len(below))
 
 
 def test_auroc_uses_the_weights_of_both_sides() -> None:

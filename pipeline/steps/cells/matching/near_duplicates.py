@@ -62,7 +62,7 @@ def find_matches(images: Sequence[View], min_inliers: int) -> list[MatchedPair]:
     if not images:
         return []
     forest = _MatchForest(images, min_inliers)
-    # BLAS threads contend over matrices of a few hundred rows: one thread is five times faster.
+    # On matrices of a few hundred rows, one BLAS thread is five times faster than several.
     with threadpool_limits(limits=1, user_api="blas"):
         vectors = vlad_vectors([image.keypoints for image in images])
         forest.grow(([pair] for pair in nearest_pairs(vectors, NEIGHBOURS)), _are_copies)

@@ -23,7 +23,7 @@ async def predict(request: Request) -> Response:
 
 @pytest.fixture
 def client() -> TestClient:
-    """A small app behind a guard."""
+    """A small app behind the middleware."""
     return TestClient(
         ServiceMiddleware(Starlette(routes=[Route("/predict", predict, methods=["POST"])]))
     )
@@ -67,7 +67,7 @@ def test_unknown_paths_and_methods_are_logged_as_other(
 
 def test_a_disconnect_is_logged_and_gets_a_response(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody reads it, but BentoML would wait for a response."""
-    said: list[Message] = []
+    sent: list[Message] = []
     pending = [{"type": "http.request", "body": b"x", "more_body": True}]
     scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b""}
     headers = [(b"content-type", b"application/json"), (b"content-length", b"100")]
@@ -76,10 +76,10 @@ def test_a_disconnect_is_logged_and_gets_a_response(caplog: pytest.LogCaptureFix
         return pending.pop() if pending else {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
-        said.append(message)
+        sent.append(message)
 
     with caplog.at_level(logging.INFO, "leukoflow.access"):
         asyncio.run(ServiceMiddleware(Starlette())({**scope, "headers": headers}, receive, send))
-    assert [message["type"] for message in said] == ["http.response.start", "http.response.body"]
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     (line,) = lines(caplog)
     assert (line["status"], line["received"]) == (499, 1)

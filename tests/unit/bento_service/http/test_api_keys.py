@@ -112,8 +112,8 @@ def test_public_paths(path: Path) -> None:
     closed = Settings(api_keys_file=path, open_metrics=False, open_docs=False)
     for open_path in ("/", "/static/page.js", "/livez", "/readyz", "/train"):
         assert authenticate(ApiKeyCheck.of(closed), path=open_path) == ""
-    for asked in ("/model", "/schema.json", "/nothing", "/static", "/metrics/", "//metrics"):
-        assert refused(ApiKeyCheck.of(usual), path=asked).status == 401
+    for private in ("/model", "/schema.json", "/nothing", "/static", "/metrics/", "//metrics"):
+        assert refused(ApiKeyCheck.of(usual), path=private).status == 401
     for published in ("/metrics", "/docs.json"):
         assert authenticate(ApiKeyCheck.of(usual), path=published) == ""
         assert refused(ApiKeyCheck.of(closed), path=published).status == 401

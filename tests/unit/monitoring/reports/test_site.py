@@ -102,4 +102,4 @@ def test_health_and_an_empty_site(tmp_path: Path) -> None:
     """Before the first report the site is healthy and its index is empty."""
     with TestClient(create_site(LocalStore(), str(tmp_path))) as client:
         assert client.get("/healthz").text == "ok"
-        assert "Nothing has been published yet" in client.get("/").text
+        assert "No report has been published yet" in client.get("/").text

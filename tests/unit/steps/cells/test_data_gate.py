@@ -12,7 +12,7 @@ from pipeline.config import DataGateConfig, RunConfig
 from pipeline.records import Quarantined, from_csv
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images
-from pipeline.sample.laboratory import HOME
+from pipeline.sample.laboratory import IN_DOMAIN
 from pipeline.steps.cells.data_gate import cells_rule, data_gate, label_rules
 from pipeline.steps.cells.group import group
 from pipeline.steps.cells.split import split
@@ -33,7 +33,7 @@ def grouping(
     write_zip: WriteZip, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> Artifact[GroupingManifest]:
     """Eight cells; images of the first are in both class folders."""
-    drawn = [data for _, data in draw_images(4, 8, HOME)]
+    drawn = [data for _, data in draw_images(4, 8, IN_DOMAIN)]
     members = {f"{('ROUND', 'LOBED')[n % 2]}/{n}.jpeg": data for n, data in enumerate(drawn)}
     members["LOBED/mirrored.png"] = _copy(drawn[0])
     snapshot = ingest([write_zip("two.zip", members)], config, store=store, run=run)
@@ -118,7 +118,7 @@ def test_a_class_of_one_cell_refuses_the_dataset(
     write_zip: WriteZip, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
     """Error and page name the class, also if the one cell has several photographs."""
-    drawn = [data for _, data in draw_images(4, 4, HOME)]
+    drawn = [data for _, data in draw_images(4, 4, IN_DOMAIN)]
     members = {f"ROUND/{n}.jpeg": data for n, data in enumerate(drawn[:3])}
     members |= {"LOBED/a.jpeg": drawn[3], "LOBED/b.png": _copy(drawn[3])}
     snapshot = ingest([write_zip("one.zip", members)], config, store=store, run=run)

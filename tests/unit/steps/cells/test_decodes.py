@@ -13,7 +13,7 @@ from pipeline.contract import decoding
 from pipeline.digests import sha256_bytes
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images
-from pipeline.sample.laboratory import HOME
+from pipeline.sample.laboratory import IN_DOMAIN
 from pipeline.steps.cells.data_gate import data_gate
 from pipeline.steps.cells.group import group
 from pipeline.steps.dataset.ingest import ingest
@@ -51,7 +51,7 @@ def test_each_step_decodes_an_image_once(
     decodes: Counter[str],
 ) -> None:
     """Also an image that several sections of a report show, or that is quarantined."""
-    drawn = [data for _, data in draw_images(4, 8, HOME)]
+    drawn = [data for _, data in draw_images(4, 8, IN_DOMAIN)]
     usable = {f"{('ROUND', 'LOBED')[n % 2]}/{n}.jpeg": data for n, data in enumerate(drawn)}
     mirrored = {"LOBED/of 0.png": _mirrored(drawn[0]), "ROUND/of 1.png": _mirrored(drawn[1])}
     rejected = {

@@ -14,7 +14,7 @@ from pipeline.config import RunConfig
 from pipeline.records import Record, from_csv
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images, write_archive
-from pipeline.sample.laboratory import HOME
+from pipeline.sample.laboratory import IN_DOMAIN
 from pipeline.steps.cells.group import LOCKED, group, write_groups_csv
 from pipeline.steps.cells.lock import LockedImage, extend_lock
 from pipeline.steps.dataset.ingest import ingest
@@ -99,7 +99,7 @@ def test_images_without_a_hint_are_searched(
     write_zip: WriteZip, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
     """An image with a hint keeps it; images without one are compared with each other."""
-    (_, first), (_, second) = draw_images(1, 2, HOME)
+    (_, first), (_, second) = draw_images(1, 2, IN_DOMAIN)
     rows = b"file,label,group\nROUND/a.jpeg,,slide 1\n"
     members = {"ROUND/a.jpeg": first, "LOBED/b.jpeg": second, "LOBED/c.png": _half_turn(second)}
     archive = write_zip("m.zip", members | {"manifest.csv": rows})
@@ -114,12 +114,12 @@ def test_copies_of_a_locked_cell_are_matched(
     write_zip: WriteZip, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
     """A copy of a locked cell is matched, also if the locked image is not in the dataset."""
-    (_, first), (_, second) = draw_images(1, 2, HOME)
+    (_, first), (_, second) = draw_images(1, 2, IN_DOMAIN)
     members = {"ROUND/a.jpeg": first, "LOBED/b.jpeg": second}
     _, old = _grouped(write_zip("old.zip", members), config, store, run)
     locked = next(record for record in old if record.label == "ROUND")
     extend_lock("cells", lambda _: {locked.sha256: LockedImage.of(locked)}, store)
-    (_, other), (_, third) = draw_images(2, 2, HOME)
+    (_, other), (_, third) = draw_images(2, 2, IN_DOMAIN)
     copies = {"ROUND/c.png": _half_turn(first), "ROUND/d.jpeg": other, "LOBED/e.jpeg": third}
     grouping, records = _grouped(write_zip("new.zip", copies), config, store, run)
     locked_rows = from_csv(store.read(grouping, LOCKED).decode(), Record)
@@ -149,7 +149,7 @@ def test_cached_matches_ignore_images_that_are_not_compared(
     write_zip: WriteZip, draw: Draw, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
     """Cached matches are valid for the compared images, whatever other images a snapshot has."""
-    ((_, cell),) = draw_images(4, 1, HOME)
+    ((_, cell),) = draw_images(4, 1, IN_DOMAIN)
     out = io.BytesIO()
     Image.open(io.BytesIO(cell)).save(out, "PNG")
     one_cell = {"ROUND/a.jpeg": cell, "ROUND/b.png": out.getvalue()}

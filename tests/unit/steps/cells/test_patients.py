@@ -14,7 +14,7 @@ from pipeline.errors import InvalidInputError
 from pipeline.records import Record
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images
-from pipeline.sample.laboratory import HOME
+from pipeline.sample.laboratory import IN_DOMAIN
 from pipeline.steps.cells.data_gate import data_gate
 from pipeline.steps.cells.group import group, write_groups_csv
 from pipeline.steps.cells.split import split
@@ -30,7 +30,7 @@ PATIENTS, CELLS = 6, 3
 
 def members(patients: int, *, lobed: int = 4) -> dict[str, bytes]:
     """Two photographs per cell; the manifest names the patients and the first cell."""
-    drawn = [data for _, data in draw_images(8, patients * CELLS, HOME)]
+    drawn = [data for _, data in draw_images(8, patients * CELLS, IN_DOMAIN)]
     files, rows = {}, ["file,label,group,cell"]
     for number, data in enumerate(drawn):
         patient, cell = divmod(number, CELLS)

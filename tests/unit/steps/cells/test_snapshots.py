@@ -21,7 +21,7 @@ from pipeline.errors import InvalidInputError
 from pipeline.records import ImageMatch, Record, from_csv
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images
-from pipeline.sample.laboratory import HOME
+from pipeline.sample.laboratory import IN_DOMAIN
 from pipeline.steps.cells.data_gate import data_gate
 from pipeline.steps.cells.group import LOCKED, MATCHES, group
 from pipeline.steps.cells.lock import LockedImages, read_lock
@@ -204,7 +204,7 @@ def test_drawn_archives_come_and_go(tmp_path: Path, store: ArtifactStore) -> Non
     """With the real search: locked cells of a deleted archive do not stop training."""
     first, others = (
         {f"{CLASSES[n % 2]}/{n}.jpeg": drawn for n, (_, drawn) in enumerate(images)}
-        for images in (draw_images(4, 8, HOME), draw_images(5, 8, HOME))
+        for images in (draw_images(4, 8, IN_DOMAIN), draw_images(5, 8, IN_DOMAIN))
     )
     mirrored = {name.replace("jpeg", "png"): _mirrored(data) for name, data in first.items()}
     shown = {sha256_bytes(data): name for name, data in first.items()}

@@ -15,7 +15,7 @@ from pipeline.records import Quarantined, Record, from_csv, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.cells.group import LOCKED
 from pipeline.steps.cells.lock import LockedImage, extend_lock, read_lock
-from pipeline.steps.cells.split import split, without_reserve
+from pipeline.steps.cells.split import classes_without_reserve, split
 
 
 @pytest.fixture
@@ -24,11 +24,13 @@ def publish(
 ) -> Callable[..., Artifact[GroupingManifest]]:
     """A function that publishes records as a grouping."""
 
-    def published(records: list[Record], away: Sequence[Record] = ()) -> Artifact[GroupingManifest]:
+    def published(
+        records: list[Record], locked: Sequence[Record] = ()
+    ) -> Artifact[GroupingManifest]:
         folder = tmp_path / "grouping"
         folder.mkdir(exist_ok=True)
         (folder / "records.csv").write_text(to_csv(records, Record))
-        (folder / LOCKED).write_text(to_csv(away, Record))
+        (folder / LOCKED).write_text(to_csv(locked, Record))
         manifest = GroupingManifest(name="cells", **run.model_dump(), method="given")
         return store.publish(folder, manifest)
 
@@ -67,7 +69,7 @@ def test_a_class_without_a_reserve_is_logged(
     artifact = split(publish(records), reserving, store=store, run=run)
     assert artifact.manifest.counts["reserve_groups"] == 2
     assert "no reserve for classes with too few cells: LOBED" in caplog.text
-    assert without_reserve(store.records(artifact)) == ["LOBED"]
+    assert classes_without_reserve(store.records(artifact)) == ["LOBED"]
 
 
 def test_locked_image_takes_its_group_along(
@@ -188,9 +190,9 @@ def test_a_returned_image_of_a_locked_cell_is_locked_and_not_scored(
     (back,) = _returned({cell: ["ROUND"]})
     artifact = split(publish([*records, back]), config, store=store, run=run)
     assert _parts(store, artifact) == first
-    (aside,) = from_csv(store.read(artifact, "quarantine.csv").decode(), Quarantined)
-    assert (aside.sha256, aside.label) == (back.sha256, "ROUND")
-    assert aside.reason.startswith("the label was returned through the service")
+    (quarantined,) = from_csv(store.read(artifact, "quarantine.csv").decode(), Quarantined)
+    assert (quarantined.sha256, quarantined.label) == (back.sha256, "ROUND")
+    assert quarantined.reason.startswith("the label was returned through the service")
     assert artifact.manifest.counts["quarantined"] == 1
     locked = read_lock("cells", store).by_hash[back.sha256]
     assert (locked.source, locked.label) == ("returned", "ROUND")

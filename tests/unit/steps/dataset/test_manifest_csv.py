@@ -43,8 +43,8 @@ def test_the_group_is_optional() -> None:
 def test_group_and_cell_are_two_columns() -> None:
     """Each column is optional, in any order."""
     table = b"cell,file,label,group\n7,ROUND/a.png,,p1\n7,ROUND/b.png,,\n"
-    said = read_manifest_csv(table, FILES)
-    assert said == {
+    rows = read_manifest_csv(table, FILES)
+    assert rows == {
         "ROUND/a.png": ManifestRow(group="p1", cell="7"),
         "ROUND/b.png": ManifestRow(cell="7"),
     }

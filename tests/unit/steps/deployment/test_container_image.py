@@ -1,4 +1,4 @@
-"""Which builder is taken and what it is told."""
+"""Choice of the builder, its commands, and results without builder or registry."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ TAG = "blood_cells:0123456789ab"
 
 
 def _bento() -> Artifact[BentoManifest]:
-    """A Bento whose files are nowhere, so that a test fails that fetches them."""
+    """A Bento without files: fetching it fails."""
     manifest = BentoManifest(
         name="blood_cells",
         run_id="test",
@@ -45,38 +45,38 @@ def _bento() -> Artifact[BentoManifest]:
     ],
 )
 def test_docker_is_preferred_then_podman_then_buildah(tools: list[str], expected: str) -> None:
-    """The first working builder of a fixed order is taken."""
+    """Whatever their order in the list."""
     assert preferred_tool(tools) == expected
 
 
-def test_a_machine_without_a_builder_is_told_what_is_missing() -> None:
-    """The error names all builders that would do."""
+def test_without_a_builder_the_error_lists_all() -> None:
+    """Any of the three is enough."""
     with pytest.raises(InvalidInputError, match="docker, podman, buildah"):
         preferred_tool([])
 
 
-def test_the_reference_carries_the_model_tag() -> None:
-    """An image is named by the model it serves, below the registry."""
+def test_the_reference_has_registry_and_model_tag() -> None:
+    """The version of the image is the model's name and version."""
     settings = Settings(image_registry="registry.example/team/", image_name="cells")
     assert image_reference(settings, TAG) == "registry.example/team/cells:blood_cells-0123456789ab"
 
 
 def test_without_a_registry_the_image_stays_local() -> None:
-    """No registry means a local name."""
+    """Its registry is `localhost`."""
     settings = Settings(image_registry="", image_name="cells")
     assert image_reference(settings, TAG) == "localhost/cells:blood_cells-0123456789ab"
 
 
 def test_the_bento_folder_is_the_build_context() -> None:
-    """The builder gets our Dockerfile, the image's name and the Bento's folder."""
+    """The Dockerfile is the project's."""
     command = build_command("podman", Path("/bento"), "localhost/cells:x")
     assert command[:3] == ["podman", "build", "--file"]
     assert Path(command[3]).name == "service.Dockerfile"
     assert command[4:] == ["--tag", "localhost/cells:x", "/bento"]
 
 
-def test_an_unpushed_image_says_what_would_be_pushed() -> None:
-    """The summary holds the exact push, with the registry to be filled in."""
+def test_the_summary_of_a_local_image_has_the_push_command() -> None:
+    """With the registry as a variable."""
     reference = "localhost/cells:x"
     result = ImageResult(
         tool="buildah",
@@ -87,28 +87,28 @@ def test_an_unpushed_image_says_what_would_be_pushed() -> None:
     assert "buildah push $IMAGE_REGISTRY/cells:x" in result.summary
 
 
-def test_a_configured_registry_is_pushed_to_by_its_own_name() -> None:
-    """With a registry in the name nothing is replaced."""
+def test_an_image_with_a_registry_is_pushed_by_its_name() -> None:
+    """No variable is inserted."""
     assert push_command("docker", "registry.example/cells:x")[-1] == "registry.example/cells:x"
 
 
-def test_without_a_registry_shipping_stops_and_says_what_it_would_do(tmp_path: Path) -> None:
-    """Nothing is fetched or built; the line names the image and the push."""
-    nowhere = ArtifactStore(LocalStore(), str(tmp_path / "absent"))
-    said = build_and_push(
+def test_without_a_registry_nothing_is_built(tmp_path: Path) -> None:
+    """The result has the image and the push command."""
+    empty = ArtifactStore(LocalStore(), str(tmp_path / "absent"))
+    result = build_and_push(
         _bento(),
         settings=Settings(image_registry="", image_name="cells"),
-        store=nowhere,
+        store=empty,
     )
-    assert "localhost/cells:blood_cells-0123456789ab" in said
-    assert "push $IMAGE_REGISTRY/cells:blood_cells-0123456789ab" in said
+    assert "localhost/cells:blood_cells-0123456789ab" in result
+    assert "push $IMAGE_REGISTRY/cells:blood_cells-0123456789ab" in result
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["no builder", "a builder that fails"])
-def test_a_worker_that_cannot_build_says_what_can(
+def test_without_a_builder_nothing_is_pushed(
     broken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is fetched, built or pushed; the line names the image and what can build it."""
+    """The result has the image and the ways to build it."""
     if broken:
         docker = tmp_path / "docker"
         docker.write_text("#!/bin/sh\nexit 1\n")
@@ -120,7 +120,7 @@ def test_a_worker_that_cannot_build_says_what_can(
         store=ArtifactStore(LocalStore(), str(tmp_path / "absent")),
     )
     assert "no builder works here (tried docker, podman, buildah)" in result
-    assert f"{TAG} stops here" in result
+    assert f"the Bento of {TAG} is built and tested" in result
     assert "registry.example/cells:blood_cells-0123456789ab is not pushed" in result
     assert ".github/workflows/image.yml" in result
     assert (DOCKERFILE.parents[1] / WORKFLOW).is_file()

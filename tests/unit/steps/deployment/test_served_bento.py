@@ -1,4 +1,4 @@
-"""Comparing a service's golden answers with what training saw."""
+"""Comparison of a service's probabilities with the golden ones."""
 
 import pytest
 
@@ -12,14 +12,14 @@ EXAMPLE = GoldenExample(file="0.png", label="A", probabilities=(0.7, 0.3))
 
 
 def test_the_largest_difference_is_returned() -> None:
-    """Answers are compared class by class, whatever their order in the reply."""
+    """Classes are compared by name, whatever their order in the response."""
     assert difference(EXAMPLE, {"B": 0.3, "A": 0.69}, CONTRACT, "f32") == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(
-    "answer", [{"A": 0.6, "B": 0.4}, {"A": 0.7}, {"A": float("nan"), "B": 0.3}]
+    "probabilities", [{"A": 0.6, "B": 0.4}, {"A": 0.7}, {"A": float("nan"), "B": 0.3}]
 )
-def test_another_answer_is_an_error(answer: dict[str, float]) -> None:
-    """A probability too far off, missing or not a number is refused."""
+def test_other_probabilities_are_an_error(probabilities: dict[str, float]) -> None:
+    """Outside the tolerance, missing or NaN."""
     with pytest.raises(ArtifactError, match=r"0\.png"):
-        difference(EXAMPLE, answer, CONTRACT, "f32")
+        difference(EXAMPLE, probabilities, CONTRACT, "f32")

@@ -1,4 +1,4 @@
-"""The same images and labels are the same bytes, whenever they are written."""
+"""The same images and labels give an archive of the same bytes."""
 
 import hashlib
 import time
@@ -26,20 +26,20 @@ def labels(tmp_path: Path, draw: Callable[..., bytes]) -> dict[str, str]:
     return kept
 
 
-def test_the_same_choice_is_the_same_bytes(
+def test_the_same_labels_give_the_same_bytes(
     tmp_path: Path, labels: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the clock nor the order of the choice shows."""
+    """The bytes depend neither on the clock nor on the order of the labels."""
     first, second = tmp_path / "first.zip", tmp_path / "second.zip"
     assert write_archive(first, f"{tmp_path}/kept", labels, LocalStore()) == labels
     monkeypatch.setattr(time, "time", lambda: 2_000_000_000.0)
-    turned = dict(reversed(labels.items()))
-    write_archive(second, f"{tmp_path}/kept", turned, LocalStore())
+    reordered = dict(reversed(labels.items()))
+    write_archive(second, f"{tmp_path}/kept", reordered, LocalStore())
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_the_archive_keeps_every_rule_of_ingest(tmp_path: Path, labels: dict[str, str]) -> None:
-    """Its manifest names each image once, and no group."""
+def test_the_archive_passes_the_checks_of_ingest(tmp_path: Path, labels: dict[str, str]) -> None:
+    """Its manifest has one row per image, without a group."""
     path = tmp_path / "returned.zip"
     write_archive(path, f"{tmp_path}/kept", labels, LocalStore())
     with open_archive(path, IngestConfig()) as archive:

@@ -1,16 +1,22 @@
-"""Labels find their answers, the last one wins, and what is not clear is not used."""
+"""Returned labels are joined to predictions; the last label counts, ambiguous ones do not."""
 
 from datetime import UTC, datetime, timedelta
 
 from pipeline.contract.feedback import FeedbackRecord
 from pipeline.contract.image_stats import ImageStats
 from pipeline.contract.prediction_log import PredictionRecord
-from pipeline.steps.labels.returned_labels import Agreement, agreement, join, kept, latest
+from pipeline.steps.labels.returned_labels import (
+    Agreement,
+    agreement_by_model,
+    join_labels,
+    labels_by_path,
+    latest_feedback,
+)
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-def answer(
+def prediction(
     request_id: str,
     image: str = "",
     label: str = "ROUND",
@@ -18,7 +24,7 @@ def answer(
     seed: float = 0,
     minutes: int = 0,
 ) -> PredictionRecord:
-    """An answer given at noon, or so long after."""
+    """A logged prediction, some minutes after noon."""
     numbers = dict.fromkeys(ImageStats.model_fields, 0)
     return PredictionRecord(
         request_id=request_id, time=NOON + timedelta(minutes=minutes), tag=tag, label=label,
@@ -27,8 +33,8 @@ def answer(
     )  # fmt: skip
 
 
-def said(request_id: str, label: str, minutes: int = 0) -> FeedbackRecord:
-    """A label that came so long after noon."""
+def feedback(request_id: str, label: str, minutes: int = 0) -> FeedbackRecord:
+    """A returned label, some minutes after noon."""
     time = NOON + timedelta(minutes=minutes)
     return FeedbackRecord(
         request_id=request_id, label=label, reviewer="Ada", time=time, tag="cells:2"
@@ -36,69 +42,79 @@ def said(request_id: str, label: str, minutes: int = 0) -> FeedbackRecord:
 
 
 def test_the_last_label_of_a_request_counts() -> None:
-    """Whatever order the lines are read in."""
-    lines = [said("a", "LOBED", 2), said("a", "ROUND", 3), said("a", "LOBED", 1)]
-    (one,) = join(latest(lines), [answer("a")]).labelled
-    assert one.said.label == "ROUND"
+    """The last label by time counts, in any order of the lines."""
+    lines = [feedback("a", "LOBED", 2), feedback("a", "ROUND", 3), feedback("a", "LOBED", 1)]
+    (one,) = join_labels(latest_feedback(lines), [prediction("a")]).labelled
+    assert one.feedback.label == "ROUND"
     assert one.agrees
 
 
 def test_a_label_of_an_unknown_request_is_counted() -> None:
-    """It may be of another model's name, or older than what is read."""
-    joined = join(latest([said("a", "ROUND"), said("b", "ROUND")]), [answer("a")])
+    """A label without a prediction in the log is counted as unknown."""
+    joined = join_labels(
+        latest_feedback([feedback("a", "ROUND"), feedback("b", "ROUND")]), [prediction("a")]
+    )
     assert (len(joined.labelled), joined.unknown, joined.ambiguous) == (1, 1, 0)
 
 
 def test_a_request_id_that_two_images_share_is_not_used() -> None:
-    """Nobody can tell which one the person saw; the same image asked twice is clear."""
+    """Labels of a request id with two images are ambiguous; the same image twice is not."""
     shared = [
-        answer("a", "1" * 64),
-        answer("a", "2" * 64),
-        answer("b", seed=1),
-        answer("b", seed=2),
+        prediction("a", "1" * 64),
+        prediction("a", "2" * 64),
+        prediction("b", seed=1),
+        prediction("b", seed=2),
     ]
-    joined = join(latest([said("a", "ROUND"), said("b", "ROUND")]), shared)
+    joined = join_labels(latest_feedback([feedback("a", "ROUND"), feedback("b", "ROUND")]), shared)
     assert (joined.labelled, joined.ambiguous) == ([], 2)
-    twice = join(latest([said("a", "ROUND")]), [answer("a", "1" * 64), answer("a", "1" * 64)])
+    twice = join_labels(
+        latest_feedback([feedback("a", "ROUND")]),
+        [prediction("a", "1" * 64), prediction("a", "1" * 64)],
+    )
     assert len(twice.labelled) == 1
 
 
 def test_a_request_id_that_is_used_again_for_the_same_image_counts_once() -> None:
-    """Also when another model answered, or the image was kept the second time only."""
-    other_model = answer("b", seed=2, tag="cells:2", minutes=1)
+    """Also if another model predicted, or only one of the two images was kept."""
+    other_model = prediction("b", seed=2, tag="cells:2", minutes=1)
     pairs = [
-        [answer("a", "1" * 64), answer("a", "1" * 64, minutes=1)],
-        [answer("b", seed=1), other_model],
-        [answer("c", "3" * 64, seed=3), answer("c", seed=3, minutes=1)],
+        [prediction("a", "1" * 64), prediction("a", "1" * 64, minutes=1)],
+        [prediction("b", seed=1), other_model],
+        [prediction("c", "3" * 64, seed=3), prediction("c", seed=3, minutes=1)],
     ]
-    given = [said(name, "ROUND", 2) for name in "abc"]
-    joined = join(latest(given), [one for pair in pairs for one in pair])
+    labels = [feedback(name, "ROUND", 2) for name in "abc"]
+    joined = join_labels(latest_feedback(labels), [one for pair in pairs for one in pair])
     assert (len(joined.labelled), joined.unknown, joined.ambiguous) == (3, 0, 0)
-    assert agreement(joined.labelled)["cells:2"] == Agreement(labels=1, agreeing=1)
-    assert kept(joined.labelled) == {f"2026-11-22/{n * 64}.png": "ROUND" for n in "13"}
+    assert agreement_by_model(joined.labelled)["cells:2"] == Agreement(labels=1, agreeing=1)
+    assert labels_by_path(joined.labelled) == {f"2026-11-22/{n * 64}.png": "ROUND" for n in "13"}
 
 
-def test_one_image_kept_and_another_not_are_two() -> None:
-    """The statistics of two photographs differ, kept or not."""
-    other = answer("a").model_copy(
-        update={"stats": answer("a").stats.model_copy(update={"red": 9.0})}
+def test_a_kept_and_another_image_are_ambiguous() -> None:
+    """Different image statistics mean different images, also if one was not kept."""
+    other = prediction("a").model_copy(
+        update={"stats": prediction("a").stats.model_copy(update={"red": 9.0})}
     )
-    assert join(latest([said("a", "ROUND")]), [answer("a", "1" * 64), other]).ambiguous == 1
+    assert (
+        join_labels(
+            latest_feedback([feedback("a", "ROUND")]), [prediction("a", "1" * 64), other]
+        ).ambiguous
+        == 1
+    )
 
 
 def test_the_last_label_of_an_image_counts_also_across_requests() -> None:
-    """One image asked about twice goes into the dataset once; an image not kept, never."""
-    answers = [answer("a", "1" * 64), answer("b", "1" * 64), answer("c")]
-    lines = [said("b", "LOBED", 2), said("a", "ROUND", 1), said("c", "ROUND")]
-    labels = kept(join(latest(lines), answers).labelled)
+    """An image of two requests has one label; an image that was not kept has none."""
+    predictions = [prediction("a", "1" * 64), prediction("b", "1" * 64), prediction("c")]
+    lines = [feedback("b", "LOBED", 2), feedback("a", "ROUND", 1), feedback("c", "ROUND")]
+    labels = labels_by_path(join_labels(latest_feedback(lines), predictions).labelled)
     assert labels == {f"2026-11-22/{'1' * 64}.png": "LOBED"}
 
 
-def test_agreement_is_told_of_the_model_that_answered() -> None:
-    """Not of the one that was served when the label came."""
-    answers = [answer("a"), answer("b", tag="cells:0"), answer("c", seed=3)]
-    lines = [said("a", "ROUND"), said("b", "ROUND"), said("c", "LOBED")]
-    assert agreement(join(latest(lines), answers).labelled) == {
+def test_agreement_is_counted_for_the_model_that_predicted() -> None:
+    """The model that was served when the label was returned does not matter."""
+    predictions = [prediction("a"), prediction("b", tag="cells:0"), prediction("c", seed=3)]
+    lines = [feedback("a", "ROUND"), feedback("b", "ROUND"), feedback("c", "LOBED")]
+    assert agreement_by_model(join_labels(latest_feedback(lines), predictions).labelled) == {
         "cells:0": Agreement(labels=1, agreeing=1),
         "cells:1": Agreement(labels=2, agreeing=1),
     }

@@ -1,5 +1,6 @@
-"""The gate's checks: which figures pass, and what they say."""
+"""The gate's checks: which figures pass, and their sentences."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -7,12 +8,13 @@ import pytest
 
 from pipeline.artifacts import Parity
 from pipeline.config import GateConfig
+from pipeline.records import Record
 from pipeline.statistics.metrics import Interval
 from pipeline.steps.evaluation.scoring import Scores
 from pipeline.steps.promotion.checks import (
     calibration_check,
     champion_checks,
-    evidence_checks,
+    data_checks,
     first_model_check,
     floor_checks,
     parity_checks,
@@ -32,48 +34,47 @@ def around(value: float, reach: float = 0.1) -> Interval:
 
 
 def scored(balanced: float = 0.8, reach: float = 0.1, **sensitivity: float) -> Scores:
-    """Scores as far as the gate reads them."""
-    found = sensitivity or {"A": 0.9, "B": 0.7}
-    read: dict[str, Any] = {
+    """Scores with the fields that the gate reads."""
+    sensitivity = sensitivity or {"A": 0.9, "B": 0.7}
+    fields: dict[str, Any] = {
         "cells": 5,
         "balanced_accuracy": around(balanced, reach),
-        "sensitivity": {name: around(value) for name, value in found.items()},
+        "sensitivity": {name: around(value) for name, value in sensitivity.items()},
     }
-    return Scores.model_construct(**read)
+    return Scores.model_construct(**fields)
 
 
 def failed(checks: list[Check]) -> list[str]:
     return [check.name for check in checks if not check.passed]
 
 
-def weighed(*, leaked: tuple[str, ...] = (), spent: int = 0, **fair: int) -> EligibleCells:
+def counts(*, leaked: tuple[str, ...] = (), spent: int = 0, **fair: int) -> EligibleCells:
     return EligibleCells(images=99, fair=fair, leaked=leaked, spent=dict.fromkeys(fair, spent))
 
 
-def test_clean_evidence_passes() -> None:
-    """No copy, and enough cells of each class."""
-    checks = evidence_checks(weighed(A=9, B=3), CONFIG)
+def test_enough_cells_without_copies_pass() -> None:
+    """In each class."""
+    checks = data_checks(counts(A=9, B=3), CONFIG)
     assert failed(checks) == []
-    assert "B the fewest, 3 of at least 3" in checks[1].sentence
+    assert "Fewest: 3 of B (required: 3)" in checks[1].sentence
 
 
-def test_copies_across_the_split_are_refused_and_named() -> None:
-    """An exam whose answers were learned is none."""
-    checks = evidence_checks(weighed(leaked=("g1", "g2"), A=9), CONFIG)
+def test_copies_across_the_split_are_refused_and_listed() -> None:
+    """The sentence has their groups."""
+    checks = data_checks(counts(leaked=("g1", "g2"), A=9), CONFIG)
     assert failed(checks) == ["copies across the split"]
     assert checks[0].sentence.endswith("g1, g2.")
 
 
 @pytest.mark.parametrize(
-    ("cells", "spent", "told"), [(0, 0, "B has none."), (1, 2, "B has 1 (the champion saw 2 more)")]
+    ("cells", "spent", "sentence"),
+    [(0, 0, "B has 0."), (1, 2, "B has 1 (the champion was trained on 2 more).")],
 )
-def test_too_few_cells_are_refused_and_the_class_is_named(
-    cells: int, spent: int, told: str
-) -> None:
-    """A champion that has seen the test cells does not step aside for that."""
-    checks = evidence_checks(weighed(spent=spent, A=9, B=cells), CONFIG)
+def test_a_class_with_too_few_cells_is_refused(cells: int, spent: int, sentence: str) -> None:
+    """The sentence has the class, and the cells that the champion was trained on."""
+    checks = data_checks(counts(spent=spent, A=9, B=cells), CONFIG)
     assert failed(checks) == ["cells to judge on"]
-    assert told in checks[1].sentence
+    assert sentence in checks[1].sentence
 
 
 @pytest.mark.parametrize(
@@ -89,21 +90,21 @@ def test_too_few_cells_are_refused_and_the_class_is_named(
 def test_every_floor_must_be_reached(
     balanced: float, sensitivity: dict[str, float], expected: list[str]
 ) -> None:
-    """Overall and class by class: no class is paid for by another."""
+    """Overall and for each class."""
     assert failed(floor_checks(scored(balanced, **sensitivity), CONFIG)) == expected
 
 
 @pytest.mark.parametrize(("reach", "passed"), [(0.25, True), (0.35, False)])
-def test_a_first_model_must_be_surely_good(reach: float, passed: bool) -> None:
-    """Nobody to compare with is no free pass: the low end of the interval is judged."""
+def test_the_lower_bound_of_a_first_model_must_reach_its_floor(reach: float, passed: bool) -> None:
+    """There is no champion to compare with."""
     check = first_model_check(scored(0.8, reach), CONFIG)
     assert check.passed is passed
     assert "No champion" in check.sentence
 
 
 @pytest.mark.parametrize(("reach", "passed"), [(0.02, False), (0.06, True)])
-def test_calibration_is_refused_only_when_it_is_surely_bad(reach: float, passed: bool) -> None:
-    """Few cells inflate the error, so the low end of its interval is held against the bound."""
+def test_the_lower_bound_of_the_calibration_error_decides(reach: float, passed: bool) -> None:
+    """Few cells inflate the error."""
     assert calibration_check(around(0.1, reach), CONFIG).passed is passed
 
 
@@ -116,10 +117,10 @@ def test_calibration_is_refused_only_when_it_is_surely_bad(reach: float, passed:
         (1.0, -0.1, []),
     ],
 )
-def test_the_engine_must_answer_as_keras_does(
+def test_the_engine_must_agree_with_keras(
     agreement: float, loss: float, expected: list[str]
 ) -> None:
-    """What serves names the classes that were trained, is as right, and says its precision."""
+    """It must predict the same classes and be as accurate; the sentence has its precision."""
     parity = Parity(
         precision="int8",
         images=384,
@@ -132,8 +133,8 @@ def test_the_engine_must_answer_as_keras_does(
     assert "At int8 the serving engine" in checks[0].sentence
 
 
-def test_the_verdict_says_what_the_engine_leaves_out() -> None:
-    """Thinner convolutions are an approximation, so the sentence tells how many operations stay."""
+def test_the_sentence_has_the_share_of_operations() -> None:
+    """Low-rank convolutions are an approximation."""
     parity = Parity(
         precision="int8-thin",
         operations=0.556,
@@ -142,8 +143,8 @@ def test_the_verdict_says_what_the_engine_leaves_out() -> None:
         max_probability_difference=0.2,
     )
     assert parity_checks(parity, CONFIG)[0].sentence == (
-        "At int8-thin, with 56% of the operations, the serving engine names Keras's class on "
-        "99.6% of 1024 locked images."
+        "At int8-thin, with 56% of the operations, the serving engine predicts Keras's class on "
+        "99.6% of 1024 test images (required: 99.5%)."
     )
 
 
@@ -157,14 +158,14 @@ def test_the_verdict_says_what_the_engine_leaves_out() -> None:
     ],
 )
 def test_a_model_must_serve_in_time_and_in_size(serving: ServeCheck, expected: list[str]) -> None:
-    """A bundle that does not load has no latency to be proud of."""
+    """A bundle that does not load fails all three checks."""
     assert failed(serving_checks(serving, CONFIG)) == expected
 
 
-def test_why_it_does_not_serve_is_said() -> None:
-    """The service's own words stand in the verdict."""
-    said = serving_checks(ServeCheck(ok=False, error="no model.xml"), CONFIG)[0].sentence
-    assert said.endswith("no model.xml")
+def test_the_sentence_has_the_error_of_the_service() -> None:
+    """When the bundle does not load."""
+    checks = serving_checks(ServeCheck(ok=False, error="no model.xml"), CONFIG)
+    assert checks[0].sentence.endswith("no model.xml")
 
 
 TRUTH = ["A", "B"] * 100
@@ -172,7 +173,7 @@ GROUPS = [str(n) for n in range(200)]
 
 
 def wrong(share: float, label: str = "") -> list[str]:
-    """Answers of which this share is wrong, of one class only if one is named."""
+    """Predictions of which this share is wrong, of one class only when `label` is given."""
     lost = np.random.default_rng(0).permutation(200) < 200 * share
     return [
         "C" if miss and label in ("", truth) else truth
@@ -182,21 +183,29 @@ def wrong(share: float, label: str = "") -> list[str]:
 
 def against(new: list[str], old: list[str], cells: int = 200, **margins: float) -> list[Check]:
     config = CONFIG.model_copy(update=margins)
-    groups = GROUPS[:cells]
-    return champion_checks(TRUTH[:cells], groups, groups, new[:cells], old[:cells], config)
+    records = images(TRUTH[:cells], GROUPS[:cells], GROUPS[:cells])
+    return champion_checks(records, new[:cells], old[:cells], config)
+
+
+def images(labels: list[str], groups: list[str], cells: list[str]) -> list[Record]:
+    return [
+        Record(sha256="", label=label, file="", archive="", group=group, cell=cell)
+        for label, group, cell in zip(labels, groups, cells, strict=True)
+    ]
 
 
 def test_the_sentence_counts_cells_and_not_groups() -> None:
-    """Two patients with five cells of each class: ten cells spoke, which two groups resample."""
+    """Two patients with five cells of each class have ten cells, and are two groups."""
     cells = [str(n) for n in range(10)]
     same = TRUTH[:10]
-    checks = champion_checks(same, ["p1", "p1", "p2", "p2", "p2"] * 2, cells, same, same, CONFIG)
-    counts = [check.sentence.split(" cells ")[0] for check in checks]
-    assert counts == ["On 10", "On 5", "On 5"]
+    records = images(same, ["p1", "p1", "p2", "p2", "p2"] * 2, cells)
+    checks = champion_checks(records, same, same, CONFIG)
+    numbers = [check.sentence.split(" cells ")[0].rpartition(" on ")[2] for check in checks]
+    assert numbers == ["10", "5", "5"]
 
 
 def test_an_equal_challenger_is_not_inferior() -> None:
-    """Overall and in each class, and no interval is without width."""
+    """Overall and in each class; every interval has a width."""
     checks = against(wrong(0.3), wrong(0.3))
     assert [check.name.removesuffix(" against the champion") for check in checks] == [
         *("balanced accuracy", "sensitivity A", "sensitivity B")
@@ -211,14 +220,14 @@ def test_a_worse_challenger_is_refused_and_a_better_one_is_not() -> None:
     assert "balanced accuracy against the champion" in failed(against(wrong(0.3), wrong(0.1)))
 
 
-def test_no_class_is_paid_for_by_another() -> None:
-    """A class that is lost is refused though the whole is within its margin."""
+def test_a_loss_in_one_class_is_refused() -> None:
+    """Although balanced accuracy is within its margin."""
     checks = against(wrong(0.4, "B"), wrong(0.0), max_loss=0.5)
     assert failed(checks) == ["sensitivity B against the champion"]
 
 
-def test_the_resampled_low_end_decides_and_not_the_value() -> None:
-    """Slightly worse on few cells is no proof of being no worse."""
+def test_the_resampled_lower_bound_decides_and_not_the_value() -> None:
+    """The same small loss is refused on few cells, and passes on many."""
     slightly = ["B", *TRUTH[1:]]
     few, many = (against(slightly, TRUTH, cells, max_loss=0.1)[0] for cells in (12, 200))
     assert few.value > -0.1
@@ -226,21 +235,21 @@ def test_the_resampled_low_end_decides_and_not_the_value() -> None:
     assert many.passed
 
 
-def test_the_sentence_says_what_is_lost_at_worst() -> None:
-    """In points of a hundred, with the cells it was seen on and what is tolerated."""
+def test_the_sentence_has_change_and_lower_bounds() -> None:
+    """In points of a hundred, with the number of cells and the allowed loss."""
     worse, equal = against(wrong(0.3), wrong(0.1))[0], against(wrong(0.1), wrong(0.1))[0]
-    assert "On 200 cells" in worse.sentence
-    assert "20.0 points" in worse.sentence
-    assert "and 5.0 points may be lost" in worse.sentence
-    assert "is level with the champion; no cell is answered differently" in equal.sentence
-    assert "resampling these cells shows no loss" in equal.sentence.lower()
+    assert worse.sentence.startswith("-20.0 points against the champion on 200 cells that neither")
+    assert re.search(r"resampled cells: -\d\d\.\d points \(allowed: -5\.0\)", worse.sentence)
+    assert equal.sentence.startswith("+0.0 points")
+    assert "0 cells differ" in equal.sentence
+    assert "Lower bound over resampled cells: +0.0 points" in equal.sentence
     # A class of 100 leaves 3.6 points, two of them 3.6 / sqrt(2).
-    assert "At 95 % so many cells cannot rule out a loss of 2.6 points" in equal.sentence
+    assert "Lower bound of the 95 % interval: -2.6 points" in equal.sentence
 
 
-def test_a_loss_may_be_ruled_out() -> None:
-    """Where the whole interval is a gain, the sentence says so."""
+def test_the_lower_bound_of_a_gain_may_be_positive() -> None:
+    """The whole interval is a gain."""
     better = against(wrong(0.0), wrong(0.5))[0]
     assert better.low is not None
     assert better.low > 0
-    assert better.sentence.endswith("At 95 % a loss is ruled out.")
+    assert re.search(r"95 % interval: \+\d\d\.\d points\.$", better.sentence)

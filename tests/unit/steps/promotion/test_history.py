@@ -1,4 +1,4 @@
-"""What served when, as figures and as a table."""
+"""Serving periods, and the tables that show them."""
 
 import io
 from datetime import UTC, datetime, timedelta
@@ -7,18 +7,18 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.adapters.registry import Pointer, Refusal
+from pipeline.adapters.registry import Pointer, PromotionRefusal
 from pipeline.steps.promotion.history import duration, refusal_table, serving_periods, table
 
 START = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
 FIELDS = {"name": "cells", "served": "s", "evaluation": "e", "verdict": "v"}
 
 
-def move(sequence: int, version: str, hours: float, **said: str) -> Pointer:
-    given = {"author": "gate", "reason": "the gate passed", "run_id": f"run {sequence}", **said}
+def move(sequence: int, version: str, hours: float, **decision: str) -> Pointer:
+    default = {"author": "gate", "reason": "the gate passed", "run_id": f"run {sequence}"}
     time = START + timedelta(hours=hours)
-    where = {"sequence": sequence, "tag": f"cells:{version}", "time": time}
-    return Pointer.model_validate({**FIELDS, **where, **given})
+    position = {"sequence": sequence, "tag": f"cells:{version}", "time": time}
+    return Pointer.model_validate({**FIELDS, **position, **default, **decision})
 
 
 MOVES = [
@@ -36,9 +36,9 @@ def printed(shown: Table) -> list[str]:
 
 
 def test_a_model_served_until_the_next_move() -> None:
-    """Each period names whom it replaced, when it began and ended, and how long it was."""
+    """Each period has its predecessor, start, end and duration."""
     first, second, last = serving_periods(MOVES, NOW)
-    assert [(r.from_tag, r.tag) for r in (first, second, last)] == [
+    assert [(p.from_tag, p.tag) for p in (first, second, last)] == [
         ("", "cells:aaa"),
         ("cells:aaa", "cells:bbb"),
         ("cells:bbb", "cells:aaa"),
@@ -48,20 +48,20 @@ def test_a_model_served_until_the_next_move() -> None:
     assert (last.kind, last.author, last.run_id) == ("rollback", "ada", "run 3")
 
 
-def test_no_reign_is_shorter_than_nothing() -> None:
-    """Two machines' clocks may disagree; the ledger's order does not."""
+def test_no_duration_is_negative() -> None:
+    """The clocks of two machines may differ; the order of the ledger counts."""
     assert serving_periods([move(1, "aaa", 1), move(2, "bbb", 0)], NOW)[0].seconds == 0
     assert serving_periods([], NOW) == []
 
 
-def test_the_table_says_who_moved_what_and_why() -> None:
-    """Newest first, whole on 80 columns; a reason is text, whatever brackets it has."""
+def test_the_table_has_author_and_reason() -> None:
+    """Newest first, within 80 columns; brackets in a reason are no markup."""
     lines = [
         " ".join(line.split()) for line in printed(table("cells", serving_periods(MOVES, NOW)))
     ]
     assert lines[4:10] == [
         "3 2026-11-02 17:00 42 s aaa rolled back by ada: misreads",
-        "and serves after bbb [eosinophils]",
+        "serving now after bbb [eosinophils]",
         "run 3",
         "2 2026-11-02 15:30 1 h 30 min bbb promoted by gate: the gate",
         "after aaa passed",
@@ -70,9 +70,9 @@ def test_the_table_says_who_moved_what_and_why() -> None:
     assert lines[10].startswith("1 2026-11-01 09:30 1 d 6 h aaa promoted by gate")
 
 
-def test_refusals_are_told_with_their_reason() -> None:
-    """Who looks for a model that never served finds why."""
-    refusal = Refusal(
+def test_the_table_of_refusals_has_the_reasons() -> None:
+    """It shows models that never served."""
+    refusal = PromotionRefusal(
         verdict="v",
         tag="cells:ccc",
         author="nobody in time",
@@ -89,5 +89,5 @@ def test_refusals_are_told_with_their_reason() -> None:
     [(0, "0 s"), (59.9, "59 s"), (60, "1 min 0 s"), (5400, "1 h 30 min"), (266_400, "3 d 2 h")],
 )
 def test_a_duration_has_its_two_largest_units(seconds: float, words: str) -> None:
-    """As a person would say it."""
+    """Seconds alone below a minute."""
     assert duration(seconds) == words

@@ -1,11 +1,16 @@
-"""A figure against its limit."""
+"""Comparison of measured figures with limits."""
 
 import pytest
 
 from pipeline.statistics.metrics import Interval
-from pipeline.steps.promotion.verdict import GateVerdict, Limit, at_least, at_most, judge
+from pipeline.statistics.paired import Difference
+from pipeline.steps.promotion.verdict import Check, Criterion, GateVerdict, Limit, at_least, at_most
 
-SURE = Interval(value=0.5, low=0.4, high=0.6)
+INTERVAL = Interval(value=0.5, low=0.4, high=0.6)
+
+
+def check(measured: Interval | float, limit: Limit, name: str = "x") -> Check:
+    return Criterion("floors", name, limit).check(measured, "")
 
 
 @pytest.mark.parametrize(
@@ -20,37 +25,38 @@ SURE = Interval(value=0.5, low=0.4, high=0.6)
         (at_most(0.45, "low"), True),
     ],
 )
-def test_the_figure_named_is_held_against_the_limit(limit: Limit, passed: bool) -> None:
-    """Value or low end; at the limit is kept."""
-    assert judge("floors", "x", SURE, limit, "").passed is passed
+def test_the_value_or_the_lower_bound_is_compared(limit: Limit, passed: bool) -> None:
+    """A figure equal to the threshold passes."""
+    assert check(INTERVAL, limit).passed is passed
 
 
 @pytest.mark.parametrize(("resampled_low", "passed"), [(-0.04, True), (-0.06, False)])
 def test_a_comparison_is_decided_on_resampled_cells(resampled_low: float, passed: bool) -> None:
-    """The interval is wider, and shown; the rule has its own figure."""
-    wide = Interval(value=0.0, low=-0.3, high=0.3)
-    limit = at_least(-0.05, "resampled low")
-    check = judge("champion", "x", wide, limit, "", "difference", resampled_low=resampled_low)
-    assert check.passed is passed
-    assert (check.low, check.resampled_low) == (-0.3, resampled_low)
+    """The lower bound of the interval is recorded, but does not decide."""
+    difference = Difference(
+        value=0.0, low=-0.3, high=0.3, resampled_low=resampled_low, cells=9, differing=2
+    )
+    result = check(difference, at_least(-0.05, "resampled low"))
+    assert result.passed is passed
+    assert (result.low, result.resampled_low) == (-0.3, resampled_low)
 
 
 @pytest.mark.parametrize("limit", [at_least(0), at_most(1)])
-def test_what_is_no_number_keeps_no_limit(limit: Limit) -> None:
-    """A NaN is a failure, whichever side the limit is on."""
-    assert not judge("floors", "x", float("nan"), limit, "").passed
+def test_nan_fails(limit: Limit) -> None:
+    """On either side of a limit."""
+    assert not check(float("nan"), limit).passed
 
 
-def test_what_failed_is_named() -> None:
+def test_failed_checks_are_listed() -> None:
     """In the order of the checks."""
-    checks = tuple(judge("floors", name, 0.5, at_least(0.6), "") for name in "ab")
-    good = judge("floors", "c", 0.5, at_least(0.5), "")
+    checks = tuple(check(0.5, at_least(0.6), name) for name in "ab")
+    good = check(0.5, at_least(0.5), "c")
     verdict = GateVerdict(name="x", tag="x:1", champion=None, passed=False, checks=(*checks, good))
     assert verdict.failed == ("a", "b")
 
 
 def test_a_verdict_reads_back_as_it_was_written() -> None:
     """`verdict.json` loses nothing."""
-    check = judge("floors", "x", SURE, at_least(0.5), "Good.")
-    verdict = GateVerdict(name="x", tag="x:1", champion=None, passed=True, checks=(check,))
+    good = check(INTERVAL, at_least(0.5))
+    verdict = GateVerdict(name="x", tag="x:1", champion=None, passed=True, checks=(good,))
     assert GateVerdict.model_validate_json(verdict.model_dump_json()) == verdict

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.contract.decoding import decode
 from pipeline.sample.archive import draw_images
-from pipeline.sample.laboratory import HOME
+from pipeline.sample.laboratory import IN_DOMAIN
 from pipeline.steps.cells.matching.keypoints import detect_keypoints, mirrored
 from pipeline.steps.cells.matching.overlap import SAME_FIELD, find_overlap
 from pipeline.steps.cells.matching.view import Nucleus, View, extract_view
@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 @pytest.fixture(scope="module")
 def cells() -> list[Pixels]:
     """Photographs of two cells, (240, 320, 3)."""
-    return [decode(data) for _, data in draw_images(3, 2, HOME)]
+    return [decode(data) for _, data in draw_images(3, 2, IN_DOMAIN)]
 
 
 def _rotated(image: Pixels, angle: float, scale: float) -> Pixels:

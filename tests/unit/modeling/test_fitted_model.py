@@ -1,4 +1,4 @@
-"""What a training learns besides weights: temperature, review rule and embedding."""
+"""Fitted models: weights, temperature, review rule and embedding."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from pipeline.config import FeaturesConfig, RunConfig, TrainConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.modeling.feature_cache import fetch_activations, write_pack
 from pipeline.modeling.fit import Checkpoint, Epoch, Examples
-from pipeline.modeling.learn import Learned, averages, learn_head, learn_maps
+from pipeline.modeling.fitted_model import FittedModel, embedding_inputs, fit_blocks, fit_head
 from pipeline.run import RunContext
 
 CONFIG = RunConfig(
@@ -26,7 +26,7 @@ def ignore(epoch: Epoch) -> None:
 
 
 def examples(folder: Path, count: int, seed: int, shape: tuple[int, ...] = (1, 1, 512)) -> Examples:
-    """Two classes apart in some of the deepest channels; four images of each cell."""
+    """Two classes that differ in the last channels; four images per cell."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) // 4 % 2
     values = rng.normal(size=(count, *shape))
@@ -43,47 +43,49 @@ def examples(folder: Path, count: int, seed: int, shape: tuple[int, ...] = (1, 1
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Examples, Examples]:
-    """What is learned from and what is held out."""
+    """Training and held-out images."""
     folder = tmp_path_factory.mktemp("features")
     return examples(folder, 120, 0), examples(folder, 60, 1)
 
 
 @pytest.fixture(scope="module")
-def learned(parts: tuple[Examples, Examples], tmp_path_factory: pytest.TempPathFactory) -> Learned:
-    """One training."""
-    path = tmp_path_factory.mktemp("learn") / "checkpoint.npz"
-    return learn_maps({}, *parts, CONFIG, Checkpoint(LocalStore(), str(path)), ignore)
+def fitted(
+    parts: tuple[Examples, Examples], tmp_path_factory: pytest.TempPathFactory
+) -> FittedModel:
+    """Blocks fitted to maps."""
+    path = tmp_path_factory.mktemp("fit") / "checkpoint.npz"
+    return fit_blocks({}, *parts, CONFIG, Checkpoint(LocalStore(), str(path)), ignore)
 
 
-def test_held_out_cells_are_named_right(learned: Learned) -> None:
-    """The head alone learns what its features tell."""
-    assert learned.curve[-1].val_accuracy > 0.9
+def test_held_out_cells_are_classified_correctly(fitted: FittedModel) -> None:
+    """The head alone separates the classes."""
+    assert fitted.curve[-1].val_accuracy > 0.9
 
 
-def test_the_review_rule_accepts_what_the_config_asks(
-    learned: Learned, parts: tuple[Examples, Examples]
+def test_the_review_rule_accepts_the_configured_coverage(
+    fitted: FittedModel, parts: tuple[Examples, Examples]
 ) -> None:
-    """The rule fits the embedding, and both limits leave most of the held-out images alone."""
-    assert len(learned.review.centre) == CONFIG.contract.embedding_size
-    embedded = learned.projection(averages(parts[1]))
-    near = np.array([learned.review.distance(row) for row in embedded])
-    assert (near <= learned.review.max_distance).mean() >= 0.95
-    assert 0.25 <= learned.temperature <= 10
+    """The rule has the size of the embedding, and its limits accept most held-out images."""
+    assert len(fitted.review.centre) == CONFIG.contract.embedding_size
+    embedded = fitted.projection(embedding_inputs(parts[1]))
+    near = np.array([fitted.review.distance(row) for row in embedded])
+    assert (near <= fitted.review.max_distance).mean() >= 0.95
+    assert 0.25 <= fitted.temperature <= 10
 
 
-def test_a_head_on_regions_learns_from_every_cell_and_is_calibrated_on_each(
+def test_a_head_is_trained_and_calibrated_on_all_cells(
     tmp_path: Path,
 ) -> None:
-    """One row of a curve says what cross-fitting found; temperature and rule follow from it."""
+    """The curve has one row, with the loss and accuracy of cross-fitting."""
     config = CONFIG.model_copy(update={"features": FeaturesConfig()})
     rows: list[Epoch] = []
-    found = learn_head(examples(tmp_path, 160, 2, (64,)), config, rows.append)
-    assert rows == found.curve
+    model = fit_head(examples(tmp_path, 160, 2, (64,)), config, rows.append)
+    assert rows == model.curve
     assert 0.9 < rows[0].val_accuracy <= 1
     assert rows[0].val_loss > rows[0].loss
     fresh = examples(tmp_path, 80, 5, (64,))
-    named = found.trained.predict(averages(fresh), verbose=0).argmax(axis=1)
-    assert (named == fresh.labels).mean() > 0.9
-    embedded = found.projection(averages(fresh))
-    near = [found.review.distance(row) <= found.review.max_distance for row in embedded]
+    predicted = model.trained.predict(embedding_inputs(fresh), verbose=0).argmax(axis=1)
+    assert (predicted == fresh.labels).mean() > 0.9
+    embedded = model.projection(embedding_inputs(fresh))
+    near = [model.review.distance(row) <= model.review.max_distance for row in embedded]
     assert np.mean(near) > 0.85

@@ -1,4 +1,4 @@
-"""Small models of one name that are judged in a moment, to be promoted for real."""
+"""Promotions of small models: published bundles, written verdicts, and the real pointer."""
 
 import tempfile
 from datetime import datetime
@@ -12,13 +12,14 @@ from pipeline.digests import canonical_json
 from pipeline.run import RunContext
 from pipeline.steps.promotion.promote import Authorization, Promoted, promote, promote_with_retry
 from pipeline.steps.promotion.rollback import rollback
-from pipeline.steps.promotion.verdict import Check, GateVerdict
+from pipeline.steps.promotion.verdict import Check, GateVerdict, read_verdict
 
+Model = Artifact[ServedManifest]
 RUN = RunContext.now("test-run", "test")
 
 
-class Contest:
-    """A store, the pointer of one name in it, and whoever wants to be served."""
+class PromotionHarness:
+    """A store, and the pointer of one model name in it."""
 
     def __init__(self, store: ArtifactStore, name: str = "cells") -> None:
         self.store = store
@@ -26,7 +27,7 @@ class Contest:
         self.registry = Registry(store.objects, store.root, name)
 
     def model(self, number: int) -> Artifact[ServedManifest]:
-        """A served bundle of one line."""
+        """Publish a served bundle with a file of one line."""
         manifest = ServedManifest(
             name=self.name,
             tag=f"{self.name}:{number:012x}",
@@ -41,7 +42,7 @@ class Contest:
             return self.store.publish(Path(folder), manifest)
 
     def judge(self, served: Artifact[ServedManifest], *, passed: bool = True) -> str:
-        """URI of a verdict against whatever serves now."""
+        """Publish a verdict against the serving model; returns its URI."""
         check = Check(name="parity", value=1, threshold=1, passed=passed, sentence="They agree.")
         tag = served.manifest.tag
         verdict = GateVerdict(
@@ -61,18 +62,18 @@ class Contest:
             return self.store.publish(Path(folder), manifest).uri
 
     def judge_again(self, verdict: str) -> str:
-        """URI of a new verdict on the same model."""
+        """Publish a new verdict on the same model; returns its URI."""
         inputs = self.store.open(verdict, VerdictManifest).manifest.inputs
         return self.judge(self.store.open(inputs["served"], ServedManifest))
 
     def promote(self, verdict: str, *, approved: bool = False) -> Pointer:
-        """Promote by a verdict; what serves then."""
+        """Promote by a verdict; returns the pointer after it."""
         return self.attempt(verdict, approved_at=RUN.created_at if approved else None).pointer
 
     def attempt(
         self, verdict: str, *, approved_at: datetime | None = None, run: RunContext = RUN
     ) -> Promoted:
-        """Promote by a verdict in a run; how that ended."""
+        """Promote by a verdict in a run; returns the outcome."""
         authorization = Authorization(
             author="somebody", reason="it is better", approved_at=approved_at
         )
@@ -80,20 +81,19 @@ class Contest:
         return promote(artifact, self.registry, authorization, store=self.store, run=run)
 
     def promote_with_retry(self, verdict: str) -> Pointer:
-        """Promote by a verdict, judged again as often as it takes."""
+        """Promote by a verdict, with a new one after each conflict."""
         return promote_with_retry(verdict, self.promote, self.judge_again)
 
     def serve(self, served: Artifact[ServedManifest]) -> Pointer:
-        """Judge and promote."""
+        """Publish a passed verdict and promote by it."""
         return self.promote(self.judge(served))
 
     def back(self, tag: str = "") -> Pointer:
-        """Roll back."""
+        """Roll back, by default to the model before."""
         authorization = Authorization(author="somebody", reason="it was better")
         return rollback(self.registry, tag, authorization, store=self.store, run=RUN)
 
     def champion_of(self, move: Pointer) -> Pointer | None:
-        """Whom the verdict of a move compared its model with."""
+        """The champion in the verdict of a move."""
         artifact = self.store.open(move.verdict, VerdictManifest)
-        said = self.store.read(artifact, "verdict.json")
-        return GateVerdict.model_validate_json(said).champion
+        return read_verdict(artifact, self.store).champion

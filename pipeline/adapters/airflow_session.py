@@ -1,0 +1,81 @@
+"""Requests to Airflow's API: login, retries, and errors as ours."""
+
+import time
+from typing import Any
+
+import httpx
+
+from pipeline.errors import InvalidInputError, UnreachableError
+from pipeline.settings import Settings
+
+_RETRY_DELAYS_S = (0.5, 1.0, 2.0)
+
+
+class AirflowSession:
+    """One user's session; expired tokens are renewed."""
+
+    def __init__(self, settings: Settings, transport: httpx.BaseTransport | None = None) -> None:
+        self.url = settings.airflow_url.rstrip("/")
+        self._login = {
+            "username": settings.airflow_user,
+            "password": settings.airflow_password.get_secret_value(),
+        }
+        self._http = httpx.Client(base_url=self.url, timeout=30, transport=transport)
+
+    def get(self, path: str, **params: Any) -> Any:
+        """JSON of a successful response; errors as in `checked`."""
+        return checked(self.send("GET", path, params=params)).json()
+
+    def send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """Send a request and return the response, whatever its status.
+
+        With an expired token, the request is sent again with a new one. After a server error (on
+        SQLite, Airflow returns 500 while another process locks the database) it is sent up to three
+        times more, except a POST, which is not idempotent.
+
+        Raises:
+            UnreachableError: when Airflow does not respond.
+        """
+        try:
+            if "Authorization" not in self._http.headers:
+                self._log_in()
+            response = self._http.request(method, f"/api/v2{path}", **arguments)
+            if response.status_code == httpx.codes.UNAUTHORIZED:
+                self._log_in()
+                response = self._http.request(method, f"/api/v2{path}", **arguments)
+            for delay in () if method == "POST" else _RETRY_DELAYS_S:
+                if not response.is_server_error:
+                    break
+                time.sleep(delay)
+                response = self._http.request(method, f"/api/v2{path}", **arguments)
+        except httpx.TransportError as error:
+            raise UnreachableError(f"Airflow does not respond at {self.url}: {error}") from error
+        return response
+
+    def _log_in(self) -> None:
+        response = checked(self._http.post("/auth/token", json=self._login))
+        self._http.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
+
+
+def checked(response: httpx.Response) -> httpx.Response:
+    """The response, if it is successful.
+
+    Raises:
+        UnreachableError: for a server error.
+        InvalidInputError: for any other error status, with Airflow's detail.
+    """
+    if response.is_success:
+        return response
+    request = f"{response.request.method} {response.request.url.path}"
+    if response.is_server_error:
+        raise UnreachableError(f"Airflow failed at {request} with status {response.status_code}")
+    raise InvalidInputError(
+        f"Airflow refused {request} with status {response.status_code}", received=_detail(response)
+    )
+
+
+def _detail(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return response.text[:200]

@@ -1,0 +1,178 @@
+"""A fitted model: head or blocks with temperature, review rule and embedding."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from pipeline.config import RunConfig
+from pipeline.contract.decision import ReviewRule
+from pipeline.engine.frozen import Arrays
+from pipeline.modeling.fit import Checkpoint, Epoch, Examples, fit, logits_of
+from pipeline.modeling.head import Head, folds_of, solve
+from pipeline.modeling.network import classifier, pooled_blocks
+from pipeline.modeling.projection import Projection
+from pipeline.statistics.calibration import fit_temperature
+from pipeline.statistics.metrics import Bools, Floats, Ints
+from pipeline.statistics.review import fit_review
+
+_SCALER_SAMPLE = 512
+"""Images from which the mean and variance of the blocks' output are estimated."""
+_BATCH = 256
+_MAX_IMAGES = 60_000
+"""Most images that a head is fitted to, evenly spaced: half a gigabyte of region means."""
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """Everything behind the freeze boundary."""
+
+    trained: keras.Model
+    """Region means or maps to logits."""
+    temperature: float
+    review: ReviewRule
+    projection: Projection
+    curve: list[Epoch]
+
+
+def fit_head(examples: Examples, config: RunConfig, report: Callable[[Epoch], None]) -> FittedModel:
+    """A head on region means, with temperature and review limits from cross-fitting.
+
+    Each group is predicted by a head that was fitted to the other folds, so that all cells are used
+    for training as well as for calibration.
+
+    Args:
+        examples: training images, with at least two groups per class.
+        config: contract and penalty.
+        report: called with the curve's only row: loss, and cross-fitted loss and accuracy.
+    """
+    rows = _evenly_spaced(len(examples.labels), _MAX_IMAGES)
+    means = _RegionMeans.of(examples, rows)
+    logits = np.empty((len(rows), len(config.contract.classes)))
+    distances = np.empty(len(rows))
+    folds = folds_of(examples.groups[rows], means.labels, config.train.folds)
+    for fold in np.unique(folds):
+        held_out = folds == fold
+        head, projection, centre = means.fit(~held_out, config)
+        logits[held_out] = head(means.originals[held_out])
+        embeddings = projection(means.originals[held_out])
+        distances[held_out] = np.linalg.norm(embeddings - centre, axis=1)
+    temperature = fit_temperature(logits, means.labels, means.weights)
+    head, projection, centre = means.fit(np.ones(len(rows), bool), config)
+    fitted, cross_fitted = (
+        softmax(one / temperature, axis=1) for one in (head(means.originals), logits)
+    )
+    curve = [_epoch(fitted, cross_fitted, means.labels, means.weights)]
+    report(curve[0])
+    review = fit_review(centre, distances, cross_fitted, means.weights, config.review)
+    return FittedModel(head.model(), temperature, review, projection, curve)
+
+
+@dataclass(frozen=True)
+class _RegionMeans:
+    """Region means of some images and of all their crops, in memory."""
+
+    originals: NDArray[np.float32]
+    """Of the original crops (n, values)."""
+    labels: Ints
+    weights: Floats
+    crops: NDArray[np.float32]
+    """Of the original and the jittered crops (m, values)."""
+    owners: Ints
+    """Image of each crop (m,)."""
+
+    @classmethod
+    def of(cls, examples: Examples, rows: Ints) -> "_RegionMeans":
+        views = [examples.views[row] for row in rows]
+        crops = examples.files.read([name for names in views for name in names]).astype(np.float32)
+        owners = np.repeat(np.arange(len(rows)), [len(names) for names in views])
+        return cls(
+            # The first crop of an image is the original one.
+            originals=crops[np.searchsorted(owners, np.arange(len(rows)))],
+            labels=examples.labels[rows],
+            weights=examples.weights[rows].astype(np.float64),
+            crops=crops,
+            owners=owners,
+        )
+
+    def fit(self, chosen: Bools, config: RunConfig) -> tuple[Head, Projection, Floats]:
+        """Head, projection and mean embedding of some images; crops share their image's weight."""
+        of_chosen = chosen[self.owners]
+        owners = self.owners[of_chosen]
+        head = solve(
+            self.crops[of_chosen].astype(np.float64),
+            self.labels[owners],
+            (self.weights / np.bincount(self.owners))[owners],
+            len(config.contract.classes),
+            config.train.penalty,
+        )
+        projection = Projection(self.originals[chosen], config.contract.embedding_size)
+        embeddings = projection(self.originals[chosen]).astype(np.float64)
+        return head, projection, np.average(embeddings, axis=0, weights=self.weights[chosen])
+
+
+def _epoch(fitted: Floats, cross_fitted: Floats, labels: Ints, weights: Floats) -> Epoch:
+    """The row of the curve, from the two kinds of probabilities (n, classes)."""
+    of_label = np.arange(len(labels)), labels
+    loss, held_out_loss = (
+        -np.average(np.log(one[of_label]), weights=weights) for one in (fitted, cross_fitted)
+    )
+    accuracy = np.average(cross_fitted.argmax(axis=1) == labels, weights=weights)
+    return Epoch(
+        epoch=1,
+        loss=round(float(loss), 6),
+        val_loss=round(float(held_out_loss), 6),
+        val_accuracy=round(float(accuracy), 6),
+    )
+
+
+def fit_blocks(
+    arrays: Arrays,
+    examples: Examples,
+    held_out: Examples,
+    config: RunConfig,
+    checkpoint: Checkpoint,
+    report: Callable[[Epoch], None],
+) -> FittedModel:
+    """Blocks trained on maps, with temperature and review limits from held-out cells.
+
+    Args:
+        arrays: ImageNet's convolutions.
+        examples: training images.
+        held_out: images of other cells.
+        config: contract, boundary and hyper-parameters.
+        checkpoint: of the training loop.
+        report: called after every epoch.
+    """
+    sample = examples.originals(_evenly_spaced(len(examples.labels), _SCALER_SAMPLE))
+    blocks = pooled_blocks(config.features.boundary, examples.files.shape, arrays)
+    trained = classifier(blocks, sample, len(config.contract.classes), config.train.dropout)
+    curve = fit(trained, examples, held_out, config.train, checkpoint, report)
+    logits = logits_of(trained, held_out).astype(np.float64)
+    held_weights = held_out.weights.astype(np.float64)
+    temperature = fit_temperature(logits, held_out.labels, held_weights)
+    vectors = embedding_inputs(examples)
+    projection = Projection(vectors, config.contract.embedding_size)
+    centre = np.average(projection(vectors).astype(np.float64), 0, examples.weights)
+    distances = np.linalg.norm(projection(embedding_inputs(held_out)) - centre, axis=1)
+    probabilities = softmax(logits / temperature, axis=1)
+    review = fit_review(centre, distances, probabilities, held_weights, config.review)
+    return FittedModel(trained, temperature, review, projection, curve)
+
+
+def embedding_inputs(examples: Examples) -> NDArray[np.float32]:
+    """Vectors that the projection embeds (n, values): region means, or spatial means of maps."""
+    count = len(examples.labels)
+    batches = (
+        examples.originals(range(start, min(start + _BATCH, count)))
+        for start in range(0, count, _BATCH)
+    )
+    return np.concatenate([one.reshape(len(one), -1, one.shape[-1]).mean(1) for one in batches])
+
+
+def _evenly_spaced(count: int, limit: int) -> NDArray[np.int64]:
+    """At most `limit` indices below `count`, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(count, limit)).astype(np.int64))
