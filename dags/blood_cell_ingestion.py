@@ -43,7 +43,7 @@ def look() -> list[dict[str, Any]]:
     """Configs that have new archives, with those archives; without any, the run ends here."""
     from pipeline.entrypoints import configs, dataset
 
-    arrivals = {config: dataset.new_archives(config) for config in configs.run_configs()}
+    arrivals = {config: dataset.claim_archives(config) for config in configs.run_configs()}
     return [{"config": config, "archives": new} for config, new in arrivals.items() if new]
 
 

@@ -45,7 +45,7 @@ def split(
     records = store.records(grouping)
     locked = from_csv(store.read(grouping, LOCKED).decode(), Record)
     assigned = _assign_and_lock(records, locked, config, store)
-    if config.split.reserve_share and (classes := without_reserve(assigned)):
+    if config.split.reserve_share and (classes := classes_without_reserve(assigned)):
         _log.warning("split: no reserve for classes with too few cells: %s", ", ".join(classes))
     kept = [record for record in assigned if not _is_returned_test(record)]
     quarantined = [quarantine(r, _RETURNED_TEST) for r in assigned if _is_returned_test(r)]
@@ -62,7 +62,7 @@ def split(
     return artifact
 
 
-def without_reserve(records: Iterable[Record]) -> list[str]:
+def classes_without_reserve(records: Iterable[Record]) -> list[str]:
     """Classes without an image in the reserve."""
     labels, reserved = set(), set()
     for record in records:

@@ -34,7 +34,7 @@ def list_archives(name: str, *, store: ArtifactStore) -> dict[str, str]:
     }
 
 
-def new_archives(name: str, *, store: ArtifactStore) -> Archives:
+def claim_archives(name: str, *, store: ArtifactStore) -> Archives:
     """Claim archives whose ETag differs from the one last seen, by marking them pending.
 
     Returns the pending archives again until they are marked seen, so that a restarted watcher

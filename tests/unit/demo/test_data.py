@@ -8,7 +8,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.demo.data import prepare_archive, upload
 from pipeline.errors import InvalidInputError
-from pipeline.steps.dataset.watch import new_archives
+from pipeline.steps.dataset.watch import claim_archives
 
 
 class Watched(LocalStore):
@@ -20,7 +20,7 @@ class Watched(LocalStore):
 
     def watch(self) -> None:
         """Run the watcher, as `blood_cell_ingestion` does each minute."""
-        self.claimed += new_archives("demo", store=ArtifactStore(LocalStore(), str(self.root)))
+        self.claimed += claim_archives("demo", store=ArtifactStore(LocalStore(), str(self.root)))
 
     def write(
         self, uri: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False

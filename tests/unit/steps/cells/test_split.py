@@ -15,7 +15,7 @@ from pipeline.records import Quarantined, Record, from_csv, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.cells.group import LOCKED
 from pipeline.steps.cells.lock import LockedImage, extend_lock, read_lock
-from pipeline.steps.cells.split import split, without_reserve
+from pipeline.steps.cells.split import classes_without_reserve, split
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_class_without_a_reserve_is_logged(
     artifact = split(publish(records), reserving, store=store, run=run)
     assert artifact.manifest.counts["reserve_groups"] == 2
     assert "no reserve for classes with too few cells: LOBED" in caplog.text
-    assert without_reserve(store.records(artifact)) == ["LOBED"]
+    assert classes_without_reserve(store.records(artifact)) == ["LOBED"]
 
 
 def test_locked_image_takes_its_group_along(

@@ -146,3 +146,13 @@ def test_long_narrow_images_fit_on_the_page(
     with pytest.raises(DatasetRefusedError, match="LOBED 0") as refused:
         validate(snapshot, config, store=store, run=run)
     assert len(refused.value.page) < 50_000
+
+
+def test_an_image_over_the_configs_limit_is_quarantined(
+    small_archive: str, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """`max_pixels` below the decoder's limit rejects an image, which the page still shows."""
+    snapshot = ingest([small_archive], config, store=store, run=run)
+    with pytest.raises(DatasetRefusedError, match=r"the image is too large \(16\)") as refused:
+        validate(snapshot, _tolerant(config, max_pixels=48 * 47), store=store, run=run)
+    assert refused.value.page.count("data:image/jpeg;base64,") == 12

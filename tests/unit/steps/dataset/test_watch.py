@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.steps.dataset.watch import list_archives, mark_seen, new_archives, reserve_archive
+from pipeline.steps.dataset.watch import claim_archives, list_archives, mark_seen, reserve_archive
 
 
 def put(store: ArtifactStore, path: str, content: bytes = b"content") -> str:
@@ -18,12 +18,12 @@ def put(store: ArtifactStore, path: str, content: bytes = b"content") -> str:
 
 
 def found(store: ArtifactStore, name: str = "cells") -> list[str]:
-    return [archive["uri"] for archive in new_archives(name, store=store)]
+    return [archive["uri"] for archive in claim_archives(name, store=store)]
 
 
 def test_an_empty_folder_has_no_new_archives(store: ArtifactStore) -> None:
     """Nothing is claimed and no watermark is written."""
-    assert new_archives("cells", store=store) == []
+    assert claim_archives("cells", store=store) == []
     assert list(store.objects.list(f"{store.root}/watermarks/")) == []
 
 
@@ -39,10 +39,10 @@ def test_only_zips_of_the_name_are_claimed(store: ArtifactStore) -> None:
 def test_a_claim_is_repeated_until_it_is_marked_seen(store: ArtifactStore) -> None:
     """A watcher that was killed before starting the run gets the same list again."""
     first = put(store, "cells/a.zip")
-    claimed = new_archives("cells", store=store)
+    claimed = claim_archives("cells", store=store)
     assert [archive["uri"] for archive in claimed] == [first]
     second = put(store, "cells/b.zip")
-    assert new_archives("cells", store=store) == claimed
+    assert claim_archives("cells", store=store) == claimed
     mark_seen("cells", claimed, store=store)
     assert found(store) == [second]
 
@@ -50,7 +50,7 @@ def test_a_claim_is_repeated_until_it_is_marked_seen(store: ArtifactStore) -> No
 def test_a_seen_archive_is_not_new(store: ArtifactStore) -> None:
     """A seen archive is not claimed again, also if it is uploaded again with the same content."""
     put(store, "cells/a.zip")
-    mark_seen("cells", new_archives("cells", store=store), store=store)
+    mark_seen("cells", claim_archives("cells", store=store), store=store)
     assert found(store) == []
     put(store, "cells/a.zip")
     assert found(store) == []
@@ -61,7 +61,7 @@ def test_a_replaced_archive_is_new(store: ArtifactStore) -> None:
     claims = []
     for content in (b"one", b"two", b"one"):
         put(store, "cells/a.zip", content)
-        claims.append(new_archives("cells", store=store))
+        claims.append(claim_archives("cells", store=store))
         mark_seen("cells", claims[-1], store=store)
     assert all(len(claim) == 1 for claim in claims)
     # An Airflow run is named after its claim, so each claim must differ from all before.
@@ -71,12 +71,12 @@ def test_a_replaced_archive_is_new(store: ArtifactStore) -> None:
 def test_an_archive_replaced_while_pending_is_claimed_next(store: ArtifactStore) -> None:
     """Marking the old content seen does not include the new content."""
     uri = put(store, "cells/a.zip", b"one")
-    claimed = new_archives("cells", store=store)
+    claimed = claim_archives("cells", store=store)
     put(store, "cells/a.zip", b"two")
-    assert new_archives("cells", store=store) == claimed
+    assert claim_archives("cells", store=store) == claimed
     mark_seen("cells", claimed, store=store)
     assert found(store) == [uri]
-    mark_seen("cells", new_archives("cells", store=store), store=store)
+    mark_seen("cells", claim_archives("cells", store=store), store=store)
     assert found(store) == []
 
 
@@ -99,7 +99,7 @@ def test_a_reserved_archive_is_not_claimed(store: ArtifactStore) -> None:
     assert found(store) == [other]
     etag = list_archives("cells", store=store)[uri]
     mark_seen("cells", [{"uri": uri, "etag": etag}], store=store)
-    mark_seen("cells", new_archives("cells", store=store), store=store)
+    mark_seen("cells", claim_archives("cells", store=store), store=store)
     assert found(store) == []
     put(store, "cells/mine.zip", b"newer")
     assert found(store) == [uri]
@@ -144,7 +144,7 @@ def test_concurrent_watchers_make_one_claim(store: ArtifactStore, watchers: int)
     for number in range(5):
         put(store, f"cells/{number}.zip")
     with ThreadPoolExecutor(watchers) as pool:
-        claims = list(pool.map(lambda _: new_archives("cells", store=store), range(watchers)))
+        claims = list(pool.map(lambda _: claim_archives("cells", store=store), range(watchers)))
     assert len({str(claim) for claim in claims}) == 1
     with ThreadPoolExecutor(watchers) as pool:
         list(pool.map(lambda claim: mark_seen("cells", claim, store=store), claims))
@@ -155,7 +155,7 @@ def test_concurrent_marks_are_all_kept(store: ArtifactStore) -> None:
     """Six tasks that mark one archive each leave six seen archives."""
     for number in range(6):
         put(store, f"cells/{number}.zip")
-    claimed = new_archives("cells", store=store)
+    claimed = claim_archives("cells", store=store)
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda archive: mark_seen("cells", [archive], store=store), claimed))
     assert found(store) == []

@@ -15,7 +15,7 @@ from pipeline.contract.prediction_log import kept_path
 from pipeline.errors import ConflictError, UnreachableError
 from pipeline.run import RunContext
 from pipeline.steps.dataset.ingest import ingest
-from pipeline.steps.dataset.watch import new_archives
+from pipeline.steps.dataset.watch import claim_archives
 from pipeline.steps.labels.gather import ReturnedLabels, gather, report_uri
 from tests.unit.steps.labels.test_returned_labels import NOON, feedback, prediction
 
@@ -90,7 +90,7 @@ def test_enough_labels_become_an_archive_that_ingest_accepts(
     assert {(r.sha256, r.label) for r in records} == {
         (service.kept_file(n).stem, LABELS[n % 2]) for n in range(4)
     }
-    assert len(new_archives("cells", store=service.store)) == 1
+    assert len(claim_archives("cells", store=service.store)) == 1
 
 
 def test_too_few_labels_wait(service: Service) -> None:
