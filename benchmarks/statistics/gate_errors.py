@@ -21,8 +21,8 @@ from scipy.optimize import brentq
 
 from pipeline.config import GateConfig, load_config
 from pipeline.statistics.intervals import Resamples, percentile_interval
-from pipeline.statistics.metrics import Floats, Interval, Ints
-from pipeline.statistics.paired import Differences, paired_differences
+from pipeline.statistics.metrics import Floats, Interval
+from pipeline.statistics.paired import Differences, PairedPredictions, paired_differences
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "blood_cells.yaml"
 DEMO_CONFIG = CONFIG.with_name("demo.yaml")
@@ -64,22 +64,13 @@ MARGINS = ((0.03, 0.15), (0.05, 0.25), (0.08, 0.30), (0.10, 0.40))
 """Margins of balanced accuracy and of each class."""
 
 
-class Predictions(NamedTuple):
-    """True class, predicted classes (-1: wrong) and cell of each image (n,)."""
-
-    truth: Ints
-    challenger: Ints
-    champion: Ints
-    codes: Ints
-
-
 def draw_predictions(
     part: Mapping[str, LockedClass],
     change: Mapping[str, float],
     factor: int,
     rng: np.random.Generator,
-) -> Predictions:
-    """Draw the predictions of champion and challenger on one locked part.
+) -> PairedPredictions:
+    """Draw the predictions of champion and challenger on one locked part; -1 is a wrong class.
 
     Args:
         part: classes of the locked part.
@@ -103,7 +94,8 @@ def draw_predictions(
         new, old = (np.where(correct.ravel(), index, -1) for correct in (challenger, champion))
         columns.append((truth, new, old, codes))
         first += cells
-    return Predictions(*(np.concatenate(column) for column in zip(*columns, strict=True)))
+    truth, new, old, codes = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return PairedPredictions(truth, new, old, groups=codes, cells=codes)
 
 
 def compare(
@@ -114,7 +106,7 @@ def compare(
 ) -> Differences:
     """Paired differences of two models on one locked part; arguments of `draw_predictions`."""
     drawn = draw_predictions(part, change, factor, rng)
-    return paired_differences(*drawn, drawn.codes, draws=500, seed=int(rng.integers(2**31)))
+    return paired_differences(drawn, draws=500, seed=int(rng.integers(2**31)))
 
 
 def passes(
@@ -160,12 +152,12 @@ def first_models(runs: int, config: GateConfig) -> Table:
     return table
 
 
-def _score(drawn: Predictions, rng: np.random.Generator) -> Scored:
+def _score(drawn: PairedPredictions, rng: np.random.Generator) -> Scored:
     of_class = np.eye(len(LOCKED))[drawn.truth]
     correct = of_class * (drawn.challenger == drawn.truth)[:, None]
     balanced = of_class @ (1 / of_class.sum(axis=0))
     seed = int(rng.integers(2**31))
-    resamples = Resamples(drawn.codes, drawn.truth, draws=500, seed=seed)
+    resamples = Resamples(drawn.groups, drawn.truth, draws=500, seed=seed)
     intervals = resamples.shares(
         np.column_stack([balanced * correct.sum(axis=1), correct]),
         np.column_stack([balanced, of_class]),

@@ -3,11 +3,28 @@
 Both models are resampled with the same cells, so that the difficulty of a cell cancels out.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from pipeline.records import Frozen
 from pipeline.statistics.intervals import Resamples, percentile_interval
 from pipeline.statistics.metrics import Floats, Interval, Ints
+
+
+@dataclass(frozen=True)
+class PairedPredictions:
+    """Predictions of two models for the same images, each (n,)."""
+
+    truth: Ints
+    """True classes."""
+    challenger: Ints
+    """Classes predicted by the challenger; likewise `champion`."""
+    champion: Ints
+    groups: Ints
+    """Group, 0 to k-1: the unit of resampling."""
+    cells: Ints
+    """Cell: the unit of counting."""
 
 
 class Difference(Interval):
@@ -31,36 +48,24 @@ class Differences(Frozen):
     """In the sensitivity to each class that is present, by its index."""
 
 
-def paired_differences(
-    truth: Ints,
-    challenger: Ints,
-    champion: Ints,
-    groups: Ints,
-    cells: Ints,
-    *,
-    draws: int,
-    seed: int = 0,
-) -> Differences:
+def paired_differences(predictions: PairedPredictions, *, draws: int, seed: int = 0) -> Differences:
     """Differences in per-image sensitivity, with intervals over groups.
 
     Args:
-        truth: class of each image (n,).
-        challenger: class predicted by the challenger (n,).
-        champion: class predicted by the champion (n,).
-        groups: group of each image (n,), 0 to k-1: the unit of resampling.
-        cells: cell of each image (n,): the unit of counting.
+        predictions: of both models.
         draws: number of resamples.
         seed: of the resampling.
 
     Raises:
         ValueError: without images.
     """
+    truth, cells = predictions.truth, predictions.cells
     if not len(truth):
         raise ValueError("no images to compare on")
     present = np.flatnonzero(np.bincount(truth))
     of_class = (truth[:, None] == present) * 1.0
-    gained = (challenger == truth) * 1.0 - (champion == truth)
-    resamples = Resamples(groups, truth, draws=draws, seed=seed)
+    gained = (predictions.challenger == truth) * 1.0 - (predictions.champion == truth)
+    resamples = Resamples(predictions.groups, truth, draws=draws, seed=seed)
     with np.errstate(invalid="ignore"):  # a resample may lack a class that few patients have
         by_class = resamples.sums(of_class * gained[:, None]) / resamples.sums(of_class)
     intervals = _intervals(gained, of_class, resamples)

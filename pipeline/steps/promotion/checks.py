@@ -8,7 +8,7 @@ from pipeline.artifacts import Parity
 from pipeline.config import GateConfig
 from pipeline.records import Record
 from pipeline.statistics.metrics import Interval, group_codes
-from pipeline.statistics.paired import Difference, paired_differences
+from pipeline.statistics.paired import Difference, PairedPredictions, paired_differences
 from pipeline.steps.evaluation.scoring import Scores
 from pipeline.steps.promotion.eligible_cells import EligibleCells
 from pipeline.steps.promotion.serve_check import ServeCheck
@@ -79,7 +79,8 @@ def champion_checks(
     )
     groups = group_codes([record.group for record in records])
     cells = group_codes([record.cell for record in records])
-    differences = paired_differences(labels, new, old, groups, cells, draws=config.draws)
+    predictions = PairedPredictions(labels, new, old, groups, cells)
+    differences = paired_differences(predictions, draws=config.draws)
     return [
         _non_inferiority("balanced accuracy", differences.overall, config.max_loss),
         *(
@@ -158,7 +159,7 @@ def _difference_sentence(difference: Difference, margin: float) -> str:
     """The change, the bound that decides, and the bound of the 95 % interval."""
     return (
         f"{_points(difference.value)} points against the champion on {difference.cells} cells that "
-        f"neither model was trained on; {difference.differing} cells differ. "
+        f"neither model was trained on ({difference.differing} differ). "
         f"Lower bound over resampled cells: {_points(difference.resampled_low)} points "
         f"(allowed: {_points(-margin)}). "
         f"Lower bound of the 95 % interval: {_points(difference.low)} points."

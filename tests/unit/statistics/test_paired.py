@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.statistics.metrics import Ints
-from pipeline.statistics.paired import Differences, paired_differences
+from pipeline.statistics.paired import Differences, PairedPredictions, paired_differences
 
 CELLS = np.arange(40)
 TRUTH = CELLS % 2
@@ -18,7 +18,7 @@ def missing(cells: Ints) -> Ints:
 
 def compared(new: Ints, old: Ints, copies: int = 1) -> Differences:
     truth, new, old, codes = (np.repeat(x, copies) for x in (TRUTH, new, old, CELLS))
-    return paired_differences(truth, new, old, codes, codes, draws=DRAWS)
+    return paired_differences(PairedPredictions(truth, new, old, codes, codes), draws=DRAWS)
 
 
 def test_equal_predictions_still_have_an_interval() -> None:
@@ -60,11 +60,13 @@ def test_a_patient_with_several_classes_is_one_group() -> None:
     """Cells of one patient are resampled together, also for classes that a resample may lack."""
     truth = np.array([0, 1, 0, 1, 0, 2])
     result = paired_differences(
-        truth,
-        truth,
-        np.zeros(6, np.int64),
-        np.array([0, 0, 1, 1, 2, 2]),
-        np.arange(6),
+        PairedPredictions(
+            truth,
+            truth,
+            np.zeros(6, np.int64),
+            np.array([0, 0, 1, 1, 2, 2]),
+            np.arange(6),
+        ),
         draws=DRAWS,
     )
     assert result.by_class[1].value == 1
@@ -82,11 +84,13 @@ def test_copies_of_a_cell_do_not_change_the_interval() -> None:
 def test_the_interval_of_three_cells_is_from_minus_one_to_one() -> None:
     """Two of three are drawn, so that many resamples have one cell only."""
     result = paired_differences(
-        np.zeros(3, np.int64),
-        np.array([0, 0, 1]),
-        np.array([0, 1, 0]),
-        np.arange(3),
-        np.arange(3),
+        PairedPredictions(
+            np.zeros(3, np.int64),
+            np.array([0, 0, 1]),
+            np.array([0, 1, 0]),
+            np.arange(3),
+            np.arange(3),
+        ),
         draws=DRAWS,
     )
     assert (result.by_class[0].low, result.by_class[0].high) == (-1, 1)
@@ -95,7 +99,9 @@ def test_the_interval_of_three_cells_is_from_minus_one_to_one() -> None:
 def test_an_absent_class_is_left_out() -> None:
     """It has no sensitivity."""
     truth = np.array([0, 0, 2, 2])
-    result = paired_differences(truth, truth, truth, np.arange(4), np.arange(4), draws=DRAWS)
+    result = paired_differences(
+        PairedPredictions(truth, truth, truth, np.arange(4), np.arange(4)), draws=DRAWS
+    )
     assert result.by_class.keys() == {0, 2}
 
 
@@ -103,4 +109,4 @@ def test_a_comparison_needs_images() -> None:
     """Without them there is an error, not an empty result."""
     none = np.zeros(0, np.int64)
     with pytest.raises(ValueError, match="no images"):
-        paired_differences(none, none, none, none, none, draws=DRAWS)
+        paired_differences(PairedPredictions(none, none, none, none, none), draws=DRAWS)
