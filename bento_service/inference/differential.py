@@ -109,7 +109,7 @@ def warnings(answered: DifferentialTotals) -> tuple[str, ...]:
             f"Fewer than {MIN_CELLS} cells were counted, the minimum of a differential."
         )
     if answered.review:
-        messages.append(f"{answered.review} of the cells need review.")
+        messages.append(f"{answered.review} to review.")
     if answered.failed:
         messages.append(f"{answered.failed} files could not be read and are not counted.")
     return tuple(messages)

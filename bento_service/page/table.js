@@ -13,16 +13,13 @@ let updating = false;
 export function showTable() {
   const images = classified();
   find("differential").hidden = images.length < 2;
-  if (images.length < 2) return reset();
+  if (images.length < 2) {
+    latest = "";
+    return;
+  }
   find("counted").textContent = counted(images);
   const counts = JSON.stringify({ counts: countsOf(images) });
   if (counts !== latest) update(counts);
-}
-
-function reset() {
-  latest = "";
-  find("shares").replaceChildren();
-  find("warnings").textContent = "";
 }
 
 // Cells per class after corrections; only cells that nobody has checked need review.

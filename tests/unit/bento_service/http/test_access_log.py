@@ -23,7 +23,7 @@ async def predict(request: Request) -> Response:
 
 @pytest.fixture
 def client() -> TestClient:
-    """A small app behind a guard."""
+    """A small app behind the middleware."""
     return TestClient(
         ServiceMiddleware(Starlette(routes=[Route("/predict", predict, methods=["POST"])]))
     )
