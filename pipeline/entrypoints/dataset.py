@@ -45,9 +45,8 @@ def validate(config: str, run_id: str, snapshot: str) -> str:
             refused, opened, store=job.store, run=job.run, site=job.settings.reports_url
         ) from refused
     counts = dataset.manifest.counts
-    publish(
-        job, dataset, "validation", "report.html", f"{counts.get('quarantined', 0)} quarantined"
-    )
+    badge = f"{counts.get('quarantined', 0)} quarantined"
+    publish(job, dataset, "validation", badge, ["report.html"])
     return dataset.uri
 
 

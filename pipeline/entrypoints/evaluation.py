@@ -47,7 +47,7 @@ def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> 
     with failing_run(job, first):
         result = step(opened, parted, job.config, store=job.store, run=job.run)
         badge = f"{result.report.scores.balanced_accuracy.value:.1%}"
-        files = ("report.html", "report.json", "model_card.md")
+        files = ["report.html", "report.json", "model_card.md"]
         publish(job, result.artifact, "evaluation", badge, files)
     tracked = tracked_run(job, first)
     log_to_mlflow(

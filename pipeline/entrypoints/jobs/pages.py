@@ -1,7 +1,6 @@
 """Publication of an artefact's page on the report site."""
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ def publish(
     artifact: Artifact[M],
     section: str,
     badge: str,
-    files: Sequence[str],
+    files: list[str],
 ) -> str:
     """Publish files of an artefact on the report site; returns the page's URI.
 
