@@ -1,10 +1,10 @@
-# Every target makes .venv when it is missing; the command behind most of them is .venv/bin/leukoflow.
-# Test processes at once.
+# Every target creates .venv when it is missing; most targets run .venv/bin/leukoflow.
+# Processes of mypy and pytest.
 WORKERS ?= 2
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-# The first Python 3.11 or 3.12 that really starts: a pyenv shim may be on PATH without one.
+# The first Python 3.11 or 3.12 that starts: a pyenv shim on PATH may have no Python behind it.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
 	$$python -c 'import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
 	2>/dev/null && { echo $$python; break; }; done)
@@ -21,22 +21,22 @@ up: env ## start the stack: S3, MLflow, Airflow, service, reports
 down: env ## stop the stack; its data stays
 	$(BIN)/leukoflow down
 
-status: env ## state and address of every part
+status: env ## state and address of every process
 	$(BIN)/leukoflow status
 
 check: env ## style, types and unit tests: two minutes on two cores
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy -n $(WORKERS)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow and not integration" tests/architecture tests/unit
 
-test: env ## all tests
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+test: env ## all tests: 15 minutes on two cores
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-lint: env ## style, types, and the checks of what is shipped
+lint: env ## style, types, Dockerfiles, Compose file and workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy -n $(WORKERS)
 	@if [ -x .ci/lint-ship ]; then PATH="$(CURDIR)/$(BIN):$$PATH" .ci/lint-ship; fi
 
 bench: env ## ratios against named baselines, into benchmarks/results.json
@@ -53,7 +53,7 @@ cluster: env ## the same stack in containers: PostgreSQL, Redis, Celery workers
 	$(BIN)/python docker/passwords.py
 	CODE_VERSION="$$($(BIN)/python -m pipeline.version)" docker compose up --build
 
-env: $(INSTALLED) ## make .venv from the hashed lock
+env: $(INSTALLED) ## create .venv from the hashed lock
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "expected python3.11 or python3.12 on PATH, found neither"; exit 2; }
@@ -63,7 +63,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-clean: ## stop the stack and remove what make can make again; data and passwords in .leukoflow stay
+clean: ## stop the stack, remove .venv, builds and caches; data and passwords in .leukoflow stay
 	@if [ -x $(BIN)/leukoflow ]; then $(BIN)/leukoflow down; fi
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

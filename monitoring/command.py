@@ -27,12 +27,14 @@ def drift(
 ) -> None:
     """Draw windows from an archive and test each against the champion's reference."""
     records, reference, skipped = evaluation.drift_records(archive, name)
-    result = monitoring.drift(records, reference, window, draws, config)
-    result |= {"images": len(records), **skipped.model_dump()}
+    rate = monitoring.drift(records, reference, window, draws, config)
     for warning in skipped.warnings():
         typer.echo(f"warning: {warning}", err=True)
-    out.write_text(json.dumps(result, indent=2) + "\n")
-    typer.echo(f"{result['alarm_share']:.0%} of {draws} windows of {window} alarmed: {out}")
+    report = rate.model_dump(mode="json") | {"images": len(records)} | skipped.model_dump()
+    out.write_text(json.dumps(report, indent=2) + "\n")
+    typer.echo(f"{rate.alarm_share:.0%} of {draws} windows of {window} alarmed: {out}")
+    for line in rate.examples():
+        typer.echo(line)
 
 
 def gather(

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from monitoring.config import MonitoringConfig, load_monitoring_config
 from pipeline.adapters.artifact_store import ArtifactStore
@@ -19,6 +20,9 @@ from pipeline.errors import InvalidInputError
 from pipeline.records import utc
 from pipeline.run import RunContext
 from pipeline.version import code_version
+
+if TYPE_CHECKING:
+    from monitoring.drift.alarm_rate import AlarmRate
 
 
 @dataclass(frozen=True)
@@ -151,8 +155,8 @@ def drift(
     window: int,
     draws: int,
     config: str,
-) -> dict[str, object]:
-    """Draw windows from a scored archive and test each; returns the JSON of `leukoflow drift`."""
+) -> "AlarmRate":
+    """Draw windows from a scored archive and test each."""
     from monitoring.drift.alarm_rate import measure_alarm_rate
 
     loaded = load_monitoring_config(config_path(config))

@@ -56,16 +56,14 @@ def _engine(promoted: Promoted) -> list[Row]:
     compiled = tf.function(network, reduce_retracing=True)
     tensor = tf.constant(crop)
     subject = partial(_repeat, partial(engine.predict, crop))
-    traced = partial(_repeat, partial(compiled, tensor))
+    baselines: dict[str, Callable[[], object]] = {
+        "tf.function, same model": partial(compiled, tensor),
+        "Keras predict, same model": partial(network.predict, crop, verbose=0),
+    }
     name = f"engine {manifest.parity.precision}, batch 1"
     return [
-        ratio(name, subject, traced, "tf.function, same model"),
-        ratio(
-            name,
-            subject,
-            partial(_repeat, partial(network.predict, crop, verbose=0)),
-            "Keras predict, same model",
-        ),
+        ratio(name, subject, partial(_repeat, work), baseline)
+        for baseline, work in baselines.items()
     ]
 
 
@@ -93,13 +91,11 @@ def _http(promoted: Promoted, folder: Path, image: bytes) -> list[Row]:
             single_row("memory of the service", megabytes(root), "MB", "resident, worker process"),
         ]
         for side in (224, 128):
-            with _replaced_app(side) as url_of_replaced:
-                baseline = partial(
-                    run_workers, post_image(url_of_replaced, image), SATURATION, SECONDS
-                )
-                rows.append(
-                    _throughput(load, baseline, f"Flask and Keras, model kept loaded, {side} px")
-                )
+            with _replaced_app(side) as replaced_url:
+                work = post_image(replaced_url, image)
+                baseline = partial(run_workers, work, SATURATION, SECONDS)
+                name = f"Flask and Keras, model kept loaded, {side} px"
+                rows.append(_throughput(load, baseline, name))
         return rows
 
 
@@ -112,23 +108,20 @@ def _in_process_throughput(promoted: Promoted, load: RunLoad, image: bytes) -> l
     def predict() -> None:
         image_stats(classifier.classify(image, concurrent=lambda: True).prepared)
 
-    works: list[tuple[str, Callable[[], object]]] = [
-        ("decode, locate, engine and statistics in one process", predict),
-        ("the engine alone", partial(engine.predict, crop, concurrent=True)),
-    ]
-    return [
-        _throughput(
-            load,
-            partial(run_workers, _shared(work), THREADS, SECONDS),
-            f"{name}, {THREADS} threads",
-        )
-        for name, work in works
-    ]
+    works: dict[str, Callable[[], object]] = {
+        "decode, locate, engine and statistics in one process": predict,
+        "the engine alone": partial(engine.predict, crop, concurrent=True),
+    }
+    rows = []
+    for name, work in works.items():
+        baseline = partial(run_workers, partial(_same, work), THREADS, SECONDS)
+        rows.append(_throughput(load, baseline, f"{name}, {THREADS} threads"))
+    return rows
 
 
-def _shared(work: Callable[[], object]) -> Callable[[], Callable[[], object]]:
+def _same(work: Callable[[], object]) -> Callable[[], object]:
     """The same work for every worker."""
-    return lambda: work
+    return work
 
 
 def _throughput(subject: RunLoad, baseline: RunLoad, baseline_name: str) -> Row:
@@ -141,15 +134,11 @@ def _latencies(url: str, image: bytes) -> list[Row]:
     rows = []
     for clients in CLIENTS:
         load = run_workers(post_image(url, image), clients, 2 * SECONDS)
+        total = f"{load.rate:.0f} responses/s, {len(load.latencies)} in total"
         for percentile in (50, 95, 99):
-            rows.append(
-                single_row(
-                    f"HTTP latency p{percentile}, clients: {clients}",
-                    float(np.percentile(load.latencies, percentile)),
-                    "ms",
-                    f"{load.rate:.0f} responses/s, {len(load.latencies)} in total",
-                )
-            )
+            name = f"HTTP latency p{percentile}, clients: {clients}"
+            value = float(np.percentile(load.latencies, percentile))
+            rows.append(single_row(name, value, "ms", total))
     return rows
 
 

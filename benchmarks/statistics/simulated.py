@@ -59,10 +59,10 @@ class Estimate(NamedTuple):
 def sample(population: Population, rng: np.random.Generator) -> Sample:
     """Draw cells, and predictions for their images."""
     truth = np.repeat(np.arange(len(population.cells)), population.cells)
-    right = _shares(np.array(population.accuracy)[truth], population.correlation, rng)
+    correct = _shares(np.array(population.accuracy)[truth], population.correlation, rng)
     wrong = (truth + rng.integers(1, len(CLASSES), len(truth))) % len(CLASSES)
     codes = np.repeat(np.arange(len(truth)), rng.integers(1, COPIES + 1, len(truth)))
-    hit = rng.random(len(codes)) < right[codes]
+    hit = rng.random(len(codes)) < correct[codes]
     return Sample(truth[codes], np.where(hit, truth[codes], wrong[codes]), codes)
 
 
@@ -188,8 +188,8 @@ def _accuracy_of_cells(accuracy: tuple[float, ...], correlation: float) -> float
         Population((10_000,) * len(accuracy), accuracy, correlation), np.random.default_rng(1)
     )
     first = np.unique(many.codes, return_index=True)[1]
-    right = vote(_probabilities(many), many.codes).argmax(axis=1) == many.truth[first]
-    return float(np.mean([right[many.truth[first] == at].mean() for at in range(len(accuracy))]))
+    correct = vote(_probabilities(many), many.codes).argmax(axis=1) == many.truth[first]
+    return float(np.mean([correct[many.truth[first] == at].mean() for at in range(len(accuracy))]))
 
 
 def _novelty_scores(cells: int, population: Population, rng: np.random.Generator) -> NoveltyScores:

@@ -60,7 +60,7 @@ def rows() -> list[Row]:
 
 
 def _train(take: _Stopwatch, run: str, archive: str) -> chain.Judged:
-    parts = chain.to_split(_CONFIG, run, [archive], take=take)
+    parts = chain.to_split(_CONFIG, run, [archive], run_step=take)
     return chain.to_verdict(_CONFIG, run, parts, take)
 
 

@@ -6,8 +6,32 @@ import numpy as np
 
 from monitoring.config import DriftTestConfig
 from monitoring.drift.detector import detect_drift
+from monitoring.drift.result import DriftResult
 from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.errors import InvalidInputError
+from pipeline.records import Frozen
+
+
+class AlarmRate(Frozen):
+    """The JSON of `leukoflow drift`."""
+
+    alarm_share: float
+    """Share of the windows that alarm, 0 to 1."""
+    window: int
+    """Images per window."""
+    draws: int
+    groups: int
+    """Source cells of the archive."""
+    windows: tuple[DriftResult, ...]
+
+    def examples(self) -> list[str]:
+        """The number of windows that alarm or are not tested, each with the first summary."""
+        lines = []
+        for verdict in ("alarm", "not_enough"):
+            matching = [result for result in self.windows if result.verdict == verdict]
+            if matching:
+                lines.append(f"{verdict} in {len(matching)} windows, first: {matching[0].summary}")
+        return lines
 
 
 def draw_windows(
@@ -33,15 +57,14 @@ def measure_alarm_rate(
     window: int,
     draws: int,
     config: DriftTestConfig,
-) -> dict[str, object]:
-    """The JSON of `leukoflow drift`: `alarm_share`, then the result of each window."""
+) -> AlarmRate:
+    """Draw windows of `window` images and test each."""
     windows = draw_windows(records, window, draws, config.seed)
     results = [detect_drift([r.record for r in one], reference, config) for one in windows]
-    n_alarms = sum(result.alarm for result in results)
-    return {
-        "alarm_share": n_alarms / len(results) if results else 0.0,
-        "window": window,
-        "draws": draws,
-        "groups": len({r.group for r in records}),
-        "windows": [result.model_dump(mode="json") for result in results],
-    }
+    return AlarmRate(
+        alarm_share=sum(result.alarm for result in results) / max(len(results), 1),
+        window=window,
+        draws=draws,
+        groups=len({r.group for r in records}),
+        windows=tuple(results),
+    )

@@ -25,8 +25,8 @@ def too_few(result: DriftResult, config: DriftTestConfig) -> tuple[str, ...]:
     if result.distinct < config.min_sample:
         texts.append(
             f"too few images to test: {result.distinct} distinct in {result.n} predictions, "
-            f"at least {config.min_sample} required; the next scheduled window includes them "
-            "again, or choose a longer window"
+            f"at least {config.min_sample} required; the next scheduled run tests them with its "
+            "window, otherwise choose a larger window"
         )
     if result.reference_groups < config.min_groups:
         texts.append(

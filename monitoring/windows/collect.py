@@ -13,8 +13,6 @@ later runs gets the records that those did not read.
 import logging
 from collections import Counter
 from datetime import date, datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from pydantic import ValidationError
 
@@ -197,7 +195,5 @@ def _read(
 def _publish(
     records: list[PredictionRecord], manifest: WindowManifest, store: ArtifactStore
 ) -> Artifact[WindowManifest]:
-    with TemporaryDirectory() as folder:
-        body = "".join(record.model_dump_json() + "\n" for record in records)
-        (Path(folder) / PREDICTIONS).write_text(body)
-        return store.publish(Path(folder), manifest)
+    body = "".join(record.model_dump_json() + "\n" for record in records)
+    return store.publish_texts({PREDICTIONS: body}, manifest)

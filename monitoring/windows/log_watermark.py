@@ -34,7 +34,7 @@ class CollectedWindow(Frozen):
 
 
 class LogWatermark(Frozen):
-    """`windows-seen/<name>.json`."""
+    """`windows-seen/<name>.json`: tested records and collected windows of one log."""
 
     sequence: int = 0
     end: UtcTime | None = None

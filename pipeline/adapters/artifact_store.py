@@ -2,6 +2,8 @@
 
 import json
 import logging
+import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -48,6 +50,13 @@ class ArtifactStore:
         with ThreadPoolExecutor(_TRANSFERS) as pool:
             list(pool.map(lambda n: self.objects.upload(folder / n, f"{artifact.uri}/{n}"), files))
         return self._close(artifact, damaged=exists)
+
+    def publish_texts(self, files: Mapping[str, str], manifest: M) -> Artifact[M]:
+        """Publish text files, by name."""
+        with tempfile.TemporaryDirectory(prefix="leukoflow-") as folder:
+            for name, text in files.items():
+                (Path(folder) / name).write_text(text)
+            return self.publish(Path(folder), manifest)
 
     def _close(self, artifact: Artifact[M], *, damaged: bool) -> Artifact[M]:
         body = artifact.manifest.model_dump_json(indent=2).encode()

@@ -57,9 +57,8 @@ _TILE = 32
 def comparable(images: Iterable[ImageStats]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names in `STATISTICS` that every image has, and those that at least one image lacks."""
     distinct = set(images)
-    lacking = {name for name in STATISTICS if any(getattr(one, name) is None for one in distinct)}
-    compared = tuple(name for name in STATISTICS if name not in lacking)
-    return compared, tuple(name for name in STATISTICS if name in lacking)
+    lacking = [name for name in STATISTICS if any(getattr(one, name) is None for one in distinct)]
+    return tuple(name for name in STATISTICS if name not in lacking), tuple(lacking)
 
 
 def image_stats(prepared: Prepared) -> ImageStats:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -195,18 +196,13 @@ def _wait(settings: Settings, to_start: list[Part], console: Console) -> None:
             cause = failure(settings) or "the supervisor was stopped"
             raise UnreachableError(f"{cause}; all other parts were stopped")
 
-    started_at = _started_at(home)
-    late = waiting.until_healthy(
-        to_start,
-        lambda part: is_healthy(part, settings, started_at),
-        require_supervisor,
-        console,
-        _START_SECONDS,
-    )
-    if late:
-        log = supervisor.log_path(home, late[0].name)
+    healthy = partial(is_healthy, settings=settings, started_at=_started_at(home))
+    for part in waiting.until_healthy(
+        to_start, healthy, require_supervisor, console, _START_SECONDS
+    ):
+        log = supervisor.log_path(home, part.name)
         raise UnreachableError(
-            f"{late[0].title} is not healthy after {_START_SECONDS:.0f} s; see {log}"
+            f"{part.title} is not healthy after {_START_SECONDS:.0f} s; see {log}"
         )
 
 

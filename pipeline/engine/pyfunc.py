@@ -56,8 +56,8 @@ class ServedModel:
             images: with a column `image`: bytes of a JPEG or PNG, or the same in base64.
 
         Returns:
-            `label`, `decision` (accept or review), `uncertainty` (1 is the
-                review limit) and `probabilities` (class to probability).
+            `label`, `decision` (accept or review), `uncertainty` (1 is the review limit)
+                and `probabilities` (class to probability).
 
         Raises:
             InvalidInputError: if the column is missing, or a value is not an image.

@@ -16,7 +16,7 @@ from pipeline.artifacts import (
 )
 from pipeline.config import RunConfig, load_config
 from pipeline.entrypoints.configs import config_path
-from pipeline.entrypoints.jobs.job import kept_here, open_job
+from pipeline.entrypoints.jobs.job import local_store, open_job
 from pipeline.entrypoints.jobs.pages import publish, publish_refusal
 from pipeline.records import Quarantined, Record, from_csv
 from pipeline.run import RunContext
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def group(config: str, run_id: str, dataset: str) -> str:
-    """Find which images show the same cell, and set cells aside that contradict themselves."""
+    """Group the images that show one cell, and quarantine cells with contradictory labels."""
     from pipeline.steps.cells.data_gate import data_gate
     from pipeline.steps.cells.group import group as step
     from pipeline.steps.dataset.validate import DatasetRefusedError
@@ -42,13 +42,13 @@ def group(config: str, run_id: str, dataset: str) -> str:
         raise publish_refusal(
             refused, grouping, store=job.store, run=job.run, site=job.settings.reports_url
         ) from refused
-    badge = f"{passed.manifest.counts['quarantined']} set aside"
-    publish(job, passed, "grouping", "report.html", badge)
+    badge = f"{passed.manifest.counts['quarantined']} quarantined"
+    publish(job, passed, "grouping", badge, ["report.html"])
     return passed.uri
 
 
 def split(config: str, run_id: str, grouping: str) -> str:
-    """Deal groups into train, val and the locked test part."""
+    """Assign groups to train, val and the locked test part."""
     from pipeline.steps.cells.split import split as step
 
     job = open_job(config, run_id)
@@ -58,36 +58,36 @@ def split(config: str, run_id: str, grouping: str) -> str:
 
 @dataclass(frozen=True)
 class Grouped:
-    """A labelled archive, its images grouped by cell, in a store that lasts as long as needed."""
+    """A labelled archive, its images grouped by cell, in a temporary store."""
 
     store: ArtifactStore
     snapshot: Artifact[SnapshotManifest]
     records: list[Record]
     quarantined: list[Quarantined]
-    """What validation set aside: labels that are no class, and what cannot be read."""
+    """Images quarantined by validation: unknown classes and unreadable files."""
 
     @property
     def duplicates(self) -> int:
-        """Copies of an image under the same label, which count once."""
+        """Number of copies of an image under the same label, which count once."""
         return self.snapshot.manifest.counts["duplicates"]
 
 
 def group_archive(archive: str, config: str) -> "tuple[list[Record], Omissions]":
-    """Which images of an archive show one cell, and which are left out; needs no running stack."""
+    """The images of an archive, grouped by cell, and those left out; needs no running stack."""
     from pipeline.steps.evaluation.omissions import omissions
 
     loaded = load_config(config_path(config))
-    with grouped(archive, loaded) as found:
+    with grouped(archive, loaded) as result:
         classes = loaded.contract.classes
-        return found.records, omissions(found.quarantined, classes, found.duplicates)
+        return result.records, omissions(result.quarantined, classes, result.duplicates)
 
 
 @contextmanager
 def grouped(archive: str, config: RunConfig) -> Iterator[Grouped]:
-    """Ingest, validate and group an archive in a folder that ends with the block.
+    """Ingest, validate and group an archive in a temporary folder.
 
     Raises:
-        InvalidInputError: when the archive breaks a rule of ingest or validation.
+        InvalidInputError: when ingest or validation refuses the archive.
     """
     from pipeline.steps.cells.group import group
     from pipeline.steps.dataset.ingest import ingest
@@ -100,9 +100,9 @@ def grouped(archive: str, config: RunConfig) -> Iterator[Grouped]:
         try:
             dataset = validate(snapshot, config, store=store, run=run)
         except DatasetRefusedError as refused:
-            # The folder ends with this call, and no stack need be there to show a page.
-            kept = kept_here(settings)
-            raise publish_refusal(refused, snapshot, store=kept, run=run) from refused
+            # In the local store, because the folder is temporary and no stack need be running.
+            local = local_store(settings)
+            raise publish_refusal(refused, snapshot, store=local, run=run) from refused
         grouping = group(dataset, config, store=store, run=run)
-        aside = from_csv(store.read(dataset, "quarantine.csv").decode(), Quarantined)
-        yield Grouped(store, snapshot, store.records(grouping), aside)
+        quarantined = from_csv(store.read(dataset, "quarantine.csv").decode(), Quarantined)
+        yield Grouped(store, snapshot, store.records(grouping), quarantined)

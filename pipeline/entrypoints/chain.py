@@ -1,4 +1,4 @@
-"""The steps one after the other in this process, as the training DAG has them."""
+"""The steps of the training DAG, one after the other in this process."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from pipeline.entrypoints.evaluation import evaluate
 from pipeline.entrypoints.training import export, featurize, shards, train
 from pipeline.entrypoints.verdicts import gate
 
-Take = Callable[..., str]
-"""How a step is taken, given it and its arguments: timed, say."""
+RunStep = Callable[..., str]
+"""Calls a step with its arguments, for example with a timer; returns the step's URI."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """URIs of what was made of a split."""
+    """URIs of the artefacts that were made from a split."""
 
     bundle: str
     served: str
@@ -23,24 +23,27 @@ class Judged:
     verdict: str
 
 
-def _plainly(step: Callable[..., str], *arguments: object) -> str:
-    """Take a step and nothing else."""
+def _call(step: Callable[..., str], *arguments: object) -> str:
     return step(*arguments)
 
 
 def to_split(
-    config: str, run_id: str, archives: Sequence[str] = (), limit: int = 0, take: Take = _plainly
+    config: str,
+    run_id: str,
+    archives: Sequence[str] = (),
+    limit: int = 0,
+    run_step: RunStep = _call,
 ) -> str:
-    """From archives (all of the name's when none is given) to the URI of a split."""
-    snapshot = take(ingest, config, run_id, archives, limit)
-    grouping = take(group, config, run_id, take(validate, config, run_id, snapshot))
-    return take(split, config, run_id, grouping)
+    """Run the steps from archives (default: all of the name's) to a split; returns its URI."""
+    snapshot = run_step(ingest, config, run_id, archives, limit)
+    grouping = run_step(group, config, run_id, run_step(validate, config, run_id, snapshot))
+    return run_step(split, config, run_id, grouping)
 
 
-def to_verdict(config: str, run_id: str, parts: str, take: Take = _plainly) -> Judged:
-    """From a split to the verdict on a model that learned from it."""
-    features = [take(featurize, config, run_id, parts, shard) for shard in shards(config)]
-    bundle = take(train, config, run_id, parts, features)
-    served = take(export, config, run_id, bundle, parts)
-    evaluation = take(evaluate, config, run_id, served, bundle, parts)
-    return Judged(bundle, served, evaluation, take(gate, config, run_id, evaluation, served))
+def to_verdict(config: str, run_id: str, parts: str, run_step: RunStep = _call) -> Judged:
+    """Run the steps from a split to the verdict on a model trained on it."""
+    features = [run_step(featurize, config, run_id, parts, shard) for shard in shards(config)]
+    bundle = run_step(train, config, run_id, parts, features)
+    served = run_step(export, config, run_id, bundle, parts)
+    evaluation = run_step(evaluate, config, run_id, served, bundle, parts)
+    return Judged(bundle, served, evaluation, run_step(gate, config, run_id, evaluation, served))

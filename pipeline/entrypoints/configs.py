@@ -1,4 +1,4 @@
-"""Which config and which model a call means."""
+"""Lookup of the config and the model name of a call."""
 
 import logging
 from pathlib import Path
@@ -14,43 +14,44 @@ log = logging.getLogger(__name__)
 
 
 def config_path(config: str) -> Path:
-    """A config named relative to the working folder, else to the checkout."""
+    """Path of a config: relative to the working folder, else to the checkout."""
     path = Path(config)
     return path if path.is_absolute() or path.is_file() else ROOT / path
 
 
 def named_model(name: str, tag: str) -> str:
-    """The name of the model that a tag means: the tag's own, else the one given, else MODEL_NAME.
+    """The model name of a tag; of a tag without a name, `name` or MODEL_NAME.
 
     Args:
-        name: given by the caller, may be empty.
+        name: may be empty.
         tag: `<name>:<version>`, or a word without a name such as `champion`.
 
     Raises:
-        InvalidInputError: when the name given is not the tag's.
+        InvalidInputError: when `name` is not the tag's.
     """
     own = model_name_of(tag)
     if own and name and own != name:
         raise InvalidInputError(
-            f"{tag} is a model of another name", expected=f"--name {own}, or none", received=name
+            f"{tag} has another model name", expected=f"--name {own}, or none", received=name
         )
     return own or name or model_name()
 
 
 def model_name() -> str:
-    """The name whose pointer this installation's service follows."""
+    """MODEL_NAME: the name whose pointer the service follows."""
     return load_settings().model_name
 
 
 def own_config() -> str:
-    """The run config of that name."""
+    """Path of the run config of MODEL_NAME."""
     return load_settings().run_config
 
 
 def run_configs() -> list[str]:
-    """The run configs that are watched: each `configs/NAME.yaml` that is named like its model.
+    """Run configs whose archives are watched: each `configs/NAME.yaml` named like its model.
 
-    A variant under another file name shares the model's archives, and would start a second run.
+    A variant under another file name has the same archives and would start a second run. A config
+    that cannot be read is skipped with a warning.
     """
     watched = []
     for path in sorted((ROOT / "configs").glob("*.yaml")):

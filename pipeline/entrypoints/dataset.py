@@ -13,18 +13,18 @@ log = logging.getLogger(__name__)
 
 
 def has_archives(config: str) -> bool:
-    """Whether `archives/<name>/` holds anything to train on; the log says so when it does not."""
+    """Whether `archives/<name>/` contains an archive; logs when it does not."""
     from pipeline.steps.dataset.watch import list_archives
 
     job = open_job(config, "look")
-    found = bool(list_archives(job.config.name, store=job.store))
-    if not found:
+    any_archive = bool(list_archives(job.config.name, store=job.store))
+    if not any_archive:
         log.info("archives/%s/ is empty: there is nothing to train on", job.config.name)
-    return found
+    return any_archive
 
 
 def ingest(config: str, run_id: str, archives: Sequence[str] = (), limit: int = 0) -> str:
-    """Freeze archives (all of the name's when none is given) into a snapshot."""
+    """Freeze archives (default: all of the name's) into a snapshot."""
     from pipeline.steps.dataset.ingest import ingest as step
 
     job = open_job(config, run_id, limit)
@@ -32,7 +32,7 @@ def ingest(config: str, run_id: str, archives: Sequence[str] = (), limit: int = 
 
 
 def validate(config: str, run_id: str, snapshot: str) -> str:
-    """Set bad images aside and publish the validation report, also that of a refusal."""
+    """Quarantine unusable images and publish the validation report, also after a refusal."""
     from pipeline.steps.dataset.validate import DatasetRefusedError
     from pipeline.steps.dataset.validate import validate as step
 
@@ -45,7 +45,8 @@ def validate(config: str, run_id: str, snapshot: str) -> str:
             refused, opened, store=job.store, run=job.run, site=job.settings.reports_url
         ) from refused
     counts = dataset.manifest.counts
-    publish(job, dataset, "validation", "report.html", f"{counts.get('quarantined', 0)} set aside")
+    badge = f"{counts.get('quarantined', 0)} quarantined"
+    publish(job, dataset, "validation", badge, ["report.html"])
     return dataset.uri
 
 

@@ -1,4 +1,4 @@
-"""From what is served to what can be shipped."""
+"""Deployment entry points: Bento, smoke test, container image."""
 
 import tempfile
 from pathlib import Path
@@ -9,7 +9,7 @@ from pipeline.errors import InvalidInputError
 
 
 def build(config: str, run_id: str, served: str = "") -> str:
-    """Build a Bento of a served bundle, of the one served now when none is named."""
+    """Build a Bento of a served bundle, by default the one that the pointer names."""
     from pipeline.steps.deployment.build import build as step
 
     job = open_job(config, run_id)
@@ -17,7 +17,7 @@ def build(config: str, run_id: str, served: str = "") -> str:
         pointer = job.registry.read()
         if pointer is None:
             raise InvalidInputError(
-                f"no model of {job.config.name} is served", expected="a promoted model"
+                f"no model named {job.config.name} is served", expected="a promoted model"
             )
         served = pointer.served
     opened = job.store.open(served, ServedManifest)
@@ -25,7 +25,7 @@ def build(config: str, run_id: str, served: str = "") -> str:
 
 
 def smoke(config: str, run_id: str, bento: str) -> str:
-    """Serve the stored Bento from its own folder and ask it the golden images."""
+    """Serve the stored Bento from its own folder and replay the golden images."""
     from pipeline.adapters.bento import baked_bundle
     from pipeline.steps.deployment.served_bento import replay_golden_images, serve_bento
 
@@ -41,7 +41,7 @@ def smoke(config: str, run_id: str, bento: str) -> str:
 
 
 def image(config: str, run_id: str, bento: str) -> str:
-    """Build and push the image where a registry and a builder are there; else say what can."""
+    """Build and push the image; without a registry or a builder, report what is missing."""
     from pipeline.steps.deployment.container_image import build_and_push
 
     job = open_job(config, run_id)
@@ -50,7 +50,7 @@ def image(config: str, run_id: str, bento: str) -> str:
 
 
 def build_image(config: str, run_id: str, bento: str) -> str:
-    """Build the image whether or not it can be pushed; says what was done."""
+    """Build the image, and push it if a registry is configured; returns a summary."""
     from pipeline.steps.deployment.container_image import build_image as step
 
     job = open_job(config, run_id)

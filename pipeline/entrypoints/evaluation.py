@@ -18,7 +18,7 @@ from pipeline.contract.decoding import decode
 from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.entrypoints.cells import Grouped, grouped
 from pipeline.entrypoints.jobs.job import open_job, open_store
-from pipeline.entrypoints.jobs.mlflow_run import tell, tracked_run, until_it_fails
+from pipeline.entrypoints.jobs.mlflow_run import failing_run, log_to_mlflow, tracked_run
 from pipeline.entrypoints.jobs.pages import publish
 from pipeline.entrypoints.registry import find_model
 from pipeline.errors import InvalidInputError
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from pipeline.steps.evaluation.omissions import Omissions
     from pipeline.steps.evaluation.predictions import Predictions
 
-EVERYTHING = ValidateConfig(min_images_per_class=0, max_quarantined_share=1.0)
-"""An archive that is only scored may be small and may hold what the model does not know."""
+ANY_DATASET = ValidateConfig(min_images_per_class=0, max_quarantined_share=1.0)
+"""No minimum size and no maximum share quarantined, for an archive that is only scored."""
 
 
 def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> str:
-    """Score what serves on the locked part and write the drift reference."""
+    """Score the exported model on the locked test part and compute the drift reference."""
     from pipeline.steps.evaluation.evaluate import evaluate as step
     from pipeline.steps.evaluation.run_log import track_evaluation
 
@@ -44,41 +44,40 @@ def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> 
     source = job.open(bundle, BundleManifest)
     parted = job.open(split, SplitManifest)
     first = opened.manifest.tracking_run
-    with until_it_fails(job, first):
-        done = step(opened, parted, job.config, store=job.store, run=job.run)
-        badge = f"{done.report.scores.balanced_accuracy.value:.1%}"
-        beside = ("report.json", "model_card.md")
-        publish(job, done.artifact, "evaluation", "report.html", badge, beside)
+    with failing_run(job, first):
+        result = step(opened, parted, job.config, store=job.store, run=job.run)
+        badge = f"{result.report.scores.balanced_accuracy.value:.1%}"
+        files = ["report.html", "report.json", "model_card.md"]
+        publish(job, result.artifact, "evaluation", badge, files)
     tracked = tracked_run(job, first)
-    tell(
+    log_to_mlflow(
         tracked,
-        lambda: track_evaluation(job.tracking, tracked, source, done, store=job.store),
+        lambda: track_evaluation(job.tracking, tracked, source, result, store=job.store),
     )
-    return done.artifact.uri
+    return result.artifact.uri
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A model's answers to an archive: images of its own classes, and of others."""
+    """A model's predictions of an archive: images of its classes, and of unknown ones."""
 
     pointer: Pointer
     known: "Predictions"
     unknown: "Predictions"
-    """Of folders whose name is no class of the model: only their review decision counts."""
+    """Images in folders whose name is not a class of the model; only their decision is scored."""
     skipped: list[Quarantined]
-    """Not answered, and why."""
+    """Images without a prediction, and why."""
     omissions: "Omissions"
 
 
 def evaluate_archive(
     archive: str, name: str, model: str
 ) -> "tuple[dict[str, object], str, Omissions]":
-    """Score a model on any labelled archive: report, predictions as CSV, what is not scored.
+    """Score a model on any labelled archive: report, predictions as CSV, and omissions.
 
-    The report tells how far the archive stands out from the model's own held-out images: that is
-    near 0.5 for the same laboratory, near 1 for another, and in between for classes that the model
-    does not know. It and the CSV also tell which images are scored as no class of the model, or not
-    at all.
+    The report has the separation (AUROC of novelty) from the model's own held-out images: near 0.5
+    for the same laboratory, near 1 for another one, and in between for unknown classes. Report and
+    CSV show which images are scored as an unknown class, or skipped.
     """
     from pipeline.steps.evaluation.omissions import archive_csv
     from pipeline.steps.evaluation.scoring import score_predictions
@@ -117,7 +116,7 @@ def evaluate_archive(
 def drift_records(
     archive: str, name: str
 ) -> "tuple[list[ReferenceRecord], list[ReferenceRecord], Omissions]":
-    """An archive as the champion would log it, the champion's drift reference, what is left out."""
+    """The champion's predictions of an archive, its drift reference, and omissions."""
     scored = _score(archive, name, "champion")
     predictions = [*scored.known.reference(), *scored.unknown.reference()]
     return predictions, _own_evaluation(scored.pointer, open_store())[1], scored.omissions
@@ -126,7 +125,7 @@ def drift_records(
 def _own_evaluation(
     pointer: Pointer, store: ArtifactStore
 ) -> "tuple[EvaluationReport, list[ReferenceRecord]]":
-    """What a promoted model scored on its locked part, and its answers there."""
+    """Report and predictions of a promoted model on its locked test part."""
     from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 
     evaluation = store.open(pointer.evaluation, EvaluationManifest)
@@ -143,43 +142,46 @@ def _score(archive: str, name: str, model: str) -> Scored:
     store = open_store()
     pointer = find_model(name, model)
     served = store.open(pointer.served, ServedManifest)
-    config = RunConfig(contract=served.manifest.contract, validation=EVERYTHING)
+    config = RunConfig(contract=served.manifest.contract, validation=ANY_DATASET)
     when = RunContext.now("archive", "").created_at
     with (
         tempfile.TemporaryDirectory() as folder,
-        grouped(archive, config) as found,
+        grouped(archive, config) as images,
     ):
         files = store.fetch(served, Path(folder))
-        aside = _without_unreadable(found)
-        others = [_alone(image) for image in aside if is_unknown(image)]
+        quarantined = _with_unreadable(images)
+        others = [_alone(image) for image in quarantined if is_unknown(image)]
         known, unknown = (
-            predict_images(read_images(found.store, records), served, files, when)
-            for records in (found.records, others)
+            predict_images(read_images(images.store, records), served, files, when)
+            for records in (images.records, others)
         )
-    skipped = [image for image in aside if not is_unknown(image)]
-    left_out = omissions(aside, config.contract.classes, found.duplicates)
+    skipped = [image for image in quarantined if not is_unknown(image)]
+    left_out = omissions(quarantined, config.contract.classes, images.duplicates)
     return Scored(pointer, known, unknown, skipped, left_out)
 
 
-def _without_unreadable(found: Grouped) -> list[Quarantined]:
-    """What was set aside; of no class is only what can be read, for no validation looked at it."""
+def _with_unreadable(images: Grouped) -> list[Quarantined]:
+    """Quarantined images; those of unknown classes, which validation does not decode, are decoded.
+
+    An unreadable one gets the decoding error as its reason.
+    """
     from pipeline.adapters.image_packs import read_images
     from pipeline.steps.evaluation.omissions import is_unknown
 
     reasons = {}
-    foreign = [_alone(image) for image in found.quarantined if is_unknown(image)]
-    for record, data in read_images(found.store, foreign):
+    unknown = [_alone(image) for image in images.quarantined if is_unknown(image)]
+    for record, data in read_images(images.store, unknown):
         try:
             decode(data)
         except InvalidInputError as error:
             reasons[record.sha256] = error.message
     return [
         image.model_copy(update={"reason": reasons.get(image.sha256, image.reason)})
-        for image in found.quarantined
+        for image in images.quarantined
     ]
 
 
 def _alone(image: Quarantined) -> Record:
-    """The record of an image of no class, a group of its own."""
-    said = image.model_dump(exclude={"reason"})
-    return Record(**said, group=image.sha256, cell=image.sha256)
+    """Record of an image of an unknown class, in its own group."""
+    fields = image.model_dump(exclude={"reason"})
+    return Record(**fields, group=image.sha256, cell=image.sha256)

@@ -1,4 +1,4 @@
-"""Cross-validation of a config's recipe, beside the DAG and over the same cached activations."""
+"""Experiment entry points: cross-validation of a config, on the DAG's cached activations."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -21,9 +21,9 @@ def crossval(
     archives: Sequence[str] = (),
     limit: int = 0,
 ) -> "CrossvalReport":
-    """Score the recipe on cells it never saw, the locked test part left alone.
+    """Cross-validate a config by group, without the locked test part.
 
-    Activations that a training paid for are not paid for again, nor the other way round.
+    Cached activations are shared with training runs.
     """
     from pipeline.steps.experiments.crossval import crossval as step
     from pipeline.steps.experiments.crossval import without_class
@@ -32,10 +32,10 @@ def crossval(
     job = open_job(config, run_id)
     known = without_class(job.config, plan.unknown)
     snapshot = ingest(config, run_id, archives, limit)
-    parted = split(config, run_id, group(config, run_id, validate(config, run_id, snapshot)))
-    features = [featurize(config, run_id, parted, shard) for shard in shards(config)]
+    parts = split(config, run_id, group(config, run_id, validate(config, run_id, snapshot)))
+    features = [featurize(config, run_id, parts, shard) for shard in shards(config)]
     inputs = TrainInputs(
-        job.store.open(parted, SplitManifest),
+        job.store.open(parts, SplitManifest),
         [job.store.open(uri, FeaturesManifest) for uri in features],
         job.weights(),
     )

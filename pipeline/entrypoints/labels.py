@@ -1,4 +1,4 @@
-"""Labels that people returned, on their way into an archive."""
+"""Label entry points: an archive of returned labels."""
 
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def gather(name: str, run_id: str, config: GatherConfig) -> "tuple[ReturnedLabels, str]":
-    """Count a model's returned labels and put new ones into an archive once there are enough.
+    """Count a model's returned labels and write an archive once there are enough new ones.
 
     Returns:
-        The counts, and where they are written.
+        The counts, and the URI of their report.
     """
     from pipeline.steps.labels.gather import gather as step
     from pipeline.steps.labels.gather import report_uri

@@ -1,4 +1,4 @@
-"""Registry entry points: what serves, what served, the shadow model, and the mirrors."""
+"""Registry entry points: pointer, history, shadow challenger, and the pointer's mirrors."""
 
 import logging
 import tempfile
@@ -22,59 +22,59 @@ log = logging.getLogger(__name__)
 
 
 def history(name: str) -> "list[ServingPeriod]":
-    """What served when, who moved the pointer and why; oldest first."""
+    """Serving periods, with author and reason of each move; oldest first."""
     from pipeline.steps.promotion.history import serving_periods
 
     return serving_periods(registry_of(name, open_store()).history(), datetime.now(UTC))
 
 
 def refusals(name: str) -> list[PromotionRefusal]:
-    """Which judged models were kept from serving, by whom and why; oldest first."""
+    """Refusals of judged models; oldest first."""
     return registry_of(name, open_store()).refusals()
 
 
 def served_now(name: str) -> Pointer | None:
-    """What is served under a name."""
+    """Pointer of a name; None before the first promotion."""
     return registry_of(name, open_store()).read()
 
 
 def find_model(name: str, model: str) -> Pointer:
-    """The pointer entry of `champion` or of a tag.
+    """The latest pointer to `champion` or to a tag.
 
     Args:
-        name: of the model; empty takes the tag's, else MODEL_NAME.
-        model: `champion`, or `<name>:<version>`, which names the model.
+        name: model name; empty takes the tag's, else MODEL_NAME.
+        model: `champion` or a tag `<name>:<version>`.
 
     Raises:
-        InvalidInputError: when the history knows no such model, or the name is not the tag's.
+        InvalidInputError: when the model never served, or the name is not the tag's.
     """
     registry = registry_of(named_model(name, model), open_store())
     current = registry.read()
     if model == "champion" and current is not None:
         return current
     history = registry.history()
-    wanted = [entry for entry in history if entry.tag == model]
-    if not wanted:
+    matches = [entry for entry in history if entry.tag == model]
+    if not matches:
         raise InvalidInputError(
             f"{registry.name} has no such model",
             expected=", ".join(sorted({entry.tag for entry in history})) or "a promoted model",
             received=model,
         )
-    return wanted[-1]
+    return matches[-1]
 
 
 def shadow(uri: str, author: str, reason: str, name: str = "") -> Pointer:
-    """Let a model score as well, whatever the gate said of it.
+    """Set the shadow challenger, whatever its verdict.
 
     Args:
-        uri: of a served bundle, or of a verdict on one; it names the model.
-        author: who wants to know.
-        reason: why.
-        name: of the model, if the caller gave one.
+        uri: URI of a served bundle or of a verdict on one.
+        author: recorded with the challenger.
+        reason: recorded with the challenger.
+        name: model name; empty takes the bundle's.
 
     Raises:
         ArtifactError: when there is no such model.
-        InvalidInputError: when the model is of another name.
+        InvalidInputError: when the model has another name.
     """
     store, verdict = open_store(), ""
     if "/verdict/" in uri:
@@ -96,20 +96,20 @@ def shadow(uri: str, author: str, reason: str, name: str = "") -> Pointer:
 
 
 def shadow_off(name: str) -> None:
-    """Let no challenger of a name score any more."""
+    """Clear the shadow challenger of a name."""
     store = open_store()
     registry_of(name, store).set_shadow(None)
 
 
 def repair(name: str) -> Pointer | None:
-    """Bring ledger, BentoML store and MLflow to what the pointer says; returns the pointer.
+    """Update ledger, BentoML store and MLflow from the pointer, and return the pointer.
 
-    MLflow runs that a killed process left RUNNING are ended as FAILED once no run can last so long.
-    Safe at any time and as often as wanted: promotion and rollback end with it, and whatever
-    interrupted them is put right by the next call.
+    MLflow runs that a killed process left RUNNING are ended as FAILED after a day. Idempotent, and
+    safe at any time: promotion and rollback end with it, and the next call completes an interrupted
+    one.
 
     Raises:
-        UnreachableError: when MLflow is not reachable; the others are in line by then.
+        UnreachableError: when MLflow is unreachable; ledger and BentoML store are updated by then.
     """
     from pipeline.adapters.mlflow_runs import Tracking
 
@@ -118,26 +118,26 @@ def repair(name: str) -> Pointer | None:
     registry = registry_of(name, store)
     while (pointer := registry.settle()) is not None:
         _mirror(pointer, settings, store)
-        # Of two who mirror at once, the last to write looks once more and sees the newer move.
+        # Of two concurrent calls, the last to write reads again and sees the newer move.
         if registry.read() == pointer:
             break
     for abandoned in Tracking(settings.mlflow_tracking_uri, name).end_abandoned():
-        log.info("MLflow run %s was abandoned: FAILED", abandoned)
+        log.info("ended abandoned MLflow run %s as FAILED", abandoned)
     return pointer
 
 
 def repair_if_possible(name: str) -> None:
-    """Repair after a move that stands whatever becomes of the mirrors.
+    """Repair the mirrors after a move; an error is logged as a warning.
 
-    A mirror that lags does not undo a move: the pointer alone says what is served. A store may be
-    unreachable (PipelineError), or this machine's disk full or not writable (OSError).
+    The pointer alone decides what is served, so the move stands. A mirror may be unreachable
+    (PipelineError), or this machine's disk full or not writable (OSError).
     """
     try:
         repair(name)
     except (PipelineError, OSError) as error:
         log.warning(
-            "the pointer of %s moved, but its mirrors lag behind; run `leukoflow repair --name %s` "
-            "once this is mended: %s",
+            "the pointer of %s moved, but its mirrors are outdated; fix this and run "
+            "`leukoflow repair --name %s`: %s",
             name,
             name,
             error,

@@ -1,4 +1,4 @@
-"""Training entry points: weights, activations, the head, the export, and the end of a run."""
+"""Training entry points: weights, activations, training, export, and the end of a run."""
 
 import logging
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from pipeline.artifacts import (
 )
 from pipeline.config import load_config
 from pipeline.entrypoints.configs import config_path
-from pipeline.entrypoints.jobs.job import Job, kept_here, open_job
-from pipeline.entrypoints.jobs.mlflow_run import end_training, tell, until_it_fails
+from pipeline.entrypoints.jobs.job import Job, local_store, open_job
+from pipeline.entrypoints.jobs.mlflow_run import end_training, failing_run, log_to_mlflow
 from pipeline.errors import InvalidInputError, UnreachableError
 from pipeline.run import RunContext
 from pipeline.settings import load_settings
@@ -29,21 +29,21 @@ log = logging.getLogger(__name__)
 
 
 def weights() -> str:
-    """Bring the backbone's weights to this machine, verified; needs no running stack."""
+    """Download the backbone's weights to this machine and verify them; needs no running stack."""
     from pipeline.modeling.weights import ensure_weights
 
     settings = load_settings()
     run = RunContext.now("weights", code_version())
-    return ensure_weights(settings.weights_uri, store=kept_here(settings), run=run).uri
+    return ensure_weights(settings.weights_uri, store=local_store(settings), run=run).uri
 
 
 def shards(config: str) -> list[int]:
-    """The shards that featurize is mapped over."""
+    """Numbers of the shards over which `featurize` is mapped."""
     return list(range(load_config(config_path(config)).features.shards))
 
 
 def featurize(config: str, run_id: str, split: str, shard: int) -> str:
-    """Compute the activations of one shard that nobody has paid for yet."""
+    """Compute one shard's activations, except those in the cache."""
     from pipeline.steps.training.featurize import ShardInputs
     from pipeline.steps.training.featurize import featurize as step
 
@@ -54,7 +54,7 @@ def featurize(config: str, run_id: str, split: str, shard: int) -> str:
 
 
 def train(config: str, run_id: str, split: str, features: Sequence[str]) -> str:
-    """Train the head, tracked in MLflow when it answers, by a run that `evaluate` ends."""
+    """Train, tracked in an MLflow run that `evaluate` ends; without MLflow, train untracked."""
     from pipeline.steps.training.examples import TrainInputs
     from pipeline.steps.training.train import train as step
 
@@ -66,15 +66,15 @@ def train(config: str, run_id: str, split: str, features: Sequence[str]) -> str:
     def report(epoch: "Epoch") -> None:
         log.info("epoch %d: validation accuracy %.3f", epoch.epoch, epoch.val_accuracy)
         curve = {k: v for k, v in epoch.model_dump().items() if k != "epoch"}
-        tell(tracked, lambda: job.tracking.log_metrics(tracked, curve, epoch.epoch))
+        log_to_mlflow(tracked, lambda: job.tracking.log_metrics(tracked, curve, epoch.epoch))
 
-    with until_it_fails(job, tracked):
+    with failing_run(job, tracked):
         inputs = TrainInputs(opened, parts, job.weights(), tracked)
         return step(inputs, job.config, store=job.store, run=job.run, report=report).uri
 
 
 def _start_tracking(job: Job, split: Artifact[SplitManifest]) -> str:
-    """The id of a new MLflow run, or nothing when the server is down: training goes on."""
+    """Id of a new MLflow run; empty, with a warning, when MLflow is unreachable."""
     from pipeline.steps.evaluation.run_log import environment, parameters
 
     try:
@@ -86,7 +86,7 @@ def _start_tracking(job: Job, split: Artifact[SplitManifest]) -> str:
         job.tracking.log_dataset(tracked, job.config.name, split.digest, split.uri)
         job.tracking.log_text(tracked, environment(), "environment.txt")
     except UnreachableError as error:
-        log.warning("training goes untracked: %s", error)
+        log.warning("training without tracking: %s", error)
         return ""
     return tracked
 
@@ -97,7 +97,7 @@ def export(config: str, run_id: str, bundle: str, split: str) -> str:
 
     job = open_job(config, run_id)
     opened = job.open(bundle, BundleManifest)
-    with until_it_fails(job, opened.manifest.tracking_run):
+    with failing_run(job, opened.manifest.tracking_run):
         parted = job.open(split, SplitManifest)
         return step(opened, parted, job.config, store=job.store, run=job.run).uri
 
@@ -105,22 +105,24 @@ def export(config: str, run_id: str, bundle: str, split: str) -> str:
 def close_training(
     config: str | None, dag_id: str, run_id: str, outcome: "Outcome", sentence: str
 ) -> None:
-    """Note on a run's page how it ended; what failed is FAILED in MLflow too, also when killed.
+    """Write the outcome as a note on the run's page; end a failed or killed MLflow run as FAILED.
+
+    Errors of MLflow and Airflow are logged as warnings.
 
     Args:
-        config: of the run; None when it ended before it had read one.
-        dag_id: of the run.
-        run_id: of the run.
-        outcome: how it ended; `failed` when there was no decision on a model.
-        sentence: the same for people.
+        config: path of the run's config; None when the run ended before it read one.
+        dag_id: the run's DAG.
+        run_id: the run.
+        outcome: `failed` when no model was judged and decided on.
+        sentence: the outcome for people.
     """
     if outcome == "failed" and config:
         try:
             end_training(config, run_id)
         except InvalidInputError as error:
-            log.warning("MLflow is not told of the failure: %s", error)
+            log.warning("the failure is not recorded in MLflow: %s", error)
     try:
         AirflowClient(load_settings()).note(dag_id, run_id, f"{outcome}: {sentence}")
     except (UnreachableError, InvalidInputError) as error:
-        # An Airflow that gives this task no login has the reason in the log of `promote` only.
+        # Without a login of this task, only the log of `promote` has the reason.
         log.warning("the run's page has no note: %s", error)

@@ -13,7 +13,7 @@ from pipeline.artifacts import (
 )
 from pipeline.config import RunConfig
 from pipeline.entrypoints.jobs.job import Job, open_job, open_store, registry_of
-from pipeline.entrypoints.jobs.mlflow_run import tell, tracked_run, until_it_fails
+from pipeline.entrypoints.jobs.mlflow_run import failing_run, log_to_mlflow, tracked_run
 from pipeline.entrypoints.jobs.pages import address, publish
 from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext
@@ -24,13 +24,13 @@ log = logging.getLogger(__name__)
 
 
 def gate(config: str, run_id: str, evaluation: str, served: str) -> str:
-    """Judge the challenger and publish the verdict; a refusal is returned, not raised.
+    """Judge the challenger and publish the verdict; a refusal raises no error.
 
     Args:
-        config: path of the run's config; empty takes the one that the challenger was trained by.
+        config: path of the run's config; empty takes the config of the challenger's training.
         run_id: recorded in the verdict.
         evaluation: URI of the challenger's evaluation.
-        served: URI of the challenger, which names the model.
+        served: URI of the challenger's served bundle.
 
     Raises:
         InvalidInputError: when the config is another model's.
@@ -42,22 +42,23 @@ def gate(config: str, run_id: str, evaluation: str, served: str) -> str:
 
     job = job_of_model(config, run_id, served)
     opened = job.open(served, ServedManifest)
-    with until_it_fails(job, opened.manifest.tracking_run):
+    with failing_run(job, opened.manifest.tracking_run):
         inputs = GateInputs(opened, job.open(evaluation, EvaluationManifest), job.registry.read())
         artifact, verdict = step(inputs, job.config, store=job.store, run=job.run)
-        page = publish(job, artifact, "verdicts", "verdict.html", badge(verdict))
+        page = publish(job, artifact, "verdicts", badge(verdict), ["verdict.html"])
     log.info("verdict page: %s", address(page, job.store, job.settings.reports_url))
     tracked = tracked_run(job, opened.manifest.tracking_run)
-    tell(tracked, lambda: track_verdict(job.tracking, tracked, verdict, artifact, store=job.store))
+    log_to_mlflow(
+        tracked, lambda: track_verdict(job.tracking, tracked, verdict, artifact, store=job.store)
+    )
     return artifact.uri
 
 
 def job_of_model(config: str, run_id: str, served: str) -> Job:
-    """The job of a served bundle's model, by the config given or by the one it was trained by.
+    """Job with the given config, or with the config of the bundle's training if it is empty.
 
     Raises:
-        InvalidInputError: when the config given is another model's, or the bundle's own cannot be
-            read by this version.
+        InvalidInputError: when this version cannot read the config of the bundle's training.
     """
     if config:
         return open_job(config, run_id)
@@ -69,26 +70,26 @@ def job_of_model(config: str, run_id: str, served: str) -> Job:
         own = RunConfig.model_validate_json(store.read(bundle, "config.json"))
     except ValidationError as error:
         raise InvalidInputError(
-            f"the config that {bundle.uri} was trained by is of another version: {error}",
+            f"the config of {bundle.uri} is of an incompatible version: {error}",
             expected=f"--config with a config of {bundle.manifest.name}",
         ) from error
     return Job(own, load_settings(), RunContext.now(run_id, code_version()))
 
 
 def passed(verdict: str) -> bool:
-    """Whether the gate let the challenger pass."""
+    """Whether the challenger passed the gate."""
     return _open(verdict).manifest.passed
 
 
 def unchanged(verdict: str) -> bool:
-    """Whether the challenger served already when it was judged: nobody need approve it."""
+    """Whether the challenger already served when it was judged, so that nothing changes."""
     from pipeline.steps.promotion.verdict import read_verdict
 
     return read_verdict(_open(verdict), open_store()).unchanged
 
 
 def as_markdown(verdict: str) -> str:
-    """The verdict as a Markdown table, with what the ledger says of its model."""
+    """The verdict as a Markdown table, with a note if the model was rolled back before."""
     from pipeline.steps.promotion.ledger_rules import rollback_refusal
     from pipeline.steps.promotion.verdict import read_verdict
     from pipeline.steps.promotion.verdict_page import markdown

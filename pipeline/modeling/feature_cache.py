@@ -70,7 +70,7 @@ def cached_crops(store: ArtifactStore, key: str, crops: AbstractSet[str]) -> dic
 def _crop_names(store: ArtifactStore, uri: str) -> list[str]:
     """Names of the crops in a pack; empty, with a warning, if the pack is damaged."""
     try:
-        return _images(store, store.open(uri, PackManifest))
+        return _read_names(store, store.open(uri, PackManifest))
     except ArtifactError as error:
         log.warning("skipping a damaged pack of the feature cache: %s", error)
         return []
@@ -124,7 +124,7 @@ def fetch_activations(
     shape: tuple[int, ...] = ()
     for number, uri in enumerate(packs):
         pack = store.open(uri, PackManifest)
-        names = _images(store, pack)
+        names = _read_names(store, pack)
         if missing.isdisjoint(names):
             continue
         path = store.fetch(pack, folder / str(number), [_ACTIVATIONS]) / _ACTIVATIONS
@@ -138,5 +138,5 @@ def fetch_activations(
     return ActivationFiles(shape, rows)
 
 
-def _images(store: ArtifactStore, pack: Artifact[PackManifest]) -> list[str]:
+def _read_names(store: ArtifactStore, pack: Artifact[PackManifest]) -> list[str]:
     return store.read(pack, "images.txt").decode().split()

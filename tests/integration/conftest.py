@@ -1,7 +1,9 @@
 """Real parts of the stack on free ports, shared by the integration tests of one run."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +17,11 @@ from pipeline.run import RunContext
 from pipeline.settings import Settings
 from tests.integration.containers.buildah import Buildah
 from tests.integration.page.chromium import chromium
+from tests.integration.shared import shared_folder
 
 if TYPE_CHECKING:
     from tests.conftest import Stage
+    from tests.integration.training.trained import Trained
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +44,19 @@ def mlflow_server(
     )
     with running(settings, "mlflow"):
         yield seaweed.model_copy(update={"mlflow_tracking_uri": own.mlflow_tracking_uri})
+
+
+@pytest.fixture(scope="session")
+def trained_untracked(tmp_path_factory: pytest.TempPathFactory) -> "Trained":
+    """A training without MLflow, made once per session; tests write to a store of their own."""
+    from tests.integration.training.trained import Trained, train_all
+
+    def make(folder: Path) -> None:
+        trained = train_all(folder, {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
+        (folder / "trained.json").write_text(json.dumps(asdict(trained)))
+
+    folder = shared_folder(tmp_path_factory, "trained", make)
+    return Trained(**json.loads((folder / "trained.json").read_text()))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What crosses the arrows: manifests and their digests."""
+"""Manifests, their digests and tags."""
 
 import json
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ BUNDLE = BundleManifest(
 
 
 @pytest.mark.parametrize(
-    "circumstance",
+    "provenance",
     [
         {"run_id": "two"},
         {"code_version": "v2"},
@@ -31,13 +31,13 @@ BUNDLE = BundleManifest(
         {"inputs": {"weights": "w", "split": "s"}},
     ],
 )
-def test_who_when_and_where_it_was_tracked_is_not_content(circumstance: dict[str, object]) -> None:
-    """The same content made again is the same artefact; nor does the order of inputs count."""
-    assert BUNDLE.model_copy(update=circumstance).digest() == BUNDLE.digest()
+def test_provenance_is_not_part_of_the_digest(provenance: dict[str, object]) -> None:
+    """Equal content is one artefact; the order of inputs does not count."""
+    assert BUNDLE.model_copy(update=provenance).digest() == BUNDLE.digest()
 
 
 @pytest.mark.parametrize(
-    "said",
+    "fields",
     [
         {"name": "other"},
         {"inputs": {"split": "other", "weights": "w"}},
@@ -45,44 +45,44 @@ def test_who_when_and_where_it_was_tracked_is_not_content(circumstance: dict[str
         {"files": {"model.keras": "1" * 64}},
     ],
 )
-def test_everything_else_is_content(said: dict[str, object]) -> None:
+def test_every_other_field_is_part_of_the_digest(fields: dict[str, object]) -> None:
     """Another input, count or byte is another artefact."""
-    assert BUNDLE.model_copy(update=said).digest() != BUNDLE.digest()
+    assert BUNDLE.model_copy(update=fields).digest() != BUNDLE.digest()
 
 
-def test_a_kind_is_content() -> None:
-    """Two kinds never share an address."""
-    said = BUNDLE.model_dump(exclude={"kind", "tracking_run"})
-    assert DatasetManifest(**said).digest() != BUNDLE.digest()
+def test_the_kind_is_part_of_the_digest() -> None:
+    """Two kinds never share a URI."""
+    fields = BUNDLE.model_dump(exclude={"kind", "tracking_run"})
+    assert DatasetManifest(**fields).digest() != BUNDLE.digest()
 
 
 def test_a_digest_survives_the_file() -> None:
-    """Written and read back, a manifest still fits its address."""
+    """A manifest that was written and read has the same digest."""
     assert BundleManifest.model_validate_json(BUNDLE.model_dump_json()).digest() == BUNDLE.digest()
 
 
 def test_a_tag_is_name_and_digest() -> None:
-    """Twelve hex digits, as callers see them."""
+    """Name and twelve hex digits."""
     assert model_tag(Artifact("uri", BUNDLE)) == f"cells:{BUNDLE.digest()[:12]}"
 
 
-def test_a_manifest_takes_nothing_it_does_not_know() -> None:
-    """A field of a later version is an error, not a loss."""
-    said = json.loads(BUNDLE.model_dump_json()) | {"later": 1}
+def test_an_unknown_field_of_a_manifest_is_an_error() -> None:
+    """A field of a later version is not dropped."""
+    fields = json.loads(BUNDLE.model_dump_json()) | {"later": 1}
     with pytest.raises(ValidationError, match="later"):
-        BundleManifest.model_validate(said)
+        BundleManifest.model_validate(fields)
     with pytest.raises(ValidationError, match="kind"):
         BundleManifest.model_validate(BUNDLE.model_dump() | {"kind": "dataset"})
     assert issubclass(BundleManifest, Manifest)
 
 
 def test_equal_values_have_equal_json() -> None:
-    """Files are addressed by their bytes, so a dictionary's history must not show."""
+    """Insertion order does not count."""
     assert canonical_json({"b": 1, "a": [2]}) == canonical_json({"a": [2], "b": 1})
     assert canonical_json({}).endswith("\n")
 
 
-def test_a_file_is_hashed_whole(tmp_path: Path) -> None:
+def test_a_file_is_hashed_in_blocks(tmp_path: Path) -> None:
     """The known digest of a million `a` (FIPS 180-2, appendix B.3)."""
     (tmp_path / "file").write_bytes(b"a" * 1_000_000)
     expected = "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
@@ -93,7 +93,7 @@ def test_a_file_is_hashed_whole(tmp_path: Path) -> None:
     "name", ["", ".", "..", "/etc/passwd", "../up", "a/../../up", "a//b", "./a", "a/"]
 )
 def test_files_stay_below_their_artefact(name: str) -> None:
-    """A manifest with a path that leads elsewhere, or has two spellings, is none."""
-    said = BUNDLE.model_dump() | {"files": {name: "0" * 64}}
+    """A path that leads elsewhere, or is not normalised, is refused."""
+    fields = BUNDLE.model_dump() | {"files": {name: "0" * 64}}
     with pytest.raises(ValidationError, match="not a relative path below"):
-        BundleManifest.model_validate(said)
+        BundleManifest.model_validate(fields)

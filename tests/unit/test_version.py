@@ -1,4 +1,4 @@
-"""Every copy of the code knows what it is: asked in a process that finds no git."""
+"""The code's version in a checkout, tarball, copy, image and installed package."""
 
 import os
 import shutil
@@ -18,8 +18,8 @@ def _git(folder: Path, *words: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _ask(folder: Path, tmp_path: Path, **variables: str) -> str:
-    """What an interpreter without this environment's packages prints for the code in a folder."""
+def _version(folder: Path, tmp_path: Path, **variables: str) -> str:
+    """Version that an interpreter without packages prints for the code in a folder."""
     empty = tmp_path / "empty"
     empty.mkdir(exist_ok=True)
     done = subprocess.run(
@@ -35,7 +35,7 @@ def _ask(folder: Path, tmp_path: Path, **variables: str) -> str:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A repository of one commit with the files that a version is read from."""
+    """A repository with one commit and the files that the version is read from."""
     folder = tmp_path / "repository"
     (folder / "pipeline").mkdir(parents=True)
     for name in ("__init__", "version"):
@@ -52,43 +52,41 @@ def _copy(repository: Path, target: Path) -> Path:
     return shutil.copytree(repository, target, ignore=shutil.ignore_patterns(".git"))
 
 
-def test_a_checkout_says_its_commit(repository: Path, tmp_path: Path) -> None:
-    """With git on PATH it is the commit; without, the version, and that the commit is unknown."""
+def test_a_checkout_has_its_commit(repository: Path, tmp_path: Path) -> None:
+    """The commit with git on PATH; without git the version and `unknown`."""
     here = {"PATH": os.environ["PATH"]}
-    assert _ask(repository, tmp_path, **here) == _git(repository, "rev-parse", "HEAD")
-    assert _ask(repository, tmp_path) == "0.1.0+unknown"
+    assert _version(repository, tmp_path, **here) == _git(repository, "rev-parse", "HEAD")
+    assert _version(repository, tmp_path) == "0.1.0+unknown"
 
 
-def test_a_tarball_says_the_commit_it_was_made_of(repository: Path, tmp_path: Path) -> None:
-    """`git archive` writes it down, so that neither git nor a repository is needed."""
+def test_a_tarball_has_its_commit(repository: Path, tmp_path: Path) -> None:
+    """`git archive` writes it, so neither git nor a repository is needed."""
     _git(repository, "archive", "--output", str(tmp_path / "code.tar"), "HEAD")
     (tmp_path / "code").mkdir()
-    # Python 3.11 before .4 has no filters for what its own tarfile unpacks.
+    # tarfile of Python before 3.11.4 has no extraction filters.
     subprocess.run(["tar", "-xf", tmp_path / "code.tar", "-C", tmp_path / "code"], check=True)
-    assert _ask(tmp_path / "code", tmp_path) == _git(repository, "rev-parse", "HEAD")
+    assert _version(tmp_path / "code", tmp_path) == _git(repository, "rev-parse", "HEAD")
 
 
-def test_a_copy_inside_another_repository_is_not_that_repository(
-    repository: Path, tmp_path: Path
-) -> None:
-    """A copy without .git has no commit, whatever repository lies around it."""
+def test_a_copy_inside_another_repository_has_no_commit(repository: Path, tmp_path: Path) -> None:
+    """A repository around a copy without .git does not count."""
     copy = _copy(repository, repository / "vendored" / "leukoflow")
     here = {"PATH": os.environ["PATH"]}
-    assert _ask(copy, tmp_path, **here) == _ask(copy, tmp_path) == "0.1.0+unknown"
+    assert _version(copy, tmp_path, **here) == _version(copy, tmp_path) == "0.1.0+unknown"
 
 
-def test_an_image_says_what_it_was_built_from(repository: Path, tmp_path: Path) -> None:
-    """The variable wins; empty, as Compose passes it by itself, it says nothing."""
+def test_an_image_has_the_version_of_its_build(repository: Path, tmp_path: Path) -> None:
+    """The variable wins, unless it is empty, as Compose passes it by default."""
     copy = _copy(repository, tmp_path / "copy")
-    assert _ask(copy, tmp_path, CODE_VERSION="abc") == "abc"
-    assert _ask(copy, tmp_path, CODE_VERSION="") == "0.1.0+unknown"
+    assert _version(copy, tmp_path, CODE_VERSION="abc") == "abc"
+    assert _version(copy, tmp_path, CODE_VERSION="") == "0.1.0+unknown"
 
 
-def test_an_installed_package_says_its_version(repository: Path, tmp_path: Path) -> None:
-    """A wheel has metadata in place of sources; it need not be in `sys.path` by name."""
+def test_an_installed_package_has_its_version(repository: Path, tmp_path: Path) -> None:
+    """A wheel has metadata in place of sources."""
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*build, "--wheel-dir", str(tmp_path), str(repository)], check=True)
     (wheel,) = tmp_path.glob("leukoflow-*.whl")
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     subprocess.run([*install, "--target", str(tmp_path / "installed"), str(wheel)], check=True)
-    assert _ask(tmp_path / "installed", tmp_path) == "0.1.0"
+    assert _version(tmp_path / "installed", tmp_path) == "0.1.0"

@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -61,31 +62,26 @@ def running(settings: Settings, *names: str) -> Iterator[Settings]:
             process.wait()
 
 
-def _start(home: Path, name: str, variables: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+def _start(home: Path, name: str, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
     line = supervisor.redirected(commands()[name], supervisor.log_path(home, name))
     own = environment.part_variables(variables, name)
     return subprocess.Popen(["sh", "-c", line], cwd=ROOT, env=own, start_new_session=True)
 
 
 def _wait(
-    settings: Settings, processes: Mapping[str, "subprocess.Popen[bytes]"], started_at: float
+    settings: Settings, processes: Mapping[str, subprocess.Popen[bytes]], started_at: float
 ) -> None:
     parts = [part for part in PARTS if part.name in processes]
 
-    def require_all_running() -> None:
+    def require_running() -> None:
         for part in parts:
             if processes[part.name].poll() is not None:
                 raise _not_started(part, settings)
 
-    late = waiting.until_healthy(
-        parts,
-        lambda part: is_healthy(part, settings, started_at),
-        require_all_running,
-        Console(quiet=True),
-        _START_SECONDS,
-    )
-    if late:
-        raise _not_started(late[0], settings)
+    healthy = partial(is_healthy, settings=settings, started_at=started_at)
+    console = Console(quiet=True)
+    for part in waiting.until_healthy(parts, healthy, require_running, console, _START_SECONDS):
+        raise _not_started(part, settings)
 
 
 def _not_started(part: Part, settings: Settings) -> UnreachableError:

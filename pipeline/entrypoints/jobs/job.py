@@ -1,4 +1,4 @@
-"""What every entry point starts from: settings, the run's config, and the adapters."""
+"""Settings, config and adapters of an entry point's call."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,33 +29,33 @@ class Job:
 
     @cached_property
     def store(self) -> ArtifactStore:
-        """Where the artefacts are."""
+        """The artefact store of the settings."""
         return open_store(self.settings)
 
     @cached_property
     def registry(self) -> Registry:
-        """The pointer of the config's name."""
+        """The registry of the config's name."""
         return registry_of(self.config.name, self.store)
 
     @cached_property
     def tracking(self) -> "Tracking":
-        """The experiment of the config's name."""
+        """The MLflow experiment of the config's name."""
         from pipeline.adapters.mlflow_runs import Tracking
 
         return Tracking(self.settings.mlflow_tracking_uri, self.config.name)
 
     def open(self, uri: str, kind: type[M]) -> Artifact[M]:
-        """An artefact of this job's model.
+        """Open an artefact of this job's model.
 
         Raises:
-            InvalidInputError: when it is another model's than the config's.
+            InvalidInputError: when the artefact belongs to another model than the config.
         """
         artifact = self.store.open(uri, kind)
         self.require_model(artifact.manifest.name)
         return artifact
 
     def require_model(self, name: str) -> None:
-        """Refuse to work by this config on the artefacts of another model."""
+        """Return if `name` is the config's model; else raise InvalidInputError."""
         if name != self.config.name:
             raise InvalidInputError(
                 "the config is another model's",
@@ -64,33 +64,33 @@ class Job:
             )
 
     def weights(self) -> Artifact[WeightsManifest]:
-        """The backbone's weights, brought on first use."""
+        """The backbone's weights, downloaded on first use."""
         from pipeline.modeling.weights import ensure_shared_weights
 
-        kept = kept_here(self.settings)
+        local = local_store(self.settings)
         return ensure_shared_weights(
-            self.settings.weights_uri, kept, store=self.store, run=self.run
+            self.settings.weights_uri, local, store=self.store, run=self.run
         )
 
 
 def open_job(config: str, run_id: str, limit: int = 0) -> Job:
-    """The job of one entry point call; `config` is a path, looked up in the checkout too."""
+    """Job of one entry point call; `config` is a path as in `config_path`."""
     overrides = {"ingest.limit": limit} if limit else {}
     loaded = load_config(config_path(config), overrides)
     return Job(loaded, load_settings(), RunContext.now(run_id, code_version()))
 
 
 def open_store(settings: Settings | None = None) -> ArtifactStore:
-    """The artefacts that the settings name."""
+    """The artefact store of the settings, by default `load_settings()`."""
     settings = settings or load_settings()
     return ArtifactStore(UriStore(settings), settings.require_store())
 
 
 def registry_of(name: str, store: ArtifactStore) -> Registry:
-    """Pointer, ledger and refusals of a model name."""
+    """Registry of a model name, in a store."""
     return Registry(store.objects, store.root, name)
 
 
-def kept_here(settings: Settings) -> ArtifactStore:
-    """Artefacts on this machine, whatever the settings name: the weights, once brought."""
+def local_store(settings: Settings) -> ArtifactStore:
+    """Artefacts on this machine, whatever STORE_URI is: downloaded weights and refusal pages."""
     return ArtifactStore(UriStore(settings), str(settings.leukoflow_home.resolve() / "kept"))

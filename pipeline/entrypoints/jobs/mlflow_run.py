@@ -1,4 +1,4 @@
-"""The MLflow run of a training, from its start to its end; nothing here stops a training."""
+"""The MLflow run of a training; while MLflow is unreachable, training continues untracked."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -10,8 +10,8 @@ from pipeline.errors import UnreachableError
 log = logging.getLogger(__name__)
 
 
-def tell(tracked: str, act: Callable[[], None]) -> None:
-    """Tell MLflow about a run, unless there is none or the server is not reachable."""
+def log_to_mlflow(tracked: str, act: Callable[[], None]) -> None:
+    """Call `act`, unless `tracked` is empty; UnreachableError is logged as a warning."""
     try:
         if tracked:
             act()
@@ -20,23 +20,23 @@ def tell(tracked: str, act: Callable[[], None]) -> None:
 
 
 def tracked_run(job: Job, first: str) -> str:
-    """The MLflow run that shows what this job does; empty when the server is not reachable.
+    """Id of the MLflow run of this job; empty when MLflow is unreachable.
 
     Args:
-        job: whose run id names the pipeline's run.
-        first: the run that made the bundle. Training on unchanged data gives the bundle of an
-            earlier run, and what is measured then belongs to the later one too.
+        job: its run id identifies the MLflow run.
+        first: the MLflow run that trained the bundle, for a job without its own. Training on
+            unchanged data gives the bundle of an earlier run; the later run logs its own metrics.
     """
     return _own_run(job) or first
 
 
 @contextmanager
-def until_it_fails(job: Job, first: str) -> Iterator[None]:
-    """A part of a training: when it fails, so did the training's MLflow run.
+def failing_run(job: Job, first: str) -> Iterator[None]:
+    """End the training's MLflow run as FAILED when the block raises an error.
 
     Args:
-        job: whose run id names the pipeline's run.
-        first: the run that made the bundle; it stays as it is when it ended well.
+        job: its run id identifies the MLflow run.
+        first: the MLflow run that trained the bundle; a FINISHED one is not changed.
     """
     failed = True
     try:
@@ -45,15 +45,15 @@ def until_it_fails(job: Job, first: str) -> Iterator[None]:
     finally:
         if failed:
             own = _own_run(job)
-            tell(own, lambda: job.tracking.finish(own, "FAILED"))
-            tell("" if own else first, lambda: _fail_unfinished(job, first))
+            log_to_mlflow(own, lambda: job.tracking.finish(own, "FAILED"))
+            log_to_mlflow("" if own else first, lambda: _fail_unfinished(job, first))
 
 
 def end_training(config: str, run_id: str) -> None:
-    """End as FAILED what a training that failed or was killed left RUNNING in MLflow."""
+    """End the MLflow run of a failed or killed training as FAILED, unless it is FINISHED."""
     job = open_job(config, run_id)
     own = _own_run(job)
-    tell(own, lambda: _fail_unfinished(job, own))
+    log_to_mlflow(own, lambda: _fail_unfinished(job, own))
 
 
 def _own_run(job: Job) -> str:

@@ -1,7 +1,6 @@
-"""Pages that the report site shows."""
+"""Publication of an artefact's page on the report site."""
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,14 +19,22 @@ def publish(
     job: Job,
     artifact: Artifact[M],
     section: str,
-    page: str,
     badge: str,
-    beside: Sequence[str] = (),
+    files: list[str],
 ) -> str:
-    """Put one page of an artefact, and files beside it, on the report site; returns its URI."""
+    """Publish files of an artefact on the report site; returns the page's URI.
+
+    Args:
+        job: its config names the model, its run has the page's time.
+        artifact: contains the files.
+        section: section of the report site.
+        badge: one or two words for the index.
+        files: the page's file name, then the files that it links to.
+    """
+    page, *attachments = files
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / INDEX).write_bytes(job.store.read(artifact, page))
-        for name in beside:
+        for name in attachments:
             (Path(folder) / name).write_bytes(job.store.read(artifact, name))
         listed = Page(
             name=job.config.name,
@@ -47,17 +54,17 @@ def publish_refusal(
     run: RunContext,
     site: str = "",
 ) -> InvalidInputError:
-    """Put the report of a refused snapshot where those of good ones are.
+    """Publish the report of a refused snapshot among those of accepted ones.
 
     Args:
-        refused: why, and the page.
-        snapshot: what was refused, or the grouping of it.
-        store: where the page goes.
-        run: who validated, and when.
-        site: URL of the report site, if one shows `store`.
+        refused: the refusal, with its page.
+        snapshot: the refused artefact: a snapshot or its grouping.
+        store: the page is written below its root.
+        run: its time is the page's.
+        site: URL of the report site of `store`; empty if there is none.
 
     Returns:
-        The refusal, saying where its page is.
+        The error to raise, with the address of the page.
     """
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / INDEX).write_text(refused.page)
@@ -78,7 +85,7 @@ def publish_refusal(
 
 
 def address(page: str, store: ArtifactStore, site: str) -> str:
-    """Where a person opens a published page; one in a local folder opens without a site."""
+    """URL of a published page on the report site; the path of a page in a local folder."""
     if site and page.startswith("s3://"):
         page = page.replace(f"{store.root}/reports", site.rstrip("/"), 1)
     return f"{page}/{INDEX}"

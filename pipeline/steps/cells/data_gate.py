@@ -1,10 +1,8 @@
 """Data gate: keep cells with contradicting labels out of training and the test part."""
 
 import logging
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, GroupingManifest
@@ -182,11 +180,11 @@ def _publish(
         "cells": len({record.cell for record in records}),
         "quarantined": len(quarantined),
     }
-    with tempfile.TemporaryDirectory(prefix="leukoflow-gate-") as name:
-        folder = Path(name)
-        (folder / "records.csv").write_text(to_csv(records, Record))
-        (folder / "quarantine.csv").write_text(to_csv(quarantined, Quarantined))
-        (folder / "report.html").write_text(page)
-        (folder / MATCHES).write_text(to_csv(matches, ImageMatch))
-        (folder / LOCKED).write_text(to_csv(tables.locked, Record))
-        return store.publish(folder, manifest.model_copy(update={"counts": counts}))
+    files = {
+        "records.csv": to_csv(records, Record),
+        "quarantine.csv": to_csv(quarantined, Quarantined),
+        "report.html": page,
+        MATCHES: to_csv(matches, ImageMatch),
+        LOCKED: to_csv(tables.locked, Record),
+    }
+    return store.publish_texts(files, manifest.model_copy(update={"counts": counts}))

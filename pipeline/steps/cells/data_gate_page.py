@@ -15,7 +15,7 @@ from pipeline.pages.report_site import page_templates
 from pipeline.records import ImageMatch, Quarantined, Record
 from pipeline.steps.cells.matching.overlap import MIN_INLIERS, find_overlap
 from pipeline.steps.cells.matching.view import View, extract_view
-from pipeline.steps.dataset.validation_page import Picture, cell_picture, data_uri, thumbnail
+from pipeline.steps.dataset.validation_page import Picture, data_uri, picture, thumbnail
 from pipeline.steps.dataset.validation_rules import Rule, reasons
 
 _MAX_PAIRS = 12
@@ -87,7 +87,7 @@ def render(
 
 def _describe(record: Record, image: Pixels, contract: ModelContract) -> _Described:
     small = np.asarray(thumbnail(image))
-    return _Described(cell_picture(record, image, contract), extract_view(image), small)
+    return _Described(picture(record, image, contract), extract_view(image), small)
 
 
 def _pair(match: ImageMatch, one: _Described, other: _Described) -> Pair:

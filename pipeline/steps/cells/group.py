@@ -6,11 +6,9 @@ import io
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path
 
 import cv2
 
@@ -187,14 +185,13 @@ def _publish(
         "cells": len({record.cell for record in records}),
         "hinted": sum(bool(record.named_group) for record in records),
     }
-    with tempfile.TemporaryDirectory(prefix="leukoflow-grouping-") as name:
-        folder = Path(name)
-        (folder / "records.csv").write_text(to_csv(records, Record))
+    files = {
+        "records.csv": to_csv(records, Record),
         # Two locked images of a cell without an image in this dataset also match each other.
-        kept = (match for match in by_hash if {match.one, match.other} <= written)
-        (folder / MATCHES).write_text(to_csv(kept, ImageMatch))
-        (folder / LOCKED).write_text(to_csv(locked, Record))
-        return store.publish(folder, manifest.model_copy(update={"counts": counts}))
+        MATCHES: to_csv((m for m in by_hash if {m.one, m.other} <= written), ImageMatch),
+        LOCKED: to_csv(locked, Record),
+    }
+    return store.publish_texts(files, manifest.model_copy(update={"counts": counts}))
 
 
 def _related(named: Sequence[Record], matches: Sequence[MatchedPair]) -> list[Record]:

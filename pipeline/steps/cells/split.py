@@ -1,10 +1,8 @@
 """Split: assign whole groups to the train, validation, test and reserve part; extend the lock."""
 
 import logging
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, GroupingManifest, SplitManifest
@@ -57,7 +55,11 @@ def split(
         inputs={"grouping": grouping.uri},
         counts=_counts(kept) | ({"quarantined": len(quarantined)} if quarantined else {}),
     )
-    artifact = _publish(kept, quarantined, manifest, store)
+    files = {
+        "records.csv": to_csv(kept, Record),
+        "quarantine.csv": to_csv(quarantined, Quarantined),
+    }
+    artifact = store.publish_texts(files, manifest)
     _log.info("split: %s %s", artifact.uri, artifact.manifest.counts)
     return artifact
 
@@ -93,19 +95,6 @@ def _counts(records: Sequence[Record]) -> dict[str, int]:
     groups = Counter(f"{part}_groups" for part, _ in {(str(r.part), r.group) for r in records})
     cells = Counter(f"{part}_cells" for part, _ in {(str(r.part), r.cell) for r in records})
     return dict(sorted((images + groups + cells).items()))
-
-
-def _publish(
-    records: Sequence[Record],
-    quarantined: Sequence[Quarantined],
-    manifest: SplitManifest,
-    store: ArtifactStore,
-) -> Artifact[SplitManifest]:
-    with tempfile.TemporaryDirectory(prefix="leukoflow-split-") as name:
-        folder = Path(name)
-        (folder / "records.csv").write_text(to_csv(records, Record))
-        (folder / "quarantine.csv").write_text(to_csv(quarantined, Quarantined))
-        return store.publish(folder, manifest)
 
 
 def _is_returned_test(record: Record) -> bool:

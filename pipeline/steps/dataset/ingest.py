@@ -167,9 +167,7 @@ def _publish_snapshot(
             ArchiveRef(uri=uri, sha256=archive.manifest.sha256) for uri, archive in archives
         ),
     )
-    with tempfile.TemporaryDirectory(prefix="leukoflow-snapshot-") as folder:
-        (Path(folder) / RECORDS).write_text(to_csv(records, Record))
-        return store.publish(Path(folder), manifest)
+    return store.publish_texts({RECORDS: to_csv(records, Record)}, manifest)
 
 
 def _rows(archive: Artifact[ArchiveManifest], store: ArtifactStore) -> list[Record]:

@@ -1,12 +1,10 @@
 """Validate: quarantine unusable images with their reason; refuse a dataset with too many."""
 
 import logging
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
@@ -20,8 +18,7 @@ from pipeline.steps.dataset.validation_page import (
     EXAMPLES,
     Picture,
     ValidationResult,
-    cell_picture,
-    plain_picture,
+    picture,
     render,
 )
 from pipeline.steps.dataset.validation_rules import (
@@ -96,7 +93,12 @@ def validate(
         inputs={"snapshot": snapshot.uri},
         counts={"images": len(inspection.usable), "quarantined": len(quarantined), **counts},
     )
-    artifact = _publish(inspection.usable, quarantined, page, manifest, store)
+    files = {
+        "records.csv": to_csv(inspection.usable, Record),
+        "quarantine.csv": to_csv(quarantined, Quarantined),
+        "report.html": page,
+    }
+    artifact = store.publish_texts(files, manifest)
     _log.info("validate: %s %s", artifact.uri, artifact.manifest.counts)
     return artifact
 
@@ -130,23 +132,18 @@ def _inspect(
         config: the limits, and the contract that crops the examples.
         store: where the packs are.
     """
-    known_reason = {(q.archive, q.sha256, q.file): q.reason for q in rejected}
-    shown = (Record(**image.model_dump(exclude={"reason"})) for image in rejected)
+    known = {Record(**row.model_dump(exclude={"reason"})): row.reason for row in rejected}
     result = _Inspection()
-    for record, image, fault in _decoded([*records, *shown], config.validation, store):
-        known = known_reason.get((record.archive, record.sha256, record.file), "")
-        reason = known or fault
-        if fault and not known:
-            result.unusable.append(quarantine(record, fault))
-        elif not known:
+    for record, image, fault in _decoded([*records, *known], config.validation, store):
+        reason = known.get(record) or fault
+        if not reason:
             result.usable.append(record)
+        elif record not in known:
+            result.unusable.append(quarantine(record, reason))
         pictures = result.rejected[reason] if reason else result.examples[record.label]
         if image is not None and len(pictures) < EXAMPLES:
-            pictures.append(
-                plain_picture(record, image)
-                if reason
-                else cell_picture(record, image, config.contract)
-            )
+            contract = None if reason else config.contract
+            pictures.append(picture(record, image, contract))
     result.usable.sort(key=lambda record: record.sha256)
     return result
 
@@ -182,18 +179,3 @@ def _check(data: bytes, config: ValidateConfig) -> tuple[Pixels | None, str]:
     if min(height, width) < config.min_side:
         return image, f"a side is shorter than {config.min_side} pixels"
     return image, ""
-
-
-def _publish(
-    usable: Sequence[Record],
-    quarantined: Sequence[Quarantined],
-    page: str,
-    manifest: DatasetManifest,
-    store: ArtifactStore,
-) -> Artifact[DatasetManifest]:
-    with tempfile.TemporaryDirectory(prefix="leukoflow-dataset-") as name:
-        folder = Path(name)
-        (folder / "records.csv").write_text(to_csv(usable, Record))
-        (folder / "quarantine.csv").write_text(to_csv(quarantined, Quarantined))
-        (folder / "report.html").write_text(page)
-        return store.publish(folder, manifest)

@@ -76,37 +76,10 @@ def render(
     )
 
 
-def plain_picture(record: Record, image: Pixels) -> Picture:
-    """An image without its crop."""
-    return _picture(record, image, image)
-
-
-def cell_picture(record: Record, image: Pixels, contract: ModelContract) -> Picture:
-    """A usable image with its crop; the crop's square is drawn on the image."""
-    prepared = prepare_pixels(image, contract)
-    marked, box = Image.fromarray(image), prepared.box
-    colour = _LOCATED if prepared.cell_found else _NOT_LOCATED
-    corners = (box.left, box.top, box.left + box.side, box.top + box.side)
-    ImageDraw.Draw(marked).rectangle(corners, outline=colour, width=max(2, marked.height // 80))
-    return _picture(record, image, marked, prepared.crop)
-
-
-def thumbnail(image: Pixels | Image.Image) -> Image.Image:
-    """A copy of the image, scaled down to 320x240 if it is larger."""
-    small = Image.fromarray(np.asarray(image))
-    small.thumbnail(_MAX_SIZE)
-    return small
-
-
-def data_uri(image: Pixels | Image.Image) -> str:
-    """The thumbnail of an image as a JPEG data URI."""
-    out = io.BytesIO()
-    thumbnail(image).save(out, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
-
-
-def _picture(record: Record, original: Pixels, *shown: Pixels | Image.Image) -> Picture:
-    height, width = original.shape[:2]
+def picture(record: Record, image: Pixels, contract: ModelContract | None) -> Picture:
+    """An image and, with a contract, its crop; the crop's square is drawn on the image."""
+    height, width = image.shape[:2]
+    shown = (image,) if contract is None else _with_crop(image, contract)
     return Picture(
         file=PurePosixPath(record.file).name,
         label=record.label,
@@ -114,3 +87,26 @@ def _picture(record: Record, original: Pixels, *shown: Pixels | Image.Image) -> 
         height=height,
         sources=tuple(map(data_uri, shown)),
     )
+
+
+def _with_crop(image: Pixels, contract: ModelContract) -> tuple[Pixels, Pixels]:
+    prepared = prepare_pixels(image, contract)
+    marked, box = Image.fromarray(image), prepared.box
+    colour = _LOCATED if prepared.cell_found else _NOT_LOCATED
+    corners = (box.left, box.top, box.left + box.side, box.top + box.side)
+    ImageDraw.Draw(marked).rectangle(corners, outline=colour, width=max(2, marked.height // 80))
+    return np.asarray(marked), prepared.crop
+
+
+def thumbnail(image: Pixels) -> Image.Image:
+    """A copy of the image, scaled down to 320x240 if it is larger."""
+    small = Image.fromarray(image)
+    small.thumbnail(_MAX_SIZE)
+    return small
+
+
+def data_uri(image: Pixels) -> str:
+    """The thumbnail of an image as a JPEG data URI."""
+    out = io.BytesIO()
+    thumbnail(image).save(out, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

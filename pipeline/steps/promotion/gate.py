@@ -149,16 +149,16 @@ def _serve_check(served: Artifact[ServedManifest], store: ArtifactStore) -> Serv
 def _publish(
     verdict: GateVerdict, inputs: GateInputs, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[VerdictManifest]:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "verdict.json").write_text(canonical_json(verdict.model_dump(mode="json")))
-        (folder / "verdict.html").write_text(page(verdict))
-        manifest = VerdictManifest(
-            name=verdict.name,
-            tag=verdict.tag,
-            passed=verdict.passed,
-            inputs={"evaluation": inputs.evaluation.uri, "served": inputs.served.uri},
-            counts={"checks": len(verdict.checks), "failed": len(verdict.failed)},
-            **run.model_dump(),
-        )
-        return store.publish(folder, manifest)
+    manifest = VerdictManifest(
+        name=verdict.name,
+        tag=verdict.tag,
+        passed=verdict.passed,
+        inputs={"evaluation": inputs.evaluation.uri, "served": inputs.served.uri},
+        counts={"checks": len(verdict.checks), "failed": len(verdict.failed)},
+        **run.model_dump(),
+    )
+    files = {
+        "verdict.json": canonical_json(verdict.model_dump(mode="json")),
+        "verdict.html": page(verdict),
+    }
+    return store.publish_texts(files, manifest)

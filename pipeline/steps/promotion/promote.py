@@ -56,14 +56,14 @@ class Promoted:
 
 
 def promote_with_retry(
-    verdict: str, attempt: Callable[[str], Result], judge: Callable[[str], str]
+    verdict: str, attempt: Callable[[str], Result], run_gate: Callable[[str], str]
 ) -> Result:
     """Promote on a verdict; when another model was promoted first, run the gate and try again.
 
     Args:
         verdict: URI of the first verdict.
         attempt: promotes by the verdict of a URI.
-        judge: runs the gate again for the challenger of a verdict; returns the new verdict's URI.
+        run_gate: runs the gate again for a verdict's challenger; returns the new verdict's URI.
 
     Raises:
         GateRefusedError: when a verdict is a refusal.
@@ -74,7 +74,7 @@ def promote_with_retry(
             return attempt(verdict)
         except ConflictError as conflict:
             log.info("promote: running the gate again after a conflict: %s", conflict)
-            verdict = judge(verdict)
+            verdict = run_gate(verdict)
     return attempt(verdict)
 
 

@@ -1,10 +1,9 @@
-"""A real Airflow that reads the real DAGs: started by files, by hand and by the form."""
+"""Runs of the real DAGs on a real Airflow, started by archives, by API and by the web form."""
 
 import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,32 +17,30 @@ from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import EvaluationManifest
 from pipeline.dag_ids import DEPLOYMENT, INGESTION, MONITORING, TRAINING
-from pipeline.embedded import airflow_home, preflight
 from pipeline.embedded.environment import stack_variables
 from pipeline.embedded.parts import ROOT
-from pipeline.embedded.processes.foreground import on_free_ports, running
+from pipeline.embedded.processes.foreground import running
 from pipeline.errors import InvalidInputError
 from pipeline.settings import Settings
+from tests.integration.waiting import until
 from tests.unit.monitoring.fake_predictions import TAG, FakePredictions
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Airflow's api-server, scheduler and DAG processor; artefacts are in a local folder."""
-    home = tmp_path_factory.mktemp("airflow")
-    own = on_free_ports(home).model_copy(update={"store_uri": str(home / "store")})
-    preflight.make_folders(home)
-    airflow_home.write_passwords(own)
-    airflow_home.migrate(home, stack_variables(own, {}))
+def settings(
+    tmp_path_factory: pytest.TempPathFactory, prepare_airflow: Callable[[Path], Settings]
+) -> Iterator[Settings]:
+    """Settings of a running api-server, scheduler and DAG processor with a local store."""
+    own = prepare_airflow(tmp_path_factory.mktemp("airflow"))
     with running(own, "airflow-api", "airflow-scheduler", "airflow-dags"):
         yield own
 
 
 @pytest.fixture(scope="module")
 def airflow(settings: Settings) -> AirflowClient:
-    """A client, once all DAGs are read."""
+    """A client, once Airflow has parsed all DAGs."""
     client = AirflowClient(settings)
     for dag_id in (TRAINING, INGESTION, MONITORING, DEPLOYMENT):
         client.wait_for_dag(dag_id, 120)
@@ -52,7 +49,7 @@ def airflow(settings: Settings) -> AirflowClient:
 
 @pytest.fixture(scope="module")
 def logged(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
-    """Promotes models named demo and second; the function adds fifty answers of one to its log."""
+    """Function that logs fifty predictions of a model; `demo` and `second` are promoted."""
     store, predictions = ArtifactStore(LocalStore(), settings.store_uri), FakePredictions(seed=3)
     folder, now = tmp_path_factory.mktemp("evaluation"), datetime.now(UTC)
     lines = [item.model_dump_json() + "\n" for item in predictions.draw(40, 4)]
@@ -68,7 +65,7 @@ def logged(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Call
         )  # fmt: skip
         Registry(store.objects, store.root, name).move(pointer, None)
 
-    def answer(segment: str, shift: float, name: str = "demo") -> None:
+    def log_predictions(segment: str, shift: float, name: str = "demo") -> None:
         now = datetime.now(UTC)
         images = predictions.draw(50, 1, shift=shift)
         records = [item.record.model_copy(update={"time": now}) for item in images]
@@ -76,18 +73,11 @@ def logged(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Call
         uri = f"{store.root}/logs/{name}/{now:%Y-%m-%d}/{segment}.jsonl"
         store.objects.write(uri, body.encode())
 
-    return answer
-
-
-def _until(found: Callable[[], object], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.5)
+    return log_predictions
 
 
 def _finished(airflow: AirflowClient, run: DagRun) -> DagRun:
-    _until(lambda: airflow.run(run.dag_id, run.run_id).finished)
+    until(lambda: airflow.run(run.dag_id, run.run_id).finished)
     return airflow.run(run.dag_id, run.run_id)
 
 
@@ -95,32 +85,32 @@ def _states(airflow: AirflowClient, run: DagRun) -> dict[str, str]:
     return {task.task_id: task.state for task in airflow.tasks(run.dag_id, run.run_id)}
 
 
-def _arrivals(airflow: AirflowClient) -> list[DagRun]:
+def _archive_runs(airflow: AirflowClient) -> list[DagRun]:
     return [run for run in airflow.runs(TRAINING) if run.run_id.startswith("archives__")]
 
 
-def _look(airflow: AirflowClient) -> None:
+def _ingest(airflow: AirflowClient) -> None:
     assert _finished(airflow, airflow.trigger(INGESTION, {})).state == "success"
 
 
 def _python(settings: Settings, code: str) -> str:
-    """Run code beside this Airflow; what it printed."""
+    """Output of Python code that runs in the environment of this Airflow."""
     variables = stack_variables(settings, os.environ)
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code],
         env={**variables, "PYTHONPATH": f"{variables['AIRFLOW__CORE__DAGS_FOLDER']}:{ROOT}"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
 
 
 def test_a_scheduled_run_without_archives_is_skipped(
     airflow: AirflowClient, settings: Settings
 ) -> None:
-    """It looks at the archives of the served model; a run by hand says that there are none."""
+    """The schedule skips where the served model has no archives; a manual run fails."""
     assert not list(LocalStore().list(f"{settings.store_uri}/archives/{settings.model_name}/"))
     _python(
         settings,
@@ -135,45 +125,45 @@ def test_a_scheduled_run_without_archives_is_skipped(
     assert states.pop("ingest") == "success"
     assert set(states.values()) == {"skipped"}
     ingest = next(t for t in airflow.tasks(TRAINING, run.run_id) if t.task_id == "ingest")
-    said = airflow.log(TRAINING, run.run_id, ingest, lines=100)
-    assert "archives/blood_cells/ is empty: there is nothing to train on" in said
+    log = airflow.log(TRAINING, run.run_id, ingest, lines=100)
+    assert "archives/blood_cells/ is empty: there is nothing to train on" in log
     assert _finished(airflow, airflow.trigger(TRAINING, {})).state == "failed"
 
 
 def test_an_archive_starts_exactly_one_run(airflow: AirflowClient, settings: Settings) -> None:
-    """Also looked at twice, also replaced, also put back; and a bad archive fails with its name."""
+    """An unchanged archive starts no run, a replaced or restored one does; a bad one fails."""
     archive = Path(settings.store_uri) / "archives" / "blood_cells" / "cells.zip"
     archive.parent.mkdir(parents=True)
     for content, runs in ((b"first", 1), (b"first", 1), (b"second", 2), (b"first", 3)):
         archive.write_bytes(content)
-        _look(airflow)
-        assert len(_arrivals(airflow)) == runs
-    failed = _finished(airflow, _arrivals(airflow)[-1])
+        _ingest(airflow)
+        assert len(_archive_runs(airflow)) == runs
+    failed = _finished(airflow, _archive_runs(airflow)[-1])
     assert failed.state == "failed"
     ingest = next(t for t in airflow.tasks(TRAINING, failed.run_id) if t.task_id == "ingest")
-    assert ingest.try_number == 1, "a bad archive is not tried again"
+    assert ingest.try_number == 1, "a bad archive is not retried"
     log = airflow.log(TRAINING, failed.run_id, ingest)
     assert any(line.startswith("InvalidInputError: ") and "cells.zip" in line for line in log), log
     assert _states(airflow, failed)["promote"] == "upstream_failed"
 
 
-def test_without_a_promoted_model_monitoring_is_quiet(airflow: AirflowClient) -> None:
-    """A fresh installation shows no red run each hour."""
+def test_monitoring_is_skipped_without_a_promoted_model(airflow: AirflowClient) -> None:
+    """A new installation has no failed run every hour."""
     run = _finished(airflow, airflow.trigger(MONITORING, {}))
     assert run.state == "success"
     assert set(_states(airflow, run).values()) == {"skipped"}
 
 
 def test_a_cancelled_run_is_a_failed_run(airflow: AirflowClient) -> None:
-    """Airflow alone would call it successful, for its remaining tasks were skipped."""
+    """Airflow alone would mark it successful, because its remaining tasks are skipped."""
     run = airflow.trigger(TRAINING, {"config": "configs/demo.yaml"})
     airflow.cancel(TRAINING, run.run_id)
     assert _finished(airflow, run).state == "failed"
     assert _states(airflow, run)["promote"] in ("skipped", "upstream_failed")
 
 
-def test_a_form_field_that_cannot_be_is_refused(airflow: AirflowClient) -> None:
-    """The API holds to the form: no run starts from a config outside configs/."""
+def test_an_invalid_form_field_is_rejected(airflow: AirflowClient) -> None:
+    """The API validates the form: no run starts from a config outside configs/."""
     with pytest.raises(InvalidInputError, match="config"):
         airflow.trigger(TRAINING, {"config": "../secrets.yaml"})
     with pytest.raises(InvalidInputError, match="limit"):
@@ -183,9 +173,9 @@ def test_a_form_field_that_cannot_be_is_refused(airflow: AirflowClient) -> None:
 def test_a_run_under_dag_test_succeeds(
     airflow: AirflowClient, settings: Settings, logged: Callable[..., None]
 ) -> None:
-    """The monitoring DAG in one process, on a quiet window: a report, and no retraining."""
+    """The monitoring DAG in one process, on a window without drift: a report, no retraining."""
     logged("quiet", shift=0)
-    # The scheduler beside it would take some of the run's tasks, were the DAG not paused.
+    # The DAG is paused, or the scheduler would start some of the run's tasks as well.
     code = (
         "import blood_cell_monitoring as dags\n"
         "from airflow.models.dag import DagModel\n"
@@ -205,32 +195,34 @@ def test_a_run_under_dag_test_succeeds(
 def test_each_request_starts_one_training_run_that_closes_it(
     airflow: AirflowClient, settings: Settings, logged: Callable[..., None]
 ) -> None:
-    """Also two models' requests at once; with nothing to train on, each ends as failed."""
-    watched = {}
+    """Requests of two models at once; without archives, each run fails and closes its request."""
+    monitoring = {}
     for name in ("demo", "second"):
         logged("shifted", shift=25, name=name)
-        watched[name] = airflow.trigger(MONITORING, {"name": name})
-    for name, run in watched.items():
+        monitoring[name] = airflow.trigger(MONITORING, {"name": name})
+    for name, run in monitoring.items():
         assert _states(airflow, _finished(airflow, run))["request_retrain"] == "success"
-        (asked,) = [r for r in airflow.runs(TRAINING) if r.run_id.startswith(f"retrain__{name}__")]
-        assert asked.conf["config"] == f"configs/{name}.yaml"
-        assert "times as far off" in asked.conf["reason"]
-        assert _finished(airflow, asked).state == "failed"
+        (training,) = [
+            r for r in airflow.runs(TRAINING) if r.run_id.startswith(f"retrain__{name}__")
+        ]
+        assert training.conf["config"] == f"configs/{name}.yaml"
+        assert "times as far off" in training.conf["reason"]
+        assert _finished(airflow, training).state == "failed"
         request = RetrainRequests(LocalStore(), settings.store_uri, name).last()
         assert request is not None
-        assert request.outcome.startswith(f"failed ({asked.run_id})")
+        assert request.outcome.startswith(f"failed ({training.run_id})")
 
 
 @pytest.mark.chromium
 @pytest.mark.skipif(not shutil.which("chromedriver"), reason="chromedriver is not installed")
 def test_the_form_starts_a_run(airflow: AirflowClient, settings: Settings) -> None:
-    """A person opens the page, says why, and the run carries what was said."""
+    """A reason entered in the web form is in the configuration of the run."""
     before = {run.run_id for run in airflow.runs(TRAINING)}
-    _submit_form(settings, "element_reason", "a person asked")
-    _until(lambda: {run.run_id for run in airflow.runs(TRAINING)} - before)
+    _submit_form(settings, "element_reason", "entered by hand")
+    until(lambda: {run.run_id for run in airflow.runs(TRAINING)} - before)
     started = next(run for run in airflow.runs(TRAINING) if run.run_id not in before)
     assert started.run_id.startswith("manual__")
-    assert started.conf["reason"] == "a person asked"
+    assert started.conf["reason"] == "entered by hand"
 
 
 def _submit_form(settings: Settings, field: str, text: str) -> None:

@@ -1,16 +1,16 @@
-"""A real task run under the DAGs' defaults: which faults are tried again."""
+"""Retries of a real task under the DAGs' default arguments."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipeline.embedded import airflow_home, preflight
 from pipeline.embedded.environment import stack_variables
 from pipeline.embedded.parts import ROOT
-from pipeline.embedded.processes.foreground import on_free_ports
+from pipeline.settings import Settings
 
 pytestmark = pytest.mark.integration
 
@@ -33,7 +33,7 @@ def faults():
 
     @task
     def connection():
-        raise UnreachableError("S3 does not answer")
+        raise UnreachableError("S3 does not respond")
 
     lookup()
     connection()
@@ -47,14 +47,11 @@ if __name__ == "__main__":
 """
 
 
-def test_a_fault_of_the_program_is_not_tried_again(tmp_path: Path) -> None:
-    """A KeyError fails its task at once; an unreachable store is asked again, twice here."""
-    home = tmp_path / "home"
-    own = on_free_ports(home).model_copy(update={"store_uri": str(home / "store")})
-    preflight.make_folders(home)
-    airflow_home.write_passwords(own)
-    airflow_home.migrate(home, stack_variables(own, {}))
-    variables = stack_variables(own, os.environ)
+def test_only_an_unreachable_service_is_retried(
+    tmp_path: Path, prepare_airflow: Callable[[Path], Settings]
+) -> None:
+    """A KeyError fails its task at the first try; an unreachable store is tried three times."""
+    variables = stack_variables(prepare_airflow(tmp_path / "home"), os.environ)
     real = variables["AIRFLOW__CORE__DAGS_FOLDER"]
     folder = tmp_path / "dags"
     folder.mkdir()
@@ -62,11 +59,11 @@ def test_a_fault_of_the_program_is_not_tried_again(tmp_path: Path) -> None:
     variables |= {"PYTHONPATH": f"{real}:{ROOT}", "AIRFLOW__CORE__DAGS_FOLDER": str(folder)}
 
     def python(*arguments: str) -> list[str]:
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, *arguments], env=variables, capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.splitlines()
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout.splitlines()
 
     python("-m", "airflow", "dags", "reserialize")
     last = python(str(folder / "faults.py"))[-1]

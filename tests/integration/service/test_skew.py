@@ -18,7 +18,7 @@ from pipeline.demo.traffic import wait_for_model
 from pipeline.entrypoints import promotion
 from pipeline.entrypoints.jobs.job import open_store
 from pipeline.records import Record, from_csv
-from tests.integration.training.trained import RUN, train_all, variables
+from tests.integration.training.trained import RUN, Trained, variables
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -26,12 +26,14 @@ DECISION = {"author": "test", "reason": "skew"}
 
 
 def test_the_same_bytes_get_the_same_pixels_and_probabilities(
-    tmp_path: Path, serve: "Callable[..., AbstractContextManager[str]]"
+    tmp_path: Path,
+    trained_untracked: Trained,
+    serve: "Callable[..., AbstractContextManager[str]]",
 ) -> None:
     """The cell box in the response yields the training pixels; Keras and HTTP agree."""
     import keras
 
-    trained = train_all(tmp_path, {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
+    trained = trained_untracked.with_store(tmp_path / "store")
     with variables(trained.environment):
         promotion.promote(
             trained.config,

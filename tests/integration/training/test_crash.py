@@ -16,6 +16,7 @@ from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import MANIFEST, Manifest
 from pipeline.sample.archive import write_archive
 from pipeline.settings import Settings
+from tests.integration.training.killed import run_and_kill
 from tests.integration.training.trained import champion_tag, write_config, write_weights
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -27,22 +28,6 @@ STEPS = (
     *("served", "evaluation", "verdict"),
 )
 """Artefacts that a run publishes, in order."""
-KILLED_BEFORE = """
-import os, signal, sys
-from pipeline import cli
-from pipeline.adapters.storage.local import LocalStore
-
-part, write = sys.argv.pop(1), LocalStore.write
-
-def kill_before(self, uri, data, **conditions):
-    if part in uri and uri.endswith(("/manifest.json", "/pointer.json")):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return write(self, uri, data, **conditions)
-
-LocalStore.write = kill_before
-cli.main()
-"""
-"""`leukoflow`, killed before it writes the manifest of an artefact, or the pointer."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +59,6 @@ class Workspace:
         self, command: str, *options: str, killed_before: str = "", **variables: str
     ) -> tuple[int, str]:
         """Exit code and output of a command with this workspace's config."""
-        script = ["-c", KILLED_BEFORE, killed_before] if killed_before else ["-m", "pipeline"]
         environment = {
             "LEUKOFLOW_HOME": str(self.folder / "home"),
             "STORE_URI": str(self.root),
@@ -84,9 +68,11 @@ class Workspace:
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
             **variables,
         }
-        config = str(self.folder / "tiny.yaml")
+        words = [command, *options, "--config", str(self.folder / "tiny.yaml")]
+        if killed_before:
+            return run_and_kill(words, environment, killed_before, self.folder / "killed.log")
         process = subprocess.run(
-            [sys.executable, *script, command, *options, "--config", config],
+            [sys.executable, "-m", "pipeline", *words],
             env={**os.environ, **environment},
             capture_output=True,
             text=True,

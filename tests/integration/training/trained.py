@@ -32,6 +32,10 @@ class Trained:
     evaluation: str
     verdict: str
 
+    def with_store(self, root: Path) -> "Trained":
+        """The same artefacts where they are, and an empty store at `root` for all that is new."""
+        return dataclasses.replace(self, environment=self.environment | {"STORE_URI": str(root)})
+
 
 def write_weights(root: Path) -> str:
     """Publish random backbone weights; returns the path of the `.npz`."""

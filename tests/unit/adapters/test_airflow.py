@@ -1,4 +1,4 @@
-"""The parts of the Airflow client that need no Airflow."""
+"""The Airflow client against a fake server."""
 
 import json
 from datetime import UTC, datetime
@@ -16,20 +16,20 @@ NOW = datetime(2026, 1, 1, 12, 0, 30, tzinfo=UTC)
 
 
 class FakeAirflow(httpx.MockTransport):
-    """One DAG, one user, tokens that expire when told to."""
+    """One DAG, one user, and tokens that a test can expire."""
 
     def __init__(self) -> None:
-        super().__init__(self._answer)
+        super().__init__(self._respond)
         self.runs: dict[str, str] = {}
         self.notes: dict[str, str] = {}
         self.token = 0
         self.broken: list[dict[str, str]] = []
         self.status = 0
-        """Answer everything but a login with this status."""
+        """If not 0, status of every response except to a login."""
         self.failures = 0
-        """Answer 500 so many times first."""
+        """Number of responses with status 500 before normal ones."""
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def _respond(self, request: httpx.Request) -> httpx.Response:
         if request.url.path == "/auth/token":
             self.token += 1
             return httpx.Response(201, json={"access_token": str(self.token)})
@@ -69,7 +69,7 @@ def airflow() -> FakeAirflow:
 
 @pytest.fixture
 def client(airflow: FakeAirflow) -> AirflowClient:
-    """A client of it."""
+    """A client of the fake server."""
     settings = Settings(airflow_url="http://airflow", airflow_password=SecretStr("x"))
     return AirflowClient(settings, transport=airflow)
 
@@ -79,8 +79,8 @@ def _entry(task_id: str, **fields: Any) -> dict[str, Any]:
     return {"task_id": task_id, **empty, **fields}
 
 
-def test_tasks_come_in_the_order_in_which_they_started() -> None:
-    """Those that still wait stand at the end, copies of a mapped task in their order."""
+def test_tasks_are_in_order_of_their_start() -> None:
+    """Unstarted tasks come last, instances of a mapped task by index."""
     entries = [
         _entry("later"),
         _entry("mapped", map_index=1, state="running", start_date="2026-01-01T12:00:10Z"),
@@ -98,8 +98,8 @@ def test_tasks_come_in_the_order_in_which_they_started() -> None:
     assert states[-1].state == "waiting"
 
 
-def test_a_log_reads_as_text_with_its_error() -> None:
-    """Group markers are left out; the error that ended the task is not."""
+def test_log_lines_are_text_with_the_error() -> None:
+    """Without group markers, with the error that ended the task."""
     content: list[dict[str, Any]] = [
         {"event": "::group::Pre Execute"},
         {"event": "ingest s3://a.zip"},
@@ -115,44 +115,42 @@ def test_a_log_reads_as_text_with_its_error() -> None:
     ]
 
 
-def test_a_started_run_names_its_page(client: AirflowClient) -> None:
-    """The URL survives the characters that Airflow puts into run ids."""
+def test_a_started_run_has_the_url_of_its_page(client: AirflowClient) -> None:
+    """Special characters of a run id are quoted."""
     run = client.trigger("known", {}, run_id="manual__2026-01-01T12:00:00+00:00")
     assert run.url == "http://airflow/dags/known/runs/manual__2026-01-01T12%3A00%3A00%2B00%3A00"
     assert not run.finished
 
 
-def test_a_run_id_is_started_once(client: AirflowClient, airflow: FakeAirflow) -> None:
-    """Asking again for a run that exists returns it."""
+def test_a_run_id_is_triggered_once(client: AirflowClient, airflow: FakeAirflow) -> None:
+    """A second trigger returns the existing run."""
     first = client.trigger("known", {}, run_id="mine")
     assert client.trigger("known", {}, run_id="mine") == first
     assert list(airflow.runs) == ["mine"]
 
 
 def test_an_expired_token_is_renewed(client: AirflowClient, airflow: FakeAirflow) -> None:
-    """A run that is followed for longer than a token lives is followed to its end."""
+    """A request with an expired token succeeds."""
     client.trigger("known", {}, run_id="mine")
     airflow.token = 41
     assert client.run("known", "mine").state == "queued"
 
 
-def test_an_unknown_dag_is_the_callers_mistake(client: AirflowClient) -> None:
-    """Airflow's own words are passed on."""
+def test_an_unknown_dag_is_invalid_input(client: AirflowClient) -> None:
+    """The error has Airflow's detail."""
     with pytest.raises(InvalidInputError, match="404; received no such DAG"):
         client.trigger("unknown", {})
 
 
 def test_a_failing_airflow_is_unreachable(client: AirflowClient, airflow: FakeAirflow) -> None:
-    """A 500 is nothing that the caller could mend."""
+    """A status of 500 is not invalid input."""
     airflow.status = 500
     with pytest.raises(UnreachableError, match="status 500"):
         client.unpause("known")
 
 
-def test_a_question_is_asked_again_and_a_run_is_not_started_twice(
-    client: AirflowClient, airflow: FakeAirflow
-) -> None:
-    """A server error that passes is not seen by who asks; what starts something is said once."""
+def test_a_get_is_retried_and_a_post_is_not(client: AirflowClient, airflow: FakeAirflow) -> None:
+    """After one server error, a GET succeeds and a POST fails."""
     run = client.trigger("known", {}, run_id="mine")
     airflow.failures = 1
     assert client.run("known", run.run_id).state == "queued"
@@ -162,8 +160,8 @@ def test_a_question_is_asked_again_and_a_run_is_not_started_twice(
     assert set(airflow.runs) == {"mine"}
 
 
-def test_no_airflow_is_unreachable() -> None:
-    """A refused connection names the address."""
+def test_a_refused_connection_is_unreachable() -> None:
+    """The error names the address."""
 
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)
@@ -177,25 +175,25 @@ def test_no_airflow_is_unreachable() -> None:
 def test_waiting_for_a_broken_dag_ends_with_its_error(
     client: AirflowClient, airflow: FakeAirflow
 ) -> None:
-    """Nobody waits for a file that cannot be imported."""
+    """Without waiting for the timeout."""
     airflow.broken = [{"filename": "dags/other.py", "stack_trace": "Traceback\nNameError: x\n"}]
     with pytest.raises(InvalidInputError, match="NameError: x"):
         client.wait_for_dag("other", 5)
 
 
-def test_waiting_for_a_dag_that_is_not_there_ends(client: AirflowClient) -> None:
-    """The time is said."""
+def test_waiting_for_a_missing_dag_times_out(client: AirflowClient) -> None:
+    """The error has the timeout."""
     with pytest.raises(UnreachableError, match="within 0 s"):
         client.wait_for_dag("other", 0)
 
 
-def test_a_run_is_finished_when_it_succeeded_or_failed() -> None:
-    """Everything else may still change."""
+def test_only_success_and_failed_are_final() -> None:
+    """Other states can change."""
     states = ("queued", "running", "success", "failed")
     assert [DagRun("d", "r", state, "").finished for state in states] == [False, False, True, True]
 
 
-def test_a_note_is_cut_to_what_airflow_takes(client: AirflowClient, airflow: FakeAirflow) -> None:
+def test_a_note_is_cut_to_airflows_limit(client: AirflowClient, airflow: FakeAirflow) -> None:
     """Airflow refuses notes of more than 1,000 characters."""
     client.trigger("known", {}, run_id="mine")
     client.note("known", "mine", "unchanged: " + "x" * 2000)

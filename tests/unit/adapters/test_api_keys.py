@@ -14,24 +14,24 @@ from pipeline.errors import ArtifactError, InvalidInputError
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the settings say that the keys are; nothing is there yet."""
+    """Path of the key file in the settings; it does not exist yet."""
     monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("API_KEYS_FILE", raising=False)
     return tmp_path / "home" / "api-keys.json"
 
 
-def test_only_the_hash_of_a_key_is_kept_and_only_its_owner_reads_it(path: Path) -> None:
+def test_a_key_is_stored_as_its_digest_for_the_owner_alone(path: Path) -> None:
     """The key itself is in no file; the mode is 600 whatever the umask."""
     key = api_keys.add(path, "lab-1")
     assert len(key) == 43  # 32 bytes in base64
-    (kept,) = api_keys.read(path)
-    assert (kept.name, kept.sha256) == ("lab-1", api_keys.digest(key))
+    (stored,) = api_keys.read(path)
+    assert (stored.name, stored.sha256) == ("lab-1", api_keys.digest(key))
     assert not any(key in file.read_text() for file in path.parent.iterdir())
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_names_are_plain_and_unique(path: Path) -> None:
-    """They stand in the access log and tell keys apart."""
+def test_names_are_restricted_and_unique(path: Path) -> None:
+    """They identify keys in the access log."""
     api_keys.add(path, "lab-1")
     for name in ("lab-1", "", "a b", "x" * 65, 'a"b', "a\n"):
         with pytest.raises(InvalidInputError):
@@ -39,8 +39,8 @@ def test_names_are_plain_and_unique(path: Path) -> None:
     assert len(api_keys.read(path)) == 1
 
 
-def test_a_revoked_key_is_gone_and_an_unknown_name_is_told(path: Path) -> None:
-    """The others stay."""
+def test_revoking_removes_one_key_and_an_unknown_name_is_an_error(path: Path) -> None:
+    """The other keys stay."""
     api_keys.add(path, "lab-1")
     api_keys.add(path, "lab-2")
     assert api_keys.revoke(path, "lab-1") == 1
@@ -48,8 +48,8 @@ def test_a_revoked_key_is_gone_and_an_unknown_name_is_told(path: Path) -> None:
         api_keys.revoke(path, "lab-1")
 
 
-def test_changes_at_the_same_time_are_all_kept(path: Path) -> None:
-    """Two hands at once lose no key and bring none back."""
+def test_no_concurrent_change_is_lost(path: Path) -> None:
+    """Eight concurrent additions give eight keys."""
     threads = [
         threading.Thread(target=api_keys.add, args=(path, f"lab-{number}")) for number in range(8)
     ]
@@ -63,8 +63,8 @@ def test_changes_at_the_same_time_are_all_kept(path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "{}", '[{"name": "a"}]', '[{"name": "a", "sha256": "canary"}]']
 )
-def test_a_damaged_file_is_an_error_that_shows_none_of_it(path: Path, text: str) -> None:
-    """It is no empty list, and nobody overwrites it by adding a key."""
+def test_a_damaged_file_is_an_error_that_does_not_quote_it(path: Path, text: str) -> None:
+    """It is not an empty list, and adding a key does not overwrite it."""
     path.parent.mkdir()
     path.write_text(text)
     with pytest.raises(ArtifactError, match="damaged") as refused:
@@ -83,8 +83,8 @@ def test_the_command_prints_a_key_once(path: Path) -> None:
     listed = run(keys, ["list"]).stdout
     assert listed.startswith("lab-1\t")
     assert key not in listed
-    told = json.loads(run(keys, ["list", "--json"]).stdout)
-    assert [set(entry) for entry in told] == [{"name", "created"}]
+    entries = json.loads(run(keys, ["list", "--json"]).stdout)
+    assert [set(entry) for entry in entries] == [{"name", "created"}]
     revoked = run(keys, ["revoke", "lab-1"])
     assert "every request is refused now" in revoked.stderr
     assert api_keys.read(path) == ()

@@ -1,4 +1,4 @@
-"""Artefacts are published whole and loaded verified."""
+"""Artefacts are published atomically and verified when read."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from pipeline.run import RunContext
 
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
-    """An empty store whose root was given with a slash too many."""
+    """An empty store, whose root has a final slash."""
     return ArtifactStore(LocalStore(), f"{tmp_path}/store/")
 
 
@@ -26,7 +26,7 @@ def dataset(run_id: str = "first", **counts: int) -> DatasetManifest:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two files, one of them in a folder of its own."""
+    """Two files, one of them in a subfolder."""
     (tmp_path / "made/deep").mkdir(parents=True)
     (tmp_path / "made/one.csv").write_text("one")
     (tmp_path / "made/deep/two.csv").write_text("two")
@@ -42,7 +42,7 @@ def published(store: ArtifactStore, folder: Path) -> Artifact[DatasetManifest]:
 def test_an_artefact_is_fetched_as_it_was_published(
     store: ArtifactStore, published: Artifact[DatasetManifest], tmp_path: Path
 ) -> None:
-    """Files in folders keep their place, and the manifest comes along."""
+    """With files in subfolders and the manifest."""
     fetched = store.fetch(store.open(published.uri, DatasetManifest), tmp_path / "fetched")
     assert (fetched / "one.csv").read_text() == "one"
     assert (fetched / "deep/two.csv").read_text() == "two"
@@ -50,7 +50,7 @@ def test_an_artefact_is_fetched_as_it_was_published(
     assert store.read(published, "deep/two.csv") == b"two"
 
 
-def test_its_address_is_its_content(
+def test_its_uri_contains_its_digest(
     store: ArtifactStore, published: Artifact[DatasetManifest], folder: Path
 ) -> None:
     """Kind, name and digest; the same content of another run is the same artefact."""
@@ -60,10 +60,10 @@ def test_its_address_is_its_content(
     assert again.manifest.run_id == "first"
 
 
-def test_another_content_has_another_address(
+def test_other_content_has_another_uri(
     store: ArtifactStore, published: Artifact[DatasetManifest], folder: Path
 ) -> None:
-    """Files and what is said of them both count."""
+    """Files and counts are content."""
     assert store.publish(folder, dataset(images=3)).uri != published.uri
     (folder / "one.csv").write_text("other")
     assert store.publish(folder, dataset(images=2)).uri != published.uri
@@ -72,16 +72,16 @@ def test_another_content_has_another_address(
 def test_without_a_manifest_it_does_not_exist(
     store: ArtifactStore, published: Artifact[DatasetManifest]
 ) -> None:
-    """Files of an interrupted publication are nothing to anybody."""
+    """Files of an interrupted publication cannot be opened."""
     (Path(published.uri) / MANIFEST).unlink()
     with pytest.raises(ArtifactError, match="no manifest"):
         store.open(published.uri, DatasetManifest)
 
 
-def test_an_interrupted_publication_is_finished_by_the_next(
+def test_the_next_publication_completes_an_interrupted_one(
     store: ArtifactStore, published: Artifact[DatasetManifest], folder: Path
 ) -> None:
-    """What was half uploaded is uploaded again."""
+    """All files are uploaded again."""
     (Path(published.uri) / MANIFEST).unlink()
     (Path(published.uri) / "one.csv").write_text("torn")
     again = store.publish(folder, dataset("second", images=2))
@@ -103,7 +103,7 @@ def test_a_changed_file_is_refused(
 def test_a_changed_manifest_is_refused(
     store: ArtifactStore, published: Artifact[DatasetManifest]
 ) -> None:
-    """Nobody can put another hash beside another file: the address would not fit."""
+    """Its digest differs from the URI."""
     path = Path(published.uri) / MANIFEST
     path.write_text(path.read_text().replace('"images": 2', '"images": 3'))
     with pytest.raises(ArtifactError, match="manifest was changed"):
@@ -113,23 +113,23 @@ def test_a_changed_manifest_is_refused(
 def test_an_artefact_of_another_kind_is_refused(
     store: ArtifactStore, published: Artifact[DatasetManifest]
 ) -> None:
-    """A URI handed to the wrong step says so."""
+    """The error names the expected kind."""
     with pytest.raises(ArtifactError, match="BentoManifest"):
         store.open(published.uri, BentoManifest)
 
 
-def test_a_file_nobody_published_is_refused(
+def test_an_unpublished_file_is_refused(
     store: ArtifactStore, published: Artifact[DatasetManifest]
 ) -> None:
-    """The error names the files there are."""
+    """The error names the published files."""
     with pytest.raises(ArtifactError, match=r"no file three.csv.*one.csv"):
         store.read(published, "three.csv")
 
 
-def test_a_damaged_artefact_is_mended_by_the_next_publication(
+def test_the_next_publication_replaces_a_damaged_artefact(
     store: ArtifactStore, published: Artifact[DatasetManifest], folder: Path
 ) -> None:
-    """A file that lost a byte is refused when it is read, until somebody publishes it again."""
+    """A truncated file is refused until the artefact is published again."""
     (Path(published.uri) / "one.csv").write_text("on")
     assert store.intact(published.uri, DatasetManifest) is None
     assert store.publish(folder, dataset("second", images=2)).uri == published.uri
@@ -137,17 +137,17 @@ def test_a_damaged_artefact_is_mended_by_the_next_publication(
     assert store.intact(published.uri, DatasetManifest) is not None
 
 
-def test_what_an_earlier_version_wrote_is_not_taken_for_changed(
+def test_a_manifest_of_an_earlier_version_is_valid(
     store: ArtifactStore, published: Artifact[DatasetManifest], folder: Path
 ) -> None:
-    """A manifest without a field that has a default now fits the address it was given then."""
-    said = json.loads((Path(published.uri) / MANIFEST).read_text())
-    del said["inputs"]
-    old = Path(published.uri).with_name(digest_of(said)[:24])
+    """Without a field that was added since, its digest still equals the URI."""
+    document = json.loads((Path(published.uri) / MANIFEST).read_text())
+    del document["inputs"]
+    old = Path(published.uri).with_name(digest_of(document)[:24])
     shutil.copytree(published.uri, old)
-    (old / MANIFEST).write_text(json.dumps(said))
+    (old / MANIFEST).write_text(json.dumps(document))
     assert store.open(str(old), DatasetManifest).manifest.inputs == {}
     assert store.intact(str(old), DatasetManifest) is not None
-    (old / MANIFEST).write_text(json.dumps(said | {"counts": {"images": 3}}))
+    (old / MANIFEST).write_text(json.dumps(document | {"counts": {"images": 3}}))
     with pytest.raises(ArtifactError, match="the manifest was changed"):
         store.open(str(old), DatasetManifest)

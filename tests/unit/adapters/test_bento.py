@@ -1,4 +1,4 @@
-"""The BentoML model store as a mirror that survives kills."""
+"""The BentoML model store as a crash-safe mirror."""
 
 import shutil
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ LABELS = {"sequence": "1"}
 
 @pytest.fixture(scope="module")
 def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a served bundle and a BentoML home that holds it."""
+    """A folder with a served bundle and a BentoML home that contains it."""
     folder = tmp_path_factory.mktemp("mirrored")
     bundle = _bundle(folder / "served", "weights")
     mirror(Settings(bentoml_home=folder / "bentoml"), bundle, TAG, LABELS)
@@ -30,7 +30,7 @@ def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bundle(mirrored: Path, tmp_path: Path) -> Path:
-    """The served bundle, to be damaged."""
+    """A copy of the served bundle."""
     return shutil.copytree(mirrored / "served", tmp_path / "served")
 
 
@@ -65,7 +65,7 @@ def _store(settings: Settings) -> ModelStore:
 
 
 def test_a_mirrored_bundle_is_a_model_of_the_store(settings: Settings) -> None:
-    """BentoML finds it by its tag, with files and labels, and no work is left over."""
+    """BentoML finds it by its tag, with files and labels; no temporary folder is left."""
     model = bentoml.models.get(TAG, _model_store=_store(settings))
     assert Path(model.path_of("model.bin")).read_text() == "weights"
     assert model.info.labels == LABELS
@@ -73,7 +73,7 @@ def test_a_mirrored_bundle_is_a_model_of_the_store(settings: Settings) -> None:
 
 
 def test_mirroring_again_changes_nothing(settings: Settings, bundle: Path) -> None:
-    """A whole model is not written a second time."""
+    """A complete model is not written again."""
     info = settings.bento_home / "models" / "cells" / "0123456789ab" / "model.yaml"
     before = info.stat()
     assert mirror(settings, bundle, TAG, LABELS) == info.parent
@@ -82,7 +82,7 @@ def test_mirroring_again_changes_nothing(settings: Settings, bundle: Path) -> No
 
 @pytest.mark.parametrize("damage", ["lost", "changed"])
 def test_a_half_written_model_is_repaired(settings: Settings, bundle: Path, damage: str) -> None:
-    """What BentoML itself would call an existing model is replaced by a whole one."""
+    """BentoML would treat it as existing; it is replaced by a complete one."""
     target = settings.bento_home / "models" / "cells" / "0123456789ab"
     if damage == "lost":
         (target / "model.yaml").unlink()
@@ -94,7 +94,7 @@ def test_a_half_written_model_is_repaired(settings: Settings, bundle: Path, dama
 
 
 def test_a_damaged_bundle_never_reaches_the_store(tmp_path: Path, bundle: Path) -> None:
-    """Hashes are checked before the move."""
+    """Hashes are verified before the move."""
     empty = Settings(bentoml_home=tmp_path / "empty")
     (bundle / "model.bin").write_text("other")
     with pytest.raises(ArtifactError, match=r"model\.bin"):

@@ -1,4 +1,4 @@
-"""Image bytes come back from packs verified, and packs are the same bytes every time."""
+"""Images in packs are verified, and packs are deterministic."""
 
 import hashlib
 from pathlib import Path
@@ -26,22 +26,22 @@ def records(store: ArtifactStore, run: RunContext, tmp_path: Path) -> list[Recor
     return [Record(sha256=sha, label="ROUND", file=sha, archive=uri) for sha in IMAGES]
 
 
-def test_images_come_back_with_their_records(store: ArtifactStore, records: list[Record]) -> None:
-    """Every record meets its own bytes, in order of hash."""
+def test_images_are_read_with_their_records(store: ArtifactStore, records: list[Record]) -> None:
+    """Each record with its own bytes, in order of hash."""
     found = list(read_images(store, reversed(records)))
     assert [record.sha256 for record, _ in found] == sorted(IMAGES)
     assert all(IMAGES[record.sha256] == data for record, data in found)
 
 
 def test_missing_image_is_an_error(store: ArtifactStore, records: list[Record]) -> None:
-    """A record whose image is in no pack is never passed over."""
+    """A record without an image in the pack is not skipped."""
     stray = records[0].model_copy(update={"sha256": "0" * 64})
     with pytest.raises(ArtifactError, match="has no image"):
         list(read_images(store, [stray]))
 
 
 def test_changed_pack_is_an_error(store: ArtifactStore, records: list[Record]) -> None:
-    """A pack whose bytes were touched is refused."""
+    """A pack with changed bytes is refused."""
     pack = Path(records[0].archive) / pack_name(partition(records[0].sha256))
     pack.write_bytes(pack.read_bytes() + b"!")
     with pytest.raises(ArtifactError, match="does not match its manifest"):

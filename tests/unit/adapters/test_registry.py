@@ -1,4 +1,4 @@
-"""One pointer, moved by compare-and-set, and its ledger."""
+"""The pointer, moved by compare-and-set, and its ledger."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -27,17 +27,17 @@ def to(tag: str) -> Pointer:
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
-    """The registry of a name that never served a model."""
+    """The registry of a name without a promotion."""
     return Registry(LocalStore(), str(tmp_path), "cells")
 
 
-def test_before_the_first_promotion_there_is_nothing(registry: Registry) -> None:
-    """No model is an answer, not an error."""
+def test_before_the_first_promotion_there_is_no_pointer(registry: Registry) -> None:
+    """None and an empty history, not an error."""
     assert registry.read() is None
     assert registry.history() == []
 
 
-def test_each_move_counts_one_further(registry: Registry) -> None:
+def test_each_move_has_the_next_sequence_number(registry: Registry) -> None:
     """A return to an earlier model has a sequence number of its own."""
     first = registry.move(to("a"), None)
     second = registry.move(to("b"), first)
@@ -47,8 +47,8 @@ def test_each_move_counts_one_further(registry: Registry) -> None:
     assert registry.history() == [first, second, third]
 
 
-def test_a_pointer_that_was_moved_meanwhile_is_not_moved(registry: Registry) -> None:
-    """The loser learns who was expected and who serves, and nothing changes."""
+def test_a_move_from_an_outdated_pointer_is_a_conflict(registry: Registry) -> None:
+    """The error has the expected and the current model, and nothing changes."""
     first = registry.move(to("a"), None)
     second = registry.move(to("b"), first)
     with pytest.raises(ConflictError, match=r"expected a \(move 1\); received b \(move 2\)"):
@@ -58,8 +58,8 @@ def test_a_pointer_that_was_moved_meanwhile_is_not_moved(registry: Registry) -> 
     assert registry.history() == [first, second]
 
 
-def test_a_return_in_between_is_noticed(registry: Registry) -> None:
-    """From a to b and back to a is not where it was, though the model is the same."""
+def test_a_return_to_an_earlier_model_is_a_change(registry: Registry) -> None:
+    """Moves from a to b and back to a are detected, though the model is the same."""
     first = registry.move(to("a"), None)
     registry.move(to("a"), registry.move(to("b"), first))
     with pytest.raises(ConflictError):
@@ -70,7 +70,7 @@ def test_a_return_in_between_is_noticed(registry: Registry) -> None:
 def test_a_crash_between_pointer_and_ledger_loses_no_entry(
     registry: Registry, tmp_path: Path, moves: int
 ) -> None:
-    """The history is whole at once, and the next move writes the missing entry."""
+    """The history is complete, and the next move writes the missing entry."""
     made = []
     for number in range(moves):
         made.append(registry.move(to(str(number)), registry.read()))
@@ -82,15 +82,15 @@ def test_a_crash_between_pointer_and_ledger_loses_no_entry(
     assert registry.history() == [*made, last]
 
 
-def test_names_do_not_see_each_other(registry: Registry, tmp_path: Path) -> None:
-    """What the demo promotes never dethrones a real model."""
+def test_names_are_independent(registry: Registry, tmp_path: Path) -> None:
+    """A promotion of the demo never replaces a real model."""
     registry.move(to("a"), None)
     assert Registry(LocalStore(), str(tmp_path), "cell").read() is None
     assert Registry(LocalStore(), str(tmp_path), "cell").history() == []
 
 
-def test_of_twenty_at_once_no_move_is_lost(registry: Registry) -> None:
-    """Each tries until it wins; the ledger holds every one of them, once."""
+def test_twenty_concurrent_moves_are_all_recorded(registry: Registry) -> None:
+    """Each retries until it succeeds; the ledger has every move once."""
 
     def promote(number: int) -> Pointer:
         while True:
@@ -107,32 +107,30 @@ def test_of_twenty_at_once_no_move_is_lost(registry: Registry) -> None:
     assert registry.read() == history[-1]
 
 
-class LosesAnswers(LocalStore):
-    """A store that does every conditional write and then says that it lost the race for it.
+class LosesResponses(LocalStore):
+    """A store that performs every conditional write and then reports a conflict.
 
-    That is what a client sees that repeats a write whose answer did not reach it.
+    A client sees this when it repeats a write whose response was lost.
     """
 
     def write(
         self, uri: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False
     ) -> str:
-        """Write, and say the opposite."""
+        """Write, then report a conflict."""
         super().write(uri, data, if_match=if_match, if_absent=if_absent)
         raise ConflictError(f"{uri} was changed by another writer")
 
 
-def test_a_lost_answer_is_no_lost_race(tmp_path: Path) -> None:
-    """Who finds its own move in the pointer has won, whatever the store answered."""
-    registry = Registry(LosesAnswers(), str(tmp_path), "cells")
+def test_a_lost_response_is_not_a_conflict(tmp_path: Path) -> None:
+    """A move that is in the pointer succeeded, whatever the store reported."""
+    registry = Registry(LosesResponses(), str(tmp_path), "cells")
     first = registry.move(to("a"), None)
     second = registry.move(to("b"), first)
     assert registry.history() == [first, second]
 
 
-def test_settling_writes_the_entry_that_a_crash_left_out(
-    registry: Registry, tmp_path: Path
-) -> None:
-    """Without waiting for the next move, and nothing changes where nothing is missing."""
+def test_settling_writes_a_missing_ledger_entry(registry: Registry, tmp_path: Path) -> None:
+    """Before the next move; without a missing entry nothing changes."""
     assert registry.settle() is None
     moved = registry.move(to("a"), None)
     entry = tmp_path / "pointer/cells/ledger/00000001.json"
@@ -141,11 +139,11 @@ def test_settling_writes_the_entry_that_a_crash_left_out(
     assert Pointer.model_validate_json(entry.read_bytes()) == moved
 
 
-def test_every_refusal_is_kept_once(registry: Registry) -> None:
-    """A retried task repeats itself; another person, or another time, is another entry."""
-    said = {"verdict": "v", "tag": "cells:a", "reason": "blurred", "run_id": "run"}
+def test_equal_refusals_are_recorded_once(registry: Registry) -> None:
+    """A retried task repeats its refusal; another author is another entry."""
+    fields = {"verdict": "v", "tag": "cells:a", "reason": "blurred", "run_id": "run"}
     first, again, late = (
-        PromotionRefusal(author=author, time=datetime(2026, 11, day, tzinfo=UTC), **said)
+        PromotionRefusal(author=author, time=datetime(2026, 11, day, tzinfo=UTC), **fields)
         for author, day in (("ada", 2), ("ada", 3), ("nobody in time", 1))
     )
     assert registry.refuse(first) == registry.refuse(again) != registry.refuse(late)
@@ -153,8 +151,8 @@ def test_every_refusal_is_kept_once(registry: Registry) -> None:
     assert registry.history() == []
 
 
-def test_another_models_pointer_shadow_or_refusal_is_not_taken(registry: Registry) -> None:
-    """Whoever mixes up two names gets an error with both, and nothing is written."""
+def test_another_models_pointer_shadow_and_refusal_are_refused(registry: Registry) -> None:
+    """The error has both names, and nothing is written."""
     demo = to("demo:1").model_copy(update={"name": "demo"})
     other = r"expected a model of cells; received a model of demo"
     with pytest.raises(InvalidInputError, match=other):

@@ -1,4 +1,4 @@
-"""The service as a client sees it: its answers and refusals in our words."""
+"""The HTTP client of the service: responses, retries and errors."""
 
 from collections.abc import Callable
 
@@ -10,14 +10,14 @@ from pipeline.errors import InvalidInputError, UnreachableError
 
 URL = "http://service.test"
 ERROR = {
-    "error": {"code": "x", "message": "it is no image", "expected": "a JPEG", "received": "text"}
+    "error": {"code": "x", "message": "not an image", "expected": "a JPEG", "received": "text"}
 }
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Callable[[Handler], None]:
-    """Let a function answer in place of the network."""
+    """Replace the network by a function."""
 
     def install(handler: Handler) -> None:
         client = httpx.Client(transport=httpx.MockTransport(handler))
@@ -29,7 +29,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Callable[[Handler], None]:
 @pytest.mark.parametrize(
     ("data", "kind"), [(b"\x89PNG...", "image/png"), (b"\xff\xd8...", "image/jpeg")]
 )
-def test_an_image_is_sent_as_what_it_is(
+def test_an_image_is_sent_with_its_media_type(
     service: Callable[[Handler], None], data: bytes, kind: str
 ) -> None:
     """The bytes decide the media type, not the file's name."""
@@ -47,8 +47,8 @@ def test_an_image_is_sent_as_what_it_is(
     assert f"Content-Type: {kind}".encode() in body
 
 
-def test_a_key_is_sent_where_there_is_one(service: Callable[[Handler], None]) -> None:
-    """With both questions; without one there is no header."""
+def test_a_key_is_sent_if_it_is_set(service: Callable[[Handler], None]) -> None:
+    """With both requests; without a key there is no header."""
     seen: list[str | None] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -62,15 +62,15 @@ def test_a_key_is_sent_where_there_is_one(service: Callable[[Handler], None]) ->
     assert seen == ["sesame", "sesame", None]
 
 
-def test_a_busy_service_is_asked_again(
+def test_a_429_is_retried(
     service: Callable[[Handler], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After the pause that it names; one that stays busy is given up."""
+    """After the pause in Retry-After; a service that stays overloaded is an error."""
     pauses: list[float] = []
     monkeypatch.setattr("time.sleep", pauses.append)
     busy = httpx.Response(429, json=ERROR, headers={"retry-after": "2"})
-    answers = [busy, busy, httpx.Response(200, json={"label": "ROUND"})]
-    service(lambda _: answers.pop(0))
+    responses = [busy, busy, httpx.Response(200, json={"label": "ROUND"})]
+    service(lambda _: responses.pop(0))
     assert adapter.classify(URL, "cell.png", b"") == {"label": "ROUND"}
     assert pauses == [2, 2]
     service(lambda _: busy)
@@ -78,15 +78,15 @@ def test_a_busy_service_is_asked_again(
         adapter.classify(URL, "cell.png", b"")
 
 
-def test_a_refused_image_is_bad_input(service: Callable[[Handler], None]) -> None:
-    """What the service expected and received reaches the caller."""
+def test_a_refused_image_is_invalid_input(service: Callable[[Handler], None]) -> None:
+    """The error has the service's message, expected and received."""
     service(lambda _: httpx.Response(415, json=ERROR))
-    with pytest.raises(InvalidInputError, match="it is no image; expected a JPEG; received text"):
+    with pytest.raises(InvalidInputError, match="not an image; expected a JPEG; received text"):
         adapter.classify(URL, "cell.png", b"text")
 
 
 def test_a_service_without_a_model_is_unreachable(service: Callable[[Handler], None]) -> None:
-    """A 503 is not the image's fault, and `served_model` answers it with None."""
+    """A 503 is not invalid input; `served_model` returns None."""
     service(lambda _: httpx.Response(503, json=ERROR))
     with pytest.raises(UnreachableError):
         adapter.classify(URL, "cell.png", b"")
@@ -94,23 +94,23 @@ def test_a_service_without_a_model_is_unreachable(service: Callable[[Handler], N
 
 
 @pytest.mark.parametrize(
-    "ask", [lambda: adapter.classify(URL, "x", b""), lambda: adapter.served_model(URL)]
+    "request_once", [lambda: adapter.classify(URL, "x", b""), lambda: adapter.served_model(URL)]
 )
-def test_a_service_that_does_not_answer_is_named(
-    service: Callable[[Handler], None], ask: Callable[[], object]
+def test_an_unreachable_service_is_named(
+    service: Callable[[Handler], None], request_once: Callable[[], object]
 ) -> None:
-    """The address is in the error."""
+    """The error has the address."""
 
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("connection refused")
 
     service(refuse)
     with pytest.raises(UnreachableError, match=URL):
-        ask()
+        request_once()
 
 
-def test_an_answer_from_something_else_is_no_traceback(service: Callable[[Handler], None]) -> None:
-    """A proxy's HTML page in between is told as a service that does not answer."""
+def test_a_response_of_another_program_is_unreachable(service: Callable[[Handler], None]) -> None:
+    """Such as a proxy's HTML page."""
     service(lambda _: httpx.Response(502, text="<html>bad gateway</html>"))
     with pytest.raises(UnreachableError, match="502"):
         adapter.classify(URL, "cell.png", b"")

@@ -1,4 +1,4 @@
-"""The config that a run uses, and whether its model has archives."""
+"""The default config of a run, and whether its model has archives."""
 
 import logging
 from pathlib import Path
@@ -11,7 +11,7 @@ from pipeline.entrypoints import configs, dataset
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty local store that the settings name, in an installation that serves the demo."""
+    """An empty local store; MODEL_NAME is demo."""
     monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("STORE_URI", str(tmp_path / "store"))
     monkeypatch.setenv("MODEL_NAME", "demo")
@@ -19,13 +19,13 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("root")
-def test_a_run_follows_the_model_that_is_served() -> None:
-    """Where the form's config is empty, and each week."""
+def test_the_default_config_is_that_of_model_name() -> None:
+    """For a form without a config, and for the weekly run."""
     assert configs.own_config() == "configs/demo.yaml"
 
 
-def test_no_archives_are_said_to_be_none(root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Another model's archives do not count, and neither does a file that is no zip."""
+def test_a_model_without_archives_is_logged(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Another model's archives do not count, nor does a file that is not a zip."""
     caplog.set_level(logging.INFO)
     LocalStore().write(f"{root}/archives/blood_cells/a.zip", b"zip")
     LocalStore().write(f"{root}/archives/demo/readme.txt", b"text")
@@ -33,8 +33,8 @@ def test_no_archives_are_said_to_be_none(root: Path, caplog: pytest.LogCaptureFi
     assert "archives/demo/ is empty: there is nothing to train on" in caplog.messages
 
 
-def test_an_archive_is_something_to_train_on(root: Path) -> None:
-    """Under the config's name."""
+def test_an_archive_under_the_configs_name_counts(root: Path) -> None:
+    """And not under another name."""
     LocalStore().write(f"{root}/archives/demo/a.zip", b"zip")
     assert dataset.has_archives("configs/demo.yaml")
     assert not dataset.has_archives("configs/blood_cells.yaml")

@@ -1,4 +1,4 @@
-"""A refused dataset leaves a page behind, and the error says where."""
+"""The report of a refused dataset is published, and the error has its address."""
 
 import zipfile
 from pathlib import Path
@@ -13,7 +13,7 @@ CONFIG = "{contract: {name: cells, classes: [ROUND, LOBED]}}"
 
 @pytest.fixture
 def archive(tmp_path: Path) -> str:
-    """One file, which is no image."""
+    """An archive with one file, which is not an image."""
     path = tmp_path / "bad.zip"
     with zipfile.ZipFile(path, "w") as bad:
         bad.writestr("ROUND/1.png", b"not an image")
@@ -22,7 +22,7 @@ def archive(tmp_path: Path) -> str:
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A config beside an empty local store."""
+    """A config, with an empty local store."""
     monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("STORE_URI", str(tmp_path / "store"))
     path = tmp_path / "cells.yaml"
@@ -35,7 +35,7 @@ def _page(refused: pytest.ExceptionInfo[InvalidInputError]) -> Path:
 
 
 def test_a_refused_run_publishes_its_report(config: str, archive: str, tmp_path: Path) -> None:
-    """The page stands where those of good runs do, listed as refused."""
+    """Among the pages of accepted runs, listed as refused."""
     snapshot = dataset.ingest(config, "one", [archive])
     with pytest.raises(InvalidInputError, match=r"the image cannot be read \(1\)") as refused:
         dataset.validate(config, "one", snapshot)
@@ -45,10 +45,10 @@ def test_a_refused_run_publishes_its_report(config: str, archive: str, tmp_path:
     assert "refused" in (tmp_path / "store/reports/cells/index.html").read_text()
 
 
-def test_grouping_without_a_stack_keeps_the_report_too(
+def test_grouping_an_archive_keeps_the_report_of_a_refusal(
     config: str, archive: str, tmp_path: Path
 ) -> None:
-    """The page outlives the folder that the archive was looked at in."""
+    """In the local store, not in the temporary folder of the archive."""
     with pytest.raises(InvalidInputError, match="too many images are quarantined") as refused:
         cells.group_archive(archive, config)
     assert _page(refused).is_relative_to(tmp_path / "home/kept/reports/cells")

@@ -1,4 +1,4 @@
-"""A promoted model over archives that hold more than its classes: what is said of the rest."""
+"""A promoted model on archives with unknown classes and unreadable files."""
 
 import csv
 import json
@@ -35,7 +35,7 @@ def champion(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> str:
-    """The tag of a small real model that serves as `blood_cells`, while `demo` is served here."""
+    """Tag of a small real model that serves as `blood_cells`; MODEL_NAME is demo."""
     monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("STORE_URI", str(stage.root))
     monkeypatch.setenv("MODEL_NAME", "demo")
@@ -48,12 +48,16 @@ def champion(
             for kind, label in enumerate(stage.contract.classes)
         )
     ]
-    said = predict_images(images, served, tmp_path / "bundle", datetime.now(UTC))
+    predictions = predict_images(images, served, tmp_path / "bundle", datetime.now(UTC))
     classes, config = stage.contract.classes, EvaluateConfig(draws=100)
     report = EvaluationReport(
         tag=served.manifest.tag,
         scores=score_predictions(
-            said.records, said.probabilities, said.uncertainties, classes, config
+            predictions.records,
+            predictions.probabilities,
+            predictions.uncertainties,
+            classes,
+            config,
         ),
         parity=EngineParity(images=8, top1_agreement=1.0, max_probability_difference=0.0),
         rule=read_review(tmp_path / "bundle", stage.contract),
@@ -62,7 +66,7 @@ def champion(
     folder = tmp_path / "evaluation"
     folder.mkdir()
     (folder / "report.json").write_text(report.model_dump_json())
-    lines = [line.model_dump_json() for line in said.reference()]
+    lines = [line.model_dump_json() for line in predictions.reference()]
     (folder / "reference.jsonl").write_text("\n".join(lines) + "\n")
     run = RunContext.now("test", "test").model_dump()
     evaluation = stage.artifacts.publish(
@@ -75,7 +79,7 @@ def champion(
 
 @pytest.fixture
 def archive(cell_image: Callable[..., bytes], tmp_path: Path) -> str:
-    """48 cells, 12 of them under a misspelt class, and files that are no images."""
+    """48 cells, 12 of them under a misspelt class, and files that are not images."""
     folders = ("EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE", "Neutrophils")
     path = tmp_path / "cells.zip"
     with zipfile.ZipFile(path, "w") as opened:
@@ -88,7 +92,7 @@ def archive(cell_image: Callable[..., bytes], tmp_path: Path) -> str:
 
 
 def test_a_tag_names_the_model(champion: str) -> None:
-    """Without `--name`, whatever is served here; another name beside it is refused with both."""
+    """Whatever MODEL_NAME is; a different name is refused, with both names."""
     assert registry.find_model("", champion).tag == champion
     assert registry.find_model("blood_cells", champion).tag == champion
     with pytest.raises(InvalidInputError, match="expected --name blood_cells, or none; received d"):
@@ -97,28 +101,28 @@ def test_a_tag_names_the_model(champion: str) -> None:
         registry.find_model("", "blood_cells:0123456789ab")
 
 
-def test_what_is_not_scored_as_a_class_is_said_everywhere(
+def test_omissions_of_an_archive_are_reported_everywhere(
     champion: str,
     archive: str,
     run_command: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    """On stderr with the class that was meant, on the last line, in the report and in the CSV."""
+    """On stderr with the nearest class, in the summary line, in the report and in the CSV."""
     out, table = tmp_path / "report.json", tmp_path / "predictions.csv"
     words = ("--archive", archive, "--out", str(out), "--predictions", str(table))
     assert run_command("evaluate", *words, "--model", champion) == 0
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     assert (
         "warning: 12 images in 'Neutrophils' belong to no class of the model: "
         "rename the folder if it means NEUTROPHIL\n"
-    ) in said.err
-    assert "warning: 2 images are skipped: " in said.err
-    line, report = json.loads(said.out), json.loads(out.read_text())
-    for told in (line, report):
-        assert told["images"] == 36
-        assert told["unknown_labels"] == {"Neutrophils": 12}
-        assert sum(told["skipped"].values()) == 2
+    ) in output.err
+    assert "warning: 2 images are skipped: " in output.err
+    line, report = json.loads(output.out), json.loads(out.read_text())
+    for result in (line, report):
+        assert result["images"] == 36
+        assert result["unknown_labels"] == {"Neutrophils": 12}
+        assert sum(result["skipped"].values()) == 2
     assert report["nearest_classes"] == {"Neutrophils": "NEUTROPHIL"}
     assert report["unknown"]["images"] == 12
     with table.open() as opened:
@@ -134,31 +138,31 @@ def test_what_is_not_scored_as_a_class_is_said_everywhere(
     ]
 
 
-def test_drift_says_what_it_did_not_look_at(
+def test_drift_reports_the_images_that_it_skips(
     champion: str,
     archive: str,
     run_command: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    """A label does not matter to drift, so that 48 images count; what cannot be read does not."""
+    """Labels do not matter for drift, so all 48 images count, except unreadable files."""
     out = tmp_path / "drift.json"
     words = ("--archive", archive, "--out", str(out), "--window", "30", "--draws", "1")
     assert run_command("drift", *words, "--name", "blood_cells") == 0
     assert "warning: 2 images are skipped: " in capsys.readouterr().err
-    told = json.loads(out.read_text())
-    assert (told["images"], told["unknown_labels"]) == (48, {"Neutrophils": 12})
-    assert sum(told["skipped"].values()) == 2
+    result = json.loads(out.read_text())
+    assert (result["images"], result["unknown_labels"]) == (48, {"Neutrophils": 12})
+    assert sum(result["skipped"].values()) == 2
 
 
-def test_grouping_says_which_images_are_not_listed(
+def test_grouping_reports_the_images_that_it_leaves_out(
     archive: str,
     run_command: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A table of 36 rows from 48 images is not left without a word."""
+    """The CSV has 36 rows for 48 images, and stderr explains the rest."""
     monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path / "home"))
     config = tmp_path / "cells.yaml"
     config.write_text(
@@ -170,7 +174,7 @@ def test_grouping_says_which_images_are_not_listed(
         run_command("group", "--archive", archive, "--out", str(out), "--config", str(config)) == 0
     )
     assert len(out.read_text().splitlines()) - 1 == 36
-    said = capsys.readouterr().err
-    assert "warning: 13 images in 'Neutrophils' belong to no class" in said
-    assert "rename the folder if it means NEUTROPHIL" in said
-    assert "warning: 1 images are skipped: " in said
+    output = capsys.readouterr().err
+    assert "warning: 13 images in 'Neutrophils' belong to no class" in output
+    assert "rename the folder if it means NEUTROPHIL" in output
+    assert "warning: 1 images are skipped: " in output

@@ -1,4 +1,4 @@
-"""The end of a training run of Airflow, whatever it ended before."""
+"""The end of a training run in Airflow, at any stage."""
 
 import logging
 from pathlib import Path
@@ -16,7 +16,7 @@ def test_a_run_without_a_config_is_closed(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It was cancelled before it read one, or its file is gone: the note is tried all the same."""
+    """It was cancelled before it read a config, or the file is missing: a note is still sent."""
     monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path))
     monkeypatch.setenv("AIRFLOW_URL", "http://127.0.0.1:9")
     with caplog.at_level(logging.WARNING):

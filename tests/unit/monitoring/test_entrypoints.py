@@ -16,8 +16,8 @@ from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import WindowManifest
 from pipeline.errors import InvalidInputError
 from pipeline.steps.labels.gather import ReturnedLabels
+from tests.unit.monitoring.fake_log import HOUR, FakeLog
 from tests.unit.monitoring.fake_predictions import START
-from tests.unit.monitoring.windows.test_collect import HOUR, FakeLog
 
 CONFIG = "configs/monitoring.yaml"
 

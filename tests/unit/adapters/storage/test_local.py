@@ -1,4 +1,4 @@
-"""What a local folder promises in place of S3."""
+"""A local folder has S3's guarantees."""
 
 import hashlib
 import threading
@@ -11,8 +11,8 @@ from pipeline.adapters.storage import LocalStore
 from pipeline.errors import ArtifactError, ConflictError
 
 
-def test_what_is_written_is_read_with_its_etag(tmp_path: Path) -> None:
-    """Write, read, tagged read and stat tell one story, and the ETag is S3's: the MD5."""
+def test_a_written_object_is_read_with_its_etag(tmp_path: Path) -> None:
+    """Write, read, read_tagged and stat agree, and the ETag is the MD5, as in S3."""
     store, uri = LocalStore(), str(tmp_path / "deep/er/object")
     etag = store.write(uri, b"content")
     info = store.stat(uri)
@@ -23,8 +23,8 @@ def test_what_is_written_is_read_with_its_etag(tmp_path: Path) -> None:
     assert (info.uri, info.size, info.etag) == (uri, 7, etag)
 
 
-def test_what_is_not_there_is_none_or_an_error(tmp_path: Path) -> None:
-    """Asking whether is answered with None, asking for it is refused."""
+def test_a_missing_object_is_none_or_an_error(tmp_path: Path) -> None:
+    """None for metadata and listings, an error for the content."""
     store, uri = LocalStore(), str(tmp_path / "absent")
     assert store.read_tagged(uri) is None
     assert store.stat(uri) is None
@@ -36,7 +36,7 @@ def test_what_is_not_there_is_none_or_an_error(tmp_path: Path) -> None:
 
 
 def test_if_absent_writes_once(tmp_path: Path) -> None:
-    """The second writer is told, and the first content stays."""
+    """The second writer gets an error, and the first content stays."""
     store, uri = LocalStore(), str(tmp_path / "object")
     store.write(uri, b"first", if_absent=True)
     with pytest.raises(ConflictError):
@@ -44,7 +44,7 @@ def test_if_absent_writes_once(tmp_path: Path) -> None:
     assert store.read(uri) == b"first"
 
 
-def test_if_match_writes_only_over_what_was_seen(tmp_path: Path) -> None:
+def test_if_match_writes_only_over_the_read_version(tmp_path: Path) -> None:
     """Neither a changed nor a missing object is overwritten."""
     store, uri = LocalStore(), str(tmp_path / "object")
     with pytest.raises(ConflictError):
@@ -56,8 +56,8 @@ def test_if_match_writes_only_over_what_was_seen(tmp_path: Path) -> None:
     assert store.read(uri) == b"two"
 
 
-def test_upload_and_download_copy_whole_files(tmp_path: Path) -> None:
-    """A round trip into folders that do not exist yet."""
+def test_upload_and_download_copy_a_file(tmp_path: Path) -> None:
+    """Folders are created as needed."""
     store, source, uri = LocalStore(), tmp_path / "source", str(tmp_path / "store/a/object")
     source.write_bytes(b"content" * 1000)
     store.upload(source, uri)
@@ -65,8 +65,8 @@ def test_upload_and_download_copy_whole_files(tmp_path: Path) -> None:
     assert (tmp_path / "b/copy").read_bytes() == source.read_bytes()
 
 
-def test_a_listing_is_what_starts_with_the_prefix(tmp_path: Path) -> None:
-    """As in S3 a final slash counts, the order is that of the URI, and locks are not objects."""
+def test_a_listing_has_every_uri_with_the_prefix(tmp_path: Path) -> None:
+    """As in S3: a final slash counts, URIs are sorted; lock files are not listed."""
     store = LocalStore()
     for name in ("ab/1", "a/2", "a/1", "a-b/1", "a/deep/3"):
         store.write(str(tmp_path / name), b"")
@@ -82,8 +82,8 @@ def test_a_listing_is_what_starts_with_the_prefix(tmp_path: Path) -> None:
     assert listed("a-/") == []
 
 
-def test_of_eight_writers_at_once_one_wins(tmp_path: Path) -> None:
-    """Compare-and-set holds between threads, each with a descriptor of its own."""
+def test_one_of_eight_concurrent_writers_wins(tmp_path: Path) -> None:
+    """Compare-and-set works between threads with their own file descriptors."""
     store, uri = LocalStore(), str(tmp_path / "object")
     start = threading.Barrier(8)
 
@@ -103,8 +103,8 @@ def test_of_eight_writers_at_once_one_wins(tmp_path: Path) -> None:
             assert store.read(uri) == b"%d" % won.index(True)
 
 
-def test_a_torn_write_is_never_visible(tmp_path: Path) -> None:
-    """Whoever reads meanwhile sees an old or a new content, whole, and no part of one."""
+def test_a_partial_write_is_never_visible(tmp_path: Path) -> None:
+    """A concurrent reader sees the old or the new content, complete."""
     store, uri = LocalStore(), str(tmp_path / "object")
     contents = {bytes([n]) * 300_000 for n in range(4)}
     store.write(uri, bytes([0]) * 300_000)

@@ -1,4 +1,4 @@
-"""Which store a URI names."""
+"""Dispatch by URI."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ from pipeline.adapters.storage import UriStore
 from pipeline.settings import Settings
 
 
-def test_a_uri_names_its_store(tmp_path: Path) -> None:
-    """A path and a file:// URI are one place, and neither needs S3."""
+def test_a_file_uri_and_a_path_are_one_object(tmp_path: Path) -> None:
+    """Neither needs S3."""
     store = UriStore(Settings())
     store.write(f"file://{tmp_path}/object", b"content")
     assert store.read(f"{tmp_path}/object") == b"content"

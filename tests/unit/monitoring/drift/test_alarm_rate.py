@@ -24,11 +24,14 @@ def test_a_window_larger_than_the_archive_is_refused(predictions: FakePrediction
 
 
 def test_alarm_share_is_the_share_of_windows(predictions: FakePredictions) -> None:
-    """The JSON has the share of windows that alarm and the result of each."""
+    """Of all windows, also of those too small to test; the first of each kind is summarised."""
     reference, shifted = predictions.draw(40, 4), predictions.draw(40, 2, shift=40)
     config = DriftTestConfig(draws=100)
     result = measure_alarm_rate(shifted, reference, 40, 3, config)
-    assert result["alarm_share"] == 1.0
-    assert isinstance(result["windows"], list)
-    assert len(result["windows"]) == 3
-    assert measure_alarm_rate(shifted, reference, 20, 2, config)["alarm_share"] == 0.0
+    assert result.alarm_share == 1.0
+    assert len(result.windows) == 3
+    assert result.examples() == [f"alarm in 3 windows, first: {result.windows[0].summary}"]
+    small = measure_alarm_rate(shifted, reference, 20, 2, config)
+    assert small.alarm_share == 0.0
+    (line,) = small.examples()
+    assert line.startswith("not_enough in 2 windows, first: too few images to test: 20 distinct")

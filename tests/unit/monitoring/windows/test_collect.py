@@ -1,75 +1,17 @@
 """Windows from log segments in a local store."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from monitoring.config import DriftTestConfig, MonitoringConfig
 from monitoring.drift.detect import read_window
 from monitoring.windows.collect import PREDICTIONS, WindowRequest, collect
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, Registry
 from pipeline.adapters.storage import LocalStore
-from pipeline.artifacts import Artifact, WindowManifest
-from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.errors import ArtifactError, InvalidInputError
 from pipeline.run import RunContext
-from tests.unit.monitoring.fake_predictions import START, TAG, FakePredictions
-
-CONFIG = MonitoringConfig(test=DriftTestConfig(min_sample=10))
-HOUR = timedelta(hours=1)
-
-
-class FakeLog:
-    """A local store with a promoted model and a prediction log; each `collect` is a new run."""
-
-    def __init__(self, root: Path) -> None:
-        self.store = ArtifactStore(LocalStore(), str(root))
-        self._runs = 0
-        self._predictions = FakePredictions(seed=2)
-        self._registry = Registry(self.store.objects, self.store.root, "demo")
-        self.promote(TAG)
-
-    def promote(self, tag: str) -> None:
-        """Promote a model an hour before START."""
-        pointer = Pointer(
-            sequence=0, name="demo", tag=tag, served="s", evaluation="evaluation/demo/x",
-            verdict="v", author="a", reason="r", time=START - HOUR,
-        )  # fmt: skip
-        self._registry.move(pointer, self._registry.read())
-
-    def records(self, count: int, time: datetime, tag: str = TAG) -> list[PredictionRecord]:
-        """Predictions with the same time."""
-        return [
-            item.record.model_copy(update={"time": time, "tag": tag})
-            for item in self._predictions.draw(count, 1)
-        ]
-
-    def segment(self, name: str, records: Sequence[PredictionRecord], tail: bytes = b"") -> None:
-        """Upload a closed segment that ends in `tail`."""
-        day = records[0].time.date() if records else START.date()
-        uri = f"{self.store.root}/logs/demo/{day}/{name}.jsonl"
-        body = "".join(record.model_dump_json() + "\n" for record in records)
-        self.store.objects.write(uri, body.encode() + tail)
-
-    def collect(
-        self,
-        now: datetime,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        run_id: str = "",
-    ) -> Artifact[WindowManifest]:
-        """Run the step at a time, with a new run id unless one is passed."""
-        self._runs += 1
-        run = RunContext(run_id=run_id or f"run{self._runs}", code_version="c", created_at=now)
-        request = WindowRequest(name="demo", since=since, until=until or now)
-        return collect(request, CONFIG, store=self.store, run=run)
-
-    def count(self, window: Artifact[WindowManifest]) -> int:
-        """Number of predictions in a window."""
-        return len(read_window(self.store, window))
+from tests.unit.monitoring.fake_log import CONFIG, HOUR, FakeLog
+from tests.unit.monitoring.fake_predictions import START, TAG
 
 
 @pytest.fixture

@@ -12,53 +12,35 @@ from hypothesis import strategies as st
 from monitoring.config import CollectConfig, DriftTestConfig, MonitoringConfig
 from monitoring.drift.detect import read_window
 from monitoring.windows import log_watermark
-from monitoring.windows.collect import WindowRequest, collect
 from monitoring.windows.log_watermark import CollectedWindow, LogWatermark, LogWatermarks
-from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, Registry
-from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, WindowManifest
 from pipeline.errors import ConflictError
-from pipeline.run import RunContext
-from tests.unit.monitoring.fake_predictions import START, TAG, FakePredictions
+from tests.unit.monitoring.fake_log import HOUR, FakeLog
+from tests.unit.monitoring.fake_predictions import START
 
-HOUR = timedelta(hours=1)
 EVENING = START.replace(hour=20)
 """Start of the first data interval; the runs cross midnight."""
 RUNS = 8
 CONFIG = MonitoringConfig(test=DriftTestConfig(min_sample=10), collect=CollectConfig(late_days=1))
 
 
-class HourlyRuns:
-    """A local store, its prediction log, and hourly runs that can be late or cleared."""
+class HourlyRuns(FakeLog):
+    """A prediction log, and hourly runs that can be late or cleared."""
 
     def __init__(self, root: Path) -> None:
-        self.store = ArtifactStore(LocalStore(), str(root))
-        self.predictions = FakePredictions(seed=5)
+        super().__init__(root, CONFIG, promoted=EVENING - HOUR)
         self.arrived: dict[str, datetime] = {}
         """Request id to time of every prediction in the store."""
-        pointer = Pointer(
-            sequence=0, name="demo", tag=TAG, served="s", evaluation="e", verdict="v",
-            author="a", reason="r", time=EVENING - HOUR,
-        )  # fmt: skip
-        Registry(self.store.objects, self.store.root, "demo").move(pointer, None)
 
     def predict(self, hour: float, count: int) -> None:
         """Upload a segment with predictions of one time; in the past, it is a late segment."""
-        time = EVENING + hour * HOUR
-        images = [item.record for item in self.predictions.draw(count, 1)]
-        records = [r.model_copy(update={"time": time}) for r in images]
-        name = f"{time.date()}/{records[0].request_id}.jsonl"
-        body = "".join(record.model_dump_json() + "\n" for record in records)
-        self.store.objects.write(f"{self.store.root}/logs/demo/{name}", body.encode())
-        self.arrived |= {record.request_id: time for record in records}
+        records = self.records(count, EVENING + hour * HOUR)
+        self.segment(records[0].request_id, records)
+        self.arrived |= {record.request_id: record.time for record in records}
 
     def run(self, hour: int) -> Artifact[WindowManifest]:
         """Collect for the run whose data interval ends at this hour."""
-        until = EVENING + hour * HOUR
-        context = RunContext(run_id=f"scheduled-{hour}", code_version="c", created_at=until)
-        request = WindowRequest(name="demo", until=until)
-        return collect(request, CONFIG, store=self.store, run=context)
+        return self.collect(EVENING + hour * HOUR, run_id=f"scheduled-{hour}")
 
     def ids(self, window: Artifact[WindowManifest]) -> list[str]:
         """Request ids in a window."""
