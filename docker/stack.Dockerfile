@@ -24,9 +24,9 @@ COPY dags dags
 COPY docker docker
 COPY monitoring monitoring
 COPY pipeline pipeline
-# The commit: the context has no repository and the image no git. `make cluster` sets it.
+# The commit; `make cluster` sets it, because the image has neither repository nor git.
 ARG CODE_VERSION=""
-# Nobody may write there later, and every start would compile what is not compiled.
+# Compiled now, because the user cannot write there, and every start would compile again.
 RUN python3 -m compileall -q bento_service monitoring pipeline
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/opt/leukoflow \

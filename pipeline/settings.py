@@ -124,7 +124,7 @@ def load_settings() -> Settings:
             f"invalid value for {str(first['loc'][0]).upper()}",
             expected=first["msg"],
             received=str(first["input"]),
-        ) from error
+        ) from None
 
 
 def _store(environment: Settings, stack: Mapping[str, str]) -> dict[str, object]:

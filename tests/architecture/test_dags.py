@@ -1,4 +1,4 @@
-"""What the DAG files promise whoever reads the grid."""
+"""Structure, order, retries and documentation of the DAGs."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ HEAVY = (
 
 @pytest.fixture(scope="module")
 def dags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The DAGs by id, read as Airflow reads them."""
+    """The DAGs by id, imported as Airflow does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
         patch.syspath_prepend(DAGS)
@@ -38,7 +38,7 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_parsing_the_dags_loads_no_heavy_library(tmp_path: Path) -> None:
-    """A scheduler that reads the DAGs every few seconds must not pay for TensorFlow."""
+    """The scheduler parses the DAGs every few seconds."""
     code = (
         f"import sys, {', '.join(path.stem for path in FILES)}\n"
         f"print(*[name for name in sys.modules if name.startswith({HEAVY!r})])"
@@ -54,13 +54,13 @@ def test_parsing_the_dags_loads_no_heavy_library(tmp_path: Path) -> None:
 
 
 def test_every_dag_is_named_after_its_file(dags: dict[str, Any]) -> None:
-    """Who sees a red DAG in the grid knows which file to open."""
+    """The id in Airflow's grid is the file to open."""
     assert dags.keys() == {TRAINING, INGESTION, MONITORING, DEPLOYMENT}
     assert {name: dag.dag_id for name, dag in dags.items()} == {name: name for name in dags}
 
 
-def test_every_dag_says_what_to_do_when_it_fails(dags: dict[str, Any]) -> None:
-    """The page of a DAG carries its own runbook, never runs twice at once and never catches up."""
+def test_every_dag_has_a_runbook_in_its_doc(dags: dict[str, Any]) -> None:
+    """Its page says what to do when it fails; it has one active run and no catchup."""
     for dag in dags.values():
         assert "## When it fails" in dag.doc_md
         assert dag.max_active_runs == 1
@@ -69,7 +69,7 @@ def test_every_dag_says_what_to_do_when_it_fails(dags: dict[str, Any]) -> None:
 
 
 def test_every_task_has_a_timeout_and_retries_with_backoff(dags: dict[str, Any]) -> None:
-    """No task hangs for ever, and none gives up on a part that was away for a moment."""
+    """No task hangs for ever, or fails because of a short outage."""
     for task in (task for dag in dags.values() for task in dag.tasks):
         assert task.execution_timeout, task.task_id
         assert task.retries >= 1, task.task_id
@@ -89,7 +89,7 @@ def test_every_task_has_a_timeout_and_retries_with_backoff(dags: dict[str, Any])
         (InvalidInputError("a bad archive"), "fail"),
         (MissingArtifactError("no such artefact"), "fail"),
         (BucketError("bucket x does not exist"), "fail"),
-        (UnreachableError("S3 does not answer"), "retry"),
+        (UnreachableError("S3 does not respond"), "retry"),
         (ConflictError("another run was faster"), "retry"),
         (ConnectionResetError(), "retry"),
         (TimeoutError(), "retry"),
@@ -98,17 +98,17 @@ def test_every_task_has_a_timeout_and_retries_with_backoff(dags: dict[str, Any])
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )
-def test_only_what_may_pass_by_waiting_is_tried_again(
+def test_only_transient_errors_are_retried(
     dags: dict[str, Any], fault: Exception, action: str
 ) -> None:
-    """The policy of every task, asked; `default` is Airflow's own rule, which retries."""
+    """The retry policy of every task; `default` is Airflow's own rule, which retries."""
     for task in (task for dag in dags.values() for task in dag.tasks):
         decision = task.retry_policy.evaluate(fault, 1, task.retries)
         assert decision.action.value == action, task.task_id
 
 
 def test_every_task_of_a_runbook_exists(dags: dict[str, Any]) -> None:
-    """A renamed task must not leave advice behind that nobody can follow."""
+    """The runbook names no task that was renamed or removed."""
     for dag in dags.values():
         advice = dag.doc_md.partition("## When it fails")[2]
         named = {
@@ -120,8 +120,8 @@ def test_every_task_of_a_runbook_exists(dags: dict[str, Any]) -> None:
         assert named <= set(dag.task_ids)
 
 
-def test_a_file_in_a_folder_of_its_own_is_no_dag(tmp_path: Path) -> None:
-    """Airflow would run code that somebody has MLflow write to `dags/<run id>/artifacts/`."""
+def test_a_file_in_a_subfolder_is_not_a_dag(tmp_path: Path) -> None:
+    """Otherwise MLflow could be made to write code to `dags/<run id>/artifacts/`."""
     from airflow.utils.file import list_py_file_paths
 
     shutil.copytree(DAGS, tmp_path / "dags")
@@ -132,22 +132,22 @@ def test_a_file_in_a_folder_of_its_own_is_no_dag(tmp_path: Path) -> None:
     assert found == {path.name for path in FILES}
 
 
-def test_nothing_is_promoted_unless_it_was_judged(dags: dict[str, Any]) -> None:
-    """The vital order: evaluation, gate, decision, promotion, whatever else moves."""
+def test_promotion_comes_after_evaluation_gate_and_approval(dags: dict[str, Any]) -> None:
+    """And runs only if all tasks before it succeeded."""
     training = dags[TRAINING]
     before = training.get_task("promote").get_flat_relative_ids(upstream=True)
     assert {"validate", "split", "evaluate", "gate", "approve", "record_decision"} <= before
     assert training.get_task("promote").trigger_rule == "all_success"
 
 
-def test_nothing_is_shipped_unless_it_answered_its_golden_images(dags: dict[str, Any]) -> None:
-    """The image is built from a Bento that was served and asked."""
+def test_the_image_is_built_after_the_smoke_test(dags: dict[str, Any]) -> None:
+    """Of a Bento whose golden images were replayed."""
     image = dags[DEPLOYMENT].get_task("image")
     assert {"build", "smoke"} <= image.get_flat_relative_ids(upstream=True)
 
 
 def test_the_request_is_closed_last_and_decides_the_run(dags: dict[str, Any]) -> None:
-    """A teardown outlives failure and cancellation, and its own failure fails the run."""
+    """A teardown runs after failure and cancellation, and its own failure fails the run."""
     close = dags[TRAINING].get_task("close_request")
     assert close.is_teardown
     assert close.on_failure_fail_dagrun
@@ -156,7 +156,7 @@ def test_the_request_is_closed_last_and_decides_the_run(dags: dict[str, Any]) ->
 
 
 def test_the_watermark_moves_only_after_the_run_exists(dags: dict[str, Any]) -> None:
-    """A crash in between repeats the trigger, whose run id Airflow holds only once."""
+    """After a crash in between, the trigger is repeated with the same run id."""
     ingestion = dags[INGESTION]
     assert "start_training" in ingestion.get_task("mark_seen").upstream_task_ids
     started = ingestion.get_task("start_training").partial_kwargs
@@ -165,15 +165,15 @@ def test_the_watermark_moves_only_after_the_run_exists(dags: dict[str, Any]) -> 
 
 
 def test_a_decision_is_published_before_it_starts_its_one_run(dags: dict[str, Any]) -> None:
-    """Clearing the task starts no second run: Airflow holds the decision's name once."""
+    """Clearing the task starts no second run: the run id is the decision's."""
     request = dags[MONITORING].get_task("request_retrain")
     assert {"decide", "publish"} <= request.get_flat_relative_ids(upstream=True)
     assert request.skip_when_already_exists is True
     assert request.trigger_dag_id in dags
 
 
-def test_a_form_that_names_no_config_follows_the_served_model(dags: dict[str, Any]) -> None:
-    """So does the weekly run, which has no form: no DAG file decides which model is trained."""
+def test_the_default_config_is_that_of_model_name(dags: dict[str, Any]) -> None:
+    """Also for the weekly run, which has no form; no DAG file names a model."""
     for name in (TRAINING, DEPLOYMENT):
         assert dags[name].params["config"] is None
     assert dags[MONITORING].params["config"] == "configs/monitoring.yaml"

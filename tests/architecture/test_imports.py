@@ -1,4 +1,4 @@
-"""The import rules of docs/architecture.md, held over the source tree."""
+"""The import rules of docs/architecture.md."""
 
 import ast
 import os
@@ -15,7 +15,7 @@ PACKAGES = ("pipeline", "bento_service", "monitoring")
 SETTLED = tuple(
     f"pipeline.{name}" for name in ("digests", "errors", "records", "run", "settings", "telemetry")
 )
-"""What every room above the contract may import besides the rooms below it."""
+"""Modules that every room above the contract may import."""
 
 ALLOWED = {
     "contract": ("pipeline.contract", "pipeline.errors"),
@@ -58,7 +58,7 @@ ALLOWED = {
     "__init__": (),
     "__main__": ("pipeline.cli",),
 }
-"""Room of `pipeline` to what it may import of this project."""
+"""Room of `pipeline` to the modules of this project that it may import."""
 CONTRACT_LIBRARIES = {"numpy", "PIL", "scipy", "pydantic"}
 
 
@@ -69,7 +69,7 @@ def modules(package: str) -> Iterator[tuple[str, Path]]:
 
 
 def imported(path: Path) -> set[str]:
-    """Everything a file imports, at the top, inside functions and for type checking alike."""
+    """All imports of a file: at the top, inside functions and for type checking."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -93,7 +93,7 @@ def within(name: str, allowed: tuple[str, ...]) -> bool:
 
 @pytest.mark.parametrize("room", sorted({name.split(".")[1] for name, _ in modules("pipeline")}))
 def test_imports_run_one_way(room: str) -> None:
-    """Dags and cli, entrypoints, steps, modeling and adapters, artifacts, contract: never back."""
+    """From cli and DAGs to entry points, steps, adapters, artefacts and contract."""
     broken = {
         f"{name} imports {other}"
         for name, path in modules("pipeline")
@@ -164,7 +164,7 @@ def test_rooms_of_a_package_form_layers(package: str) -> None:
 
 
 def test_the_architecture_page_shows_these_rules() -> None:
-    """Each room of its table may import what the tests allow, no more and no less."""
+    """The table of rooms lists exactly the allowed imports."""
     page = (ROOT / "docs" / "architecture.md").read_text()
     rows = re.findall(r"^\| `pipeline/(\w+)/` \|.*\| (.*) \|$", page, re.M)
     rooms = {name for name, rule in ALLOWED.items() if (ROOT / "pipeline" / name).is_dir()}
@@ -178,8 +178,8 @@ def test_the_architecture_page_shows_these_rules() -> None:
         )
 
 
-def test_nothing_in_the_pipeline_knows_who_calls_it() -> None:
-    """Service, monitoring and DAGs are callers: `pipeline` would work without them."""
+def test_the_pipeline_imports_none_of_its_callers() -> None:
+    """`pipeline` works without service, monitoring and DAGs."""
     broken = {
         f"{name} imports {other}"
         for name, path in modules("pipeline")
@@ -190,8 +190,8 @@ def test_nothing_in_the_pipeline_knows_who_calls_it() -> None:
 
 
 @pytest.mark.parametrize("package", ["bento_service", "monitoring"])
-def test_callers_do_not_know_each_other(package: str) -> None:
-    """Service and monitoring meet in S3, never in an import."""
+def test_service_and_monitoring_do_not_import_each_other(package: str) -> None:
+    """They exchange data through S3."""
     broken = {
         f"{name} imports {other}"
         for name, path in modules(package)
@@ -201,9 +201,9 @@ def test_callers_do_not_know_each_other(package: str) -> None:
     assert not broken
 
 
-def test_a_dag_file_knows_the_entry_points_alone() -> None:
-    """Its task bodies call entry points and tell a refusal from a fault; the rest is theirs."""
-    doors = (
+def test_a_dag_file_imports_entry_points_only() -> None:
+    """And errors and DAG ids."""
+    allowed = (
         "pipeline.entrypoints",
         "pipeline.errors",
         "pipeline.dag_ids",
@@ -215,11 +215,11 @@ def test_a_dag_file_knows_the_entry_points_alone() -> None:
         for other in ours(imported(path)) - {"pipeline", "monitoring"}
     }
     assert named
-    assert all(within(other, doors) for other in named), named
+    assert all(within(other, allowed) for other in named), named
 
 
 def test_the_contract_needs_four_libraries() -> None:
-    """Whatever serves a model can carry the contract along."""
+    """So that any serving environment can include it."""
     used = {
         other.split(".")[0]
         for name, path in modules("pipeline")
@@ -229,8 +229,8 @@ def test_the_contract_needs_four_libraries() -> None:
     assert used - set(sys.stdlib_module_names) - {"pipeline"} <= CONTRACT_LIBRARIES
 
 
-def test_evidently_has_one_door() -> None:
-    """Its surprises are dealt with in one file."""
+def test_evidently_is_imported_in_one_module() -> None:
+    """An upgrade of it concerns one file."""
     users = {
         name
         for package in PACKAGES
@@ -241,7 +241,7 @@ def test_evidently_has_one_door() -> None:
 
 
 def fresh(code: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a fresh interpreter whose home and working folder are one empty folder."""
+    """Run code in a new interpreter; home and working folder are one empty folder."""
     return subprocess.run(
         [sys.executable, "-B", "-c", code, *words],
         cwd=folder,
@@ -260,7 +260,7 @@ def fresh(code: str, folder: Path, *words: str) -> subprocess.CompletedProcess[s
 
 
 def test_the_contract_loads_neither_keras_nor_boto3(tmp_path: Path) -> None:
-    """A client that only prepares images starts in a moment."""
+    """A client that only prepares images starts fast."""
     names = [name for name, _ in modules("pipeline") if name.startswith("pipeline.contract")]
     done = fresh(
         "import importlib, sys\n"
@@ -281,7 +281,7 @@ def test_the_contract_loads_neither_keras_nor_boto3(tmp_path: Path) -> None:
     ids=["ours", "bentoml serve"],
 )
 def test_a_supervisor_loads_no_model(module: str, heavy: tuple[str, ...], tmp_path: Path) -> None:
-    """Ours loads BentoML neither, which imports the service twice: the worker alone pays."""
+    """Only the worker loads it; our supervisor does not load BentoML either."""
     done = fresh(
         "import importlib, sys\n"
         "importlib.import_module(sys.argv[1])\n"
@@ -341,8 +341,8 @@ def test_one_function_writes_the_environment() -> None:
     assert written == {"pipeline.telemetry"}
 
 
-def test_the_service_reports_to_nobody(tmp_path: Path) -> None:
-    """Before OpenVINO is imported, which starts a process that reports, all telemetry is off."""
+def test_the_service_switches_telemetry_off(tmp_path: Path) -> None:
+    """Before OpenVINO is imported, which starts a reporting process."""
     done = fresh(
         "import os, bento_service\n"
         "from pipeline.telemetry import TELEMETRY_OFF\n"
@@ -372,7 +372,7 @@ RUN_AS_MAIN = ("__main__", "pipeline.adapters.bento_model")
 
 @pytest.mark.slow
 def test_importing_a_module_does_nothing(tmp_path: Path) -> None:
-    """No file, no connection, no logging: all modules, in one fresh interpreter."""
+    """No module opens a file or a connection or configures logging."""
     home = tmp_path / "home"
     home.mkdir()
     names = [

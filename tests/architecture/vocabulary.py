@@ -73,6 +73,8 @@ EXCEPTIONS = {
     "tests/architecture/test_vocabulary.py": "tests the list",
 }
 """File that may use them all, and why."""
+PERSISTED = {"drain_seconds": "field of the environment variable DRAIN_SECONDS"}
+"""Identifier that keeps its name, and why."""
 _SUFFIXES = {".py", ".md", ".j2", ".html", ".js", ".css", ".yaml", ".yml", ".toml", ".sh", ""}
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -129,7 +131,7 @@ def _in_identifiers(text: str, suffix: str) -> set[tuple[int, str, str]]:
         (line, name, IDENTIFIERS[part.lower()])
         for line, name in names
         for part in _PARTS.findall(name)
-        if part.lower() in IDENTIFIERS
+        if part.lower() in IDENTIFIERS and name not in PERSISTED
     }
 
 

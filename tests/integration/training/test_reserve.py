@@ -70,7 +70,7 @@ def test_the_model_card_counts_the_reserve(trained: Trained, store: ArtifactStor
     card = store.read(evaluation, "model_card.md").decode()
     assert "| class | train | val | test | reserve |\n|---|---:|---:|---:|---:|\n" in card
     assert card.count(" 3 (1) |") >= 4
-    assert "Nothing was fitted to the reserve" in card
+    assert "The reserve was used neither for fitting nor for scoring." in card
 
 
 def _config(path: Path, reserve_share: float) -> None:
