@@ -104,8 +104,8 @@ class ClassCount(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     label: str = Field(min_length=1, max_length=100)
-    accepted: int = Field(ge=0, le=1_000_000)
-    review: int = Field(ge=0, le=1_000_000)
+    accepted: int = Field(ge=0, le=1_000_000, strict=True)
+    review: int = Field(ge=0, le=1_000_000, strict=True)
 
 
 class DifferentialCounts(BaseModel):

@@ -121,7 +121,7 @@ def test_a_differential_counts_cells_and_lists_failures(
 
 
 def test_counted_cells_get_shares_and_warnings(served: tuple[str, Any, Path]) -> None:
-    """POST /differential/shares equals SciPy's exact interval; negative counts are a 422."""
+    """POST /differential/shares equals SciPy's exact interval; invalid counts are a 422."""
     counts = [
         {"label": "MONOCYTE", "accepted": 3, "review": 1},
         {"label": "NEUTROPHIL", "accepted": 6, "review": 0},
@@ -134,8 +134,9 @@ def test_counted_cells_get_shares_and_warnings(served: tuple[str, Any, Path]) ->
         "label": "MONOCYTE", "count": 4, "percent": 40.0, "low": low, "high": high, "review": 1
     }  # fmt: skip
     assert [text.split()[0] for text in result["warnings"]] == ["Fewer", "1"]
-    bad = httpx.post(url, json={"counts": [counts[0] | {"review": -1}]})
-    assert (bad.status_code, error_of(bad)["code"]) == (422, "invalid_input")
+    for invalid in (-1, 1.5, False):
+        bad = httpx.post(url, json={"counts": [counts[0] | {"review": invalid}]})
+        assert (bad.status_code, error_of(bad)["code"]) == (422, "invalid_input")
 
 
 def test_predict_accepts_folders_and_a_bad_file_fails_alone(
