@@ -70,7 +70,7 @@ class Stage:
     def publish(
         self, folder: Path, seed: int = 0, change: Callable[[Path], None] = lambda _: None
     ) -> Artifact[ServedManifest]:
-        """Build a bundle in `folder`, apply `change` and publish it; each seed gives another model."""
+        """Write a bundle to `folder`, apply `change`, publish it; each seed gives another model."""
         write_bundle(folder, self.contract, seed)
         change(folder)
         now = datetime.now(UTC)

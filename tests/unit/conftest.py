@@ -1,4 +1,4 @@
-"""Fixtures of the unit tests. Unit tests open no socket; a test that does is an integration test."""
+"""Fixtures of the unit tests. A test that opens a socket is an integration test."""
 
 from collections.abc import Iterator
 from pathlib import Path
