@@ -24,6 +24,16 @@ if TYPE_CHECKING:
     from tests.integration.training.trained import Trained
 
 
+_LONGEST = ("test_loop.py", "test_cluster.py")
+"""Files of several minutes, which run first: at the end, one would keep a single worker busy."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Move the longest files to the front, for both workers of `make test`."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
+
+
 @pytest.fixture(scope="session")
 def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A real SeaweedFS with an empty bucket `leukoflow`, and the settings that point at it."""
