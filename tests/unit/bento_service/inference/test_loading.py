@@ -86,7 +86,7 @@ def test_a_failure_is_not_cached(stage: Any, tmp_path: Path) -> None:
     pointer = stage.point_to(served)
     extra = Path(served.uri) / "extra"
     extra.touch()
-    with pytest.raises(ArtifactError, match="does not name"):
+    with pytest.raises(ArtifactError, match="does not list"):
         loader.load(pointer)
     extra.unlink()
     assert loader.load(pointer).tag == pointer.tag
