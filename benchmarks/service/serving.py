@@ -147,6 +147,12 @@ def _replaced_app(side: int) -> Iterator[str]:
     """URL of the running replaced application."""
     port = free_block(1)
     url = f"http://127.0.0.1:{port}/classify"
-    command = [sys.executable, "-m", "benchmarks.service.replaced_app", str(port), str(side)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.service.baselines.replaced_app",
+        str(port),
+        str(side),
+    ]
     with started(command, url):
         yield url

@@ -42,7 +42,13 @@ def _start_service(home: Path, store: Path) -> float:
 
 def _start_bare() -> float:
     port = free_block(1)
-    command = [sys.executable, "-m", "bentoml", "serve", "benchmarks.service.bare_service:Bare"]
+    command = [
+        sys.executable,
+        "-m",
+        "bentoml",
+        "serve",
+        "benchmarks.service.baselines.bare_service:Bare",
+    ]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     with started(command, f"http://127.0.0.1:{port}/readyz") as seconds:
         return seconds

@@ -1,0 +1,1 @@
+"""Baselines of the service: a BentoML service without work, and the replaced application."""
