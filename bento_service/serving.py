@@ -21,7 +21,8 @@ from bento_service.http.schemas import (
     FeedbackRequest,
     ModelCard,
 )
-from bento_service.inference.classifier import Classifier, Explanation, verify_bundle
+from bento_service.inference.bundle import verify_bundle
+from bento_service.inference.classifier import Classifier, Explanation
 from bento_service.inference.differential import counted_differential, differential
 from bento_service.inference.follow import Follower, Served
 from bento_service.inference.loading import Loader, load_in_thread

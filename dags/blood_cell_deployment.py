@@ -76,7 +76,7 @@ def image(bento: str, **context: Any) -> str:
     doc_md=__doc__,
 )
 def blood_cell_deployment() -> None:
-    """Build to image."""
+    """Build a Bento, smoke-test it, build and push its image."""
     bento = build()
     smoke(bento) >> image(bento)
 

@@ -203,7 +203,7 @@ class WindowManifest(Manifest):
 
 
 class DriftManifest(Manifest):
-    """A window's drift test against the reference: `drift.json`, `report.html`, `report.json`."""
+    """A window's drift test against the reference: `drift.json`, `index.html`, `evidently.html`."""
 
     kind: Literal["drift"] = "drift"
     tag: str
@@ -222,7 +222,7 @@ class Artifact(Generic[M]):
 
     @property
     def digest(self) -> str:
-        """Digest of the manifest, which is part of the URI."""
+        """SHA-256 of the manifest; the first 24 digits are the last part of the URI."""
         return self.manifest.digest()
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from pipeline.contract.decoding import MAX_PIXELS
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
 from pipeline.records import Frozen
@@ -43,7 +44,7 @@ class ValidateConfig(Frozen):
     """Limits of an image and a dataset."""
 
     min_side: int = 32
-    max_pixels: int = 24_000_000
+    max_pixels: int = Field(default=MAX_PIXELS, ge=1, le=MAX_PIXELS)
     min_images_per_class: int = 8
     max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
 

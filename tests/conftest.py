@@ -1,4 +1,4 @@
-"""A small real model, for the tests of every room that serves one."""
+"""A small real model, a service with it, and other fixtures of all tests."""
 
 import io
 import os
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-# Before NumPy loads: several threads for a few hundred rows wait for each other, up to 20-fold.
+# Before NumPy's import: on small matrices, BLAS threads take up to 20 times the CPU time of one.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import httpx
@@ -39,7 +39,7 @@ _PLASMA = ((236, 140, 120), (120, 150, 235), (180, 185, 205), (240, 205, 225))
 
 
 def draw_cell(kind: int, *, width: int = 320, height: int = 240, shift: int = 0) -> bytes:
-    """A JPEG with one round cell whose cytoplasm has the colour of its class."""
+    """A JPEG of one round cell; the colour of its cytoplasm is that of the class `kind`."""
     image = Image.new("RGB", (width, height), (240, 232, 226))
     brush = ImageDraw.Draw(image)
     x, y = width // 2 + shift, height // 2
@@ -52,25 +52,25 @@ def draw_cell(kind: int, *, width: int = 320, height: int = 240, shift: int = 0)
 
 @dataclass(frozen=True)
 class Stage:
-    """A local store with a way to publish models and to point at them."""
+    """A local store, with methods that publish models and move the pointer."""
 
     root: Path
     contract: ModelContract
 
     @property
     def artifacts(self) -> ArtifactStore:
-        """The artefacts below the root."""
+        """The artefact store at the root."""
         return ArtifactStore(LocalStore(), str(self.root))
 
     @property
     def registry(self) -> Registry:
-        """The pointer of the contract's name."""
+        """The registry with the pointer of the contract's name."""
         return Registry(LocalStore(), str(self.root), self.contract.name)
 
     def publish(
         self, folder: Path, seed: int = 0, change: Callable[[Path], None] = lambda _: None
     ) -> Artifact[ServedManifest]:
-        """Build a bundle in `folder` and publish it; another seed is another model."""
+        """Write a bundle to `folder`, apply `change`, publish it; each seed gives another model."""
         write_bundle(folder, self.contract, seed)
         change(folder)
         now = datetime.now(UTC)
@@ -91,7 +91,7 @@ class Stage:
         )
 
     def point_to(self, served: Artifact[ServedManifest]) -> Pointer:
-        """Move the pointer, whatever it points to now."""
+        """Move the pointer to a bundle, without a gate."""
         target = Pointer(
             sequence=0,
             name=self.contract.name,
@@ -107,7 +107,7 @@ class Stage:
 
 
 def write_bundle(folder: Path, contract: ModelContract, seed: int) -> None:
-    """A model that reads mean colours, and golden images with its own answers."""
+    """Write a model that classifies by mean colour, and golden images with its predictions."""
     from pipeline.engine.engine import Engine
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -160,21 +160,21 @@ def _write_model(folder: Path, contract: ModelContract, seed: int) -> None:
 
 @pytest.fixture
 def run_command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """Run a command of `leukoflow` in this process; returns the exit code."""
+    """Function that runs a command of `leukoflow` in this process and returns the exit code."""
     from pipeline.cli import main
 
     def run(*words: str) -> int:
         monkeypatch.setattr(sys, "argv", ["leukoflow", *words])
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_:
             main()
-        return ended.value.code if isinstance(ended.value.code, int) else 0
+        return exit_.value.code if isinstance(exit_.value.code, int) else 0
 
     return run
 
 
 @pytest.fixture(scope="session")
 def cell_image() -> Callable[..., bytes]:
-    """`draw_cell`: a JPEG of a drawn cell of the class with this number."""
+    """The function `draw_cell`, which returns the JPEG of a drawn cell of a class index."""
     return draw_cell
 
 
@@ -185,13 +185,13 @@ def _make_stage(root: Path, name: str = "blood_cells") -> Stage:
 
 @pytest.fixture(scope="session")
 def make_stage() -> Callable[..., Stage]:
-    """An empty local store at a place, whose models have four classes."""
+    """Function that returns an empty local store in a folder; its models have four classes."""
     return _make_stage
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
-    """A stage of the test's own."""
+    """A stage for one test."""
     return _make_stage(tmp_path / "store")
 
 
@@ -199,7 +199,7 @@ def stage(tmp_path: Path) -> Stage:
 def _serving(
     folder: Path, store: Path, command: Sequence[str] = ("bento_service",), **variables: str
 ) -> Iterator[str]:
-    """The service as the Procfile starts it, or by another module, on a free port; its URL."""
+    """URL of a service process on a free port, with the Procfile's command or another module."""
     port = free_block(1)
     environment = os.environ | {
         **TELEMETRY_OFF,
@@ -239,21 +239,21 @@ def _wait_until_alive(process: subprocess.Popen[bytes], url: str, log: Path) -> 
 
 @pytest.fixture(scope="session")
 def serve() -> Callable[..., AbstractContextManager[str]]:
-    """A context manager that runs the BentoML service in a process and gives its URL."""
+    """Context manager that runs the BentoML service in a process and yields its URL."""
     return _serving
 
 
 @pytest.fixture(scope="session")
 def test_data() -> Path:
-    """The folder with real images, `TEST_DATA`; the test is skipped where there is none."""
+    """The folder with real images, `TEST_DATA`; without it, the test is skipped."""
     folder = Path(os.environ.get("TEST_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
-        pytest.skip(f"no real images: TEST_DATA ({folder}) is no folder")
+        pytest.skip(f"no real images: TEST_DATA ({folder}) is not a folder")
     return folder
 
 
 def _skipped(config: pytest.Config) -> list[str]:
-    """Names of skipped tests that NO_SKIP forbids; empty without it."""
+    """Names of the skipped tests if NO_SKIP=true; otherwise empty."""
     if os.environ.get("NO_SKIP") != "true":
         return []
     terminal = config.pluginmanager.get_plugin("terminalreporter")
@@ -262,13 +262,13 @@ def _skipped(config: pytest.Config) -> list[str]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A skipped test fails the session where everything is installed: it proved nothing."""
+    """Fail the session if NO_SKIP=true and a test was skipped."""
     if _skipped(session.config) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the skipped tests that NO_SKIP forbids."""
+    """Print the skipped tests if NO_SKIP=true."""
     if names := _skipped(terminalreporter.config):
         terminalreporter.section("NO_SKIP=true allows no skipped test", red=True)
         terminalreporter.line("\n".join(names))

@@ -98,7 +98,7 @@ def busy() -> HttpError:
 
 
 CLIENT_CLOSED_REQUEST = 499
-"""nginx's status for a client that disconnected; only the access log shows it."""
+"""nginx's status for a client that disconnected; for the access log and the metrics only."""
 
 
 def client_disconnected() -> HttpError:
@@ -163,7 +163,10 @@ _BY_STATUS: dict[int, tuple[str, str]] = {
 
 def from_status(status: int, *, expected: str, received: str) -> ErrorDetail:
     """The detail for an error response of BentoML or Starlette, which has only a status."""
-    code, message = _BY_STATUS.get(status, ("internal_error", "the service failed; see its log"))
+    failed = ("internal_error", "the service failed; see its log")
+    rejected = ("bad_request", "the service does not accept this request")
+    unknown = rejected if status < HTTPStatus.INTERNAL_SERVER_ERROR else failed
+    code, message = _BY_STATUS.get(status, unknown)
     return ErrorDetail(code=code, message=message, expected=expected, received=received)
 
 

@@ -1,6 +1,6 @@
 """Classification: from image bytes to a response, and which model does it.
 
-`loading` fetches and verifies a bundle, `follow` replaces the served model when the registry
+`loading` fetches a bundle, `bundle` verifies it, `follow` replaces the served model when the
 pointer moves, `classifier` runs one image, `work_queue` bounds concurrent work, `multi_image` and
 `differential` handle many images, `shadow` scores a challenger, `responses` and `model_card` build
 response bodies.

@@ -19,28 +19,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import ValidationError
 
 from bento_service.http.schemas import Reason
-from pipeline.artifacts import MANIFEST, ServedManifest
+from bento_service.inference.bundle import verify_bundle
+from pipeline.artifacts import ServedManifest
 from pipeline.contract import golden
 from pipeline.contract.decision import ReasonCode, ReviewDecision, ReviewRule, decide, read_review
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import Prepared, prepare
-from pipeline.contract.spec import ModelContract
-from pipeline.digests import sha256_file
 from pipeline.engine.engine import Engine
 from pipeline.engine.occlusion import evidence_picture, occlusion_map
 from pipeline.errors import (
     ArtifactError,
-    ChangedArtifactError,
-    MissingArtifactError,
     PipelineError,
 )
 
 logger = logging.getLogger(__name__)
 
-CONTRACT = "contract.json"
 METRICS = "metrics.json"
 Concurrent = Callable[[], bool]
 """Whether other requests are running."""
@@ -183,47 +178,6 @@ def _reasons(
         "no_cell_found": "No stained nucleus was found; the whole image was classified.",
     }
     return tuple(Reason(code=code, message=messages[code]) for code in codes)
-
-
-def verify_bundle(folder: Path) -> ServedManifest:
-    """Check a bundle folder against its manifest and return the manifest.
-
-    Raises:
-        ArtifactError: when a file is missing, unlisted or changed, or the contract does not fit.
-    """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise MissingArtifactError(
-            "no bundle", expected=f"a folder with {MANIFEST}", received=str(folder)
-        )
-    try:
-        manifest = ServedManifest.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ArtifactError(f"{path} is invalid: {error}", expected="a bundle manifest") from error
-    present = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} - {MANIFEST}
-    if present != manifest.files.keys():
-        raise ChangedArtifactError(
-            f"{folder} does not contain exactly the files of its manifest",
-            expected=", ".join(sorted(manifest.files)),
-            received=", ".join(sorted(present)),
-        )
-    for name, expected in manifest.files.items():
-        if (received := sha256_file(folder / name)) != expected:
-            raise ChangedArtifactError(
-                f"{name} does not match its manifest", expected=expected, received=received
-            )
-    _check_contract(folder, manifest)
-    return manifest
-
-
-def _check_contract(folder: Path, manifest: ServedManifest) -> None:
-    manifest.contract.require_current()
-    if CONTRACT not in manifest.files:
-        raise MissingArtifactError("the bundle has no contract", expected=CONTRACT)
-    if ModelContract.model_validate_json((folder / CONTRACT).read_text()) != manifest.contract:
-        raise ChangedArtifactError(f"the manifest's contract is not the one in {CONTRACT}")
-    if f"{golden.GOLDEN}/golden.json" not in manifest.files or not golden.read_golden(folder):
-        raise ArtifactError("the bundle has no golden images", expected="at least one")
 
 
 def _metrics(folder: Path) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Loader:
         new = self._running is None or self._running[0] != pointer
         if self._running is None or new:
             name = f"load-{pointer.sequence}"
-            self._running = (pointer, load_in_thread(partial(self._verify, pointer), name))
+            self._running = (pointer, load_in_thread(partial(self._load_verified, pointer), name))
         loading = self._running[1]
         wait([loading], self._timeout_s if new else 0)
         if not loading.done():
@@ -58,8 +58,11 @@ class Loader:
         self._running = None
         return loading.result()
 
-    def _verify(self, pointer: Pointer) -> Classifier:
-        """Load the bundle from a temporary copy; the engine keeps what it needs mapped."""
+    def _load_verified(self, pointer: Pointer) -> Classifier:
+        """Fetch a bundle, check its files, golden images and latency, and return its classifier.
+
+        The temporary copy is deleted afterwards; the engine holds the model's file open.
+        """
         artifact = self._artifacts.open(pointer.served, ServedManifest)
         self._require_named(artifact, pointer)
         self._artifacts.require_closed(artifact)

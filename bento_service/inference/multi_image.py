@@ -47,6 +47,7 @@ async def classify_all(
 
 
 async def _classify_one(index: int, image: bytes, classify: Classify) -> Classification | Failure:
+    """Classify one image: retries after 429, a 422 is a Failure, other errors are raised."""
     while True:
         try:
             return await classify(index, image)

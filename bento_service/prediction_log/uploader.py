@@ -41,7 +41,7 @@ class LogRecord(Protocol):
 
     @property
     def time(self) -> datetime:
-        """Decides the date folder."""
+        """Time of the record; its date names the folder."""
         ...
 
     def model_dump_json(self) -> str:
@@ -129,6 +129,7 @@ class LogUploader:
             self._reachability.succeeded()
 
     def _upload(self, worker: Path) -> None:
+        """Upload the closed files of a worker folder and delete each; stops at the first error."""
         for path in sorted(_closed(worker)):
             uri = f"{self._root}/{path.relative_to(worker)}"
             self._store.upload(path, uri)

@@ -53,7 +53,10 @@ class PredictionLog:
         self._uploaders = (self._kept, self._predictions, self._feedback)
 
     def log_prediction(self, prediction: Prediction, tag: str, route: str, request_id: str) -> None:
-        """Log a prediction and, with KEEP_IMAGES, its image; a full disk is logged, not raised."""
+        """Log a prediction and, with KEEP_IMAGES, its image; does nothing without a store.
+
+        An OSError, such as a full disk, is logged and counted, not raised.
+        """
         if not self.enabled:
             return
         now = datetime.now(UTC)

@@ -45,7 +45,7 @@ def mix_distance(mix: Sequence[ClassShare]) -> float:
 def match_class_mix(
     window: list[PredictionRecord], reference: list[ReferenceRecord]
 ) -> tuple[StratifiedSamples, tuple[str, ...]]:
-    """Stratify by the predicted classes that at least two reference cells carry; with caveats."""
+    """Stratify by the predicted classes that at least two reference groups carry; with caveats."""
     cells: dict[str, set[str]] = {}
     for item in reference:
         cells.setdefault(item.record.label, set()).add(item.group)
@@ -54,10 +54,10 @@ def match_class_mix(
     if len(matched) * 2 < len(window):
         return _stratify(window, reference, []), (
             "compared without matching the class mix: most images of the window are predicted as "
-            "classes with fewer than 2 reference cells",
+            "classes with fewer than 2 reference groups",
         )
     unmatched = len(window) - len(matched)
-    caveat = f"not tested: {unmatched} images of classes with fewer than 2 reference cells"
+    caveat = f"not tested: {unmatched} images of classes with fewer than 2 reference groups"
     known = [item for item in reference if item.record.label in labels]
     return _stratify(matched, known, sorted(labels)), (caveat,) if unmatched else ()
 

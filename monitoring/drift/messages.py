@@ -30,7 +30,7 @@ def too_few(result: DriftResult, config: DriftTestConfig) -> tuple[str, ...]:
         )
     if result.reference_groups < config.min_groups:
         texts.append(
-            f"too few reference cells to test: {result.reference_groups} source cells, "
+            f"too few reference groups to test: {result.reference_groups} groups, "
             f"at least {config.min_groups} required; train on an archive of more cells"
         )
     return tuple(texts)
@@ -55,7 +55,7 @@ def caveats(
         texts.append(f"not compared, missing in some log lines: {', '.join(missing)}")
     # The log does not tell how many cells a window shows (see two_sample).
     texts.append(
-        f"calibrated for windows of at least {-(-result.reference_groups // 3)} different cells; "
+        f"calibrated for windows of at least {-(-result.reference_groups // 3)} different groups; "
         "fewer cells alarm more often without drift"
     )
     return tuple(texts)

@@ -42,7 +42,7 @@ class DriftResult(Frozen):
     """`drift.json`: what the page shows and the retrain policy reads."""
 
     verdict: Literal["quiet", "alarm", "not_enough"]
-    """`not_enough`: too few images or reference cells to test."""
+    """`not_enough`: too few images or reference groups to test."""
     alarm: bool
     reasons: tuple[str, ...]
     """Texts of `messages`, one for each column above its threshold."""

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 def mirror(settings: Settings, folder: Path, tag: str, labels: Mapping[str, str]) -> Path:
-    """Save a served bundle into the BentoML model store, unless it is there complete.
+    """Save a served bundle into the BentoML model store unless it is there; set `latest` to it.
 
     Args:
         settings: `bento_home` is the folder of the store.

@@ -53,11 +53,11 @@ def read_images(store: ArtifactStore, records: Iterable[Record]) -> Iterator[tup
         ArtifactError: when a pack is missing or changed, or an image is missing or changed.
     """
 
-    def pack_of(record: Record) -> tuple[str, int]:
+    def archive_and_pack(record: Record) -> tuple[str, int]:
         return record.archive, partition(record.sha256)
 
     ordered = sorted(records, key=lambda record: (record.archive, record.sha256))
-    for (archive, number), group in groupby(ordered, key=pack_of):
+    for (archive, number), group in groupby(ordered, key=archive_and_pack):
         opened = store.open(archive, ArchiveManifest)
         with zipfile.ZipFile(io.BytesIO(store.read(opened, pack_name(number)))) as pack:
             for record in group:

@@ -50,7 +50,7 @@ class PromotionRefusal(Frozen):
 
 
 class Registry:
-    """The pointer, ledger and refusals of one model name."""
+    """Pointer, ledger, refusals and shadow challenger of one model name."""
 
     def __init__(self, objects: ObjectStore, root: str, name: str) -> None:
         self._objects = objects

@@ -25,11 +25,17 @@ def classify(url: str, name: str, data: bytes, key: str = "") -> dict[str, Any]:
         response = _post(f"{url}/classify", {"image": (name, data, _media_type(data))}, key)
         if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
             return _checked(response)
-        time.sleep(float(response.headers.get("retry-after", 1)))
+        time.sleep(_retry_after(response))
     raise UnreachableError(
         f"the service at {url} is overloaded",
         expected=f"a response within {_MAX_ATTEMPTS} attempts",
     )
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """Seconds of `Retry-After`, else 1: a proxy may send a date or nothing."""
+    value = response.headers.get("retry-after", "")
+    return float(value) if value.isdecimal() else 1.0
 
 
 def _post(url: str, files: dict[str, tuple[str, bytes, str]], key: str) -> httpx.Response:

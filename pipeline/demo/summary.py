@@ -115,7 +115,7 @@ def served_rows(traffic: Traffic) -> Rows:
 
 
 def drift_rows(title: str, content: str, result: Mapping[str, Any]) -> Rows:
-    """Content and drift result of one window."""
+    """The row of one window: verdict, number of images, `content` (what was sent) and reasons."""
     reasons = "; ".join(result["reasons"])
     return [(title, f"{result['verdict']} (n = {result['n']}, {content}): {reasons}")]
 

@@ -34,7 +34,7 @@ def run_checks(settings: Settings) -> list[Check]:
     free = shutil.disk_usage(existing).free
     memory = psutil.virtual_memory().total
     builders = [name for name in ("docker", "podman", "buildah") if shutil.which(name)]
-    present = any((home / "kept" / "weights").glob("vgg16/*/manifest.json"))
+    present = any((home / "artifacts" / "weights").glob("vgg16/*/manifest.json"))
     return [
         Check(
             name="Python",

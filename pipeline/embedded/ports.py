@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import psutil
 
 from pipeline.embedded.parts import Part, port
-from pipeline.errors import UnreachableError
+from pipeline.errors import InvalidInputError, UnreachableError
 from pipeline.settings import Settings
 
 SEAWEEDFS_SERVERS = (
@@ -23,6 +23,7 @@ SEAWEEDFS_SERVERS = (
     "ADMIN_GRPC",
 )
 """Servers in SeaweedFS's process, on consecutive ports: the S3 port moves them all."""
+MAX_PORT = 65_535
 _HIDDEN = "a process that this user cannot inspect"
 _FREE_RANGE = range(20_000, 32_000)  # below Linux's ephemeral ports (32768 and up)
 
@@ -50,9 +51,16 @@ def require_free(
 
     Raises:
         UnreachableError: a port is taken; names the part, the port and the process.
+        InvalidInputError: a port is above 65535.
     """
     for part in parts:
         for number in variables(part, settings).values():
+            if number > MAX_PORT:
+                raise InvalidInputError(
+                    f"{part.title} has no valid port",
+                    expected=f"{part.setting.upper()} with ports up to {MAX_PORT}",
+                    received=str(number),
+                )
             if process := (find_listener or listener)(number):
                 raise UnreachableError(
                     f"port {number} of {part.title} is taken by {process}; "

@@ -79,7 +79,7 @@ def write_low_rank(source: Path, target: Path, crops: Pixels, variance: float) -
 
 
 def fit_low_rank(responses: Floats, expected: Floats, bias: Floats, variance: float) -> LowRank:
-    """The approximation of the lowest rank that keeps a share of the expected variance.
+    """Low-rank fit of `responses` to `expected`, of the lowest rank that keeps a share of variance.
 
     Args:
         responses: of the network factorised so far (n, channels).

@@ -1,10 +1,28 @@
-"""The list of words to avoid finds them, in prose and in identifiers."""
+"""No file uses a word to avoid; the list finds them in prose and in identifiers."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.architecture import vocabulary
+
+
+def test_no_file_uses_a_word_to_avoid() -> None:
+    """Code, tests, documents and pages; exceptions are listed by name."""
+    files = vocabulary.tracked_files()
+    assert len(files) > 400
+    assert [line for file in files for line in vocabulary.violations(file)] == []
+
+
+def test_every_exception_is_needed() -> None:
+    """An exception whose word is gone is removed from the list."""
+    unused = {
+        (name, word)
+        for name, word in vocabulary.NAMED
+        if not re.search(rf"\b{word}\b", (vocabulary.ROOT / name).read_text())
+    }
+    assert not unused
 
 
 @pytest.mark.parametrize(

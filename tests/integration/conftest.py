@@ -1,4 +1,4 @@
-"""Real parts of the stack on free ports, shared by the integration tests of one run."""
+"""Real services on free ports, and other expensive fixtures of the integration tests."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -15,13 +15,23 @@ from pipeline.artifacts import Artifact, BentoManifest
 from pipeline.embedded.processes.foreground import on_free_ports, running
 from pipeline.run import RunContext
 from pipeline.settings import Settings
-from tests.integration.containers.buildah import Buildah
+from tests.integration.containers.buildah import Buildah, debootstrap
 from tests.integration.page.chromium import chromium
 from tests.integration.shared import shared_folder
 
 if TYPE_CHECKING:
     from tests.conftest import Stage
     from tests.integration.training.trained import Trained
+
+
+_LONGEST = ("test_loop.py", "test_cluster.py")
+"""Files of several minutes, which run first: at the end, one would keep a single worker busy."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Move the longest files to the front, for both workers of `make test`."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +45,8 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 def mlflow_server(
     seaweed: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Settings]:
-    """A real MLflow on SQLite whose artefacts are in `seaweed`; its settings and that address."""
-    # A home of its own, because a home's processes end together.
+    """The settings of `seaweed`, with the address of a real MLflow that stores artefacts there."""
+    # A separate home, because all processes of a home are stopped together.
     home = tmp_path_factory.mktemp("mlflow")
     own = on_free_ports(home)
     settings = seaweed.model_copy(
@@ -60,29 +70,29 @@ def trained_untracked(tmp_path_factory: pytest.TempPathFactory) -> "Trained":
 
 
 @pytest.fixture(scope="session")
-def lasting_stage(
+def shared_stage(
     make_stage: "Callable[..., Stage]", tmp_path_factory: pytest.TempPathFactory
 ) -> "Stage":
-    """A local store that the session shares, for what is dear to make and then only read."""
-    return make_stage(tmp_path_factory.mktemp("lasting"))
+    """A local store for expensive artefacts that tests only read."""
+    return make_stage(tmp_path_factory.mktemp("shared"))
 
 
 @pytest.fixture(scope="session")
 def built_bento(
-    lasting_stage: "Stage", tmp_path_factory: pytest.TempPathFactory
+    shared_stage: "Stage", tmp_path_factory: pytest.TempPathFactory
 ) -> Artifact[BentoManifest]:
-    """A Bento of a small model in `lasting_stage`, built by the step and so proved once."""
+    """A Bento of a small model in `shared_stage`, which the build step has tested."""
     from pipeline.steps.deployment.build import build
 
-    served = lasting_stage.publish(tmp_path_factory.mktemp("small") / "bundle")
-    return build(served, store=lasting_stage.artifacts, run=RunContext.now("test", "test"))
+    served = shared_stage.publish(tmp_path_factory.mktemp("small") / "bundle")
+    return build(served, store=shared_stage.artifacts, run=RunContext.now("test", "test"))
 
 
 @pytest.fixture(scope="session")
 def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buildah]:
-    """A builder with the stand-in base image; a test that uses it needs root and debootstrap."""
+    """A builder with the substitute base image; needs root, buildah and debootstrap."""
     builder = Buildah(tmp_path_factory.mktemp("containers"))
-    builder.prepare()
+    builder.prepare(shared_folder(tmp_path_factory, "debian", debootstrap))
     yield builder
     builder.remove()
 
@@ -93,7 +103,7 @@ def page_url(
     make_stage: "Callable[..., Stage]",
     serve: Callable[..., AbstractContextManager[str]],
 ) -> Iterator[str]:
-    """A service with a model that is called `demo`, for the tests of its page."""
+    """URL of a service with a model named `demo`, for the tests of its page."""
     folder = tmp_path_factory.mktemp("page")
     stage = make_stage(folder / "store", "demo")
     stage.point_to(stage.publish(folder / "built"))
@@ -103,14 +113,14 @@ def page_url(
 
 @pytest.fixture
 def browser() -> Iterator[webdriver.Chrome]:
-    """A Chromium that talks to nobody but the service."""
+    """A Chromium without access to other hosts."""
     with chromium() as driver:
         yield driver
 
 
 @pytest.fixture
 def files(tmp_path: Path, cell_image: Callable[..., bytes]) -> list[Path]:
-    """Two cells, a photograph without one, and a file that is no image, in a folder `smear`."""
+    """In a folder `smear`: two cells, a photograph without a cell, and a file that is no image."""
     (tmp_path / "smear").mkdir()
     names = ("first.jpeg", "second.jpeg", "empty.png", "broken.png")
     paths = [tmp_path / "smear" / name for name in names]

@@ -1,4 +1,4 @@
-"""Unit tests open no socket: whatever talks to somebody is an integration test."""
+"""Fixtures of the unit tests. A test that opens a socket is an integration test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from pipeline.run import RunContext
 
 @pytest.fixture(autouse=True)
 def _sockets_off(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Unix sockets stay, for event loops; a test of ports themselves is marked enable_socket."""
+    """Block sockets, except Unix sockets for event loops and in tests marked `enable_socket`."""
     if request.node.get_closest_marker("enable_socket") is None:
         disable_socket(allow_unix_socket=True)
     yield
@@ -28,5 +28,5 @@ def store(tmp_path: Path) -> ArtifactStore:
 
 @pytest.fixture
 def run() -> RunContext:
-    """A run of this test."""
+    """A run with the name and version `test`."""
     return RunContext.now("test", "test")

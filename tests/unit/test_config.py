@@ -89,3 +89,13 @@ def test_a_reserve_share_of_zero_is_not_written() -> None:
     reserving = load_config(CONFIGS / "demo.yaml")
     assert RunConfig.model_validate_json(reserving.model_dump_json()) == reserving
     assert reserving.split.reserve_share > 0
+
+
+def test_the_pixel_limit_can_only_be_lowered(tmp_path: Path) -> None:
+    """Training decodes no larger image, so a higher limit in a config would have no effect."""
+    path = tmp_path / "cells.yaml"
+    path.write_text(
+        "contract: {name: cells, classes: [A, B]}\nvalidation: {max_pixels: 30000000}\n"
+    )
+    with pytest.raises(InvalidInputError, match=r"validation\.max_pixels"):
+        load_config(path)

@@ -17,6 +17,8 @@ from pipeline.version import code_version
 
 if TYPE_CHECKING:
     from pipeline.adapters.mlflow_runs import Tracking
+LOCAL_STORE = "artifacts"
+"""Folder below LEUKOFLOW_HOME; the service deletes old files in the folders of its own logs."""
 
 
 @dataclass(frozen=True)
@@ -92,5 +94,5 @@ def registry_of(name: str, store: ArtifactStore) -> Registry:
 
 
 def local_store(settings: Settings) -> ArtifactStore:
-    """Artefacts on this machine, whatever STORE_URI is: downloaded weights and refusal pages."""
-    return ArtifactStore(UriStore(settings), str(settings.leukoflow_home.resolve() / "kept"))
+    """Artefacts on this machine, whatever STORE_URI is: weights and pages of refused archives."""
+    return ArtifactStore(UriStore(settings), str(settings.leukoflow_home.resolve() / LOCAL_STORE))

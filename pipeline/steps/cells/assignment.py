@@ -40,7 +40,7 @@ class Group:
 
 
 def groups_in(records: Iterable[Record]) -> list[Group]:
-    """The groups of the records, sorted by name."""
+    """One `Group` with its number of images per group, sorted by name."""
     images: dict[str, Counter[str]] = defaultdict(Counter)
     returned: dict[str, Counter[str]] = defaultdict(Counter)
     for record in records:

@@ -56,7 +56,9 @@ def find_contradictions(
 def contradicted_returns(
     records: Sequence[Record], matches: Iterable[ImageMatch]
 ) -> list[Quarantined]:
-    """Returned images whose label no archive image of the same cell has, for quarantine.
+    """Returned images whose label differs from every archive label of their cell, for quarantine.
+
+    In a cell without archive labels nothing is contradicted.
 
     Every API client can return a label. A returned label alone must not remove from training a cell
     on which the archives agree, so only the returned image is quarantined.

@@ -30,7 +30,7 @@ MIN_CELLS = 3
 
 @dataclass(frozen=True)
 class _Tables:
-    """The rows of a grouping."""
+    """Records, matches and locked images of a grouping, as read from the store."""
 
     records: Sequence[Record]
     matches: Sequence[ImageMatch]

@@ -10,7 +10,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
 from pipeline.artifacts import Artifact, DatasetManifest, SnapshotManifest
 from pipeline.config import RunConfig, ValidateConfig
-from pipeline.contract.decoding import Pixels, decode
+from pipeline.contract.decoding import Pixels
 from pipeline.errors import InvalidInputError
 from pipeline.records import Quarantined, Record, to_csv
 from pipeline.run import RunContext
@@ -23,6 +23,7 @@ from pipeline.steps.dataset.validation_page import (
 )
 from pipeline.steps.dataset.validation_rules import (
     Rule,
+    check_image,
     count_rules,
     images_per_class,
     match_classes,
@@ -159,23 +160,6 @@ def _decoded(
     images = read_images(store, records)
     for _, same in groupby(images, key=lambda pair: (pair[0].archive, pair[0].sha256)):
         first, data = next(same)
-        image, fault = _check(data, config)
+        image, fault = check_image(data, config)
         for record in (first, *(record for record, _ in same)):
             yield record, image, fault
-
-
-def _check(data: bytes, config: ValidateConfig) -> tuple[Pixels | None, str]:
-    """The pixels if the image decodes, and why it is unusable; an empty reason if it is usable.
-
-    The reason names no size of the image, so that equal faults are counted as one reason.
-    """
-    try:
-        image = decode(data)
-    except InvalidInputError as error:
-        return None, error.message
-    height, width = image.shape[:2]
-    if height * width > config.max_pixels:
-        return image, "the image is too large"
-    if min(height, width) < config.min_side:
-        return image, f"a side is shorter than {config.min_side} pixels"
-    return image, ""

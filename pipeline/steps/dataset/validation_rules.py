@@ -1,10 +1,12 @@
-"""Validation rules: which images a dataset may contain, and how many each class needs."""
+"""Validation rules: limits of one image, of labels, and of the number of images per class."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.config import RunConfig
+from pipeline.config import RunConfig, ValidateConfig
+from pipeline.contract.decoding import Pixels, decode
+from pipeline.errors import InvalidInputError
 from pipeline.records import Quarantined, Record
 
 UNKNOWN_CLASS = "unknown class"
@@ -27,6 +29,23 @@ class Rule:
 def quarantine(record: Record, reason: str) -> Quarantined:
     """The row for `quarantine.csv`; excludes nothing by itself."""
     return Quarantined(**record.model_dump(include=set(Quarantined.model_fields)), reason=reason)
+
+
+def check_image(data: bytes, config: ValidateConfig) -> tuple[Pixels | None, str]:
+    """The pixels if the image decodes, and why it is unusable; an empty reason if it is usable.
+
+    The reason names no size of the image, so that equal faults are counted as one reason.
+    """
+    try:
+        image = decode(data)
+    except InvalidInputError as error:
+        return None, error.message
+    height, width = image.shape[:2]
+    if height * width > config.max_pixels:
+        return image, "the image is too large"
+    if min(height, width) < config.min_side:
+        return image, f"a side is shorter than {config.min_side} pixels"
+    return image, ""
 
 
 def contradicted_reason(labels: Iterable[str]) -> str:

@@ -48,7 +48,7 @@ def write_bundle(
     (folder / "training.csv").write_text(to_csv(fitted, Record))
 
 
-def write_golden_images(
+def choose_golden_images(
     folder: Path,
     model: "keras.Model",
     val: Sequence[Record],

@@ -15,7 +15,7 @@ from pipeline.modeling.fit import Checkpoint, Epoch
 from pipeline.modeling.weights import read_weights
 from pipeline.records import FITTED, Record
 from pipeline.run import RunContext
-from pipeline.steps.training.bundle_files import write_bundle, write_golden_images
+from pipeline.steps.training.bundle_files import choose_golden_images, write_bundle
 from pipeline.steps.training.examples import (
     TrainingData,
     TrainInputs,
@@ -60,7 +60,7 @@ def train(
         folder = Path(scratch) / "bundle"
         folder.mkdir()
         write_bundle(folder, model, fitted_model, fitted, config)
-        write_golden_images(folder, model, data.val, config, store)
+        choose_golden_images(folder, model, data.val, config, store)
         manifest = BundleManifest(
             name=config.name,
             inputs={"split": inputs.split.uri, "weights": inputs.weights.uri},

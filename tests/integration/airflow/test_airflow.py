@@ -206,7 +206,7 @@ def test_each_request_starts_one_training_run_that_closes_it(
             r for r in airflow.runs(TRAINING) if r.run_id.startswith(f"retrain__{name}__")
         ]
         assert training.conf["config"] == f"configs/{name}.yaml"
-        assert "times as far off" in training.conf["reason"]
+        assert "x the alarm threshold" in training.conf["reason"]
         assert _finished(airflow, training).state == "failed"
         request = RetrainRequests(LocalStore(), settings.store_uri, name).last()
         assert request is not None

@@ -1,8 +1,8 @@
-"""docker-compose.yml without Docker: its services in namespaces, from images that are built here.
+"""docker-compose.yml without Docker: its services in Linux namespaces.
 
-What Compose builds is built by buildah and runs from that image. In place of the images of others
-stand Debian's PostgreSQL and Redis and the SeaweedFS of the lock, with the image's own contract:
-variables, folders of volumes, and `/docker-entrypoint-initdb.d` of the postgres image.
+buildah builds the images that Compose builds. Debian's PostgreSQL and Redis and the locked
+SeaweedFS replace the public images, with the same variables, volume folders and, for PostgreSQL,
+the scripts in `/docker-entrypoint-initdb.d`.
 """
 
 import contextlib
@@ -46,19 +46,19 @@ class Cluster:
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def healthy(self, name: str) -> bool:
-        """Whether the health check of the Compose file succeeds, run in the container."""
+        """Whether the Compose file's health check succeeds in the container."""
         check = self.services[service_of(name)].healthcheck
         return self.containers[name].run(check).returncode == 0
 
     def wait(self, name: str, condition: str) -> None:
-        """Return once a container meets a condition of `depends_on`."""
+        """Return once a container meets a condition of `depends_on`; fail after four minutes."""
         deadline = time.monotonic() + _START_SECONDS
         process, container = self.processes[name], self.containers[name]
         if condition == "service_completed_successfully":
             assert process.wait(_START_SECONDS) == 0, container.log()
             return
         while not self.healthy(name):
-            assert process.poll() is None, f"{name} ended: {container.log()}"
+            assert process.poll() is None, f"{name} exited: {container.log()}"
             assert time.monotonic() < deadline, f"{name} is not healthy: {container.log()}"
             time.sleep(1)
 
@@ -70,13 +70,13 @@ def running(
     folder: Path,
     scale: Mapping[str, int],
 ) -> Iterator[Cluster]:
-    """All services, each healthy by its own check; everything ends with the context.
+    """All services, each healthy by its health check; the context's end stops them.
 
     Args:
-        services: as Compose reads them.
+        services: from `compose.read`.
         buildah: a builder with the base images.
-        folder: for what the containers write.
-        scale: containers of a service, where it has more than one.
+        folder: for the files that the containers write.
+        scale: number of containers of a service; the default is one.
     """
     hosts = [host for name in services for host in _hosts(name, scale)]
     images = _images(services, buildah, folder)
@@ -98,15 +98,15 @@ def running(
 
 def _start(cluster: Cluster, switch: Switch, host: str, image: Image) -> None:
     service = cluster.services[service_of(host)]
-    kept = {path: switch.folder / f"volume-{name}" for path, name in service.volumes.items()}
+    mounts = {path: switch.folder / f"volume-{name}" for path, name in service.volumes.items()}
     for path, content in service.files.items():
-        kept[path] = switch.folder / f"{host}-{Path(path).name}"
-        kept[path].write_text(content)
+        mounts[path] = switch.folder / f"{host}-{Path(path).name}"
+        mounts[path].write_text(content)
     container = switch.add(
         host,
         image,
         service.environment,
-        volumes=kept,
+        volumes=mounts,
         network_of="" if service.network_of == service.name else service.network_of,
     )
     cluster.containers[host] = container
@@ -123,15 +123,15 @@ def service_of(host: str) -> str:
 
 
 def _in_order(services: Mapping[str, Service]) -> list[str]:
-    """Names, each after those that it waits for or whose network it shares."""
-    done: list[str] = []
-    while len(done) < len(services):
-        done += [
+    """Names, each after its dependencies and after the service whose network it shares."""
+    ordered: list[str] = []
+    while len(ordered) < len(services):
+        ordered += [
             name
             for name, service in services.items()
-            if name not in done and {*service.depends_on, service.network_of} <= {*done, name}
+            if name not in ordered and {*service.depends_on, service.network_of} <= {*ordered, name}
         ]
-    return done
+    return ordered
 
 
 def _images(services: Mapping[str, Service], buildah: Buildah, folder: Path) -> dict[str, Image]:
@@ -139,13 +139,13 @@ def _images(services: Mapping[str, Service], buildah: Buildah, folder: Path) -> 
     images = {image: _built(service, buildah) for image, service in built.items()}
     debian = _debian(folder / "debian")
     return {
-        name: images.get(service.image) or _foreign(service, debian)
+        name: images.get(service.image) or _substitute(service, debian)
         for name, service in services.items()
     }
 
 
 def _built(service: Service, buildah: Buildah) -> Image:
-    """What `docker compose build` makes of a service."""
+    """Image that `docker compose build` would build for a service."""
     command = ["buildah", "build", "--file", str(ROOT / "docker" / "stack.Dockerfile")]
     buildah.build([*command, "--tag", service.image, str(ROOT)], service.build)
     container = buildah.container(service.image)
@@ -160,8 +160,8 @@ def _built(service: Service, buildah: Buildah) -> Image:
     )
 
 
-def _foreign(service: Service, debian: Path) -> Image:
-    """A stand-in for the image of somebody else: Debian's programs and the lock's SeaweedFS."""
+def _substitute(service: Service, debian: Path) -> Image:
+    """Substitute for a public image: Debian's programs and the locked SeaweedFS."""
     server = max(Path("/usr/lib/postgresql").glob("*/bin"))
     data = next(iter(service.volumes), "/tmp")  # noqa: S108 a folder of the container
     variables = {"PATH": f"/opt:{server}:/usr/sbin:/usr/bin", "HOME": "/tmp", "PGDATA": data}  # noqa: S108
@@ -176,7 +176,7 @@ def _foreign(service: Service, debian: Path) -> Image:
 
 
 def _debian(root: Path) -> Path:
-    """A file system with this machine's programs and nothing else of it."""
+    """A root file system with this machine's programs and no other files of it."""
     for name in ("dev", "proc", "tmp", "usr", "etc", "opt", "run/postgresql", "var"):
         (root / name).mkdir(parents=True)
     for name in ("tmp", "run/postgresql"):

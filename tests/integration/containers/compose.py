@@ -1,7 +1,8 @@
-"""What Docker Compose makes of docker-compose.yml: commands, environment and health checks.
+"""Parser of docker-compose.yml: commands, environment and health checks of each service.
 
-Reads what the file uses of https://compose-spec.io: variables as `${NAME}`, `${NAME:-default}` and
-`${NAME:?}`, a doubled dollar, commands as a line or a list, and health checks of both kinds.
+Supports the part of https://compose-spec.io that the file uses: variables as `${NAME}`,
+`${NAME:-default}` and `${NAME:?}`, a doubled dollar sign, commands as a string or a list, and
+health checks of both kinds.
 """
 
 import re
@@ -23,36 +24,36 @@ _VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?::([-?])([^}]*))?\}|)")
 
 @dataclass(frozen=True)
 class Service:
-    """One service, with every variable filled in."""
+    """One service, with all variables substituted."""
 
     name: str
     image: str
     build: Mapping[str, str]
-    """Arguments of its Dockerfile; empty where the image is somebody else's."""
+    """Arguments of its Dockerfile; empty for a public image."""
     command: list[str]
-    """Entry point and command; empty where the image's own are used."""
+    """Entry point and command; empty to use those of the image."""
     environment: Mapping[str, str]
     healthcheck: list[str]
-    """The command that exits 0 when it is well; empty where there is none."""
+    """Command that exits with 0 if the service is healthy; empty without a health check."""
     depends_on: Mapping[str, str]
-    """Other services and the condition that they have to meet first."""
+    """Other services and the condition that each must meet before the start."""
     volumes: Mapping[str, str]
     """Folder in the container to the name of its volume."""
     files: Mapping[str, str]
     """Path in the container to the content of a config."""
     network_of: str
-    """The service whose network it shares; its own name where it has a network."""
+    """Service whose network it shares; its own name if it has a separate network."""
 
 
 def read(variables: Mapping[str, str]) -> dict[str, Service]:
     """The services of docker-compose.yml.
 
     Args:
-        variables: what `.env` and the environment say.
+        variables: from `.env` and the environment.
 
     Raises:
-        KeyError: when a variable that the file demands is not there or empty.
-        ValueError: when a dollar is neither doubled nor followed by braces.
+        KeyError: a required variable is missing or empty.
+        ValueError: a dollar sign is neither doubled nor followed by braces.
     """
     document = resolve(yaml.safe_load(FILE.read_text()), variables)
     contents = {name: entry["content"] for name, entry in document.get("configs", {}).items()}
@@ -60,7 +61,7 @@ def read(variables: Mapping[str, str]) -> dict[str, Service]:
 
 
 def generate_passwords(folder: Path) -> dict[str, str]:
-    """What `python docker/passwords.py` writes into the `.env` of a checkout, here an empty one."""
+    """Variables that `python docker/passwords.py` writes into the `.env` of an empty checkout."""
     (folder / "docker").mkdir()
     script = shutil.copy(ROOT / "docker" / "passwords.py", folder / "docker")
     shutil.copy(FILE, folder)
@@ -70,7 +71,7 @@ def generate_passwords(folder: Path) -> dict[str, str]:
 
 
 def resolve(node: Any, variables: Mapping[str, str]) -> Any:
-    """A YAML tree with its variables filled in."""
+    """A YAML tree with its variables substituted."""
     if isinstance(node, dict):
         return {key: resolve(value, variables) for key, value in node.items()}
     if isinstance(node, list):
@@ -83,11 +84,11 @@ def _value(match: re.Match[str], variables: Mapping[str, str]) -> str:
     if dollar:
         return "$"
     if name is None:
-        raise ValueError(f"a lone dollar: {match.string}")
+        raise ValueError(f"single dollar sign, expected $$ or ${{NAME}}: {match.string}")
     if value := variables.get(name):
         return value
     if operator == "?":
-        raise KeyError(f"the Compose file demands {name}")
+        raise KeyError(f"the Compose file requires the variable {name}")
     return default or ""
 
 
@@ -102,9 +103,9 @@ def _service(name: str, entry: dict[str, Any], contents: Mapping[str, str]) -> S
         command=_words(entry.get("entrypoint")) + _words(entry.get("command")),
         environment={key: str(value) for key, value in entry.get("environment", {}).items()},
         healthcheck=_check(entry.get("healthcheck", {}).get("test", [])),
-        depends_on={other: wanted["condition"] for other, wanted in depends.items()},
+        depends_on={other: rule["condition"] for other, rule in depends.items()},
         volumes={target: volume for volume, target, *_ in mounts},
-        files={one["target"]: contents[one["source"]] for one in entry.get("configs", [])},
+        files={config["target"]: contents[config["source"]] for config in entry.get("configs", [])},
         network_of=network or name,
     )
 

@@ -1,8 +1,8 @@
 """Containers without an engine: Linux namespaces, each with an address on one private switch.
 
-Each container has a process of its own that only holds its namespaces. Commands enter them, and
-ending that process ends every other one inside. Needs root; nothing of the machine's own network
-or file system changes.
+The first process of each container does nothing but keep its namespaces. Commands enter the
+namespaces, and killing the first process kills all others. Needs root; the network and the file
+system of the machine do not change.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import psutil
 
 _CLONE_NEWNET = 0x40000000
 _SUBNET = "10.88.0"
-_HOLD = """
+_FIRST_PROCESS = """
 set -e
 hostname {name}
 mount -t overlay overlay -o lowerdir={root},upperdir={own}/upper,workdir={own}/work {own}/root
@@ -32,16 +32,16 @@ exec chroot {own}/root sleep infinity
 
 @dataclass(frozen=True)
 class Image:
-    """A file system and how its processes start."""
+    """A file system, and user, variables and command of its processes."""
 
     root: Path
     user: int
     environment: Mapping[str, str]
     folder: str = "/"
-    """Working folder of its processes."""
+    """Working directory of its processes."""
     command: Sequence[str] = ()
     binds: Mapping[str, Path] = field(default_factory=dict)
-    """Path in the container to what is mounted there."""
+    """Path in the container to the file or folder that is mounted there."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Container:
     image: Image
     environment: Mapping[str, str]
     holder: int
-    """Process of this machine that is the container's first."""
+    """PID, on this machine, of the container's first process."""
     folder: Path
-    """Its writable files and its log."""
+    """Folder of its writable files and its log."""
 
     def start(self, command: Sequence[str]) -> "subprocess.Popen[bytes]":
-        """Begin a command whose output goes to the container's log."""
+        """Start a command with its output in the container's log."""
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
                 self._inside(command), env=self._variables(), stdout=log, stderr=log
@@ -66,7 +66,7 @@ class Container:
     def run(
         self, command: Sequence[str], seconds: float = 120
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a command to its end."""
+        """Run a command and wait for its exit."""
         return subprocess.run(
             self._inside(command),
             env=self._variables(),
@@ -77,12 +77,12 @@ class Container:
         )
 
     def log(self, characters: int = 3000) -> str:
-        """The end of what its commands wrote."""
+        """The last characters of its log."""
         return (self.folder / "log").read_text(errors="replace")[-characters:]
 
     @contextlib.contextmanager
     def network(self) -> Iterator[None]:
-        """Give the calling thread the container's network, so that 127.0.0.1 is the container."""
+        """Move the calling thread into the container's network: 127.0.0.1 is the container."""
         with (
             Path("/proc/thread-self/ns/net").open() as ours,
             Path(f"/proc/{self.holder}/ns/net").open() as theirs,
@@ -105,17 +105,19 @@ class Container:
 
 @dataclass
 class Switch:
-    """A private network and the containers on it; ending it ends them all."""
+    """A private network and its containers; its exit stops all of them."""
 
     folder: Path
     hosts: Sequence[str]
-    """Names in order of their addresses; each container's own is among them."""
+    """Host names in the order of their addresses, one for each container."""
     _holders: dict[str, "_Holder"] = field(default_factory=dict)
 
     def __enter__(self) -> "Switch":
         lines = [f"{_SUBNET}.{number} {name}" for number, name in enumerate(self.hosts, start=2)]
         (self.folder / "hosts").write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
-        self._holders["switch"] = _hold(["unshare", "--net"], "echo ready; exec sleep infinity")
+        self._holders["switch"] = _start_namespaces(
+            ["unshare", "--net"], "echo ready; exec sleep infinity"
+        )
         self._ip("switch", "link add br0 type bridge", "link set br0 up")
         return self
 
@@ -125,7 +127,7 @@ class Switch:
             holder.parent.kill()
             holder.parent.wait(30)
         left = psutil.wait_procs(first, timeout=60)[1]
-        assert not left, f"containers outlived their end by 60 s: {left}"
+        assert not left, f"containers run 60 s after their kill: {left}"
 
     def add(
         self,
@@ -136,13 +138,13 @@ class Switch:
         volumes: Mapping[str, Path],
         network_of: str = "",
     ) -> Container:
-        """A container with nothing running in it yet.
+        """A container without a command.
 
         Args:
-            name: its host name.
-            image: what it starts from; what it writes goes elsewhere.
-            environment: added to the image's.
-            volumes: folder in the container to where its files are kept, or a file to its source.
+            name: host name.
+            image: its read-only lower file system.
+            environment: in addition to the image's variables.
+            volumes: path in the container to a folder or file of this machine.
             network_of: a container whose network it shares.
         """
         own = self.folder / name
@@ -153,7 +155,7 @@ class Switch:
                 path.mkdir(exist_ok=True)
                 os.chown(path, image.user, image.user)
         binds = {"/etc/hosts": self.folder / "hosts", **image.binds, **volumes}
-        script = _HOLD.format(
+        script = _FIRST_PROCESS.format(
             name=name,
             root=image.root,
             own=own,
@@ -162,7 +164,7 @@ class Switch:
         network = ["unshare", "--net"]
         if network_of:
             network = ["nsenter", "--target", str(self._pid(network_of)), "--net", "unshare"]
-        self._holders[name] = _hold([*network, "--mount", "--uts", "--pid"], script)
+        self._holders[name] = _start_namespaces([*network, "--mount", "--uts", "--pid"], script)
         if not network_of:
             self._plug(name)
         return Container(name, image, environment, self._pid(name), own)
@@ -191,24 +193,26 @@ class _Holder:
     pid: int
 
 
-def _hold(unshare: Sequence[str], script: str) -> _Holder:
-    """Start the first process of new namespaces; returns once it is ready.
+def _start_namespaces(unshare: Sequence[str], script: str) -> _Holder:
+    """Start the first process of new namespaces; return once it is ready.
 
-    It ends with this process, also when that is killed.
+    The kernel kills it when this process exits or is killed.
     """
     command = ["setpriv", "--pdeathsig", "KILL", *unshare, "--fork", "--kill-child", "sh", "-c"]
     parent = subprocess.Popen([*command, script], stdout=subprocess.PIPE)
     assert parent.stdout is not None
     with parent.stdout as output:
-        assert output.readline() == b"ready\n", f"no namespaces by {shlex.join(unshare)}"
+        assert output.readline() == b"ready\n", (
+            f"failed to create namespaces: {shlex.join(unshare)}"
+        )
     (child,) = psutil.Process(parent.pid).children()
     return _Holder(parent, child.pid)
 
 
 def _bind(root: Path, target: str, source: Path) -> str:
-    place = f"{root}{target}"
-    make = f"mkdir -p {place}" if source.is_dir() else f"mkdir -p $(dirname {place}); touch {place}"
-    return f"{make}; mount --bind {source} {place}"
+    path = f"{root}{target}"
+    make = f"mkdir -p {path}" if source.is_dir() else f"mkdir -p $(dirname {path}); touch {path}"
+    return f"{make}; mount --bind {source} {path}"
 
 
 def _enter(descriptor: int) -> None:

@@ -1,4 +1,4 @@
-"""A served bundle becomes a Bento that answers for itself."""
+"""The Bento of a served bundle: manifest, contents, requirements and responses."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
-def test_a_built_bento_knows_its_model(built_bento: Artifact[BentoManifest]) -> None:
-    """The artefact names the served bundle, its tag and how many golden images it answered."""
+def test_the_manifest_of_a_bento_names_its_model(built_bento: Artifact[BentoManifest]) -> None:
+    """The manifest has the served bundle, its tag and the number of golden images tested."""
     manifest = built_bento.manifest
     assert "/served/blood_cells/" in manifest.inputs["served"]
     assert manifest.tag == "blood_cells:000000000000"
     assert manifest.counts == {"golden": 4}
 
 
-def test_a_bento_carries_the_service_the_model_and_nothing_else(
+def test_a_bento_contains_only_the_service_and_the_model(
     built_bento: Artifact[BentoManifest],
 ) -> None:
-    """No training code, tests, DAGs or monitoring travel with the service."""
+    """It has no training code, tests, DAGs or monitoring."""
     sources = {Path(name) for name in built_bento.manifest.files if name.startswith("src/")}
     assert {path.parts[1] for path in sources} == {
         "bento_service",
@@ -38,22 +38,22 @@ def test_a_bento_carries_the_service_the_model_and_nothing_else(
     assert not [path for path in sources if "steps" in path.parts or path.name == "network.py"]
 
 
-def test_a_bento_pins_what_it_needs_by_hash(
-    built_bento: Artifact[BentoManifest], lasting_stage: "Stage"
+def test_a_bento_pins_its_requirements_by_hash(
+    built_bento: Artifact[BentoManifest], shared_stage: "Stage"
 ) -> None:
-    """The requirements of the Bento are the serve extra's part of the lock."""
-    text = lasting_stage.artifacts.read(built_bento, "env/python/requirements.txt").decode()
+    """The requirements are those of the `serve` extra in the lock."""
+    text = shared_stage.artifacts.read(built_bento, "env/python/requirements.txt").decode()
     assert "bentoml==" in text
     assert "--hash=sha256:" in text
     assert "tensorflow" not in text
 
 
-def test_a_stored_bento_answers_its_golden_images(
-    built_bento: Artifact[BentoManifest], lasting_stage: "Stage", tmp_path: Path
+def test_a_stored_bento_reproduces_the_golden_predictions(
+    built_bento: Artifact[BentoManifest], shared_stage: "Stage", tmp_path: Path
 ) -> None:
-    """Fetched on another machine it serves from its own folder and repeats the answers."""
-    contract = lasting_stage.contract
-    bento = lasting_stage.artifacts.fetch(built_bento, tmp_path / "bento")
+    """A fetched Bento serves from its own folder with the golden probabilities."""
+    contract = shared_stage.contract
+    bento = shared_stage.artifacts.fetch(built_bento, tmp_path / "bento")
     with serve_bento(bento) as url:
         worst = replay_golden_images(url, baked_bundle(bento), contract, "f32")
     assert worst <= contract.golden_tolerance

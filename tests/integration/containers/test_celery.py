@@ -1,4 +1,4 @@
-"""Airflow's CeleryExecutor imports with the lock, as the environment of the Compose file asks."""
+"""Airflow's CeleryExecutor imports with the locked versions and the Compose file's variables."""
 
 import json
 import os
@@ -30,18 +30,18 @@ print(json.dumps([executor.__name__, backend.__name__, max(limits),
 
 
 def test_airflow_can_run_its_tasks_on_celery(tmp_path: Path) -> None:
-    """Executor, worker and result backend load, and Redis redelivers no task that still runs."""
+    """Executor, worker and result backend load; Redis redelivers no task that is still running."""
     worker = read(generate_passwords(tmp_path))["airflow-worker"]
     own = {"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": f"{DAGS}:{ROOT}"}
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", _PROBE, *(path.stem for path in DAGS.glob("blood_cell_*.py"))],
         env={**os.environ, **worker.environment, **own},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    executor, backend, longest, visibility = json.loads(done.stdout.splitlines()[-1])
+    assert result.returncode == 0, result.stderr[-2000:]
+    executor, backend, longest, visibility = json.loads(result.stdout.splitlines()[-1])
     assert (executor, backend) == ("CeleryExecutor", "DatabaseBackend")
     assert longest >= 12 * 3600
     assert visibility > longest

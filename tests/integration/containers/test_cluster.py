@@ -1,12 +1,11 @@
 """The Compose file trains, promotes and serves a model on two Celery workers.
 
-Its services run with their own commands, variables and health checks, from the images that its
-Dockerfile makes, without git and without a builder inside.
+Its services run with the file's commands, variables and health checks, from images without git and
+without an image builder.
 """
 
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from tests.integration.containers import cluster as compose_cluster
 from tests.integration.containers.buildah import Buildah
 from tests.integration.containers.cluster import Cluster
 from tests.integration.containers.compose import generate_passwords, read
+from tests.integration.waiting import until
 
 pytestmark = [
     pytest.mark.integration,
@@ -43,29 +43,29 @@ pytestmark = [
 
 WORKERS = {"airflow-worker--1", "airflow-worker--2"}
 ARCHIVE = "s3://leukoflow/given/sample.zip"
-"""Not below archives/, where the ingestion DAG would start a run of its own."""
+"""Not below archives/, where the ingestion DAG would start another run."""
 WEIGHTS = "s3://leukoflow/weights/given"
-CHOSEN = {
+USER_VARIABLES = {
     "MODEL_NAME": "demo",
     "WEIGHTS_URI": f"{WEIGHTS}/weights.npz",
     "IMAGE_REGISTRY": "registry.example",
     "CODE_VERSION": "the-commit-of-this-test",
 }
-"""What a user would add to `.env`."""
+"""Variables that a user adds to `.env`."""
 _TRAINING_SECONDS, _DEPLOYMENT_SECONDS = 1200, 600
 
 
 @pytest.fixture(scope="module")
 def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Generated passwords and what a user chose."""
-    return generate_passwords(tmp_path_factory.mktemp("env")) | CHOSEN
+    """Generated passwords and the user's variables."""
+    return generate_passwords(tmp_path_factory.mktemp("env")) | USER_VARIABLES
 
 
 @pytest.fixture(scope="module")
 def cluster(
     variables: dict[str, str], buildah: Buildah, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cluster]:
-    """Every service healthy, and two workers."""
+    """All services, healthy, with two workers."""
     folder = tmp_path_factory.mktemp("cluster")
     scale = {"airflow-worker": len(WORKERS)}
     with compose_cluster.running(read(variables), buildah, folder, scale) as started:
@@ -74,7 +74,7 @@ def cluster(
 
 @pytest.fixture(scope="module")
 def settings(variables: dict[str, str]) -> Settings:
-    """What a person at the machine would set: the ports are published on loopback."""
+    """Settings of a client on the machine: the ports are published on loopback."""
     return Settings(
         store_uri="s3://leukoflow",
         aws_endpoint_url_s3="http://127.0.0.1:8333",
@@ -86,7 +86,7 @@ def settings(variables: dict[str, str]) -> Settings:
 
 @pytest.fixture(scope="module")
 def store(settings: Settings) -> ArtifactStore:
-    """The cluster's artefacts, for a caller in the network of `s3`."""
+    """The cluster's artefact store, for a caller in the network of `s3`."""
     return ArtifactStore(UriStore(settings), settings.store_uri)
 
 
@@ -97,7 +97,7 @@ def trained(
     store: ArtifactStore,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> DagRun:
-    """A finished run of the training DAG on the sample."""
+    """A finished run of the training DAG on sample images."""
     folder = tmp_path_factory.mktemp("sample")
     write_archive(folder / "sample.zip", seed=2026, cells_per_class=22, copies=4)
     local = ArtifactStore(LocalStore(), str(folder / "store"))
@@ -115,20 +115,13 @@ def trained(
 
 
 def _finished(client: AirflowClient, run: DagRun, seconds: float) -> DagRun:
-    _until(lambda: client.run(run.dag_id, run.run_id).finished, seconds)
+    until(lambda: client.run(run.dag_id, run.run_id).finished, seconds)
     return client.run(run.dag_id, run.run_id)
-
-
-def _until(found: Callable[[], object], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(1)
 
 
 @contextmanager
 def _service(cluster: Cluster) -> Iterator[httpx.Client]:
-    """A client of the port that the service publishes."""
+    """A client of the service's published port."""
     with (
         cluster.containers["service"].network(),
         httpx.Client(base_url="http://127.0.0.1:3000", trust_env=False, timeout=30) as client,
@@ -137,15 +130,15 @@ def _service(cluster: Cluster) -> Iterator[httpx.Client]:
 
 
 def _query(cluster: Cluster, database: str, query: str) -> list[str]:
-    """Rows of PostgreSQL, asked in its container."""
+    """Rows of a query, by psql in the PostgreSQL container."""
     command = ["psql", "--username=leukoflow", f"--dbname={database}", "--tuples-only"]
-    done = cluster.containers["postgres"].run([*command, "--no-align", f"--command={query}"])
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    result = cluster.containers["postgres"].run([*command, "--no-align", f"--command={query}"])
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
 
 
 def test_every_service_is_healthy(cluster: Cluster) -> None:
-    """Each health check of the Compose file succeeds inside its container."""
+    """Each health check of the Compose file succeeds in its container."""
     checked = [
         host
         for host in cluster.containers
@@ -155,8 +148,8 @@ def test_every_service_is_healthy(cluster: Cluster) -> None:
     assert [host for host in checked if not cluster.healthy(host)] == []
 
 
-def test_images_run_as_their_user_without_git_or_builder(cluster: Cluster) -> None:
-    """What a worker finds on PATH is what the image has, and it may not write its own code."""
+def test_a_worker_runs_as_its_user_without_git_or_image_builder(cluster: Cluster) -> None:
+    """A worker has no git or image builder on PATH and cannot write its code."""
     worker = cluster.containers["airflow-worker--1"]
     assert worker.run(["id", "-u"]).stdout.strip() == "10001"
     for program in ("git", "docker", "podman", "buildah"):
@@ -164,17 +157,17 @@ def test_images_run_as_their_user_without_git_or_builder(cluster: Cluster) -> No
     assert worker.run(["touch", "/opt/leukoflow/pipeline/new.py"]).returncode != 0
 
 
-def test_a_training_on_two_workers_ends_promoted(
+def test_a_training_on_two_workers_promotes_its_model(
     cluster: Cluster, trained: DagRun, settings: Settings, store: ArtifactStore
 ) -> None:
-    """Both workers ran tasks, the pointer moved, and artefacts name the version of the image."""
+    """Both workers ran tasks, the pointer moved, and artefacts have the image's code version."""
     with cluster.containers["airflow-api"].network():
         client = AirflowClient(settings)
         tasks = {task.task_id: task for task in client.tasks(TRAINING, trained.run_id)}
         log = client.log(TRAINING, trained.run_id, tasks["promote"], lines=200)
     assert trained.state == "success", tasks
     assert tasks["promote"].state == "success", log
-    assert any("promote" in line for line in log), log  # fetched from the worker that ran it
+    assert any("promote" in line for line in log), log  # served by the worker that ran the task
     hosts = _query(cluster, "airflow", "select distinct hostname from task_instance")
     assert set(hosts) >= WORKERS
     with cluster.containers["s3"].network():
@@ -182,11 +175,11 @@ def test_a_training_on_two_workers_ends_promoted(
         assert pointer is not None
         served = store.open(pointer.served, ServedManifest)
     assert served.manifest.tag == pointer.tag
-    assert served.manifest.code_version == CHOSEN["CODE_VERSION"]
+    assert served.manifest.code_version == USER_VARIABLES["CODE_VERSION"]
 
 
 def test_the_run_is_in_mlflow_on_postgresql(cluster: Cluster, trained: DagRun) -> None:
-    """MLflow's backend store is the database of the Compose file."""
+    """MLflow's backend store is the PostgreSQL of the Compose file."""
     runs = _query(cluster, "mlflow", "select status, lifecycle_stage from runs")
     assert "FINISHED|active" in runs
 
@@ -194,22 +187,22 @@ def test_the_run_is_in_mlflow_on_postgresql(cluster: Cluster, trained: DagRun) -
 def test_the_replica_serves_the_promoted_model(
     cluster: Cluster, trained: DagRun, store: ArtifactStore
 ) -> None:
-    """The service follows the pointer to ready, and answers as that model."""
+    """The service becomes ready with the model of the pointer."""
     with cluster.containers["s3"].network():
         pointer = Registry(store.objects, store.root, "demo").read()
     assert pointer is not None
     with _service(cluster) as client:
-        _until(lambda: client.get("/readyz").status_code == 200, 120)
+        until(lambda: client.get("/readyz").status_code == 200, 120)
         assert client.get("/model").json()["tag"] == pointer.tag
 
 
-def test_a_deployment_says_that_no_worker_can_build(
+def test_a_deployment_without_an_image_builder_succeeds_with_a_message(
     cluster: Cluster, trained: DagRun, settings: Settings
 ) -> None:
-    """The Bento is built and proved; with a registry and without a builder the run is not red."""
+    """The Bento is built and tested; the image task succeeds and names the workflow to use."""
     with cluster.containers["airflow-api"].network():
         client = AirflowClient(settings)
-        _until(lambda: client.runs(DEPLOYMENT), 120)
+        until(lambda: client.runs(DEPLOYMENT), 120)
         (started,) = client.runs(DEPLOYMENT)
         run = _finished(client, started, _DEPLOYMENT_SECONDS)
         states = {task.task_id: task.state for task in client.tasks(DEPLOYMENT, run.run_id)}
@@ -223,7 +216,7 @@ def test_a_deployment_says_that_no_worker_can_build(
 def test_the_service_starts_a_training(
     cluster: Cluster, trained: DagRun, variables: dict[str, str]
 ) -> None:
-    """`POST /train` reaches Airflow with the generated password, though there are no archives."""
+    """`POST /train` starts a run in Airflow with the generated password."""
     with _service(cluster) as client:
         key = {"X-API-Key": variables["TRAIN_API_KEY"]}
         response = client.post("/train", json={"reason": "a test"}, headers=key)
@@ -231,11 +224,11 @@ def test_the_service_starts_a_training(
     assert f"/dags/{TRAINING}/runs/" in response.json()["url"]
 
 
-def test_an_api_key_is_made_in_the_service_container(cluster: Cluster, trained: DagRun) -> None:
-    """As docs/api.md says: `docker compose exec service python -m pipeline keys add lab-1`."""
-    made = cluster.containers["service"].run(["python", "-m", "pipeline", "keys", "add", "lab-1"])
-    assert made.returncode == 0, made.stderr
+def test_an_api_key_is_created_in_the_service_container(cluster: Cluster, trained: DagRun) -> None:
+    """By `docker compose exec service python -m pipeline keys add lab-1`, as in docs/api.md."""
+    created = cluster.containers["service"].run("python -m pipeline keys add lab-1".split())
+    assert created.returncode == 0, created.stderr
     with _service(cluster) as client:
-        _until(lambda: client.get("/model").status_code == 401, 30)
-        key = {"X-API-Key": made.stdout.strip()}
+        until(lambda: client.get("/model").status_code == 401, 30)
+        key = {"X-API-Key": created.stdout.strip()}
         assert client.get("/model", headers=key).status_code == 200

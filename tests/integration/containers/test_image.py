@@ -1,4 +1,4 @@
-"""The image is built for real and answers its golden images as its own user."""
+"""The service image, built by buildah: user, responses and contents."""
 
 import contextlib
 import socket
@@ -35,7 +35,7 @@ _START_SECONDS = 120
 
 @pytest.fixture(scope="module")
 def image(buildah: Buildah, bento: Path) -> str:
-    """The image of the Bento, built by our command on the stand-in base."""
+    """Name of the Bento's image, built by our command on the substitute base image."""
     buildah.build(build_command("buildah", bento, REFERENCE))
     return REFERENCE
 
@@ -43,11 +43,11 @@ def image(buildah: Buildah, bento: Path) -> str:
 @pytest.fixture(scope="module")
 def bento(
     built_bento: Artifact[BentoManifest],
-    lasting_stage: "Stage",
+    shared_stage: "Stage",
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """The built Bento as a folder."""
-    return lasting_stage.artifacts.fetch(built_bento, tmp_path_factory.mktemp("bento") / "bento")
+    return shared_stage.artifacts.fetch(built_bento, tmp_path_factory.mktemp("bento") / "bento")
 
 
 @pytest.fixture(scope="module")
@@ -56,32 +56,32 @@ def container(image: str, buildah: Buildah) -> str:
     return buildah.container(image)
 
 
-def test_the_image_is_not_run_by_root(container: str, buildah: Buildah) -> None:
-    """A process of the image has the image's own user."""
+def test_the_image_does_not_run_as_root(container: str, buildah: Buildah) -> None:
+    """A process in the image has the user of the Dockerfile."""
     assert buildah.call(["buildah", "run", container, "id", "-u"]) == "10001"
 
 
-def test_the_image_answers_its_golden_images(
-    container: str, buildah: Buildah, bento: Path, lasting_stage: "Stage"
+def test_the_image_reproduces_the_golden_predictions(
+    container: str, buildah: Buildah, bento: Path, shared_stage: "Stage"
 ) -> None:
-    """The image's own command serves the baked model, which repeats what training saw."""
+    """The image's command serves the bundled model with the probabilities of the training."""
     with _running(container, buildah) as url:
-        worst = replay_golden_images(url, baked_bundle(bento), lasting_stage.contract, "f32")
-    assert worst <= lasting_stage.contract.golden_tolerance
+        worst = replay_golden_images(url, baked_bundle(bento), shared_stage.contract, "f32")
+    assert worst <= shared_stage.contract.golden_tolerance
 
 
 def test_the_image_has_no_training_stack(container: str, buildah: Buildah) -> None:
-    """Neither TensorFlow, MLflow nor Airflow can be found in it."""
+    """Keras, MLflow and Airflow are not installed in it."""
     probe = (
         "from importlib.util import find_spec as f; print(*map(f, ('keras','mlflow','airflow')))"
     )
-    found = buildah.call(["buildah", "run", container, "python", "-c", probe])
-    assert found == "None None None"
+    specs = buildah.call(["buildah", "run", container, "python", "-c", probe])
+    assert specs == "None None None"
 
 
 @contextlib.contextmanager
 def _running(container: str, buildah: Buildah) -> Iterator[str]:
-    """The image's command, on loopback and a free port."""
+    """URL of the image's command on loopback and a free port; stops it at the end."""
     command = buildah.config(container)["Cmd"]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -101,19 +101,19 @@ def _running(container: str, buildah: Buildah) -> Iterator[str]:
         _stop(process, Path(command[0]).name)
 
 
-def _stop(process: subprocess.Popen[bytes], served_by: str) -> None:
-    """End the service by its own supervisor, and see that nothing of it stays.
+def _stop(process: subprocess.Popen[bytes], supervisor: str) -> None:
+    """Terminate the service by its supervisor process, and check that no process remains.
 
-    A signal to buildah would leave the service behind, and one to a worker makes the supervisor
-    start another, whose imports then outlast every patience.
+    A signal to buildah would leave the service running. After a signal to a worker, the supervisor
+    starts another worker, whose imports take longer than the timeout.
     """
     inside = psutil.Process(process.pid).children(recursive=True)
-    next(one for one in inside if one.name() == served_by).terminate()
+    next(one for one in inside if one.name() == supervisor).terminate()
     _, left = psutil.wait_procs(inside, timeout=60)
     for one in left:
         one.kill()
     process.wait(60)
-    assert not left, f"the image's service outlived SIGTERM by 60 s: {left}"
+    assert not left, f"processes of the service run 60 s after SIGTERM: {left}"
 
 
 def _wait(process: subprocess.Popen[bytes], url: str) -> None:

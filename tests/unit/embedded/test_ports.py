@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.embedded import ports
 from pipeline.embedded.parts import PARTS
-from pipeline.errors import UnreachableError
+from pipeline.errors import InvalidInputError, UnreachableError
 from pipeline.settings import Settings
 
 SETTINGS = Settings(
@@ -44,3 +44,10 @@ def test_taken_port_is_reported_in_one_line() -> None:
 def test_free_ports_pass() -> None:
     """No error when no process listens."""
     ports.require_free(PARTS, SETTINGS, lambda _: "")
+
+
+def test_a_port_above_65535_is_invalid() -> None:
+    """SeaweedFS's ten ports must fit above the S3 port; the error names the variable."""
+    high = SETTINGS.model_copy(update={"aws_endpoint_url_s3": "http://127.0.0.1:65530"})
+    with pytest.raises(InvalidInputError, match="AWS_ENDPOINT_URL_S3 with ports up to 65535"):
+        ports.require_free(PARTS, high, lambda _: "")

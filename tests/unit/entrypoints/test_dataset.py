@@ -51,5 +51,5 @@ def test_grouping_an_archive_keeps_the_report_of_a_refusal(
     """In the local store, not in the temporary folder of the archive."""
     with pytest.raises(InvalidInputError, match="too many images are quarantined") as refused:
         cells.group_archive(archive, config)
-    assert _page(refused).is_relative_to(tmp_path / "home/kept/reports/cells")
+    assert _page(refused).is_relative_to(tmp_path / "home/artifacts/reports/cells")
     assert "This dataset was refused" in _page(refused).read_text()

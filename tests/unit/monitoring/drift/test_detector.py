@@ -128,12 +128,12 @@ def test_repeated_images_count_once(predictions: FakePredictions) -> None:
 
 
 def test_a_reference_of_few_cells_is_not_tested_against(predictions: FakePredictions) -> None:
-    """The reason gives the number of reference cells and the minimum."""
+    """The reason gives the number of reference groups and the minimum."""
     window = [image.record for image in predictions.draw(60, 1, shift=50)]
     result = detect_drift(window, predictions.draw(5, 20), CONFIG)
     assert result.verdict == "not_enough"
     (reason,) = result.reasons
-    assert reason.startswith("too few reference cells to test: 5 source cells, at least 8 required")
+    assert reason.startswith("too few reference groups to test: 5 groups, at least 8 required")
 
 
 def test_an_empty_window_is_not_enough(predictions: FakePredictions) -> None:
