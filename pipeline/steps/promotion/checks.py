@@ -114,8 +114,8 @@ def parity_checks(parity: Parity, config: GateConfig) -> list[Check]:
         f"{agreement:.1%} of {parity.images} test images (required: {config.min_parity:.1%})."
     )
     change = (
-        f"Its balanced accuracy differs by {_points(-loss)} points "
-        f"(allowed: {_points(-config.max_parity_loss)})."
+        f"Loss of balanced accuracy against Keras: {_points(loss)} points "
+        f"(allowed: {_points(config.max_parity_loss)})."
     )
     return [
         Criterion("serving", "engine parity", at_least(config.min_parity)).check(agreement, agrees),
