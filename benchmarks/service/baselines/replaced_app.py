@@ -1,7 +1,8 @@
 """Baseline: the replaced application, with its model loaded once instead of for every request.
 
 `python -m benchmarks.service.baselines.replaced_app PORT SIDE`: Flask and Keras, VGG16 with a
-flattened head, at SIDE pixels. It accepts the form of `/classify`, decodes with Pillow and returns a
+flattened head, at SIDE pixels. It accepts the form of `/classify`, decodes with Pillow and
+returns a
 class name.
 """
 
