@@ -60,7 +60,7 @@ class Job:
         """Return if `name` is the config's model; else raise InvalidInputError."""
         if name != self.config.name:
             raise InvalidInputError(
-                "the config is another model's",
+                f"the config belongs to model {self.config.name}",
                 expected=f"a config whose contract.name is {name}",
                 received=self.config.name,
             )
