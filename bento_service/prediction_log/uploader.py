@@ -87,7 +87,7 @@ class LogUploader:
         self._lock.close()
 
     def _upload_all(self) -> None:
-        """Upload all closed files; a failure is logged, not raised, and too many files are deleted."""
+        """Upload all closed files; a failure is logged, not raised; deletes excess files."""
         try:
             self._upload(self._folder / self.worker)
             self._adopt_orphans()
@@ -108,7 +108,7 @@ class LogUploader:
             logger.info("uploaded %s", uri)
 
     def _adopt_orphans(self) -> None:
-        """Upload the files of dead workers and remove their folders; raises the first error."""
+        """Salvage and upload files of dead workers, remove the folders; raises the first error."""
         for lock_path in sorted(self._folder.glob(f"[!.]*/{_LOCK}")):
             worker = lock_path.parent
             if worker.name == self.worker:
@@ -123,7 +123,7 @@ class LogUploader:
 
 
 def _drop_oldest(folder: Path, max_bytes: int) -> None:
-    """Delete the oldest closed files until the rest fits into `max_bytes`; count and log it.
+    """Delete the oldest closed files beyond `max_bytes`, whoever wrote them; counts and logs it.
 
     A file that another worker uploads meanwhile is ignored.
     """

@@ -10,6 +10,7 @@ import pytest
 
 from bento_service import metrics
 from bento_service.prediction_log import uploader
+from bento_service.prediction_log.segments import closed_files
 from bento_service.prediction_log.uploader import LogUploader
 from pipeline.adapters.storage import LocalStore
 from pipeline.contract.image_stats import ImageStats
@@ -179,7 +180,7 @@ def test_a_file_that_another_worker_uploads_is_ignored(
     store = FlakyStore()
     log = make(tmp_path, store, seconds=0)
     log.append(record(0))
-    listed = uploader.closed_files
+    listed = closed_files
 
     def closed(folder: Path) -> list[Path]:
         return [*listed(folder), folder / "uploaded" / "elsewhere.jsonl"]
