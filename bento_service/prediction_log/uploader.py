@@ -123,7 +123,7 @@ class LogUploader:
 
 
 def _drop_oldest(folder: Path, max_bytes: int) -> None:
-    """Delete the oldest closed files beyond `max_bytes`, whoever wrote them; counts and logs it.
+    """Delete the oldest closed files of all workers beyond `max_bytes`; counts and logs it.
 
     A file that another worker uploads meanwhile is ignored.
     """
