@@ -141,7 +141,7 @@ def record_refusal(run_id: str, verdict: str, author: str, reason: str) -> str:
         run_id=run_id,
         time=datetime.now(UTC),
     )
-    return registry_of(judged.name, store).refuse(refusal)
+    return registry_of(judged.name, store).record_refusal(refusal)
 
 
 def rollback(name: str, tag: str, author: str, reason: str, run_id: str = "rollback") -> Pointer:

@@ -153,5 +153,5 @@ def _mirror(pointer: Pointer, settings: Settings, store: ArtifactStore) -> None:
         files = store.fetch(served, Path(folder) / "served")
         mirror(settings, files, pointer.tag, {"sequence": str(pointer.sequence)})
         models = MlflowModels(settings.mlflow_tracking_uri, pointer.name)
-        models.champion(served.manifest.tracking_run, pointer.tag, files)
+        models.set_champion(served.manifest.tracking_run, pointer.tag, files)
     log.info("mirrored %s (move %d)", pointer.tag, pointer.sequence)
