@@ -42,7 +42,7 @@ def run(
     run_id: RunId = "",
     untracked: Untracked = False,
 ) -> None:
-    """Run the whole pipeline without Airflow; exit code 1 when the gate refuses."""
+    """Run the whole pipeline without Airflow, promotion included; exit code 1 if it is refused."""
     run_id = name_run(run_id)
     parts = chain.to_split(config, run_id, [archive], limit)
     verdict = chain.to_verdict(config, run_id, parts).verdict
