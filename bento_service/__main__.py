@@ -28,7 +28,7 @@ class Supervisor:
         self._worker: subprocess.Popen[bytes] | None = None
 
     def run(self) -> int:
-        """Run workers one after the other.
+        """Run workers one after the other, restarting each that dies, until a signal.
 
         Returns:
             0 after a signal, else the exit code of a worker that failed to start.
@@ -46,6 +46,7 @@ class Supervisor:
         return 0
 
     def _run_worker(self) -> int:
+        """Start a worker and block until it exits; returns its exit code."""
         command = [sys.executable, "-m", "bento_service.worker", str(self._fd)]
         self._worker = subprocess.Popen(command, pass_fds=[self._fd])
         if self._stopping:  # the signal came before there was a worker to terminate
@@ -53,13 +54,14 @@ class Supervisor:
         return self._worker.wait()
 
     def _stop(self, *_: object) -> None:
+        """Signal handler: terminate the worker and start no other."""
         self._stopping = True
         if self._worker is not None:
             self._worker.terminate()
 
 
 def main() -> int:
-    """Listen and serve until a signal; returns the exit code."""
+    """Listen and serve until a signal; returns the exit code, exits with 2 if the port is taken."""
     parser = argparse.ArgumentParser(
         prog="python -m bento_service", description="Classify white blood cells over HTTP."
     )
@@ -77,6 +79,7 @@ def main() -> int:
 
 
 def _port(text: str) -> int:
+    """Argument type: a port number up to 65535, else ArgumentTypeError."""
     if not (text.isdecimal() and int(text) < 2**16):
         raise argparse.ArgumentTypeError(f"expected a number up to 65535, received {text}")
     return int(text)

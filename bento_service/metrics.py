@@ -77,6 +77,6 @@ def exposition() -> bytes:
 
 
 def mark_dead() -> None:
-    """Remove this worker from the gauges that count live workers."""
+    """Remove this worker from the gauges of live workers; does nothing in a single process."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]

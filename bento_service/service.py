@@ -34,6 +34,7 @@ class _FileSchema:
     def __get_pydantic_json_schema__(
         self, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
+        """The field's schema; type `file` in validation mode only."""
         schema = handler(core)
         return {**schema, "type": "file"} if handler.mode == "validation" else schema
 
@@ -47,7 +48,7 @@ class ImageUpload(IODescriptor):  # type: ignore[misc]
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: object) -> "ImageUpload":  # noqa: ARG003
-        """The file from the middleware; BentoML's own parser would fetch URLs."""
+        """The file that the middleware parsed; BentoML's own parser would fetch URLs."""
         (file,) = request.state.files
         return cls(image=file)
 
@@ -72,6 +73,7 @@ class Service:
     """Classifies photographs of white blood cells. Research use, not for diagnosis."""
 
     def __init__(self) -> None:
+        """Wait for a baked-in model, publish the state to the app, and handle SIGTERM."""
         # Imported here: BentoML's supervisor imports this module too and starts faster without it.
         from bento_service.serving import shared_serving
 
@@ -83,7 +85,7 @@ class Service:
 
     @bentoml.api(route="/classify", input_spec=ImageUpload)  # type: ignore[untyped-decorator]
     async def classify(self, image: bytes, ctx: bentoml.Context) -> Classification:
-        """Class, probabilities, decision and cell of one image."""
+        """Class, probabilities, decision and cell of one image; the prediction is logged."""
         request_id = ctx.request.state.request_id
         try:
             return await self.serving.classify(image, route="/classify", request_id=request_id)
@@ -95,7 +97,7 @@ class Service:
     async def explain(
         self, image: bytes, ctx: bentoml.Context
     ) -> Annotated[bytes, ContentType("image/png")]:
-        """The crop with the evidence for (orange) and against (blue) the predicted class.
+        """PNG of the crop with the evidence for (orange) and against (blue) the predicted class.
 
         The headers `x-label` (percent-encoded) and `x-tag` give the class and the model.
         """
@@ -110,22 +112,24 @@ class Service:
         return out.getvalue()
 
     def __is_ready__(self) -> bool:
+        """Whether `/readyz` is 200: a model is loaded, a thread healthy, no shutdown begun."""
         return self.serving.ready and not self.shutdown.begun
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
-        """Stop background threads and upload what is logged."""
+        """Stop background threads and upload the logs; BentoML calls it at shutdown."""
         self.serving.stop()
 
 
 @app.get("/docs.json", include_in_schema=False)
 def _docs() -> dict[str, Any]:
+    """The corrected OpenAPI document; `labels` are those of the model served now."""
     document = Service.openapi_spec.asdict()  # type: ignore[attr-defined]
     return complete_openapi(document, _serving().labels, app.state.keys)
 
 
 def _middleware(application: ASGIApp) -> ServiceMiddleware:
-    """The outermost middleware; created when a worker starts, before any other log line."""
+    """Start logging, read the API keys, and wrap the application; called once per worker."""
     start_logging()
     settings = load_settings()
     app.state.keys = ApiKeyCheck.of(settings)
@@ -133,7 +137,7 @@ def _middleware(application: ASGIApp) -> ServiceMiddleware:
         application,
         limits=Limits(body_timeout_s=settings.body_seconds),
         state=ServiceState(
-            must_reject=lambda: _serving().must_reject(),
+            reject_if_full=lambda: _serving().reject_if_full(),
             shutting_down=_shutting_down,
             not_ready_reason=lambda: _serving().not_ready_reason(),
         ),

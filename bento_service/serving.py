@@ -48,10 +48,10 @@ _MAX_STALL = 2.0
 
 
 class Serving:
-    """Classifies images with the currently served model."""
+    """State of a worker: classifies with the current model, logs, explains, takes feedback."""
 
     def __init__(self, settings: Settings) -> None:
-        """Prepare to load a baked-in bundle or to follow the pointer.
+        """Prepare to load a baked-in bundle or to follow the pointer; starts no thread.
 
         Raises:
             ArtifactError: when a baked-in bundle fails verification.
@@ -79,6 +79,7 @@ class Serving:
         self._threads = self._make_threads()
 
     def _make_threads(self) -> list[Periodic]:
+        """Threads, not yet started; those for the pointer only without a baked-in bundle."""
         watch_interval = min(1.0, self.settings.answer_seconds / 4)
         threads = [self._uploading, Periodic("watchdog", watch_interval, self._watch)]
         if self.settings.bundle_dir is None:
@@ -89,7 +90,7 @@ class Serving:
         return threads
 
     def start(self) -> None:
-        """Start loading, following the pointer and uploading logs."""
+        """Start threads: loading, pointer, shadow, upload, watchdog (may exit the process)."""
         for thread in self._threads:
             thread.start()
         if self.settings.bundle_dir is not None:
@@ -97,7 +98,7 @@ class Serving:
             self._baked = load_in_thread(load, "load-baked")
 
     def require_loaded(self) -> None:
-        """Wait until a baked-in bundle is loaded; returns at once where the pointer is followed.
+        """Wait until a baked-in bundle is loaded, and serve it; returns at once without one.
 
         Raises:
             ArtifactError: when the bundle cannot be served.
@@ -108,7 +109,7 @@ class Serving:
             metrics.MODEL.labels(classifier.tag).set(1)
 
     def stop(self) -> None:
-        """Stop threads, wait for running work, and upload the logs."""
+        """Stop threads, cancel queued work, wait for running work (5 s), upload the logs."""
         for thread in self._threads:
             thread.stop()
         self._uploading.join()  # the other threads have nothing to lose
@@ -121,9 +122,9 @@ class Serving:
         """Whether a model is loaded and a worker thread is healthy."""
         return self._follower.current is not None and not self._queue.stalled_s
 
-    def must_reject(self) -> bool:
-        """Whether a request with one image must be rejected now; records the rejection."""
-        return self._queue.must_reject()
+    def reject_if_full(self) -> bool:
+        """Whether to reject a single image now: the queue is full; if so, counts a rejection."""
+        return self._queue.reject_if_full()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -132,7 +133,7 @@ class Serving:
         return served.classifier.contract.classes if served else ()
 
     def _watch(self) -> None:
-        """Exit if the worker threads stall for too long; the supervisor starts another worker."""
+        """Exit the process if all worker threads stall for too long; the supervisor restarts it."""
         if self._queue.stalled_s > _MAX_STALL * self.settings.answer_seconds:
             logger.critical("all worker threads have stalled: the worker exits")
             metrics.mark_dead()
@@ -149,14 +150,15 @@ class Serving:
     async def _classify(
         self, classifier: Classifier, image: bytes, route: str, request_id: str
     ) -> Classification:
+        """Classify in the queue, log, offer to the shadow, count; the response to one image."""
         started = time.perf_counter()
 
-        def work() -> Classification:
+        def classify_and_log() -> Classification:
             prediction = classifier.classify(image, concurrent=self._queue.concurrent)
             self._log.log_prediction(prediction, classifier.tag, route, request_id)
             return classification_of(prediction, classifier.tag, request_id)
 
-        result = await self._enqueue(work)
+        result = await self._enqueue(classify_and_log)
         if not self._in_flight:  # shadow scoring uses idle time only
             self._shadow.offer(image, result.label)
         metrics.SECONDS.observe(time.perf_counter() - started)
@@ -164,7 +166,7 @@ class Serving:
         return result
 
     async def differential(self, images: list[bytes], *, request_id: str) -> Differential:
-        """Classify many images with one model and count them; each takes its own queue slot.
+        """Classify many images with one model, log each, and count them; each takes a queue slot.
 
         Raises:
             HttpError: 503 without a model, 504 when one or all of them took too long.
@@ -183,7 +185,7 @@ class Serving:
         return counted_differential(request.counts)
 
     async def explain(self, image: bytes) -> tuple[Explanation, str]:
-        """Evidence map of an image and the tag of the model; not logged.
+        """Evidence map of an image and the tag of the model; takes a queue slot, logs nothing.
 
         Raises:
             HttpError: 422 for an invalid image, 429, 503 without a model, 504.
@@ -193,7 +195,7 @@ class Serving:
         return await self._enqueue(work), classifier.tag
 
     async def _enqueue(self, work: Callable[[], T]) -> T:
-        """Run work in the queue; a pipeline error becomes an HTTP error."""
+        """Run work in the queue and return its result; a PipelineError becomes an HttpError."""
         self._in_flight += 1
         try:
             return await self._queue.run(work)
@@ -203,7 +205,7 @@ class Serving:
             self._in_flight -= 1
 
     def feedback(self, request: FeedbackRequest) -> FeedbackReceipt:
-        """Store a returned label; whether its request id exists is checked only by `gather`.
+        """Write a returned label to the log; whether its request id exists only `gather` checks.
 
         Raises:
             HttpError: 422 for an unknown class, 503 without a model, a store or disk space.
@@ -227,20 +229,21 @@ class Serving:
         return model_card(self._served(), predictions_logged=self._log.enabled)
 
     def _served(self) -> Served:
+        """The current model and its pointer; without one raises HttpError 503."""
         served = self._follower.current
         if served is None:
             raise self.not_ready_reason() or errors.no_model()
         return served
 
     def not_ready_reason(self) -> HttpError | None:
-        """503 if the first model cannot be loaded because the store is unreadable, else None."""
+        """The 503 if the store is unreadable and no model is loaded, else None; raises nothing."""
         unreadable = None if self._follower.current else self._follower.unreadable
         return errors.store_unreadable(unreadable) if unreadable else None
 
 
 @cache
 def shared_serving() -> Serving:
-    """The `Serving` of this process; the first call creates it and starts its threads.
+    """The one `Serving` of this process, created and started by the first call.
 
     Raises:
         ArtifactError: when a baked-in bundle fails verification.

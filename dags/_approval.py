@@ -21,7 +21,7 @@ class Approval(HITLOperator):
     template_fields = (*HITLOperator.template_fields, "verdict")
 
     def execute(self, context: Any) -> Any:
-        """Put the verdict's page into the approval request, then defer."""
+        """Put the verdict's page into the approval request, then defer; skips if none is needed."""
         from pipeline.entrypoints import verdicts
 
         if not context["params"]["require_approval"]:

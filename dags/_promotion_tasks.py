@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 def record_decision(
     verdict: str, response: dict[str, Any] | None, **context: Any
 ) -> dict[str, Any]:
-    """Author and reason of the promotion; empty when the gate or a person refused.
+    """Author and reason of the promotion; {} when the gate or a person refused.
 
     A person's refusal is recorded in the registry.
     """
@@ -57,7 +57,7 @@ def promote(verdict: str, decision: dict[str, Any], **context: Any) -> str:
 
 
 def decide(verdict: Any, response_timeout: timedelta = timedelta(days=2)) -> Any:
-    """Connect the tasks approve, record_decision and promote; returns the output of promote."""
+    """Create the tasks approve, record_decision and promote; returns the output of promote."""
     response = Approval(
         task_id="approve",
         verdict=verdict,
@@ -72,7 +72,7 @@ def decide(verdict: Any, response_timeout: timedelta = timedelta(days=2)) -> Any
 
 @task
 def close_request(**context: Any) -> None:
-    """Report the run's outcome to monitoring and on the run's page; fail if the run failed."""
+    """Report the run's outcome to monitoring and on the run's page; fails if the run failed."""
     from monitoring import entrypoints as monitoring
     from pipeline.entrypoints import training
 

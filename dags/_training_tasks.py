@@ -8,17 +8,17 @@ from airflow.sdk import task
 
 
 def config_and_run_id(context: Mapping[str, Any]) -> tuple[str, str]:
-    """The first two arguments of every entry point after `ingest`.
+    """Config (pushed by `ingest`) and run id: the first two arguments of later entry points.
 
-    The config is the one that `ingest` pushed, because the stack may be restarted with another
-    MODEL_NAME during a run. It is empty when there is nothing to train on.
+    The stack may be restarted with another MODEL_NAME during a run. The config is empty when there
+    is nothing to train on.
     """
     return context["ti"].xcom_pull(task_ids="ingest", key="config"), context["run_id"]
 
 
 @task.short_circuit
 def ingest(**context: Any) -> str:
-    """Freeze the archives into a snapshot; a scheduled run without archives ends here."""
+    """Freeze the archives into a snapshot; a scheduled run without archives skips all tasks."""
     from pipeline.entrypoints import configs, dataset
 
     params, run = context["params"], context["dag_run"]
@@ -72,7 +72,7 @@ def featurize(split: str, shard: int, **context: Any) -> str:
 
 @task(execution_timeout=timedelta(hours=12))
 def train(split: str, features: Iterable[str], **context: Any) -> str:
-    """Train the network after the freeze boundary on the cached activations."""
+    """Train the network after the freeze boundary on cached activations; resumes after a crash."""
     from pipeline.entrypoints import training
 
     return training.train(*config_and_run_id(context), split, list(features))
@@ -80,7 +80,7 @@ def train(split: str, features: Iterable[str], **context: Any) -> str:
 
 @task
 def export(bundle: str, split: str, **context: Any) -> str:
-    """Convert the model to the serving engine and check that its predictions agree with Keras."""
+    """Convert the model to the serving engine; fails if its predictions disagree with Keras."""
     from pipeline.entrypoints import training
 
     return training.export(*config_and_run_id(context), bundle, split)
@@ -96,7 +96,7 @@ def evaluate(served: str, bundle: str, split: str, **context: Any) -> str:
 
 @task
 def gate(evaluation: str, served: str, **context: Any) -> str:
-    """Judge the challenger against the thresholds and the champion."""
+    """Judge the challenger against the thresholds and the champion; a refusal is a result."""
     from pipeline.entrypoints import verdicts
 
     return verdicts.gate(*config_and_run_id(context), evaluation, served)

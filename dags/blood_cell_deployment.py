@@ -44,7 +44,7 @@ def _run(context: Mapping[str, Any]) -> tuple[str, str]:
 
 @task
 def build(**context: Any) -> str:
-    """Package the model, its contract and the service as a Bento."""
+    """Package the model, its contract and the service as a Bento; returns its URI."""
     from pipeline.entrypoints import deployment
 
     return deployment.build(*_run(context), promoted(context, "served") or "")
@@ -52,7 +52,7 @@ def build(**context: Any) -> str:
 
 @task
 def smoke(bento: str, **context: Any) -> str:
-    """Serve the Bento from its own folder and replay the golden images."""
+    """Serve the Bento from its own folder and replay the golden images; returns the Bento's URI."""
     from pipeline.entrypoints import deployment
 
     return deployment.smoke(*_run(context), bento)
@@ -60,7 +60,7 @@ def smoke(bento: str, **context: Any) -> str:
 
 @task
 def image(bento: str, **context: Any) -> str:
-    """Build and push the image; without a registry or a builder, report what is missing."""
+    """Build and push the image; without a registry or a builder, only report what is missing."""
     from pipeline.entrypoints import deployment
 
     return deployment.image(*_run(context), bento)

@@ -40,7 +40,7 @@ from pipeline.dag_ids import TRAINING
 
 @task.short_circuit
 def look() -> list[dict[str, Any]]:
-    """Configs that have new archives, with those archives; without any, the run ends here."""
+    """Claim new archives: each config with its pending ones; without any, the run ends here."""
     from pipeline.entrypoints import configs, dataset
 
     arrivals = {config: dataset.claim_archives(config) for config in configs.run_configs()}
@@ -59,7 +59,7 @@ def _training(arrival: dict[str, Any]) -> dict[str, Any]:
 
 @task(trigger_rule="none_failed")
 def mark_seen(arrivals: list[dict[str, Any]]) -> None:
-    """Record archives whose training run exists as seen."""
+    """Record archives whose training run exists as seen, so that no later run claims them."""
     from pipeline.entrypoints import dataset
 
     for arrival in arrivals:

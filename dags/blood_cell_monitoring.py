@@ -112,7 +112,7 @@ def collect(**context: Any) -> str:
 
 @task
 def gather(**context: Any) -> str:
-    """Count returned labels, and write an archive once there are enough new ones."""
+    """Count returned labels, write an archive once there are enough; skipped without a model."""
     from monitoring import entrypoints
 
     return entrypoints.gather(*_run(context), _promoted_name(context))
@@ -120,7 +120,7 @@ def gather(**context: Any) -> str:
 
 @task
 def detect(window: str, **context: Any) -> str:
-    """Test the window for drift against the model's reference."""
+    """Test the window for drift; an alarm is a result, not a failure."""
     from monitoring import entrypoints
 
     return entrypoints.detect(*_run(context), window)
@@ -128,7 +128,7 @@ def detect(window: str, **context: Any) -> str:
 
 @task
 def decide(drift: str, **context: Any) -> str:
-    """Apply the retraining policy; open a retrain request when it decides so."""
+    """Apply the retrain policy; open a retrain request when it decides so."""
     from monitoring import entrypoints
 
     return entrypoints.decide(*_run(context), _name(context), drift)
@@ -152,10 +152,10 @@ class Retraining(TriggerDagRunOperator):
     template_fields = (*TriggerDagRunOperator.template_fields, "decision")
 
     def execute(self, context: Any) -> Any:
-        """Trigger the run named after the decision, unless it exists."""
+        """Trigger the run named after the decision, unless it exists; skips a decision to wait."""
         from monitoring import entrypoints
 
-        retraining = entrypoints.retraining(self.decision)
+        retraining = entrypoints.training_run_of(self.decision)
         if retraining is None:
             raise AirflowSkipException("the policy decided against a retrain")
         self.trigger_run_id, self.conf = retraining

@@ -21,18 +21,18 @@ def drift(
     archive: Annotated[str, typer.Option(help="Path or s3:// URI of an archive.")],
     out: Annotated[Path, typer.Option(help="JSON: alarm_share and each window's result.")],
     window: Annotated[int, typer.Option(min=1, help="Images per window.")] = 100,
-    draws: Annotated[int, typer.Option(min=1, help="Number of windows.")] = 20,
+    n_windows: Annotated[int, typer.Option("--draws", min=1, help="Number of windows.")] = 20,
     name: Name = "",
     config: Config = CONFIG,
 ) -> None:
     """Draw windows from an archive and test each against the champion's reference."""
     records, reference, skipped = evaluation.drift_records(archive, name)
-    rate = monitoring.drift(records, reference, window, draws, config)
+    rate = monitoring.drift(records, reference, window, n_windows, config)
     for warning in skipped.warnings():
         typer.echo(f"warning: {warning}", err=True)
     report = rate.model_dump(mode="json") | {"images": len(records)} | skipped.model_dump()
     out.write_text(json.dumps(report, indent=2) + "\n")
-    typer.echo(f"{rate.alarm_share:.0%} of {draws} windows of {window} alarmed: {out}")
+    typer.echo(f"{rate.alarm_share:.0%} of {n_windows} windows of {window} images alarmed: {out}")
     for line in rate.examples():
         typer.echo(line)
 

@@ -56,7 +56,7 @@ class MonitoringConfig(Frozen):
 
 
 def load_monitoring_config(path: Path) -> MonitoringConfig:
-    """Read and validate the YAML file.
+    """The configuration in a YAML file; every field has a default.
 
     Raises:
         InvalidInputError: if the file is missing, is no valid YAML, or has an invalid value.

@@ -35,7 +35,7 @@ class _Job:
 
 
 def collect(config: str, run_id: str, name: str, until: str, since: str | None = None) -> str:
-    """Publish a window of a model's predictions.
+    """Publish a window of a model's predictions, move the log watermark, return the window's URI.
 
     Args:
         config: path of a monitoring configuration.
@@ -43,10 +43,8 @@ def collect(config: str, run_id: str, name: str, until: str, since: str | None =
         name: model name.
         until: ISO time, exclusive end: the end of the run's data interval, which identifies the
             run. UTC unless it has an offset.
-        since: ISO time, inclusive start; empty: the end of the last tested window before `until`.
-
-    Returns:
-        URI of a WindowManifest.
+        since: ISO time, inclusive start, which leaves the watermark unchanged; empty: the end of
+            the last tested window before `until`.
 
     Raises:
         InvalidInputError: if a time is invalid, `since` is not before `until`, or `until` is in
@@ -61,14 +59,14 @@ def collect(config: str, run_id: str, name: str, until: str, since: str | None =
 
 
 def gather(config: str, run_id: str, name: str) -> str:
-    """Write an archive once enough labels were returned; returns the URI of the counts."""
+    """Write an archive once enough labels were returned; returns the URI of the counts' report."""
     from pipeline.entrypoints.labels import gather as returned
 
     return returned(name, run_id, _job(config, run_id).config.gather)[1]
 
 
 def detect(config: str, run_id: str, window_uri: str) -> str:
-    """Test a window against its model's reference; returns the URI of a DriftManifest."""
+    """Test a window against its model's reference; publishes the result and returns its URI."""
     from monitoring.drift.detect import detect as step
 
     job = _job(config, run_id)
@@ -77,9 +75,9 @@ def detect(config: str, run_id: str, window_uri: str) -> str:
 
 
 def decide(config: str, run_id: str, name: str, drift_uri: str) -> str:
-    """Apply the retrain policy and open a request if it says so.
+    """Apply the retrain policy, open a request if it says so; returns the URI of the decision.
 
-    Returns the URI of the decision, `<store>/retrain/<name>/decisions/*.json`.
+    Stored as `<store>/retrain/<name>/decisions/*.json`; an earlier decision on the window stays.
     """
     from monitoring.drift.detect import read_result
     from monitoring.retraining.retrain_requests import RetrainRequests
@@ -114,8 +112,8 @@ def publish(config: str, run_id: str, name: str, drift_uri: str, decision_uri: s
     return publish_drift(drift, result, window, requested=decision.requested, store=store)
 
 
-def retraining(decision_uri: str) -> tuple[str, dict[str, str]] | None:
-    """Run id and form of the training run that a decision requests; None if it requests none."""
+def training_run_of(decision_uri: str) -> tuple[str, dict[str, str]] | None:
+    """Run id and form of the training run that a decision requests, else None; starts nothing."""
     from monitoring.retraining.retrain_requests import read_decision
 
     decision = read_decision(open_store().objects, decision_uri)
@@ -131,7 +129,7 @@ def retraining(decision_uri: str) -> tuple[str, dict[str, str]] | None:
 
 
 def close_request(run_id: str, decision_uri: str, outcome: str) -> bool:
-    """Close the retrain request of a decision once its training run has ended.
+    """Close the retrain request of a decision, once its training run has ended.
 
     Args:
         run_id: id of the training run.
@@ -153,23 +151,24 @@ def drift(
     records: Sequence[ReferenceRecord],
     reference: Sequence[ReferenceRecord],
     window: int,
-    draws: int,
+    n_windows: int,
     config: str,
 ) -> "AlarmRate":
-    """Draw windows from a scored archive and test each."""
+    """Draw `n_windows` windows of `window` images from a scored archive and test each."""
     from monitoring.drift.alarm_rate import measure_alarm_rate
 
     loaded = load_monitoring_config(config_path(config))
-    return measure_alarm_rate(records, reference, window, draws, loaded.test)
+    return measure_alarm_rate(records, reference, window, n_windows, loaded.test)
 
 
 def _job(config: str, run_id: str) -> _Job:
+    """Job from a configuration file and the settings; InvalidInputError if one is invalid."""
     loaded = load_monitoring_config(config_path(config))
     return _Job(loaded, open_store(), RunContext.now(run_id, code_version()))
 
 
 def _time(text: str) -> datetime:
-    """ISO 8601 text as a time in UTC; UTC unless it has an offset."""
+    """ISO 8601 text as a time in UTC; UTC unless it has an offset; else InvalidInputError."""
     try:
         return utc(datetime.fromisoformat(text))
     except ValueError as error:

@@ -196,13 +196,13 @@ class RunConfig(Frozen):
         return self.contract.name
 
     @model_validator(mode="after")
-    def _classes_are_distinct(self) -> "RunConfig":
+    def _require_distinct_classes(self) -> "RunConfig":
         if len(set(self.contract.classes)) != len(self.contract.classes):
             raise ValueError("classes must be distinct")
         return self
 
     @model_validator(mode="after")
-    def _prevalence_fits(self) -> "RunConfig":
+    def _require_full_prevalence(self) -> "RunConfig":
         shares = self.evaluate.prevalence
         if shares and (set(shares) != set(self.contract.classes) or min(shares.values()) <= 0):
             raise ValueError("evaluate.prevalence must have a share above 0 for every class")
@@ -222,13 +222,14 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunCo
     try:
         values = yaml.safe_load(path.read_text()) or {}
         for key, value in (overrides or {}).items():
-            _set(values, key.split("."), value)
+            _set_nested(values, key.split("."), value)
         return RunConfig.model_validate(values)
     except (yaml.YAMLError, ValidationError) as error:
         raise InvalidInputError(f"invalid config {path}: {error}") from error
 
 
-def _set(values: Any, path: list[str], value: Any) -> None:
+def _set_nested(values: Any, path: list[str], value: Any) -> None:
+    """Set a nested key in place, and make its parents; InvalidInputError if one is no mapping."""
     for part in path[:-1]:
         if isinstance(values, dict):
             values = values.setdefault(part, {})

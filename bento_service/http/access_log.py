@@ -19,7 +19,7 @@ METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT".split
 
 @dataclass
 class AccessLogEntry:
-    """One request and the response to it, as far as they are logged."""
+    """One request and the response to it, as far as they are logged; filled while it runs."""
 
     request_id: str
     method: str
@@ -37,7 +37,7 @@ class AccessLogEntry:
     _timer: float = field(default_factory=time.perf_counter)
 
     def counting(self, receive: Receive) -> Receive:
-        """Wrap `receive` so that the body bytes are counted."""
+        """A `receive` that also adds the body bytes to `received`."""
 
         async def counted() -> Message:
             message = await receive()
@@ -47,7 +47,7 @@ class AccessLogEntry:
         return counted
 
     def write(self) -> None:
-        """Log the entry, unless no response was started."""
+        """Log the entry; does nothing if no response was started."""
         if self.status:
             logger.info(self.line())
 

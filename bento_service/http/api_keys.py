@@ -39,7 +39,7 @@ class ApiKeyFile:
         self._last_message = ""
 
     def current(self) -> tuple[ApiKey, ...] | None:
-        """The keys in the file now; None where a missing file grants access to everybody.
+        """The keys, read again if the file changed; None if a missing file grants access to all.
 
         Logs when the state of the file changes.
 
@@ -60,7 +60,7 @@ class ApiKeyFile:
         return self._keys
 
     def _refresh(self) -> None:
-        """Read the file if it changed; an invalid file denies access."""
+        """Read the file if it changed; an invalid one denies access; logs; raises OSError."""
         if self._version == _version(self._path.stat()):
             return
         with self._path.open("rb") as file:
@@ -86,7 +86,7 @@ class ApiKeyCheck:
     def __init__(
         self, keys: ApiKeyFile | None = None, public_paths: frozenset[str] = frozenset()
     ) -> None:
-        """Take the key file and paths that need no key besides `PUBLIC_PATHS`; log its state."""
+        """Take the key file and paths that need no key besides `PUBLIC_PATHS`; logs its state."""
         self._keys = keys
         self._public = PUBLIC_PATHS | public_paths
         if self._keys:
@@ -102,7 +102,7 @@ class ApiKeyCheck:
 
     @property
     def required(self) -> bool:
-        """Whether requests need a key now."""
+        """Whether requests need a key; True also for an unreadable file; reads a changed one."""
         try:
             return self._keys is not None and self._keys.current() is not None
         except HttpError:
@@ -136,17 +136,19 @@ def _version(stat: os.stat_result) -> tuple[int, ...]:
 
 
 def _key_of(headers: Headers) -> str:
+    """The key in X-API-Key, else in Authorization: Bearer; empty without one."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return headers.get("x-api-key", "") or (token.strip() if scheme.lower() == "bearer" else "")
 
 
 def _owner(received: str, keys: tuple[ApiKey, ...]) -> str:
-    """Name of the matching key, else empty; constant-time comparison with every key."""
+    """Name of the matching key, '' without one; constant-time comparison with every key."""
     hashed = digest(received)
     return "".join([key.name for key in keys if hmac.compare_digest(key.sha256, hashed)][:1])
 
 
 def _unauthorized(received: str) -> HttpError:
+    """401: no key, or one that is not listed."""
     return HttpError(
         HTTPStatus.UNAUTHORIZED,
         "unauthorized",
@@ -158,6 +160,7 @@ def _unauthorized(received: str) -> HttpError:
 
 
 def _unreadable() -> HttpError:
+    """503: the key file cannot be read."""
     return HttpError(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "keys_unreadable",

@@ -27,7 +27,7 @@ NAMED_ROUTES = frozenset(BODIES) | {"/", "/model", "/metrics", "/docs.json", "/l
 """Routes with a name of their own in metrics and access log; all other paths are `other`."""
 
 SINGLE_IMAGE_ROUTES = ("/classify", "/explain", "/predict")
-"""Routes that a full work queue rejects; a differential retries instead."""
+"""A full queue rejects these at once; images of a differential wait and retry."""
 
 _REQUEST_ID = re.compile(REQUEST_ID)
 
@@ -43,10 +43,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class ServiceState:
-    """Questions that the middleware asks the service for each request."""
+    """Callbacks by which the middleware asks the service, once per request."""
 
-    must_reject: Callable[[], bool] = lambda: False
-    """Whether the work queue is full; records the rejection."""
+    reject_if_full: Callable[[], bool] = lambda: False
+    """Whether the work queue is full; if so, counts a rejection."""
     shutting_down: Callable[[], bool] = lambda: False
     not_ready_reason: Callable[[], HttpError | None] = lambda: None
 
@@ -67,7 +67,7 @@ class ServiceMiddleware:
     """Bytes of all bodies in memory now."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Check, serve and log one request; HttpError and a disconnect become responses."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -80,7 +80,7 @@ class ServiceMiddleware:
         try:
             entry.key = self.keys.authenticate(scope["path"], headers)
             _check_route(scope, headers)
-            if _takes_one_image(scope) and self.state.must_reject():
+            if _takes_one_image(scope) and self.state.reject_if_full():
                 raise errors.busy()  # before the body, which would cost running requests time
             await self._serve(scope, headers, receive, sender)
         except HttpError as error:
@@ -94,7 +94,7 @@ class ServiceMiddleware:
     async def _serve(
         self, scope: Scope, headers: Headers, receive: Receive, sender: ResponseSender
     ) -> None:
-        """Read the body, take files out of it, and call the application."""
+        """Read the body, move its files to `state.files`, call the app; raises HttpError."""
         body = await self._read(scope, headers, receive)
         buffered = len(body)
         try:
@@ -107,7 +107,9 @@ class ServiceMiddleware:
             self._buffered -= buffered
 
     async def _read(self, scope: Scope, headers: Headers, receive: Receive) -> bytes:
-        """The complete body; its bytes stay counted in `_buffered` until the response.
+        """The complete body; adds its size to `_buffered`, which the caller subtracts.
+
+        After an error nothing stays added.
 
         Raises:
             HttpError: 408, 413, or 429 when too many bytes are buffered.
@@ -117,6 +119,7 @@ class ServiceMiddleware:
         spec = BODIES.get(scope["path"])
         factor = spec.size_factor if spec else 1
         max_bytes = self.limits.max_body * factor
+        # Large bodies may fill half of the memory; the rest stays free for single images.
         max_buffered = self.limits.max_buffered // (2 if factor > 1 else 1)
         announced = headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > max_bytes:
@@ -141,10 +144,12 @@ class ServiceMiddleware:
 
 
 def _takes_one_image(scope: Scope) -> bool:
+    """Whether a full queue rejects this request at once."""
     return scope["path"] in SINGLE_IMAGE_ROUTES and scope["method"] == "POST"
 
 
 def _body_timeout(timeout_s: float) -> HttpError:
+    """408: the body did not arrive in time; closes the connection."""
     return HttpError(
         HTTPStatus.REQUEST_TIMEOUT,
         "body_timeout",
@@ -155,6 +160,7 @@ def _body_timeout(timeout_s: float) -> HttpError:
 
 
 def _too_large(received: str, max_bytes: int) -> HttpError:
+    """413: the body is too large; closes the connection."""
     return HttpError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "body_too_large",
@@ -166,6 +172,7 @@ def _too_large(received: str, max_bytes: int) -> HttpError:
 
 
 def _route(path: str) -> str:
+    """The path if it is a known route, else `other`: the label of metrics and log."""
     return path if path in NAMED_ROUTES else "other"
 
 
@@ -176,7 +183,7 @@ def _request_id(headers: Headers) -> str:
 
 
 def _check_route(scope: Scope, headers: Headers) -> None:
-    """Raise 404 for a path that only resembles a route, 415 for a wrong content type."""
+    """Raise 404 for a path with a non-printable character, 415 for a wrong content type."""
     path: str = scope["path"]
     if not path.isprintable():  # a router's `$` also matches before a final line feed
         raise HttpError(

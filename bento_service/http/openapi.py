@@ -20,7 +20,7 @@ Document = dict[str, Any]
 
 
 def error_responses(*statuses: int) -> dict[int | str, Document]:
-    """What FastAPI takes as `responses` of a route; without `statuses` those of any body."""
+    """FastAPI's `responses` for these statuses; by default those of a route with a body."""
     return {status: {"model": ErrorBody} for status in statuses or ERROR_STATUSES}
 
 
@@ -38,7 +38,7 @@ def upload_body(path: str) -> Document:
 
 
 def complete_openapi(document: Document, labels: Sequence[str], keys: ApiKeyCheck) -> Document:
-    """Correct BentoML's document in place: bodies and errors of its routes, security, version.
+    """Correct BentoML's document in place and return it: bodies, errors, security, version.
 
     Args:
         document: from BentoML, which includes FastAPI's routes.
@@ -63,7 +63,7 @@ def complete_openapi(document: Document, labels: Sequence[str], keys: ApiKeyChec
 
 
 def _references(*statuses: int) -> Document:
-    """Error responses that refer to the schema that FastAPI's routes have brought along."""
+    """OpenAPI responses by status, which refer to the schema of `ErrorBody`."""
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
     return {
         str(status): {"description": HTTPStatus(status).phrase, "content": content}
@@ -72,6 +72,7 @@ def _references(*statuses: int) -> Document:
 
 
 def _add_security(document: Document, keys: ApiKeyCheck) -> None:
+    """Add the key schemes to the document and to every route that is not public, in place."""
     document["components"]["securitySchemes"] = _SCHEMES
     for path, operations in document["paths"].items():
         if not keys.is_public(path):

@@ -51,7 +51,7 @@ class ResponseSender:
         self._body = bytearray()
 
     async def __call__(self, message: Message) -> None:
-        """Send one ASGI message; error messages are collected and sent once complete."""
+        """Send one ASGI message; parts of an error response are held until it is complete."""
         if message["type"] == "http.response.start":
             self._count(message["status"])
             if message["status"] >= HTTPStatus.BAD_REQUEST:
@@ -66,16 +66,19 @@ class ResponseSender:
         await self._forward(message)
 
     async def _forward(self, message: Message) -> None:
+        """Send a message as it is; counts its bytes."""
         self._entry.sent += len(message.get("body", b""))
         await self._send(message)
 
     def _count(self, status: int) -> None:
+        """Put the status into log entry and metrics."""
         self._entry.status = status
         metrics.REQUESTS.labels(self._entry.route, status).inc()
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             metrics.SHED.inc()
 
     async def _send_error(self, start: Message) -> None:
+        """Send the held error with an `ErrorBody`, made from its status if it has none."""
         received = Headers(raw=start["headers"])
         detail = errors.parse(bytes(self._body)) or self._detail(start["status"], received)
         detail = detail.model_copy(update={"request_id": self._entry.request_id})
@@ -98,6 +101,7 @@ class ResponseSender:
         return errors.from_status(status, expected=headers.get("allow", ""), received=received)
 
     def _add_headers(self, start: Message) -> None:
+        """Add request id and security headers to a start message, in place."""
         headers = MutableHeaders(raw=start["headers"])
         headers["x-request-id"] = self._entry.request_id
         headers.update(SECURITY_HEADERS)

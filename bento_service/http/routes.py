@@ -59,6 +59,7 @@ def create_app() -> FastAPI:
 
 
 def _serving(request: Request) -> "Serving":
+    """The state of this worker; AttributeError before the service has started."""
     serving: Serving = request.app.state.serving
     return serving
 
@@ -68,6 +69,7 @@ async def _page() -> FileResponse:
 
 
 def _metrics() -> Response:
+    """All metrics as text for Prometheus."""
     return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -88,7 +90,7 @@ def _shares(body: DifferentialCounts, request: Request) -> CountedDifferential:
 
 
 async def _predict(body: LegacyRequest, request: Request) -> list[LegacyPrediction]:
-    """The replaced application's contract: a base64 image in, its class out."""
+    """The replaced application's contract: a base64 image in, its class out; logged."""
     image = _decode(body.image)
     result = await _serving(request).classify(
         image, route="/predict", request_id=request.state.request_id
@@ -97,14 +99,14 @@ async def _predict(body: LegacyRequest, request: Request) -> list[LegacyPredicti
 
 
 def _feedback(body: FeedbackRequest, request: Request) -> FeedbackReceipt:
-    """Store the label that a person assigns to a classified image."""
+    """Store the label that a person assigns to a classified image; its id is not checked."""
     return _serving(request).feedback(body)
 
 
 def _train(
     body: TrainRequest, request: Request, x_api_key: Annotated[str, Header()] = ""
 ) -> TrainStarted:
-    """Trigger a training run in Airflow."""
+    """Trigger a training run in Airflow, with `TRAIN_API_KEY` only; returns at once."""
     # Only this route needs Airflow's client.
     from pipeline.adapters.airflow import AirflowClient
 
@@ -129,7 +131,7 @@ def _train(
 
 
 def _decode(text: str) -> bytes:
-    """Bytes of a base64 text, which may contain white space; 422 for any other character."""
+    """Bytes of a base64 text, which may contain white space; HttpError 422 for other characters."""
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
@@ -143,12 +145,13 @@ def _decode(text: str) -> bytes:
 
 
 async def _error_response(_: Request, error: Exception) -> Response:
+    """The response of an HttpError that a route raised."""
     assert isinstance(error, HttpError)
     return error.response()
 
 
 async def _validation_error(_: Request, error: Exception) -> Response:
-    """400 or 422 without FastAPI's copy of the input."""
+    """The response for an invalid body: 400 or 422 without FastAPI's copy of the input."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])

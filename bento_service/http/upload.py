@@ -40,6 +40,7 @@ Part = tuple[str, str | UploadFile]
 
 
 def _wrong_parts(parts: Sequence[Part], spec: BodySpec) -> HttpError:
+    """400: the parts are not exactly the files that the route takes."""
     many = spec.max_files > 1
     return HttpError(
         HTTPStatus.BAD_REQUEST,
@@ -65,6 +66,7 @@ class _InMemoryParser(MultiPartParser):
 
 
 async def _parse(headers: Headers, body: bytes, max_files: int) -> list[Part]:
+    """Name and content of each part, in memory; HttpError 400 for an invalid body."""
     limit = max_files + _MAX_NAMED_PARTS
     parser = _InMemoryParser(headers, _stream(body), max_files=limit, max_fields=limit)
     try:
@@ -84,6 +86,7 @@ async def _stream(body: bytes) -> AsyncGenerator[bytes, None]:
 
 
 def _is_file(part: str | UploadFile) -> TypeGuard[UploadFile]:
+    """Whether a part is a file with a name; narrows its type."""
     return isinstance(part, UploadFile) and bool(part.filename)
 
 

@@ -45,6 +45,7 @@ def verify_bundle(folder: Path) -> ServedManifest:
 
 
 def _check_contract(folder: Path, manifest: ServedManifest) -> None:
+    """Raise ArtifactError unless the contract is current and listed, with golden images."""
     manifest.contract.require_current()
     if CONTRACT not in manifest.files:
         raise MissingArtifactError("the bundle has no contract", expected=CONTRACT)

@@ -89,8 +89,8 @@ class Classifier:
         self.manifest = verify_bundle(folder)
         self.contract = self.manifest.contract
         self.rule = read_review(folder, self.contract)
-        self.metrics = _metrics(folder)
-        self._engine = _engine(folder, self.manifest)
+        self.metrics = _read_metrics(folder)
+        self._engine = _load_engine(folder, self.manifest)
         precision = self.manifest.parity.precision
         # Single requests last: they are timed, and at a start another core still imports BentoML.
         concurrent, single = (
@@ -108,7 +108,7 @@ class Classifier:
         return self.manifest.tag
 
     def classify(self, data: bytes, *, concurrent: Concurrent = _never) -> Prediction:
-        """Classify the bytes of a JPEG or PNG.
+        """Decode, predict and decide on one JPEG or PNG; blocks, logs nothing.
 
         Args:
             data: of the image.
@@ -135,7 +135,7 @@ class Classifier:
         )
 
     def explain(self, data: bytes, *, concurrent: Concurrent = _never) -> Explanation:
-        """Evidence map of a prediction by occlusion: one prediction per covered part of the crop.
+        """Evidence map by occlusion: dozens of predictions, one per covered part of the crop.
 
         Args:
             data: of the image.
@@ -155,6 +155,7 @@ class Classifier:
         return Explanation(self.contract.classes[predicted], picture)
 
     def _probabilities(self, crop: Pixels, concurrent: bool) -> NDArray[np.float32]:
+        """(classes,) probabilities of one crop."""
         probabilities, _ = self._engine.predict(crop[None], concurrent=concurrent)
         return np.asarray(probabilities[0], np.float32)
 
@@ -180,13 +181,14 @@ def _reasons(
     return tuple(Reason(code=code, message=messages[code]) for code in codes)
 
 
-def _metrics(folder: Path) -> dict[str, Any]:
+def _read_metrics(folder: Path) -> dict[str, Any]:
+    """Scores of the training run in the bundle; empty if there are none."""
     path = folder / METRICS
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
-def _engine(folder: Path, manifest: ServedManifest) -> Engine:
-    """The engine, warmed up; its outputs are checked against the contract."""
+def _load_engine(folder: Path, manifest: ServedManifest) -> Engine:
+    """The engine after one prediction; ArtifactError unless its outputs fit the contract."""
     contract = manifest.contract
     blank = np.zeros((1, contract.input_size, contract.input_size, 3), np.uint8)
     try:
@@ -226,7 +228,7 @@ def median_latency_ms(classifier: Classifier, folder: Path, rounds: int) -> floa
 
 
 def check(folder: Path) -> dict[str, Any]:
-    """Load a bundle and measure latency, load time and peak memory."""
+    """Load a bundle and measure latency, load time and peak memory; raises as `Classifier`."""
     started = time.perf_counter()
     classifier = Classifier(folder)
     loaded = time.perf_counter()

@@ -26,7 +26,7 @@ def differential(
     tag: str,
     request_id: str,
 ) -> Differential:
-    """The response to one request.
+    """The response to many images: shares, totals, warnings and failures.
 
     Args:
         results: one per image.
@@ -79,6 +79,7 @@ def shares(counts: Sequence[ClassCount]) -> tuple[Share, ...]:
 
 
 def _share(one: ClassCount, total: int) -> Share:
+    """Count, percentage and interval of one class; 0 % for a total of 0."""
     count = one.accepted + one.review
     low, high = interval(count, total)
     return Share(

@@ -43,7 +43,7 @@ class Follower:
         self._retry_at = 0.0
 
     def poll(self) -> None:
-        """Read the pointer once and follow a move; on any failure the current model stays.
+        """Read the pointer once and serve its model; on any failure the current one stays.
 
         Never raises: failures are logged and counted.
         """
@@ -64,19 +64,20 @@ class Follower:
         self._reachability.succeeded()
 
     def _read(self) -> Pointer | None:
-        """The pointer; a missing one is an error only if there has been one before."""
+        """The pointer, None before the first promotion; UnreachableError if it has disappeared."""
         pointer = self._registry.read()
         if pointer is None and self.current is not None:
             raise UnreachableError("the pointer has disappeared")
         return pointer
 
     def _is_new(self, pointer: Pointer) -> bool:
-        """Whether it is neither served nor just refused; a rollback has a new sequence number."""
+        """Whether to load it: neither served now nor refused within `RETRY_S`."""
         if self.current is not None and self.current.pointer == pointer:
             return False
         return pointer != self._refused or time.monotonic() >= self._retry_at
 
     def _follow(self, pointer: Pointer) -> None:
+        """Load the model (up to 120 s) and make it `current`; raises what the loader raises."""
         logger.info("loading %s (sequence %d)", pointer.tag, pointer.sequence)
         classifier = self._loader.load(pointer)
         old, self.current = self.current, Served(classifier, pointer)
@@ -86,7 +87,7 @@ class Follower:
         logger.info("serving %s (sequence %d)", pointer.tag, pointer.sequence)
 
     def _refuse(self, pointer: Pointer | None, error: Exception) -> None:
-        """Log and count a refused model, at most once per retry delay."""
+        """Log and count a refused model and delay its next try; silent within that delay."""
         if pointer == self._refused and time.monotonic() < self._retry_at:
             return
         reason = error.reason if isinstance(error, ArtifactError) else "error"

@@ -36,12 +36,13 @@ class Loader:
         self._running: tuple[Pointer, Future[Classifier]] | None = None
 
     def load(self, pointer: Pointer) -> Classifier:
-        """Fetch and verify a bundle.
+        """Fetch and verify a bundle in a thread; the first call waits, up to the timeout.
 
-        A repeated call for a bundle that still loads checks the same thread without waiting; only
-        another pointer starts another thread.
+        A repeated call for a bundle that still loads only checks the same thread; another pointer
+        starts another thread.
 
         Raises:
+            SlowModelError: while it still loads.
             ArtifactError: when the bundle fails verification or is too slow.
             UnreachableError: when the store does not respond.
         """
@@ -72,7 +73,7 @@ class Loader:
             return classifier
 
     def _require_named(self, artifact: Artifact[ServedManifest], pointer: Pointer) -> None:
-        """Refuse a bundle of another tag or model name than the pointer's."""
+        """Raise ArtifactError if the bundle has another tag or model name than the pointer."""
         received = (artifact.manifest.tag, artifact.manifest.contract.name)
         if received != (pointer.tag, self._name):
             raise ArtifactError(
@@ -83,7 +84,7 @@ class Loader:
 
 
 def load_in_thread(load: Callable[[], Classifier], name: str) -> Future[Classifier]:
-    """Load in a daemon thread of that name; exceptions are raised by the future's result."""
+    """Start a daemon thread that loads; returns its future, whose result raises its exceptions."""
     loading: Future[Classifier] = Future()
 
     def work() -> None:
@@ -98,11 +99,7 @@ def load_in_thread(load: Callable[[], Classifier], name: str) -> Future[Classifi
 
 
 def require_fast(latency_ms: float, max_ms: float) -> None:
-    """Check the median latency of a model.
-
-    Raises:
-        SlowModelError: when it exceeds the limit.
-    """
+    """Raise SlowModelError if a model's median latency exceeds the limit."""
     if latency_ms > max_ms:
         raise SlowModelError(
             "the model is too slow",

@@ -6,7 +6,7 @@ from bento_service.inference.follow import Served
 LIMITS = (
     "Research use only; not for diagnosis.",
     "Trained on photographs of one stained white blood cell each.",
-    "Every image gets one of the model's classes, also a cell of an unknown kind.",
+    "Every image gets one of the model's classes, even a cell of an unknown kind.",
     "Another microscope, camera or stain can lower the accuracy without lowering the confidence.",
 )
 DEMO_LIMIT = "Demo model: not trained for real work."

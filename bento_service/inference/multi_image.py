@@ -20,7 +20,7 @@ Classify = Callable[[int, bytes], Awaitable[Classification]]
 async def classify_all(
     images: Sequence[bytes], classify: Classify
 ) -> list[Classification | Failure]:
-    """Classify every image; retries while the queue is full, and a bad image fails alone.
+    """Classify images concurrently, up to 60 s; a full queue is retried, a bad image is a Failure.
 
     Args:
         images: files as uploaded.
@@ -47,7 +47,7 @@ async def classify_all(
 
 
 async def _classify_one(index: int, image: bytes, classify: Classify) -> Classification | Failure:
-    """Classify one image: retries after 429, a 422 is a Failure, other errors are raised."""
+    """Classify one image: retries 429 without limit, 422 is a Failure, other errors are raised."""
     while True:
         try:
             return await classify(index, image)

@@ -18,6 +18,7 @@ class Challenger(Follower):
     refusals = metrics.SHADOW_REFUSALS
 
     def _read(self) -> Pointer | None:
+        """The shadow pointer; without one, stops serving the challenger and returns None."""
         pointer = self._registry.shadow()
         if pointer is None and self.current is not None:
             self.models.labels(self.current.classifier.tag).set(0)
@@ -33,13 +34,13 @@ class Shadow:
         self._slot: queue.Queue[tuple[bytes, str]] = queue.Queue(1)
 
     def offer(self, image: bytes, label: str) -> None:
-        """Queue an image and its served label; dropped while another image waits."""
+        """Queue an image and its served label without waiting; dropped while another waits."""
         if self._challenger.current is not None:
             with contextlib.suppress(queue.Full):
                 self._slot.put_nowait((image, label))
 
     def score(self) -> None:
-        """Score the queued image, if there is one within half a second; counts the agreement."""
+        """Wait half a second for a queued image, classify it and count the agreement."""
         try:
             image, label = self._slot.get(timeout=_WAIT_S)
         except queue.Empty:

@@ -24,7 +24,7 @@ _OVERLOAD_WINDOW_S = 1.0
 
 
 class WorkQueue:
-    """Runs work in threads; work that timed out keeps its slot until it really ends."""
+    """Runs work in threads; a timeout cancels no work, which keeps its slot until it ends."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class WorkQueue:
         """Thread id to the start time of its current work."""
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Run work in a thread and return its result.
+        """Run work in a thread and return its result or raise its exception.
 
         Raises:
             HttpError: 429 when the queue is full, 504 after the timeout.
@@ -75,8 +75,8 @@ class WorkQueue:
         slots = self._overload_slots if overloaded else self._slots
         return self._occupied >= self._threads + slots
 
-    def must_reject(self) -> bool:
-        """Whether a new request must be rejected; records the rejection to detect overload.
+    def reject_if_full(self) -> bool:
+        """Whether the queue is full; if so, counts a rejection, by which overload is detected.
 
         Callers that retry by themselves, such as the images of a differential, must not call this.
         """
@@ -98,13 +98,14 @@ class WorkQueue:
         return max(0.0, time.monotonic() - max(started) - self._timeout_s)
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Cancel queued work and wait for running work, at most `timeout_s`."""
+        """Cancel queued work and wait for running work, at most `timeout_s`; returns either way."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         deadline = time.monotonic() + timeout_s
         while self._started and time.monotonic() < deadline:
             time.sleep(0.02)
 
     def _timed(self, work: Callable[[], T]) -> T:
+        """Run work; its thread counts as busy since now until it ends."""
         thread = threading.get_ident()
         self._started[thread] = time.monotonic()
         try:
@@ -113,5 +114,6 @@ class WorkQueue:
             del self._started[thread]
 
     def _release(self, _: Future[Any]) -> None:
+        """Free one slot."""
         with self._lock:
             self._occupied -= 1

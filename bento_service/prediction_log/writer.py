@@ -53,9 +53,9 @@ class PredictionLog:
         self._uploaders = (self._kept, self._predictions, self._feedback)
 
     def log_prediction(self, prediction: Prediction, tag: str, route: str, request_id: str) -> None:
-        """Log a prediction and, with KEEP_IMAGES, its image; does nothing without a store.
+        """Write one line and, with KEEP_IMAGES, the image; an OSError is logged, not raised.
 
-        An OSError, such as a full disk, is logged and counted, not raised.
+        Counted in the metrics too. Does nothing without a store.
         """
         if not self.enabled:
             return
@@ -80,7 +80,7 @@ class PredictionLog:
             metrics.LOG_FAILURES.inc()
 
     def log_feedback(self, feedback: FeedbackRecord) -> None:
-        """Log a returned label; only where `enabled`.
+        """Write a returned label to disk; call it only where `enabled`.
 
         Raises:
             OSError: when it cannot be written.
@@ -88,17 +88,17 @@ class PredictionLog:
         self._feedback.append(feedback)
 
     def upload_due(self) -> None:
-        """Close segments that are due and upload closed files."""
+        """Seal segments that are due and upload closed files; raises only OSError of sealing."""
         for uploader in self._uploaders:
             uploader.upload_due()
 
     def close(self) -> None:
-        """Upload everything; what fails waits on disk for the next start."""
+        """Seal and upload everything; a failed upload waits on disk for the next start."""
         for uploader in self._uploaders:
             uploader.close()
 
     def _keep(self, image: Pixels, when: datetime) -> str:
-        """Store the image and return its SHA-256; empty, logged and counted if the disk is full."""
+        """Write the image to disk; returns its SHA-256, or '' (logged, counted) on an OSError."""
         data = _png(image)
         sha256 = hashlib.sha256(data).hexdigest()
         try:

@@ -46,18 +46,19 @@ class GracefulShutdown:
             )
 
     def _begin(self, loop: asyncio.AbstractEventLoop, server: Server) -> None:
+        """Start the shutdown, once: not ready now, sockets closed after the delay, exit at 28 s."""
         if self.begun:  # SIGTERM may arrive twice: from the supervisor and from the stack
             return
         self.begun = True
         logger.info("graceful shutdown: not ready; no new connections in %g s", self._delay_s)
-        deadline = threading.Timer(MAX_SHUTDOWN_S, _exit)
+        deadline = threading.Timer(MAX_SHUTDOWN_S, _exit_now)
         deadline.daemon = True
         deadline.start()
         server.config.timeout_graceful_shutdown = REQUEST_TIMEOUT_S
         loop.call_later(self._delay_s, self._close, loop, server)
 
     def _close(self, loop: asyncio.AbstractEventLoop, server: Server) -> None:
-        """Shut the sockets down once their accept queues are empty; until then try again."""
+        """Stop accepting once the accept queues are empty (retries till then), then end Uvicorn."""
         sockets = [
             socket.socket(fileno=os.dup(listening.fileno()))
             for asyncio_server in server.servers
@@ -67,7 +68,7 @@ class GracefulShutdown:
         for listening in sockets:
             with listening:
                 if not pending:
-                    _shut_down(listening)
+                    _stop_accepting(listening)
         if pending:
             loop.call_soon(self._close, loop, server)
             return
@@ -76,12 +77,13 @@ class GracefulShutdown:
         loop.call_later(LINGER_S, server.handle_exit, signal.SIGTERM, None)
 
 
-def _exit() -> None:
-    """End the process at once, without waiting for requests."""
+def _exit_now() -> None:
+    """Exit the process with EX_TEMPFAIL, without waiting for requests or cleaning up."""
     metrics.mark_dead()
     os._exit(os.EX_TEMPFAIL)
 
 
-def _shut_down(listening: socket.socket) -> None:
+def _stop_accepting(listening: socket.socket) -> None:
+    """Shut the socket down for every process that shares it; an OSError is ignored."""
     with contextlib.suppress(OSError):  # Linux only; elsewhere the supervisor's exit closes it
         listening.shutdown(socket.SHUT_RDWR)

@@ -8,7 +8,7 @@ logger = logging.getLogger(__name__)
 
 
 class Periodic:
-    """A daemon thread that calls `action`, waits, and repeats until stopped."""
+    """A daemon thread that calls `action` at intervals until stopped; its exceptions are logged."""
 
     def __init__(self, name: str, interval_s: float, action: Callable[[], None]) -> None:
         self._action = action
@@ -25,10 +25,11 @@ class Periodic:
         self._stopping.set()
 
     def join(self, timeout_s: float = 10.0) -> None:
-        """Wait until the running call ends, at most `timeout_s`."""
+        """Wait until the thread has ended, at most `timeout_s`; returns either way."""
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        """Call, log any exception, wait, repeat."""
         while not self._stopping.is_set():
             try:
                 self._action()

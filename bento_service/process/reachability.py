@@ -16,14 +16,14 @@ class ReachabilityLog:
         self._failed_attempts = 0
 
     def failed(self, error: Exception) -> None:
-        """Count a failed attempt; log the first one."""
+        """Count a failed attempt; log a warning for the first one only."""
         self._failed_attempts += 1
         if self._unreachable_since is None:
             self._unreachable_since = time.monotonic()
             logger.warning("%s is unreachable, retrying: %s", self._dependency, error)
 
     def succeeded(self) -> None:
-        """Note a successful attempt; log it if the previous one failed."""
+        """Reset the count; log a warning if the previous attempt failed."""
         if self._unreachable_since is not None:
             seconds = time.monotonic() - self._unreachable_since
             logger.warning(

@@ -20,12 +20,13 @@ class AlarmRate(Frozen):
     window: int
     """Images per window."""
     draws: int
+    """Number of windows."""
     groups: int
     """Source cells of the archive."""
     windows: tuple[DriftResult, ...]
 
     def examples(self) -> list[str]:
-        """The number of windows that alarm or are not tested, each with the first summary."""
+        """One line per verdict other than quiet: number of windows and the first summary."""
         lines = []
         for verdict in ("alarm", "not_enough"):
             matching = [result for result in self.windows if result.verdict == verdict]
@@ -35,19 +36,19 @@ class AlarmRate(Frozen):
 
 
 def draw_windows(
-    records: Sequence[ReferenceRecord], n: int, draws: int, seed: int
+    records: Sequence[ReferenceRecord], n_images: int, n_windows: int, seed: int
 ) -> list[list[ReferenceRecord]]:
-    """`draws` windows of `n` distinct images each; the same seed draws the same windows.
+    """Random windows of distinct images each; the same seed draws the same windows.
 
     Raises:
-        InvalidInputError: if there are fewer than `n` records.
+        InvalidInputError: if there are fewer than `n_images` records.
     """
-    if n > len(records) or n < 1:
+    if n_images > len(records) or n_images < 1:
         raise InvalidInputError(
-            "invalid window size", expected=f"1 to {len(records)} images", received=str(n)
+            "invalid window size", expected=f"1 to {len(records)} images", received=str(n_images)
         )
     rng = np.random.default_rng(seed)
-    drawn = (rng.choice(len(records), n, replace=False) for _ in range(draws))
+    drawn = (rng.choice(len(records), n_images, replace=False) for _ in range(n_windows))
     return [[records[i] for i in indices] for indices in drawn]
 
 
@@ -55,16 +56,16 @@ def measure_alarm_rate(
     records: Sequence[ReferenceRecord],
     reference: Sequence[ReferenceRecord],
     window: int,
-    draws: int,
+    n_windows: int,
     config: DriftTestConfig,
 ) -> AlarmRate:
-    """Draw windows of `window` images and test each."""
-    windows = draw_windows(records, window, draws, config.seed)
+    """Draw `n_windows` windows of `window` images each, and test each against the reference."""
+    windows = draw_windows(records, window, n_windows, config.seed)
     results = [detect_drift([r.record for r in one], reference, config) for one in windows]
     return AlarmRate(
         alarm_share=sum(result.alarm for result in results) / max(len(results), 1),
         window=window,
-        draws=draws,
+        draws=n_windows,
         groups=len({r.group for r in records}),
         windows=tuple(results),
     )

@@ -45,7 +45,10 @@ def mix_distance(mix: Sequence[ClassShare]) -> float:
 def match_class_mix(
     window: list[PredictionRecord], reference: list[ReferenceRecord]
 ) -> tuple[StratifiedSamples, tuple[str, ...]]:
-    """Stratify by the predicted classes that at least two reference groups carry; with caveats."""
+    """Both samples, stratified by classes with at least two reference groups, and caveats.
+
+    Images of other classes are left out; if they are most of the window, nothing is stratified.
+    """
     cells: dict[str, set[str]] = {}
     for item in reference:
         cells.setdefault(item.record.label, set()).add(item.group)

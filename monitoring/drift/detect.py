@@ -118,6 +118,7 @@ def write_evidently(
 
 
 def _row(record: PredictionRecord, statistics: Sequence[str]) -> dict[str, float | str]:
+    """One row of Evidently's table: label, confidence, statistics, first embedding components."""
     components = record.embedding[:_DRAWN_COMPONENTS]
     return {
         "label": record.label,

@@ -59,7 +59,7 @@ def _untested(
     reference: Sequence[ReferenceRecord],
     config: DriftTestConfig,
 ) -> DriftResult:
-    """Sizes and class mix, before any test."""
+    """A result with sizes and class mix, verdict `not_enough`."""
     mix = class_mix([r.label for r in window], [r.record.label for r in reference])
     return DriftResult(
         verdict="not_enough",
@@ -79,7 +79,7 @@ def _untested(
 def _subsample(
     records: list[PredictionRecord], config: DriftTestConfig, rng: np.random.Generator
 ) -> list[PredictionRecord]:
-    """At most `max_images` records."""
+    """All records, or a random `max_images` of them."""
     if len(records) <= config.max_images:
         return records
     return [records[i] for i in rng.choice(len(records), config.max_images, replace=False)]
@@ -88,7 +88,7 @@ def _subsample(
 def _subsample_groups(
     reference: Sequence[ReferenceRecord], config: DriftTestConfig, rng: np.random.Generator
 ) -> list[ReferenceRecord]:
-    """The same share of every group's images: fewer copies of a cell, not fewer cells."""
+    """All records, or the same random share (at least one) of each group: no cell is lost."""
     if len(reference) <= config.max_images:
         return list(reference)
     by_group: dict[str, list[ReferenceRecord]] = {}

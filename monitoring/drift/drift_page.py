@@ -16,7 +16,7 @@ _BADGES = {"quiet": "quiet", "alarm": "alarm", "not_enough": "not tested"}
 def write_summary(
     result: DriftResult, window: WindowManifest, folder: Path, *, evidently: bool
 ) -> None:
-    """Write `index.html`: the result, then each column against its alarm threshold."""
+    """Write `index.html` into `folder`: the result, each column against its alarm threshold."""
     page = page_templates("monitoring.drift").get_template("drift.html.j2")
     columns = sorted(result.columns, key=lambda column: -column.ratio)
     (folder / SUMMARY).write_text(
@@ -60,5 +60,6 @@ def publish_drift(
 
 
 def _span(start: datetime, end: datetime) -> str:
+    """Period of a window as text; the date of the end only if it differs."""
     last = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%d %b, %H:%M}"
     return f"{start:%d %b, %H:%M} to {last} UTC"

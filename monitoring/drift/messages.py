@@ -39,7 +39,7 @@ def too_few(result: DriftResult, config: DriftTestConfig) -> tuple[str, ...]:
 def caveats(
     result: DriftResult, unmatched: Sequence[str], missing: Sequence[str]
 ) -> tuple[str, ...]:
-    """What limits the test.
+    """Limits of the test, as sentences; never empty.
 
     Args:
         result: the sizes of window and reference.

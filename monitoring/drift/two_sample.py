@@ -79,7 +79,7 @@ def _modal_strata(strata: Indices, groups: Indices) -> Indices:
 
 
 def _split(modal: Indices, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Assign groups to two halves, alternating within each stratum: both halves get every class."""
+    """Random half (True, False) of each group; alternates within a stratum, so both have it."""
     order = np.lexsort((rng.random(len(modal)), modal))
     live = np.empty(len(modal), dtype=bool)
     live[order] = (np.arange(len(modal)) + rng.integers(2)) % 2 == 0

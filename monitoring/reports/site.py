@@ -30,7 +30,7 @@ _HEADERS = {
 
 
 def create_site(objects: ObjectStore, root: str) -> Starlette:
-    """ASGI application with `/healthz` and every published file.
+    """ASGI application with `/healthz` and every published file; builds a missing index.
 
     Args:
         objects: the object store with the pages.
@@ -70,10 +70,12 @@ def is_safe(path: str) -> bool:
 
 
 def _healthy(_: Request) -> Response:
+    """200: the server runs; says nothing about the store."""
     return PlainTextResponse("ok")
 
 
 def _file_response(request: Request, name: str, data: bytes, etag: str) -> Response:
+    """The file, or 304 if the client has this ETag."""
     headers = {**_HEADERS, "ETag": etag}
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
@@ -81,7 +83,7 @@ def _file_response(request: Request, name: str, data: bytes, etag: str) -> Respo
 
 
 def main() -> None:
-    """Run the server until it is stopped."""
+    """Run the server until it is stopped; exits with 2 if STORE_URI is not set."""
     import uvicorn
 
     parser = argparse.ArgumentParser(prog="python -m monitoring.reports.site")

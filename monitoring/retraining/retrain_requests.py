@@ -34,7 +34,10 @@ class RetrainRequests:
         config: PolicyConfig,
         run: RunContext,
     ) -> str:
-        """Write the decision on a window, unless there is one already; returns its URI."""
+        """Apply the policy, open a request if it says so, store the decision; returns its URI.
+
+        A window that has a decision keeps it.
+        """
         uri = self._decision_uri(window)
         if self._objects.stat(uri) is not None:
             return uri
@@ -85,9 +88,7 @@ class RetrainRequests:
 
         def opened(last: RetrainRequest | None) -> RetrainRequest | None:
             if last is not None and last.window == window.uri:
-                return (
-                    last  # opened by an earlier attempt that crashed before it wrote its decision
-                )
+                return last  # an earlier attempt crashed before it wrote its decision
             requested, reason = apply_policy(result, earlier, last, config, run.created_at)
             if not requested:
                 return last
@@ -105,7 +106,7 @@ class RetrainRequests:
         return apply_policy(result, earlier, last, config, run.created_at)
 
     def _decision_uri(self, window: Artifact[WindowManifest]) -> str:
-        """The name starts with the end of the window: decisions list in order of time."""
+        """URI of the decision on a window; the names sort by the window's end."""
         key = hashlib.sha256(window.uri.encode()).hexdigest()[:12]
         return f"{self._root}/decisions/{window.manifest.end:%Y%m%dT%H%M%S}-{key}.json"
 

@@ -126,7 +126,7 @@ def parse_segment(data: bytes, uri: str) -> tuple[list[PredictionRecord], int]:
 
 
 def _require_past(until: datetime, now: datetime) -> None:
-    """Refuse a window in the future: it would mark records as read before they exist."""
+    """Raise InvalidInputError for a window in the future: its records do not exist yet."""
     if until > now + _CLOCK_SKEW:
         raise InvalidInputError(
             "the window ends in the future",
@@ -154,7 +154,7 @@ def _period(
 
 
 def _segments(store: ArtifactStore, name: str, period: Period) -> list[str]:
-    """URIs of the log segments from the first day to the end of the period."""
+    """URIs of the stored log segments from the first day to the end of the period."""
     day = period.first_day
     segments: list[str] = []
     while day <= period.end.date():
@@ -195,5 +195,6 @@ def _read(
 def _publish(
     records: list[PredictionRecord], manifest: WindowManifest, store: ArtifactStore
 ) -> Artifact[WindowManifest]:
+    """Publish the records as `predictions.jsonl`."""
     body = "".join(record.model_dump_json() + "\n" for record in records)
     return store.publish_texts({PREDICTIONS: body}, manifest)

@@ -126,7 +126,7 @@ class LogWatermarks:
         return CollectedWindow.model_validate_json(stored[0]) if stored else None
 
     def move(self, watermark: LogWatermark, etag: str | None) -> None:
-        """Write windows before the last `RECENT` to their own files, then the watermark.
+        """Write the watermark if `etag` is still its ETag; older windows go to their own files.
 
         Raises:
             ConflictError: if another run moved the watermark since it was read.
@@ -137,6 +137,7 @@ class LogWatermarks:
         self._document.replace(recent, etag)
 
     def _file(self, end: datetime) -> str:
+        """URI of the file of a window before the last `RECENT`."""
         return f"{self._root}/{end:%Y%m%dT%H%M%S.%f}Z.json"
 
 

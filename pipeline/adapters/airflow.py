@@ -67,10 +67,9 @@ class AirflowClient:
         self._session = AirflowSession(settings, transport)
 
     def trigger(self, dag_id: str, conf: dict[str, Any], *, run_id: str | None = None) -> DagRun:
-        """Start a run with the form's fields in `conf`; an existing `run_id` starts no second run.
+        """Start a run with the form's fields in `conf`; a taken `run_id` returns its run instead.
 
-        Returns:
-            The started or existing run.
+        Returns at once, while the run is queued.
         """
         body = {"logical_date": None, "conf": conf, "dag_run_id": run_id}
         response = self._session.send("POST", f"/dags/{dag_id}/dagRuns", json=body)
@@ -81,7 +80,7 @@ class AirflowClient:
         return started
 
     def run(self, dag_id: str, run_id: str) -> DagRun:
-        """A run by its id."""
+        """A run by its id; InvalidInputError if there is none."""
         return self._dag_run(self._session.get(_run_path(dag_id, run_id)))
 
     def runs(self, dag_id: str) -> list[DagRun]:
@@ -90,7 +89,7 @@ class AirflowClient:
         return [self._dag_run(entry) for entry in page["dag_runs"]]
 
     def tasks(self, dag_id: str, run_id: str) -> list[TaskState]:
-        """The tasks of a run, in order of their start."""
+        """The tasks of a run (at most 100), in order of their start."""
         page = self._session.get(f"{_run_path(dag_id, run_id)}/taskInstances", limit=_PAGE)
         return task_states(page["task_instances"], datetime.now(UTC))
 
@@ -115,7 +114,7 @@ class AirflowClient:
         checked(self._session.send("PATCH", f"/dags/{dag_id}", json={"is_paused": False}))
 
     def wait_for_dag(self, dag_id: str, timeout: float) -> None:
-        """Return once Airflow has parsed a DAG.
+        """Poll each second until Airflow has parsed a DAG.
 
         Args:
             dag_id: the DAG.
@@ -179,6 +178,7 @@ def log_lines(content: list[dict[str, Any]]) -> list[str]:
 
 
 def _seconds(entry: dict[str, Any], now: datetime) -> float:
+    """Run time of a task, up to `now` while it runs; 0 before it starts."""
     if entry["duration"] is not None:
         return float(entry["duration"])
     if entry["start_date"] is None:

@@ -12,7 +12,7 @@ _RETRY_DELAYS_S = (0.5, 1.0, 2.0)
 
 
 class AirflowSession:
-    """One user's session; expired tokens are renewed."""
+    """One user's session: logs in on first use and again when the token has expired."""
 
     def __init__(self, settings: Settings, transport: httpx.BaseTransport | None = None) -> None:
         self.url = settings.airflow_url.rstrip("/")
@@ -23,15 +23,14 @@ class AirflowSession:
         self._http = httpx.Client(base_url=self.url, timeout=30, transport=transport)
 
     def get(self, path: str, **params: Any) -> Any:
-        """JSON of a successful response; errors as in `checked`."""
+        """JSON of a successful response; retries as `send`, errors as `checked`."""
         return checked(self.send("GET", path, params=params)).json()
 
     def send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """Send a request and return the response, whatever its status.
+        """Send a request and return any response; a 5xx is retried 3 times, except for a POST.
 
-        With an expired token, the request is sent again with a new one. After a server error (on
-        SQLite, Airflow returns 500 while another process locks the database) it is sent up to three
-        times more, except a POST, which is not idempotent.
+        With an expired token, the request is sent again with a new one. On SQLite, Airflow returns
+        500 while another process locks the database. A POST is not idempotent.
 
         Raises:
             UnreachableError: when Airflow does not respond.
@@ -53,17 +52,13 @@ class AirflowSession:
         return response
 
     def _log_in(self) -> None:
+        """Get a token and send it with every later request."""
         response = checked(self._http.post("/auth/token", json=self._login))
         self._http.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
 
 
 def checked(response: httpx.Response) -> httpx.Response:
-    """The response, if it is successful.
-
-    Raises:
-        UnreachableError: for a server error.
-        InvalidInputError: for any other error status, with Airflow's detail.
-    """
+    """The response if successful; else UnreachableError (5xx) or InvalidInputError."""
     if response.is_success:
         return response
     request = f"{response.request.method} {response.request.url.path}"
@@ -75,6 +70,7 @@ def checked(response: httpx.Response) -> httpx.Response:
 
 
 def _detail(response: httpx.Response) -> str:
+    """Airflow's reason for an error, else the start of the body."""
     try:
         return str(response.json()["detail"])
     except (ValueError, KeyError, TypeError):

@@ -44,11 +44,7 @@ def digest(key: str) -> str:
 
 
 def parse(text: bytes) -> tuple[ApiKey, ...]:
-    """The keys in the text of a key file.
-
-    Raises:
-        ArtifactError: when it is not a list of keys; the message does not contain the text.
-    """
+    """The keys in the text of a key file; ArtifactError, without the text, if it is damaged."""
     try:
         return _KEYS.validate_json(text)
     except ValidationError as error:
@@ -61,7 +57,7 @@ def parse(text: bytes) -> tuple[ApiKey, ...]:
 
 
 def read(path: Path) -> tuple[ApiKey, ...]:
-    """The keys in a file; empty when the file does not exist."""
+    """The keys in a file, none if it does not exist; ArtifactError if it is damaged."""
     try:
         return parse(path.read_bytes())
     except FileNotFoundError:
@@ -69,7 +65,7 @@ def read(path: Path) -> tuple[ApiKey, ...]:
 
 
 def add(path: Path, name: str) -> str:
-    """Add a key and return it; the key itself is not stored.
+    """Create a key, store its digest under a name, and return the key.
 
     Raises:
         InvalidInputError: when the name has other characters or is taken.
@@ -94,7 +90,7 @@ def add(path: Path, name: str) -> str:
 
 
 def revoke(path: Path, name: str) -> int:
-    """Remove a key; returns the number of remaining keys.
+    """Remove a key from the file; returns the number of remaining keys.
 
     Raises:
         InvalidInputError: when there is no key of that name.
@@ -114,7 +110,7 @@ def revoke(path: Path, name: str) -> int:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Serialise changes: two concurrent ones could restore a revoked key."""
+    """Serialise changes, waiting for others: two concurrent ones could restore a revoked key."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with path.with_name(f".{path.name}.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

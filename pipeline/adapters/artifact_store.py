@@ -36,9 +36,9 @@ class ArtifactStore:
         self.root = root.rstrip("/")
 
     def publish(self, folder: Path, manifest: M) -> Artifact[M]:
-        """Upload a folder's files, then its manifest.
+        """Upload a folder's files, then its manifest; returns an intact existing artefact instead.
 
-        Publishing an existing artefact uploads nothing; a damaged one is replaced.
+        A damaged existing artefact is replaced.
         """
         paths = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)
         files = {str(path.relative_to(folder)): sha256_file(path) for path in paths}
@@ -49,16 +49,17 @@ class ArtifactStore:
             return existing
         with ThreadPoolExecutor(_TRANSFERS) as pool:
             list(pool.map(lambda n: self.objects.upload(folder / n, f"{artifact.uri}/{n}"), files))
-        return self._close(artifact, damaged=exists)
+        return self._write_manifest(artifact, damaged=exists)
 
     def publish_texts(self, files: Mapping[str, str], manifest: M) -> Artifact[M]:
-        """Publish text files, by name."""
+        """Publish text files, by name; see `publish`."""
         with tempfile.TemporaryDirectory(prefix="leukoflow-") as folder:
             for name, text in files.items():
                 (Path(folder) / name).write_text(text)
             return self.publish(Path(folder), manifest)
 
-    def _close(self, artifact: Artifact[M], *, damaged: bool) -> Artifact[M]:
+    def _write_manifest(self, artifact: Artifact[M], *, damaged: bool) -> Artifact[M]:
+        """Complete an artefact; after a lost race returns the one that another writer completed."""
         body = artifact.manifest.model_dump_json(indent=2).encode()
         try:
             self.objects.write(f"{artifact.uri}/{MANIFEST}", body, if_absent=not damaged)
@@ -67,7 +68,7 @@ class ArtifactStore:
         return artifact
 
     def intact(self, uri: str, kind: type[M]) -> Artifact[M] | None:
-        """The artefact, if every file is present and unchanged; else None, and a log line."""
+        """The artefact, if a download shows every file unchanged; else None, and a log line."""
         try:
             artifact = self.open(uri, kind)
             for name in artifact.manifest.files:
@@ -82,7 +83,7 @@ class ArtifactStore:
         return f"{self.root}/{manifest.kind}/{manifest.name}/{manifest.digest()[:24]}"
 
     def open(self, uri: str, kind: type[M]) -> Artifact[M]:
-        """Read a manifest.
+        """The artefact at a URI; reads and verifies the manifest, no file.
 
         Raises:
             ArtifactError: when it is missing, of another kind, or its digest differs from the URI.
@@ -103,11 +104,7 @@ class ArtifactStore:
         return Artifact(uri, manifest)
 
     def require_closed(self, artifact: Artifact[M]) -> None:
-        """Return if the artefact contains no file that its manifest does not list.
-
-        Raises:
-            ChangedArtifactError: when it does.
-        """
+        """Raise ChangedArtifactError if there is a file that the manifest does not list."""
         listed = {f"{artifact.uri}/{name}" for name in (*artifact.manifest.files, MANIFEST)}
         present = {item.uri for item in self.objects.list(f"{artifact.uri}/")}
         if unlisted := sorted(present - listed):
@@ -117,7 +114,7 @@ class ArtifactStore:
             )
 
     def read(self, artifact: Artifact[M], name: str) -> bytes:
-        """Content of one file of an artefact, verified against the manifest."""
+        """Content of one file of an artefact; ArtifactError unless it matches the manifest."""
         expected = artifact.manifest.files.get(name)
         if expected is None:
             raise ArtifactError(
@@ -132,7 +129,7 @@ class ArtifactStore:
         return from_csv(self.read(artifact, RECORDS).decode(), Record)
 
     def fetch(self, artifact: Artifact[M], folder: Path, names: list[str] | None = None) -> Path:
-        """Download files (default: all) and the manifest into `folder`; each file is verified."""
+        """Download files (default: all) and the manifest into `folder`, verified; returns it."""
         selected = list(artifact.manifest.files) if names is None else names
 
         def download(name: str) -> None:
@@ -148,6 +145,7 @@ class ArtifactStore:
 
 
 def _verify(uri: str, name: str, expected: str, received: str) -> None:
+    """Raise ChangedArtifactError if the digests differ."""
     if expected != received:
         raise ChangedArtifactError(
             f"{uri}/{name} does not match its manifest", expected=expected, received=received

@@ -54,7 +54,7 @@ def mirror(settings: Settings, folder: Path, tag: str, labels: Mapping[str, str]
     """
     name, _, version = tag.partition(":")
     target = settings.bento_home / "models" / name / version
-    files = _manifest(folder).files
+    files = _read_manifest(folder).files
     with _locked(settings.bento_home):
         if not _is_complete(target, files):
             with _private_home(settings.bento_home) as private:
@@ -81,11 +81,11 @@ def build_bento(served_folder: Path, out: Path, *, version: str) -> Path:
     Raises:
         ArtifactError: when the bundle is damaged or BentoML cannot build.
     """
-    require_files(served_folder, _manifest(served_folder).files)
+    require_files(served_folder, _read_manifest(served_folder).files)
     # In the system's temporary folder, because BentoML refuses a path with a hidden folder.
     with tempfile.TemporaryDirectory(prefix="bento-") as folder:
         private = Path(folder)
-        context = _context(private / "context", served_folder)
+        context = _make_context(private / "context", served_folder)
         _run(
             [sys.executable, "-m", "bentoml", "build", str(context), "--version", version], private
         )
@@ -100,8 +100,8 @@ def baked_bundle(bento: Path) -> Path:
     return bento / SOURCES / BUNDLE
 
 
-def _context(context: Path, served_folder: Path) -> Path:
-    """A build context with only the files that `bentofile.yaml` may include."""
+def _make_context(context: Path, served_folder: Path) -> Path:
+    """Fill a new folder with the files that `bentofile.yaml` may include; returns it."""
     context.mkdir()
     for package in ("bento_service", "pipeline"):
         source = ROOT / package
@@ -113,12 +113,14 @@ def _context(context: Path, served_folder: Path) -> Path:
 
 
 def _save(private: Path, folder: Path, tag: str, labels: Mapping[str, str]) -> Path:
+    """Save a bundle as a BentoML model below `private` by a subprocess; returns its folder."""
     module = [sys.executable, "-m", "pipeline.adapters.bento_model"]
     _run([*module, tag, str(folder.resolve()), json.dumps(dict(labels))], private)
     return private / "models" / Path(*tag.split(":"))
 
 
 def _run(command: list[str], private: Path) -> None:
+    """Run a command with BENTOML_HOME; on failure ArtifactError with the end of its output."""
     done = subprocess.run(
         command,
         env={**os.environ, **TELEMETRY_OFF, "BENTOML_HOME": str(private)},
@@ -132,7 +134,8 @@ def _run(command: list[str], private: Path) -> None:
         raise ArtifactError("BentoML failed", received=output[-_MAX_OUTPUT_CHARACTERS:])
 
 
-def _manifest(folder: Path) -> ServedManifest:
+def _read_manifest(folder: Path) -> ServedManifest:
+    """The manifest of a fetched served bundle; ArtifactError if there is none."""
     try:
         return ServedManifest.model_validate_json((folder / MANIFEST).read_bytes())
     except (FileNotFoundError, ValidationError) as error:
@@ -151,6 +154,7 @@ def _is_complete(target: Path, files: Mapping[str, str]) -> bool:
 
 
 def _swap(source: Path, target: Path, *, discarded: Path) -> None:
+    """Rename `source` to `target`; an existing target is renamed to `discarded` first."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         target.rename(discarded)
@@ -159,7 +163,7 @@ def _swap(source: Path, target: Path, *, discarded: Path) -> None:
 
 @contextlib.contextmanager
 def _private_home(home: Path) -> Iterator[Path]:
-    """A temporary BENTOML_HOME on the same disk as the real one."""
+    """A temporary BENTOML_HOME on the same disk as the real one; removed after the block."""
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".incoming-", dir=home.resolve()) as private:
         yield Path(private)
@@ -167,6 +171,7 @@ def _private_home(home: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(home: Path) -> Iterator[None]:
+    """Lock the model store during the block; waits for other processes."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / ".mirror.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -174,6 +179,7 @@ def _locked(home: Path) -> Iterator[None]:
 
 
 def _replace_text(path: Path, text: str) -> None:
+    """Replace a small file atomically."""
     part = path.with_name(f".{path.name}")
     part.write_text(text)
     part.replace(path)

@@ -10,9 +10,9 @@ import sys
 import bentoml
 
 
-def main(tag: str, folder: str, labels: str) -> None:
-    """Copy a folder into a new model of the store in `$BENTOML_HOME`."""
-    with bentoml.models.create(tag, labels=json.loads(labels)) as model:
+def main(tag: str, folder: str, labels_json: str) -> None:
+    """Copy a folder into a new model of the store in `$BENTOML_HOME`; fails if the tag exists."""
+    with bentoml.models.create(tag, labels=json.loads(labels_json)) as model:
         shutil.copytree(folder, model.path, dirs_exist_ok=True)
 
 

@@ -28,7 +28,7 @@ def pack_name(number: int) -> str:
 
 
 def write_packs(folder: Path, hashes: Iterable[str], read: Callable[[str], bytes]) -> None:
-    """Write sixteen packs, also empty ones; one image is in memory at a time.
+    """Write sixteen packs into a folder, also empty ones; one image is in memory at a time.
 
     Args:
         folder: folder for the packs.
@@ -65,6 +65,7 @@ def read_images(store: ArtifactStore, records: Iterable[Record]) -> Iterator[tup
 
 
 def _read(pack: zipfile.ZipFile, record: Record) -> bytes:
+    """Bytes of one image; ArtifactError if it is missing or changed."""
     try:
         data = pack.read(record.sha256)
     except KeyError as error:

@@ -32,7 +32,7 @@ _LOGGED = "models:/"
 
 
 class MlflowModels:
-    """The logged and registered models of one name on one MLflow server."""
+    """Logged and registered models of one name; every method raises UnreachableError."""
 
     def __init__(self, uri: str, name: str) -> None:
         self._uri = uri
@@ -40,15 +40,12 @@ class MlflowModels:
         self._client = client(uri)
 
     def log(self, run_id: str, tag: str, folder: Path) -> str:
-        """Log a served bundle as a model of a run, unless a model with this tag is logged.
+        """Upload a served bundle as a model of a run, unless logged; returns the model's id.
 
         Args:
             run_id: MLflow run. If the model is logged already, the run shows it as an input.
             tag: `<name>:<version>` of the bundle.
             folder: the fetched bundle with its manifest.
-
-        Returns:
-            The id of the logged model.
         """
         from mlflow.entities import LoggedModelInput, LoggedModelOutput
 
@@ -69,7 +66,7 @@ class MlflowModels:
             self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
         return str(model.model_id)
 
-    def champion(self, run_id: str, tag: str, folder: Path) -> None:
+    def set_champion(self, run_id: str, tag: str, folder: Path) -> None:
         """Point the alias at the version with this tag; registers a version if there is none.
 
         A version that earlier releases registered without a loadable model gets a successor.
@@ -95,6 +92,7 @@ class MlflowModels:
         return next((str(model.model_id) for model in found if model.status == "READY"), "")
 
     def _ensure_registered(self) -> None:
+        """Create the registered model of this name, unless it exists."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -105,14 +103,16 @@ class MlflowModels:
             self._client.create_registered_model(self._name)
 
     def _register(self, run_id: str, tag: str, folder: Path) -> str:
-        run_id = run_id or self._late_run(tag)
+        """Log the bundle and create a version of it; returns the version's number."""
+        run_id = run_id or self._record_finished_run(tag)
         model = self.log(run_id, tag, folder)
         made = self._client.create_model_version(
             self._name, f"{_LOGGED}{model}", run_id, tags={_TAG: tag}, model_id=model
         )
         return str(made.version)
 
-    def _late_run(self, tag: str) -> str:
+    def _record_finished_run(self, tag: str) -> str:
+        """Create and end a run for a model trained without MLflow; returns its id."""
         tracking = Tracking(self._uri, self._name)
         run_id = tracking.start(f"served {tag}", {}, {_TAG: tag})
         tracking.finish(run_id)
@@ -130,7 +130,7 @@ def requirements() -> list[str]:
 
 
 def _save(target: Path, folder: Path, run_id: str, model_id: str) -> None:
-    """Write an MLflow model folder around a served bundle."""
+    """Write an MLflow model folder around a served bundle, with its code and requirements."""
     import mlflow.pyfunc
     from mlflow.models import Model
 
@@ -147,7 +147,7 @@ def _save(target: Path, folder: Path, run_id: str, model_id: str) -> None:
 
 
 def _code(package: Path) -> Path:
-    """A copy of the modules that the loader imports."""
+    """Copy the modules that the loader imports into `package`; returns it."""
     for name in CODE:
         source, copy = _PACKAGE / name, package / name
         copy.parent.mkdir(parents=True, exist_ok=True)

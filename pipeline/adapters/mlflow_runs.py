@@ -24,7 +24,7 @@ _MAX_TRAINING_MS = 24 * 3600 * 1000
 
 
 class Tracking:
-    """One MLflow server and one experiment."""
+    """One MLflow server and one experiment; every method raises UnreachableError."""
 
     def __init__(self, uri: str, experiment: str) -> None:
         self.uri = uri
@@ -32,20 +32,15 @@ class Tracking:
         self._client = client(uri)
 
     def reach(self) -> None:
-        """Return if the server responds.
-
-        Raises:
-            UnreachableError: within seconds, if it does not.
-        """
+        """Raise UnreachableError, within seconds, if the server does not respond."""
         with errors(self.uri):
             self._client.search_experiments(max_results=1)
 
     def start(self, run_name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-        """Create a run with parameters and tags; returns its id.
+        """Create a run and return its id; ends RUNNING ones of the same name as FAILED.
 
         Args:
-            run_name: id of the pipeline's run. MLflow runs that a killed attempt of it left RUNNING
-                are ended as FAILED.
+            run_name: id of the pipeline's run, of which a killed attempt may have left a run.
             params: shown as parameters.
             tags: shown as tags.
         """
@@ -143,7 +138,7 @@ class Tracking:
             self._client.log_table(run_id, dict(columns), path)
 
     def log_model(self, run_id: str, model: Any, requirements: list[str]) -> None:
-        """Log the Keras model to the run."""
+        """Log the Keras model to the run; sets MLflow's global tracking URI and active run."""
         import mlflow
 
         with errors(self.uri):

@@ -72,7 +72,7 @@ class Registry:
         return self._document.read()[0]
 
     def move(self, to: Pointer, expected: Pointer | None) -> Pointer:
-        """Move the pointer to `to`, if it still is `expected`; returns it with its sequence.
+        """Move the pointer to `to` if it still is `expected`; records and returns the move.
 
         Raises:
             InvalidInputError: when `to` is a model of another name.
@@ -95,7 +95,7 @@ class Registry:
         return moved
 
     def settle(self) -> Pointer | None:
-        """The served model; writes the ledger entry of a move that a crash interrupted."""
+        """The served model; writes its ledger entry if a crash prevented that."""
         current = self.read()
         if current is not None:
             self._record(current)
@@ -111,8 +111,8 @@ class Registry:
         entries = [Pointer.model_validate_json(body) for body in bodies]
         return [*(entry for entry in entries if entry.sequence < current.sequence), current]
 
-    def refuse(self, refusal: PromotionRefusal) -> str:
-        """Record a refusal; equal refusals are recorded once. Returns the entry's URI.
+    def record_refusal(self, refusal: PromotionRefusal) -> str:
+        """Store a refusal, once for equal ones, and return its URI; the pointer stays.
 
         Raises:
             InvalidInputError: when the refused model has another name.
@@ -120,7 +120,7 @@ class Registry:
         self._require_own(model_name(refusal.tag), refusal.tag)
         content = refusal.model_dump_json(exclude={"time"})
         uri = f"{self._refusals}{hashlib.sha256(content.encode()).hexdigest()[:24]}.json"
-        self._once(uri, refusal)
+        self._write_once(uri, refusal)
         return uri
 
     def refusals(self) -> list[PromotionRefusal]:
@@ -145,6 +145,7 @@ class Registry:
         self._objects.write(self._shadow.uri, _body(to))
 
     def _require_own(self, name: str, tag: str) -> None:
+        """Raise InvalidInputError if a model has another name than this registry."""
         if name != self.name:
             raise InvalidInputError(
                 f"{tag} is another model; the pointer of {self.name} is unchanged",
@@ -161,6 +162,7 @@ class Registry:
         return f"{self._root}/refusals/"
 
     def _replace(self, moved: Pointer, etag: str | None) -> None:
+        """Write the pointer; ConflictError only if another writer was first."""
         try:
             self._document.replace(moved, etag)
         except ConflictError:
@@ -169,9 +171,11 @@ class Registry:
                 raise
 
     def _record(self, entry: Pointer) -> None:
-        self._once(f"{self._ledger}{entry.sequence:08d}.json", entry)
+        """Write a move to the ledger, unless it is there."""
+        self._write_once(f"{self._ledger}{entry.sequence:08d}.json", entry)
 
-    def _once(self, uri: str, entry: BaseModel) -> None:
+    def _write_once(self, uri: str, entry: BaseModel) -> None:
+        """Write an object; one that exists stays as it is, without an error."""
         try:
             self._objects.write(uri, _body(entry), if_absent=True)
         except ConflictError:

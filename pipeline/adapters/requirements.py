@@ -9,7 +9,7 @@ from uv import find_uv_bin
 from pipeline.errors import InvalidInputError
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The checkout, or what an image has of it."""
+"""Folder of `pyproject.toml` and `uv.lock`: the checkout, or its copy in an image."""
 _EXPORT = ("export", "--frozen", "--offline", "--no-cache", "--quiet", "--no-header")
 
 

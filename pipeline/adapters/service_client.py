@@ -15,7 +15,7 @@ _KEEPALIVE_S = 2.0
 
 
 def classify(url: str, name: str, data: bytes, key: str = "") -> dict[str, Any]:
-    """Prediction of one image, as `POST /classify` returns it; a 429 is retried up to 20 times.
+    """Response of `POST /classify` for one image; sleeps and retries a 429, 20 times at most.
 
     Raises:
         InvalidInputError: when the service refuses the image or the API key.
@@ -39,6 +39,7 @@ def _retry_after(response: httpx.Response) -> float:
 
 
 def _post(url: str, files: dict[str, tuple[str, bytes, str]], key: str) -> httpx.Response:
+    """Any response to a form of files; UnreachableError if the service does not respond."""
     try:
         return _client().post(url, files=files, headers=_headers(key))
     except httpx.TransportError as error:
@@ -46,7 +47,7 @@ def _post(url: str, files: dict[str, tuple[str, bytes, str]], key: str) -> httpx
 
 
 def served_model(url: str, key: str = "") -> dict[str, Any] | None:
-    """Response of `GET /model`; None while no model is served."""
+    """Response of `GET /model`; None while no model is served; raises as `classify`."""
     try:
         response = _client().get(f"{url}/model", headers=_headers(key))
     except httpx.TransportError as error:
@@ -65,10 +66,12 @@ def _headers(key: str) -> dict[str, str]:
 
 
 def _media_type(data: bytes) -> str:
+    """`image/png` for a PNG signature, else `image/jpeg`; validates nothing."""
     return "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
 
 
 def _checked(response: httpx.Response) -> dict[str, Any]:
+    """JSON of a successful response; else InvalidInputError (4xx) or UnreachableError."""
     if response.is_success:
         body: dict[str, Any] = response.json()
         return body

@@ -28,7 +28,7 @@ app.add_typer(keys, name="keys")
 
 
 def main() -> None:
-    """Run the command line; an expected failure prints one line and sets the exit code."""
+    """Run the command line; an expected failure prints one line and exits with its code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("httpx", "botocore", "boto3", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -45,6 +45,7 @@ def main() -> None:
 
 
 def _fail(error: PipelineError) -> NoReturn:
+    """Print an error on stderr and exit with its code."""
     # Brackets of a path or an option in the text are not markup.
     line = Text.assemble(("error", "red"), f" {error}")
     Console(stderr=True).print(line, highlight=False, soft_wrap=True)

@@ -28,6 +28,7 @@ WIDE = 160
 
 
 def _show(value: Any, as_json: bool) -> None:
+    """Print a value, as indented JSON if requested."""
     print(json.dumps(value, indent=2, default=str) if as_json else value)
 
 
@@ -79,9 +80,9 @@ def shadow(
     if off == bool(uri):
         raise typer.BadParameter("give either the URI of a challenger or --off")
     if off:
-        registry.shadow_off(name or load_settings().model_name)
+        registry.clear_shadow(name or load_settings().model_name)
     else:
-        print(registry.shadow(uri, getpass.getuser(), reason, name).tag)
+        print(registry.set_shadow(uri, getpass.getuser(), reason, name).tag)
 
 
 @app.command()

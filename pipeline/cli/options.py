@@ -36,7 +36,7 @@ def name_run(run_id: str) -> str:
 
 
 def report_promotion(result: "Promotion") -> None:
-    """Print the URI of the promoted bundle, or that the model already serves.
+    """Print the promoted bundle's URI, or that the model already serves.
 
     Raises:
         GateRefusedError: when it was refused: one line and exit code 1.
@@ -54,13 +54,10 @@ def warn(lines: Iterable[str]) -> None:
 
 
 def require_one(**alternatives: object) -> None:
-    """Return if exactly one of the alternatives has a value.
+    """Raise BadParameter, with the names, unless exactly one of the alternatives has a value.
 
     Args:
         alternatives: name to value; arguments in capitals, options in small letters.
-
-    Raises:
-        BadParameter: otherwise, with their names.
     """
     if sum(bool(value) for value in alternatives.values()) != 1:
         names = (name if name.isupper() else f"--{name}" for name in alternatives)

@@ -29,13 +29,10 @@ class PredictionRow(Frozen):
 
 
 def find_images(arguments: Iterable[str]) -> list[Path]:
-    """Files of arguments in their order, each once.
+    """Files of arguments in their order, each once; InvalidInputError if an argument has none.
 
     Args:
         arguments: files, folders (all images below) and glob patterns.
-
-    Raises:
-        InvalidInputError: when an argument matches no file.
     """
     images: dict[Path, None] = {}
     for text in arguments:
@@ -51,6 +48,7 @@ def find_images(arguments: Iterable[str]) -> list[Path]:
 
 
 def _matches(text: str) -> Iterator[Path]:
+    """Files that an argument names: itself, the images in a folder, or matches of a pattern."""
     path = Path(text)
     if path.is_dir():
         below = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
@@ -69,7 +67,7 @@ def predict_all(
     report: Callable[[], object],
     key: str = "",
 ) -> list[tuple[PredictionRow, dict[str, Any]]]:
-    """Send every file to the service; a failure affects its own row alone.
+    """Send every file to the service; a failure is a row with an error, and the rest go on.
 
     Args:
         url: the service's URL.
@@ -110,10 +108,12 @@ def spreadsheet(rows: Iterable[PredictionRow]) -> str:
 
 
 def _text(value: str) -> str:
+    """The value; with an apostrophe first if a spreadsheet would run it as a formula."""
     return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _row(path: Path, response: dict[str, Any]) -> PredictionRow:
+    """The CSV row of a successful response."""
     return PredictionRow(
         file=str(path),
         label=response["label"],

@@ -42,7 +42,7 @@ def run(
     run_id: RunId = "",
     untracked: Untracked = False,
 ) -> None:
-    """Run the whole pipeline without Airflow; exit code 1 when the gate refuses."""
+    """Run the whole pipeline without Airflow, promotion included; exit code 1 if it is refused."""
     run_id = name_run(run_id)
     parts = chain.to_split(config, run_id, [archive], limit)
     verdict = chain.to_verdict(config, run_id, parts).verdict
@@ -85,14 +85,14 @@ def group(
     --archive needs no running stack. Images that are left out of the CSV, such as those in a folder
     that is not a class of the config, are reported on stderr.
     """
-    from pipeline.steps.cells.group import write_groups_csv
+    from pipeline.steps.cells.group import groups_csv
 
     require_one(DATASET=dataset, archive=archive)
     if dataset:
         print(cells.group(config, name_run(run_id), dataset))
         return
     records, left_out = cells.group_archive(archive, config)
-    out.write_text(write_groups_csv(records))
+    out.write_text(groups_csv(records))
     warn(left_out.warnings())
     n_cells = len({record.cell for record in records})
     n_groups = len({record.group for record in records})

@@ -33,7 +33,7 @@ def prepare_archive(data: Path | None, home: Path) -> Path:
 
 
 def upload(path: Path, name: str, store: ArtifactStore) -> tuple[str, bool]:
-    """Upload the archive to `archives/<name>/demo.zip`, unless the same file is there already.
+    """Upload the archive to S3, hidden from the watcher, unless the same file is there.
 
     The archive is reserved until the watcher's watermark has its new ETag, so that the watcher
     does not start a second training run. The ETag of a multipart upload is no hash of the file;

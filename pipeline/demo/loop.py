@@ -63,22 +63,22 @@ def run_demo(console: Console, *, data: Path | None, limit: int) -> None:
             error of a later section.
     """
     start = time.monotonic()
-    demo = _begin(console)
+    demo = _start_stack(console)
     archive = demo_data.prepare_archive(data, demo.settings.leukoflow_home)
     uri, reused = demo_data.upload(archive, NAME, demo.store)
     console.print(f"archive: {uri}" + (" (already in S3)" if reused else ""))
-    cached = _cached(demo.store)
+    cached = _count_cached(demo.store)
     deployed = {run.run_id for run in demo.client.runs(DEPLOYMENT)}
     trained = _train(demo, uri, limit)
     pointer = Registry(demo.store.objects, demo.store.root, NAME).read()
-    report = summary.Summary(summary.data_rows(*_data(demo, trained)))
-    report.rows += summary.reuse_rows(reused, cached, _cached(demo.store))
-    report.rows += _verdict(demo, trained, pointer)
+    report = summary.Summary(summary.data_rows(*_data_counts(demo, trained)))
+    report.rows += summary.reuse_rows(reused, cached, _count_cached(demo.store))
+    report.rows += _verdict_rows(demo, trained, pointer)
     if pointer is not None:
         _predict_and_monitor(demo, trained, pointer, report, drawn=data is None)
     with report.section("deployment"):
         report.rows += _await_deployment(
-            demo, deployed, unchanged=_unchanged(demo, trained, pointer)
+            demo, deployed, unchanged=_reproduced_champion(demo, trained, pointer)
         )
     report.rows += summary.url_rows(demo.settings, trained)
     console.print(summary.table(report.rows, time.monotonic() - start))
@@ -86,7 +86,8 @@ def run_demo(console: Console, *, data: Path | None, limit: int) -> None:
         raise report.failures[0]
 
 
-def _begin(console: Console) -> _Demo:
+def _start_stack(console: Console) -> _Demo:
+    """Start the stack for the demo (stops one of another model); unpause its parsed DAGs."""
     settings = load_settings()
     for_demo = settings.model_copy(update={"model_name": NAME})
     if settings.model_name != NAME and stack.find_supervisor(settings.leukoflow_home.resolve()):
@@ -101,16 +102,18 @@ def _begin(console: Console) -> _Demo:
 
 
 def _train(demo: _Demo, archive: str, limit: int) -> DagRun:
+    """Trigger the training DAG and follow it to its end, up to an hour; raises as `follow`."""
     conf = {"archives": [archive], "limit": limit, "config": CONFIG, "reason": "make demo"}
     run = demo.client.trigger(TRAINING, conf)
     return follow(demo.client, run, demo.console, timeout=_TRAINING_SECONDS)
 
 
 def _result(demo: _Demo, run: DagRun, task: str) -> str:
+    """Return value of a task of a run: a URI, or for `image` a sentence."""
     return str(demo.client.returned(run.dag_id, run.run_id, task))
 
 
-def _data(demo: _Demo, run: DagRun) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+def _data_counts(demo: _Demo, run: DagRun) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
     """Counts in the manifests of the snapshot, the dataset and the grouping."""
     store = demo.store
     return (
@@ -120,14 +123,14 @@ def _data(demo: _Demo, run: DagRun) -> tuple[dict[str, int], dict[str, int], dic
     )
 
 
-def _verdict(demo: _Demo, run: DagRun, pointer: Pointer | None) -> summary.Rows:
+def _verdict_rows(demo: _Demo, run: DagRun, pointer: Pointer | None) -> summary.Rows:
     """Rows for the score and verdict of the trained model, and for the champion."""
     evaluation = demo.store.open(_result(demo, run, "evaluate"), EvaluationManifest)
     rows = summary.score_rows(json.loads(demo.store.read(evaluation, "report.json")))
     return rows + summary.verdict_rows(demo.store, _result(demo, run, "gate"), pointer)
 
 
-def _cached(store: ArtifactStore) -> int:
+def _count_cached(store: ArtifactStore) -> int:
     """Number of images whose activations are in the cache."""
     return sum(
         json.loads(store.objects.read(item.uri))["counts"]["images"]
@@ -139,7 +142,7 @@ def _cached(store: ArtifactStore) -> int:
 def _predict_and_monitor(
     demo: _Demo, trained: DagRun, pointer: Pointer, report: summary.Summary, *, drawn: bool
 ) -> None:
-    """Classify held-out images through the service, then monitor a null and a shifted window."""
+    """Send held-out images, then two drift windows; adds rows, also for failed sections."""
     split = demo.store.open(_result(demo, trained, "split"), SplitManifest)
     tested = [record for record in demo.store.records(split) if record.part == "test"]
     url, key = demo.settings.service_url, demo.key
@@ -158,7 +161,7 @@ def _predict_and_monitor(
 
 
 def _show_drift(demo: _Demo, cells: Unseen, report: summary.Summary, drawn: bool) -> None:
-    """Monitor a window of unseen cells and one of another laboratory; cancel its retrain."""
+    """Send and monitor a null and a shifted window; cancel the retrain that they request."""
     url, before = demo.settings.service_url, {run.run_id for run in demo.client.runs(TRAINING)}
     records = cells.records
     null = traffic.send(url, traffic.stored(demo.store, records), demo.key)
@@ -172,11 +175,11 @@ def _show_drift(demo: _Demo, cells: Unseen, report: summary.Summary, drawn: bool
             result, reason = _monitor(demo, sent)
             report.rows += summary.drift_rows(title, content, result)
     with report.section("retrain"):
-        report.rows += summary.retrain_rows(_stop_retrain(demo, before), reason)
+        report.rows += summary.retrain_rows(_cancel_retrains(demo, before), reason)
 
 
 def _monitor(demo: _Demo, sent: traffic.Traffic) -> tuple[dict[str, Any], str]:
-    """Run the monitoring DAG on a window; returns the drift result and the policy's reason."""
+    """Run the monitoring DAG on a window to its end; returns drift result and policy's reason."""
     conf = {"name": NAME, "since": sent.since.isoformat(), "until": sent.until.isoformat()}
     run = demo.client.trigger(MONITORING, conf)
     done = follow(demo.client, run, demo.console, timeout=_MONITORING_SECONDS)
@@ -186,14 +189,14 @@ def _monitor(demo: _Demo, sent: traffic.Traffic) -> tuple[dict[str, Any], str]:
     return result, str(decision["reason"])
 
 
-def _unchanged(demo: _Demo, trained: DagRun, pointer: Pointer | None) -> bool:
+def _reproduced_champion(demo: _Demo, trained: DagRun, pointer: Pointer | None) -> bool:
     """Whether the training run reproduced the champion of an earlier run."""
     tag = demo.store.open(_result(demo, trained, "gate"), VerdictManifest).manifest.tag
     return pointer is not None and pointer.tag == tag and pointer.run_id != trained.run_id
 
 
 def _await_deployment(demo: _Demo, before: set[str], *, unchanged: bool) -> summary.Rows:
-    """Wait for the deployment runs that the promotion started; returns their rows."""
+    """Wait for deployment runs that exist by now and are not in `before`; returns their rows."""
     finished = [
         follow(demo.client, run, demo.console, timeout=_MONITORING_SECONDS)
         for run in demo.client.runs(DEPLOYMENT)
@@ -202,8 +205,8 @@ def _await_deployment(demo: _Demo, before: set[str], *, unchanged: bool) -> summ
     return summary.deployment_rows([_result(demo, run, "image") for run in finished], unchanged)
 
 
-def _stop_retrain(demo: _Demo, before: set[str]) -> list[str]:
-    """Cancel the retrains that the demo's windows requested, and no other run; returns their ids.
+def _cancel_retrains(demo: _Demo, before: set[str]) -> list[str]:
+    """Cancel the retrains of the demo's windows only; waits up to 180 s for each; returns ids.
 
     Args:
         demo: the demo.

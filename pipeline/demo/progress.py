@@ -19,7 +19,7 @@ class RunFailedError(PipelineError):
 
 
 def follow(client: AirflowClient, run: DagRun, console: Console, *, timeout: float) -> DagRun:
-    """Show the tasks of a DAG run until it ends; returns the finished run.
+    """Show the tasks of a DAG run until it ends, and return it; RunFailedError unless it succeeded.
 
     Raises:
         RunFailedError: the run failed; names the failed task and has its last log lines.
@@ -38,6 +38,7 @@ Poll = tuple[DagRun, list[TaskState], float]
 
 
 def _poll(client: AirflowClient, run: DagRun, timeout: float) -> Iterator[Poll]:
+    """Yield the run's state each second until it ends; UnreachableError after the timeout."""
     start = time.monotonic()
     while True:
         now = client.run(run.dag_id, run.run_id)
@@ -51,6 +52,7 @@ def _poll(client: AirflowClient, run: DagRun, timeout: float) -> Iterator[Poll]:
 
 
 def _show_live(polls: Iterator[Poll], run: DagRun, console: Console) -> DagRun:
+    """Show the polls as a live table; returns the finished run."""
     with Live(console=console, refresh_per_second=4) as live:
         for run, tasks, elapsed in polls:
             live.update(_table(run, tasks, elapsed))
@@ -58,6 +60,7 @@ def _show_live(polls: Iterator[Poll], run: DagRun, console: Console) -> DagRun:
 
 
 def _print_plain(polls: Iterator[Poll], console: Console) -> DagRun:
+    """Print a line for each task that ends; returns the finished run."""
     printed: set[tuple[str, int]] = set()
     for poll in polls:
         run, tasks, elapsed = poll
@@ -86,6 +89,7 @@ def _name(task: TaskState) -> str:
 
 
 def _failure(client: AirflowClient, run: DagRun) -> RunFailedError:
+    """The error for a failed run, with the last log lines of its first failed task."""
     failed = [t for t in client.tasks(run.dag_id, run.run_id) if t.state == "failed"]
     if not failed:
         return RunFailedError(f"{run.dag_id} ended as {run.state}: {run.url}")

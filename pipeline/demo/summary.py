@@ -31,7 +31,7 @@ class Summary:
 
     @contextmanager
     def section(self, title: str) -> Iterator[None]:
-        """A section of the demo: an expected error becomes its row, and the demo continues."""
+        """Run a section: a PipelineError becomes a row of the table, and the demo continues."""
         try:
             yield
         except PipelineError as error:
@@ -83,6 +83,7 @@ def verdict_rows(store: ArtifactStore, uri: str, pointer: Pointer | None) -> Row
 
 
 def _served(pointer: Pointer | None, trained: str) -> str:
+    """The champion as text, and whether it is of an earlier run."""
     if pointer is None:
         return "no model"
     served = f"{pointer.tag} (pointer sequence {pointer.sequence})"

@@ -38,11 +38,7 @@ class Traffic:
 
 
 def wait_for_model(url: str, tag: str, key: str = "", *, timeout: float = 60) -> None:
-    """Poll the service until it serves the model `tag`.
-
-    Raises:
-        UnreachableError: it does not serve that model after `timeout` seconds.
-    """
+    """Poll the service until it serves the model `tag`; UnreachableError after the timeout."""
     deadline = time.monotonic() + timeout
     while (model := served_model(url, key)) is None or model["tag"] != tag:
         if time.monotonic() > deadline:
@@ -55,7 +51,7 @@ def wait_for_model(url: str, tag: str, key: str = "", *, timeout: float = 60) ->
 
 
 def send(url: str, images: Iterable[tuple[str, bytes]], key: str = "") -> Traffic:
-    """Classify labelled images through the service, one after the other."""
+    """Classify labelled images through the service, one after the other; raises as `classify`."""
     since = datetime.now(UTC)
     labels, predictions = [], []
     for label, data in images:
@@ -65,7 +61,7 @@ def send(url: str, images: Iterable[tuple[str, bytes]], key: str = "") -> Traffi
 
 
 def stored(store: ArtifactStore, records: Sequence[Record]) -> Iterator[tuple[str, bytes]]:
-    """Label and image bytes of each record."""
+    """Label and image bytes of each record, read lazily; sorted by archive and hash."""
     return ((record.label, data) for record, data in read_images(store, records))
 
 
@@ -96,11 +92,7 @@ def other_camera(data: bytes) -> bytes:
 
 
 def wait_for_log(store: ArtifactStore, name: str, traffic: Traffic, *, timeout: float = 90) -> None:
-    """Poll the prediction log in S3 until it has every request of `traffic`.
-
-    Raises:
-        UnreachableError: requests are missing after `timeout` seconds.
-    """
+    """Poll the log in S3 until it has every request of `traffic`; else UnreachableError."""
     missing = {prediction["request_id"] for prediction in traffic.predictions}
     read: set[str] = set()
     deadline = time.monotonic() + timeout

@@ -61,12 +61,9 @@ def write_passwords(settings: Settings) -> None:
 
 
 def migrate(home: Path, variables: Mapping[str, str]) -> bool:
-    """Migrate the database to the installed Airflow's schema, and switch it to WAL.
+    """Run `airflow db migrate`, unless this version has; enable WAL; returns whether it ran.
 
     The file `migrated` holds Airflow's version, so that later starts skip the migration.
-
-    Returns:
-        Whether a migration ran.
 
     Raises:
         UnreachableError: `airflow db migrate` failed; names its log.

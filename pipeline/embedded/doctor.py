@@ -28,7 +28,7 @@ class Check:
 
 
 def run_checks(settings: Settings) -> list[Check]:
-    """Run all checks; changes nothing."""
+    """Run all checks; changes nothing, and a failed one is a result, not an error."""
     home = settings.leukoflow_home.resolve()
     existing = next(folder for folder in (home, *home.parents) if folder.is_dir())
     free = shutil.disk_usage(existing).free
@@ -70,7 +70,7 @@ def table(checks: list[Check]) -> Table:
 
 
 def _store(settings: Settings) -> Check:
-    """Whether STORE_URI names a store that exists and accepts these credentials."""
+    """Whether STORE_URI names a store that exists and accepts these credentials; asks it."""
     uri = settings.store_uri
     if not uri:
         text = f"STORE_URI is not set; `make up` uses {EMBEDDED_STORE_URI} of the embedded store"
@@ -88,6 +88,7 @@ def _store(settings: Settings) -> Check:
 
 
 def _ports(settings: Settings, home: Path) -> Check:
+    """Whether the stack's ports are free or used by this stack."""
     from pipeline.embedded.stack import find_supervisor
 
     if find_supervisor(home):

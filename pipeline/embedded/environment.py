@@ -71,6 +71,7 @@ def part_variables(variables: Mapping[str, str], name: str) -> dict[str, str]:
 
 
 def _settings(settings: Settings) -> dict[str, str]:
+    """Every setting as a variable, secrets in plain text; without those that are None."""
     values = {}
     for name in type(settings).model_fields:
         value = getattr(settings, name)
@@ -81,6 +82,7 @@ def _settings(settings: Settings) -> dict[str, str]:
 
 
 def _ports(settings: Settings) -> dict[str, str]:
+    """Port variables of all parts."""
     return {
         name: str(number)
         for part in PARTS
@@ -89,4 +91,5 @@ def _ports(settings: Settings) -> dict[str, str]:
 
 
 def _join(first: str, rest: str, separator: str) -> str:
+    """Both texts with the separator, or the first one if `rest` is empty."""
     return f"{first}{separator}{rest}" if rest else first

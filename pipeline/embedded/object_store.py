@@ -59,7 +59,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def write_access_files(settings: Settings) -> None:
-    """Write the identities, and a certificate if there is none (below the home, mode 600)."""
+    """Write SeaweedFS's identities, and a certificate if there is none (mode 600)."""
     folder = _folder(settings.leukoflow_home)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     replace_private(folder / "identities.json", json.dumps(identities(settings), indent=2))

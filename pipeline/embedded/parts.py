@@ -72,11 +72,7 @@ def parts(procfile: Path = PROCFILE) -> list[Part]:
 
 
 def port(part: Part, settings: Settings) -> int:
-    """Port of a part's address.
-
-    Raises:
-        InvalidInputError: the address is not a loopback address with a port.
-    """
+    """Port of a part's address; InvalidInputError unless it is a loopback address with a port."""
     address = urlsplit(part.url(settings))
     if address.hostname not in ("127.0.0.1", "localhost") or address.port is None:
         raise InvalidInputError(

@@ -29,7 +29,7 @@ _FREE_RANGE = range(20_000, 32_000)  # below Linux's ephemeral ports (32768 and 
 
 
 def variables(part: Part, settings: Settings) -> dict[str, int]:
-    """Port by variable of the Procfile, for every port that a part opens."""
+    """Port by variable of the Procfile, for every port that a part opens (may be none)."""
     if part.heartbeat:
         return {}
     first = port(part, settings)
@@ -42,7 +42,7 @@ def variables(part: Part, settings: Settings) -> dict[str, int]:
 def require_free(
     parts: Iterable[Part], settings: Settings, find_listener: Callable[[int], str] | None = None
 ) -> None:
-    """Check that no process listens on a port of these parts.
+    """Raise UnreachableError if a process listens on a port of these parts.
 
     Args:
         parts: parts that will be started.
@@ -69,7 +69,7 @@ def require_free(
 
 
 def listener(number: int) -> str:
-    """Process that listens on a loopback port, if this user may see it; '' when it is free."""
+    """Text with the process that listens on a loopback port; '' when the port is free."""
     if is_free(number):
         return ""
     try:
@@ -85,7 +85,7 @@ def listener(number: int) -> str:
 
 
 def is_free(number: int) -> bool:
-    """Whether a server can listen on this loopback port now."""
+    """Whether a server can listen on this loopback port now; reserves nothing."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -96,7 +96,7 @@ def is_free(number: int) -> bool:
 
 
 def free_block(count: int) -> int:
-    """First of `count` consecutive free ports, at random so that parallel test runs do not meet."""
+    """First of `count` consecutive free ports, at random; retries until found, reserves none."""
     while True:
         first = random.choice(_FREE_RANGE)  # noqa: S311 - no secret
         if all(is_free(first + offset) for offset in range(count)):

@@ -13,11 +13,7 @@ MIN_FREE_BYTES = 2_000_000_000
 
 
 def make_folders(home: Path) -> None:
-    """Make the stack's folders; check that they are writable and that the disk has space.
-
-    Raises:
-        UnreachableError: a folder cannot be written, or the disk is too full; names the folder.
-    """
+    """Make the stack's folders; UnreachableError if not writable or the disk is nearly full."""
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in ("logs", "data/s3", "data/airflow"):
@@ -37,11 +33,7 @@ def make_folders(home: Path) -> None:
 
 @contextlib.contextmanager
 def start_lock(home: Path) -> Iterator[None]:
-    """File lock that lets one `up` at a time work on a home; does not wait.
-
-    Raises:
-        UnreachableError: another process has the lock.
-    """
+    """Lock a home against a second `up` during the block; UnreachableError at once if locked."""
     with (home / "up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

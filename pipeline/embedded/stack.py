@@ -41,13 +41,10 @@ class PartStatus:
 
 
 def up(settings: Settings, console: Console, *, procfile: Path = PROCFILE) -> Settings:
-    """Start every part, wait until all are healthy and print their status.
+    """Start every part and wait (300 s) until all are healthy; returns the completed settings.
 
-    A stack that is already up keeps its processes. After an error nothing that this call started
-    is left running.
-
-    Returns:
-        The settings with generated passwords and addresses.
+    Writes `stack.env` and prints the status. A stack that is up keeps its processes. After an error
+    nothing that this call started is left running.
 
     Raises:
         InvalidInputError: the stack is up with another model name or store.
@@ -71,7 +68,7 @@ def up(settings: Settings, console: Console, *, procfile: Path = PROCFILE) -> Se
 
 
 def down(settings: Settings) -> int:
-    """Stop every process of the stack; returns how many there were. The data stays."""
+    """Stop every process of the stack and wait; returns how many there were. The data stays."""
     home = settings.leukoflow_home.resolve()
     count = sum(1 for _ in discovery.stack_processes(home))
     process = find_supervisor(home)
@@ -150,6 +147,7 @@ def _require_same(supervisor: psutil.Process, settings: Settings) -> None:
 
 
 def _start(settings: Settings, to_start: list[Part], console: Console, procfile: Path) -> None:
+    """Stop orphans, start the stack and wait; on any error, also Ctrl-C, stop it and raise."""
     home = settings.leukoflow_home
     discovery.stop_processes(home, grace_s=_GRACE_SECONDS)  # orphans of a killed supervisor
     ports.require_free(to_start, settings)
@@ -162,6 +160,7 @@ def _start(settings: Settings, to_start: list[Part], console: Console, procfile:
 
 
 def _launch(settings: Settings, to_start: list[Part], console: Console, procfile: Path) -> None:
+    """Write files, migrate Airflow's database, rotate logs, start the supervisor."""
     home = settings.leukoflow_home
     variables = environment.stack_variables(settings, os.environ)
     object_store.write_access_files(settings)
@@ -189,6 +188,7 @@ def _launch(settings: Settings, to_start: list[Part], console: Console, procfile
 
 
 def _wait(settings: Settings, to_start: list[Part], console: Console) -> None:
+    """Wait until all parts are healthy; UnreachableError if the supervisor ends or time is up."""
     home = settings.leukoflow_home
 
     def require_supervisor() -> None:
@@ -207,12 +207,13 @@ def _wait(settings: Settings, to_start: list[Part], console: Console) -> None:
 
 
 def _started_at(home: Path) -> float:
+    """Start of the supervisor as Unix time; 0 if the stack is down."""
     process = find_supervisor(home)
     return process.create_time() if process else 0.0
 
 
 def _rotate(path: Path) -> None:
-    """Rename a log to `.log.1`, over the one of the start before."""
+    """Rename a log, if there is one, to `.log.1`, replacing that of the start before."""
     if path.is_file():
         path.replace(path.with_suffix(".log.1"))
 

@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 
 
 def group(config: str, run_id: str, dataset: str) -> str:
-    """Group the images that show one cell, and quarantine cells with contradictory labels."""
+    """Group the images of one cell, quarantine contradictory cells; returns the grouping's URI.
+
+    The report is published in any case.
+
+    Raises:
+        InvalidInputError: when the data gate refuses; has the report's address.
+    """
     from pipeline.steps.cells.data_gate import data_gate
     from pipeline.steps.cells.group import group as step
     from pipeline.steps.dataset.validate import DatasetRefusedError
@@ -48,7 +54,7 @@ def group(config: str, run_id: str, dataset: str) -> str:
 
 
 def split(config: str, run_id: str, grouping: str) -> str:
-    """Assign groups to train, val and the locked test part."""
+    """Assign groups to train, val and the locked test part; returns the split's URI."""
     from pipeline.steps.cells.split import split as step
 
     job = open_job(config, run_id)
@@ -84,7 +90,7 @@ def group_archive(archive: str, config: str) -> "tuple[list[Record], Omissions]"
 
 @contextmanager
 def grouped(archive: str, config: RunConfig) -> Iterator[Grouped]:
-    """Ingest, validate and group an archive in a temporary folder.
+    """Ingest, validate and group an archive in a temporary store, deleted after the block.
 
     Raises:
         InvalidInputError: when ingest or validation refuses the archive.

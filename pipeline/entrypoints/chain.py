@@ -41,7 +41,7 @@ def to_split(
 
 
 def to_verdict(config: str, run_id: str, parts: str, run_step: RunStep = _call) -> Judged:
-    """Run the steps from a split to the verdict on a model trained on it."""
+    """Run the steps from a split to the verdict, whatever it is; returns the URIs."""
     features = [run_step(featurize, config, run_id, parts, shard) for shard in shards(config)]
     bundle = run_step(train, config, run_id, parts, features)
     served = run_step(export, config, run_id, bundle, parts)

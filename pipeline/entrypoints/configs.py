@@ -14,13 +14,13 @@ log = logging.getLogger(__name__)
 
 
 def config_path(config: str) -> Path:
-    """Path of a config: relative to the working folder, else to the checkout."""
+    """Path of a config, relative to the working folder, else to the checkout; may not exist."""
     path = Path(config)
     return path if path.is_absolute() or path.is_file() else ROOT / path
 
 
 def named_model(name: str, tag: str) -> str:
-    """The model name of a tag; of a tag without a name, `name` or MODEL_NAME.
+    """The model name of a tag, else `name`, else MODEL_NAME.
 
     Args:
         name: may be empty.

@@ -24,7 +24,7 @@ def has_archives(config: str) -> bool:
 
 
 def ingest(config: str, run_id: str, archives: Sequence[str] = (), limit: int = 0) -> str:
-    """Freeze archives (default: all of the name's) into a snapshot."""
+    """Freeze archives (default: all of the name's) into a snapshot; returns its URI."""
     from pipeline.steps.dataset.ingest import ingest as step
 
     job = open_job(config, run_id, limit)
@@ -32,7 +32,11 @@ def ingest(config: str, run_id: str, archives: Sequence[str] = (), limit: int = 
 
 
 def validate(config: str, run_id: str, snapshot: str) -> str:
-    """Quarantine unusable images and publish the validation report, also after a refusal."""
+    """Quarantine unusable images; returns the dataset's URI, publishes the report in any case.
+
+    Raises:
+        InvalidInputError: when too many are unusable; has the report's address.
+    """
     from pipeline.steps.dataset.validate import DatasetRefusedError
     from pipeline.steps.dataset.validate import validate as step
 
@@ -51,7 +55,7 @@ def validate(config: str, run_id: str, snapshot: str) -> str:
 
 
 def claim_archives(config: str) -> list[dict[str, str]]:
-    """Claim new and changed archives of the config's name; the watermark marks them pending."""
+    """Mark new and changed archives pending in the watermark; returns all pending ones."""
     from pipeline.steps.dataset.watch import claim_archives as step
 
     job = open_job(config, "watch")

@@ -9,7 +9,7 @@ from pipeline.errors import InvalidInputError
 
 
 def build(config: str, run_id: str, served: str = "") -> str:
-    """Build a Bento of a served bundle, by default the one that the pointer names."""
+    """Build a Bento of a served bundle (default: the pointer's) and store it; returns its URI."""
     from pipeline.steps.deployment.build import build as step
 
     job = open_job(config, run_id)
@@ -25,7 +25,7 @@ def build(config: str, run_id: str, served: str = "") -> str:
 
 
 def smoke(config: str, run_id: str, bento: str) -> str:
-    """Serve the stored Bento from its own folder and replay the golden images."""
+    """Serve the Bento, replay the golden images, return its URI; raises if a prediction differs."""
     from pipeline.adapters.bento import baked_bundle
     from pipeline.steps.deployment.served_bento import replay_golden_images, serve_bento
 
@@ -41,7 +41,7 @@ def smoke(config: str, run_id: str, bento: str) -> str:
 
 
 def image(config: str, run_id: str, bento: str) -> str:
-    """Build and push the image; without a registry or a builder, report what is missing."""
+    """Build and push the image; without a registry or a builder, returns what is missing."""
     from pipeline.steps.deployment.container_image import build_and_push
 
     job = open_job(config, run_id)

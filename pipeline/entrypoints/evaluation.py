@@ -18,7 +18,7 @@ from pipeline.contract.decoding import decode
 from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.entrypoints.cells import Grouped, grouped
 from pipeline.entrypoints.jobs.job import open_job, open_store
-from pipeline.entrypoints.jobs.mlflow_run import failing_run, log_to_mlflow, tracked_run
+from pipeline.entrypoints.jobs.mlflow_run import fail_run_on_error, log_to_mlflow, tracked_run
 from pipeline.entrypoints.jobs.pages import publish
 from pipeline.entrypoints.registry import find_model
 from pipeline.errors import InvalidInputError
@@ -35,7 +35,7 @@ ANY_DATASET = ValidateConfig(min_images_per_class=0, max_quarantined_share=1.0)
 
 
 def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> str:
-    """Score the exported model on the locked test part and compute the drift reference."""
+    """Score the exported model on the locked test part, publish the report; returns its URI."""
     from pipeline.steps.evaluation.evaluate import evaluate as step
     from pipeline.steps.evaluation.run_log import track_evaluation
 
@@ -44,7 +44,7 @@ def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> 
     source = job.open(bundle, BundleManifest)
     parted = job.open(split, SplitManifest)
     first = opened.manifest.tracking_run
-    with failing_run(job, first):
+    with fail_run_on_error(job, first):
         result = step(opened, parted, job.config, store=job.store, run=job.run)
         badge = f"{result.report.scores.balanced_accuracy.value:.1%}"
         files = ["report.html", "report.json", "model_card.md"]
@@ -73,7 +73,7 @@ class Scored:
 def evaluate_archive(
     archive: str, name: str, model: str
 ) -> "tuple[dict[str, object], str, Omissions]":
-    """Score a model on any labelled archive: report, predictions as CSV, and omissions.
+    """Report, predictions as CSV and omissions of a model on a labelled archive; stores nothing.
 
     The report has the separation (AUROC of novelty) from the model's own held-out images: near 0.5
     for the same laboratory, near 1 for another one, and in between for unknown classes. Report and
@@ -125,7 +125,7 @@ def drift_records(
 def _own_evaluation(
     pointer: Pointer, store: ArtifactStore
 ) -> "tuple[EvaluationReport, list[ReferenceRecord]]":
-    """Report and predictions of a promoted model on its locked test part."""
+    """Report and predictions of a promoted model on its locked test part, from its evaluation."""
     from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 
     evaluation = store.open(pointer.evaluation, EvaluationManifest)
@@ -135,6 +135,7 @@ def _own_evaluation(
 
 
 def _score(archive: str, name: str, model: str) -> Scored:
+    """Fetch a promoted model and predict every readable image of an archive."""
     from pipeline.adapters.image_packs import read_images
     from pipeline.steps.evaluation.omissions import is_unknown, omissions
     from pipeline.steps.evaluation.predictions import predict_images
@@ -150,7 +151,7 @@ def _score(archive: str, name: str, model: str) -> Scored:
     ):
         files = store.fetch(served, Path(folder))
         quarantined = _with_unreadable(images)
-        others = [_alone(image) for image in quarantined if is_unknown(image)]
+        others = [_as_record(image) for image in quarantined if is_unknown(image)]
         known, unknown = (
             predict_images(read_images(images.store, records), served, files, when)
             for records in (images.records, others)
@@ -169,7 +170,7 @@ def _with_unreadable(images: Grouped) -> list[Quarantined]:
     from pipeline.steps.evaluation.omissions import is_unknown
 
     reasons = {}
-    unknown = [_alone(image) for image in images.quarantined if is_unknown(image)]
+    unknown = [_as_record(image) for image in images.quarantined if is_unknown(image)]
     for record, data in read_images(images.store, unknown):
         try:
             decode(data)
@@ -181,7 +182,7 @@ def _with_unreadable(images: Grouped) -> list[Quarantined]:
     ]
 
 
-def _alone(image: Quarantined) -> Record:
+def _as_record(image: Quarantined) -> Record:
     """Record of an image of an unknown class, in its own group."""
     fields = image.model_dump(exclude={"reason"})
     return Record(**fields, group=image.sha256, cell=image.sha256)

@@ -21,9 +21,9 @@ def crossval(
     archives: Sequence[str] = (),
     limit: int = 0,
 ) -> "CrossvalReport":
-    """Cross-validate a config by group, without the locked test part.
+    """Cross-validate a config by group, without the locked test part; returns the report only.
 
-    Cached activations are shared with training runs.
+    It ingests, splits and featurizes like a training run, and shares the stored results.
     """
     from pipeline.steps.experiments.crossval import crossval as step
     from pipeline.steps.experiments.crossval import without_class

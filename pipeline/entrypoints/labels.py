@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def gather(name: str, run_id: str, config: GatherConfig) -> "tuple[ReturnedLabels, str]":
-    """Count a model's returned labels and write an archive once there are enough new ones.
+    """Count a model's returned labels; writes an archive once there are enough new ones.
 
     Returns:
         The counts, and the URI of their report.

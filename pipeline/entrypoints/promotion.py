@@ -27,7 +27,7 @@ def promote(
     decision: Mapping[str, Any],
     untracked: bool = False,
 ) -> "Promotion":
-    """Serve the model of a verdict, unless it already serves, and repair the pointer's mirrors.
+    """Serve the model of a verdict, unless it serves, and repair mirrors; a refusal is a result.
 
     While MLflow is unreachable, a promotion fails, because MLflow would not show the new champion;
     a rollback does not wait. A mirror that cannot be written is a warning: the move stands.
@@ -59,7 +59,7 @@ def promote(
     opened = _open(verdict, config, run_id, store)
     registry = registry_of(opened.manifest.name, store)
     if not untracked:
-        _await_tracking(opened, registry, authorization, run_id, store)
+        _require_tracking(opened, registry, authorization, run_id, store)
 
     def attempt(uri: str) -> "Promoted":
         return step(store.open(uri, VerdictManifest), registry, authorization, store=store, run=run)
@@ -98,21 +98,21 @@ def _summary(result: "Promoted", tag: str) -> "Promotion":
 def _open(
     verdict: str, config: str, run_id: str, store: ArtifactStore
 ) -> Artifact[VerdictManifest]:
-    """Open a verdict; a config that is not empty must be of its model."""
+    """The verdict; InvalidInputError if a config is given and is another model's."""
     opened = store.open(verdict, VerdictManifest)
     if config:
         open_job(config, run_id).require_model(opened.manifest.name)
     return opened
 
 
-def _await_tracking(
+def _require_tracking(
     opened: Artifact[VerdictManifest],
     registry: Registry,
     authorization: "Authorization",
     run_id: str,
     store: ArtifactStore,
 ) -> None:
-    """Raise UnreachableError while MLflow is unreachable, if the pointer would move."""
+    """Raise UnreachableError if MLflow is unreachable and the pointer would move; does not wait."""
     from pipeline.adapters.mlflow_runs import Tracking
     from pipeline.steps.promotion.ledger_rules import earlier_outcome
     from pipeline.steps.promotion.verdict import read_verdict
@@ -141,11 +141,11 @@ def record_refusal(run_id: str, verdict: str, author: str, reason: str) -> str:
         run_id=run_id,
         time=datetime.now(UTC),
     )
-    return registry_of(judged.name, store).refuse(refusal)
+    return registry_of(judged.name, store).record_refusal(refusal)
 
 
 def rollback(name: str, tag: str, author: str, reason: str, run_id: str = "rollback") -> Pointer:
-    """Serve an earlier model again.
+    """Serve an earlier model again: moves the pointer, repairs the mirrors, returns the pointer.
 
     Args:
         name: model name; empty takes the tag's, else MODEL_NAME.

@@ -39,7 +39,7 @@ def served_now(name: str) -> Pointer | None:
 
 
 def find_model(name: str, model: str) -> Pointer:
-    """The latest pointer to `champion` or to a tag.
+    """The latest pointer to `champion` or to a tag, from the ledger.
 
     Args:
         name: model name; empty takes the tag's, else MODEL_NAME.
@@ -63,8 +63,8 @@ def find_model(name: str, model: str) -> Pointer:
     return matches[-1]
 
 
-def shadow(uri: str, author: str, reason: str, name: str = "") -> Pointer:
-    """Set the shadow challenger, whatever its verdict.
+def set_shadow(uri: str, author: str, reason: str, name: str = "") -> Pointer:
+    """Set the shadow challenger, whatever its verdict; returns its pointer.
 
     Args:
         uri: URI of a served bundle or of a verdict on one.
@@ -95,7 +95,7 @@ def shadow(uri: str, author: str, reason: str, name: str = "") -> Pointer:
     return pointer
 
 
-def shadow_off(name: str) -> None:
+def clear_shadow(name: str) -> None:
     """Clear the shadow challenger of a name."""
     store = open_store()
     registry_of(name, store).set_shadow(None)
@@ -145,6 +145,7 @@ def repair_if_possible(name: str) -> None:
 
 
 def _mirror(pointer: Pointer, settings: Settings, store: ArtifactStore) -> None:
+    """Copy the served bundle into BentoML's store and MLflow; set their `latest` and `champion`."""
     from pipeline.adapters.bento import mirror
     from pipeline.adapters.mlflow_models import MlflowModels
 
@@ -153,5 +154,5 @@ def _mirror(pointer: Pointer, settings: Settings, store: ArtifactStore) -> None:
         files = store.fetch(served, Path(folder) / "served")
         mirror(settings, files, pointer.tag, {"sequence": str(pointer.sequence)})
         models = MlflowModels(settings.mlflow_tracking_uri, pointer.name)
-        models.champion(served.manifest.tracking_run, pointer.tag, files)
+        models.set_champion(served.manifest.tracking_run, pointer.tag, files)
     log.info("mirrored %s (move %d)", pointer.tag, pointer.sequence)

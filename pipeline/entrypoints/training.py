@@ -14,7 +14,7 @@ from pipeline.artifacts import (
 from pipeline.config import load_config
 from pipeline.entrypoints.configs import config_path
 from pipeline.entrypoints.jobs.job import Job, local_store, open_job
-from pipeline.entrypoints.jobs.mlflow_run import end_training, failing_run, log_to_mlflow
+from pipeline.entrypoints.jobs.mlflow_run import end_training, fail_run_on_error, log_to_mlflow
 from pipeline.errors import InvalidInputError, UnreachableError
 from pipeline.run import RunContext
 from pipeline.settings import load_settings
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def weights() -> str:
-    """Download the backbone's weights to this machine and verify them; needs no running stack."""
+    """Download and verify the backbone's weights, once per machine; returns their URI."""
     from pipeline.modeling.weights import ensure_weights
 
     settings = load_settings()
@@ -43,7 +43,7 @@ def shards(config: str) -> list[int]:
 
 
 def featurize(config: str, run_id: str, split: str, shard: int) -> str:
-    """Compute one shard's activations, except those in the cache."""
+    """Compute one shard's activations, except those in the cache; returns their URI."""
     from pipeline.steps.training.featurize import ShardInputs
     from pipeline.steps.training.featurize import featurize as step
 
@@ -54,7 +54,10 @@ def featurize(config: str, run_id: str, split: str, shard: int) -> str:
 
 
 def train(config: str, run_id: str, split: str, features: Sequence[str]) -> str:
-    """Train, tracked in an MLflow run that `evaluate` ends; without MLflow, train untracked."""
+    """Train in an MLflow run that `evaluate` ends, or untracked; returns the bundle's URI.
+
+    Untracked when MLflow is unreachable.
+    """
     from pipeline.steps.training.examples import TrainInputs
     from pipeline.steps.training.train import train as step
 
@@ -68,13 +71,13 @@ def train(config: str, run_id: str, split: str, features: Sequence[str]) -> str:
         curve = {k: v for k, v in epoch.model_dump().items() if k != "epoch"}
         log_to_mlflow(tracked, lambda: job.tracking.log_metrics(tracked, curve, epoch.epoch))
 
-    with failing_run(job, tracked):
+    with fail_run_on_error(job, tracked):
         inputs = TrainInputs(opened, parts, job.weights(), tracked)
         return step(inputs, job.config, store=job.store, run=job.run, report=report).uri
 
 
 def _start_tracking(job: Job, split: Artifact[SplitManifest]) -> str:
-    """Id of a new MLflow run; empty, with a warning, when MLflow is unreachable."""
+    """Start an MLflow run and return its id; '', with a warning, when MLflow is unreachable."""
     from pipeline.steps.evaluation.run_log import environment, parameters
 
     try:
@@ -92,12 +95,12 @@ def _start_tracking(job: Job, split: Artifact[SplitManifest]) -> str:
 
 
 def export(config: str, run_id: str, bundle: str, split: str) -> str:
-    """Convert the bundle to the serving engine."""
+    """Convert the bundle to the serving engine; returns the served bundle's URI."""
     from pipeline.steps.export.export import export as step
 
     job = open_job(config, run_id)
     opened = job.open(bundle, BundleManifest)
-    with failing_run(job, opened.manifest.tracking_run):
+    with fail_run_on_error(job, opened.manifest.tracking_run):
         parted = job.open(split, SplitManifest)
         return step(opened, parted, job.config, store=job.store, run=job.run).uri
 
@@ -105,9 +108,7 @@ def export(config: str, run_id: str, bundle: str, split: str) -> str:
 def close_training(
     config: str | None, dag_id: str, run_id: str, outcome: "Outcome", sentence: str
 ) -> None:
-    """Write the outcome as a note on the run's page; end a failed or killed MLflow run as FAILED.
-
-    Errors of MLflow and Airflow are logged as warnings.
+    """Note the outcome on the run's page; end a failed MLflow run; errors are only warnings.
 
     Args:
         config: path of the run's config; None when the run ended before it read one.

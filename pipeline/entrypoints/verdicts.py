@@ -13,7 +13,7 @@ from pipeline.artifacts import (
 )
 from pipeline.config import RunConfig
 from pipeline.entrypoints.jobs.job import Job, open_job, open_store, registry_of
-from pipeline.entrypoints.jobs.mlflow_run import failing_run, log_to_mlflow, tracked_run
+from pipeline.entrypoints.jobs.mlflow_run import fail_run_on_error, log_to_mlflow, tracked_run
 from pipeline.entrypoints.jobs.pages import address, publish
 from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def gate(config: str, run_id: str, evaluation: str, served: str) -> str:
-    """Judge the challenger and publish the verdict; a refusal raises no error.
+    """Judge the challenger and publish the verdict; returns its URI, also after a refusal.
 
     Args:
         config: path of the run's config; empty takes the config of the challenger's training.
@@ -42,7 +42,7 @@ def gate(config: str, run_id: str, evaluation: str, served: str) -> str:
 
     job = job_of_model(config, run_id, served)
     opened = job.open(served, ServedManifest)
-    with failing_run(job, opened.manifest.tracking_run):
+    with fail_run_on_error(job, opened.manifest.tracking_run):
         inputs = GateInputs(opened, job.open(evaluation, EvaluationManifest), job.registry.read())
         artifact, verdict = step(inputs, job.config, store=job.store, run=job.run)
         page = publish(job, artifact, "verdicts", badge(verdict), ["verdict.html"])
@@ -101,4 +101,5 @@ def as_markdown(verdict: str) -> str:
 
 
 def _open(verdict: str) -> Artifact[VerdictManifest]:
+    """The verdict at a URI."""
     return open_store().open(verdict, VerdictManifest)

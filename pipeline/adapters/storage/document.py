@@ -78,13 +78,13 @@ class Document(Generic[T]):
         return self._objects.write(self.uri, data, if_match=etag, if_absent=etag is None)
 
     def update(self, change: Callable[[T], T]) -> tuple[T, T]:
-        """Apply a change to the current value, again after each lost race.
+        """Read, change and write until no other writer interferes, at most 20 times.
 
         Args:
             change: pure: from the current value to the new one. Equal values are not written.
 
         Returns:
-            The values before and after the change that was written.
+            The values before and after the change; equal if nothing was written.
 
         Raises:
             ConflictError: when `MAX_ATTEMPTS` writes lost.

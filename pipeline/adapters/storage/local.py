@@ -17,7 +17,7 @@ from pipeline.errors import ConflictError, MissingArtifactError
 
 
 class LocalStore:
-    """Files with S3's guarantees: atomic writes, and conditional ones under a file lock."""
+    """`ObjectStore` in files: atomic writes, and conditional ones under a file lock."""
 
     def read(self, uri: str) -> bytes:
         path = _path(uri)
@@ -83,6 +83,7 @@ def _path(uri: str) -> Path:
 
 
 def _etag(data: bytes) -> str:
+    """S3's ETag of these bytes: the quoted MD5."""
     return f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
 
 
@@ -101,6 +102,7 @@ def _replace(path: Path, source: BinaryIO) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder during the block; waits for other processes."""
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -22,7 +22,7 @@ _CONNECTIONS = 32
 
 
 def _connect(settings: Settings, *, fail_fast: bool) -> "S3Client":
-    """A client with the embedded store's generated keys, else with boto3's credential chain.
+    """A client with the embedded store's keys, else boto3's credential chain; sends nothing yet.
 
     The chain: environment (with AWS_SESSION_TOKEN), web identity, profile, container and instance
     role.
@@ -47,7 +47,7 @@ def _connect(settings: Settings, *, fail_fast: bool) -> "S3Client":
 
 
 class S3Store:
-    """Amazon S3 or a compatible store."""
+    """`ObjectStore` in Amazon S3 or a compatible store; connects on first use."""
 
     def __init__(self, settings: Settings, *, fail_fast: bool = False) -> None:
         """Connect on first use.
@@ -67,10 +67,9 @@ class S3Store:
         return _connect(self._settings, fail_fast=self._fail_fast)
 
     def require_bucket(self, uri: str) -> None:
-        """Return if the bucket of `uri` exists and the credentials may access it.
+        """Raise BucketError unless the bucket exists and access is allowed; asks S3 once.
 
         Raises:
-            BucketError: when it does not exist or access is denied; the message names it.
             UnreachableError: when the store does not respond.
         """
         bucket = split_s3(uri)[0]

@@ -29,7 +29,7 @@ _LOST = {"412", "409", "PreconditionFailed", "ConditionalRequestConflict"}
 
 
 def split_s3(uri: str) -> tuple[str, str]:
-    """Bucket and key of an `s3://` URI."""
+    """Bucket and key of an `s3://` URI; ArtifactError for another URI."""
     parts = urlsplit(uri)
     if parts.scheme != "s3" or not parts.netloc:
         raise ArtifactError("not an S3 URI", expected="s3://bucket/key", received=uri)
@@ -67,7 +67,7 @@ def _bucket_error(uri: str, code: str) -> BucketError | None:
 
 
 def _of_code(uri: str, error: ClientError) -> PipelineError:
-    """S3's error response as our error, by its code; without a body the code is the status."""
+    """Our error for S3's error response, by its code; UnreachableError for an unknown one."""
     code = error.response.get("Error", {}).get("Code", "")
     if refused := _bucket_error(uri, code):
         return refused

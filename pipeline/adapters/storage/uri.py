@@ -10,7 +10,7 @@ from pipeline.settings import Settings
 
 
 class UriStore:
-    """Dispatches by URI: S3 for `s3://`, local files otherwise."""
+    """Dispatches by URI to S3 (`s3://`) or local files; methods as in `ObjectStore`."""
 
     def __init__(self, settings: Settings, *, fail_fast: bool = False) -> None:
         """Use the settings' S3 store; `fail_fast` as in `S3Store`."""
@@ -20,6 +20,7 @@ class UriStore:
         self._s3: S3Store | None = None
 
     def _of(self, uri: str) -> ObjectStore:
+        """The store of a URI; the first `s3://` one creates the S3 store."""
         if not uri.startswith("s3://"):
             return self._local
         if self._s3 is None:

@@ -25,11 +25,7 @@ def stack_processes(home: Path) -> Iterator[tuple[psutil.Process, str]]:
 
 
 def stop_processes(home: Path, *, grace_s: float) -> int:
-    """Send SIGTERM to every process of a stack, and SIGKILL to those left after `grace_s` seconds.
-
-    Returns:
-        Number of processes that were running.
-    """
+    """SIGTERM every process of a stack, wait, SIGKILL after `grace_s`; returns how many ran."""
     stopped: set[int] = set()
     for kill in (False, True):
         running = [process for process, _ in stack_processes(home)]

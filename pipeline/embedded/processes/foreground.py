@@ -63,6 +63,7 @@ def running(settings: Settings, *names: str) -> Iterator[Settings]:
 
 
 def _start(home: Path, name: str, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start one part in its own session, with its output in its log; does not wait."""
     line = supervisor.redirected(commands()[name], supervisor.log_path(home, name))
     own = environment.part_variables(variables, name)
     return subprocess.Popen(["sh", "-c", line], cwd=ROOT, env=own, start_new_session=True)
@@ -71,6 +72,7 @@ def _start(home: Path, name: str, variables: Mapping[str, str]) -> subprocess.Po
 def _wait(
     settings: Settings, processes: Mapping[str, subprocess.Popen[bytes]], started_at: float
 ) -> None:
+    """Wait until the parts are healthy; UnreachableError if one ends or is too slow."""
     parts = [part for part in PARTS if part.name in processes]
 
     def require_running() -> None:
@@ -85,5 +87,6 @@ def _wait(
 
 
 def _not_started(part: Part, settings: Settings) -> UnreachableError:
+    """The error for a part that ended or is not healthy in time."""
     log = supervisor.log_path(settings.leukoflow_home, part.name)
     return UnreachableError(f"{part.title} failed to start; see {log}")

@@ -20,7 +20,7 @@ _PROBE = b"leukoflow\n" * 400
 
 
 def is_healthy(part: Part, settings: Settings, started_at: float) -> bool:
-    """Whether a part answers 200.
+    """Whether a part answers 200 now; False on any error.
 
     The store must also complete a round trip, and an Airflow component without a port must have
     sent a heartbeat after `started_at` (Unix time).
@@ -34,7 +34,7 @@ def is_healthy(part: Part, settings: Settings, started_at: float) -> bool:
 
 
 def store_works(settings: Settings) -> bool:
-    """Whether the embedded store has its bucket, takes an object and returns it.
+    """Whether the embedded store takes an object (it writes a probe) and returns it.
 
     SeaweedFS's S3 gateway answers about a second before its volumes are ready. An object read then
     is "not found" for several seconds, because the filer caches the answer. So the probe writes

@@ -21,7 +21,7 @@ _GRACE_SECONDS = 5.0
 
 
 def main(procfile: Path) -> int:
-    """Run until a part ends or a signal arrives; returns honcho's exit code."""
+    """Run all parts until one ends or a signal arrives; stop the rest; returns the exit code."""
     home = Path(os.environ[environment.STACK_VARIABLE])
     manager = Manager()
     for name, command in commands(procfile).items():

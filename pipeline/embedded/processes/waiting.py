@@ -18,7 +18,7 @@ def until_healthy(
     console: Console,
     timeout_s: float,
 ) -> list[Part]:
-    """Poll the parts until all are healthy; returns those that are not after `timeout_s` seconds.
+    """Poll until all parts are healthy or time is up; returns those that are not.
 
     Args:
         parts: in the order in which they are checked.
@@ -43,6 +43,7 @@ def until_healthy(
 
 
 def _waiting_for(missing: list[Part]) -> str:
+    """Text of the spinner: the first missing part and the number of others."""
     others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
     return f"waiting for {missing[0].title}{others}"
 

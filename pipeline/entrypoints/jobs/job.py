@@ -18,7 +18,7 @@ from pipeline.version import code_version
 if TYPE_CHECKING:
     from pipeline.adapters.mlflow_runs import Tracking
 LOCAL_STORE = "artifacts"
-"""Folder below LEUKOFLOW_HOME; the service deletes old files in the folders of its own logs."""
+"""Folder below LEUKOFLOW_HOME; not one of the log folders, whose old files the service deletes."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,13 @@ class Job:
         return Tracking(self.settings.mlflow_tracking_uri, self.config.name)
 
     def open(self, uri: str, kind: type[M]) -> Artifact[M]:
-        """Open an artefact of this job's model.
-
-        Raises:
-            InvalidInputError: when the artefact belongs to another model than the config.
-        """
+        """The artefact at a URI; InvalidInputError if it belongs to another model."""
         artifact = self.store.open(uri, kind)
         self.require_model(artifact.manifest.name)
         return artifact
 
     def require_model(self, name: str) -> None:
-        """Return if `name` is the config's model; else raise InvalidInputError."""
+        """Raise InvalidInputError unless `name` is the config's model."""
         if name != self.config.name:
             raise InvalidInputError(
                 f"the config belongs to model {self.config.name}",
@@ -66,7 +62,7 @@ class Job:
             )
 
     def weights(self) -> Artifact[WeightsManifest]:
-        """The backbone's weights, downloaded on first use."""
+        """The backbone's weights, downloaded on first use and published in the store."""
         from pipeline.modeling.weights import ensure_shared_weights
 
         local = local_store(self.settings)
@@ -76,14 +72,14 @@ class Job:
 
 
 def open_job(config: str, run_id: str, limit: int = 0) -> Job:
-    """Job of one entry point call; `config` is a path as in `config_path`."""
+    """Job of one entry point call: loads the config and the settings; opens no connection."""
     overrides = {"ingest.limit": limit} if limit else {}
     loaded = load_config(config_path(config), overrides)
     return Job(loaded, load_settings(), RunContext.now(run_id, code_version()))
 
 
 def open_store(settings: Settings | None = None) -> ArtifactStore:
-    """The artefact store of the settings, by default `load_settings()`."""
+    """Artefact store of some settings (default: `load_settings`); InvalidInputError without one."""
     settings = settings or load_settings()
     return ArtifactStore(UriStore(settings), settings.require_store())
 

@@ -20,7 +20,7 @@ def log_to_mlflow(tracked: str, act: Callable[[], None]) -> None:
 
 
 def tracked_run(job: Job, first: str) -> str:
-    """Id of the MLflow run of this job; empty when MLflow is unreachable.
+    """Id of the job's MLflow run, else `first`; a warning if MLflow is unreachable.
 
     Args:
         job: its run id identifies the MLflow run.
@@ -31,8 +31,8 @@ def tracked_run(job: Job, first: str) -> str:
 
 
 @contextmanager
-def failing_run(job: Job, first: str) -> Iterator[None]:
-    """End the training's MLflow run as FAILED when the block raises an error.
+def fail_run_on_error(job: Job, first: str) -> Iterator[None]:
+    """End the training's MLflow run as FAILED if the block raises; the error is raised on.
 
     Args:
         job: its run id identifies the MLflow run.
@@ -57,6 +57,7 @@ def end_training(config: str, run_id: str) -> None:
 
 
 def _own_run(job: Job) -> str:
+    """Id of the job's own MLflow run; '' if there is none or MLflow is unreachable (warning)."""
     try:
         return job.tracking.find(job.run.run_id)
     except UnreachableError as error:
@@ -65,5 +66,6 @@ def _own_run(job: Job) -> str:
 
 
 def _fail_unfinished(job: Job, tracked: str) -> None:
+    """End a run as FAILED, unless it is FINISHED; raises UnreachableError."""
     if job.tracking.status(tracked) != "FINISHED":
         job.tracking.finish(tracked, "FAILED")

@@ -54,7 +54,7 @@ def publish_refusal(
     run: RunContext,
     site: str = "",
 ) -> InvalidInputError:
-    """Publish the report of a refused snapshot among those of accepted ones.
+    """Publish the report of a refused snapshot; returns the error to raise, and raises none.
 
     Args:
         refused: the refusal, with its page.
@@ -62,9 +62,6 @@ def publish_refusal(
         store: the page is written below its root.
         run: its time is the page's.
         site: URL of the report site of `store`; empty if there is none.
-
-    Returns:
-        The error to raise, with the address of the page.
     """
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / INDEX).write_text(refused.page)

@@ -49,7 +49,7 @@ def rollback(
 
 
 def _earlier(history: Sequence[Pointer], tag: str) -> Pointer:
-    """The last move to a tag; without a tag, the move before the serving model's first one."""
+    """Last move to a tag, or that before the serving model's first; InvalidInputError if none."""
     tags = [move.tag for move in history]
     # After A, B, C and back to B, the model before B is A.
     candidates = history if tag or not tags else history[: tags.index(tags[-1])]

@@ -89,7 +89,7 @@ def monitored(seaweed: Settings, tmp_path_factory: pytest.TempPathFactory) -> It
         log = FakeLog(store, tmp_path_factory.mktemp("evaluation"))
         log.upload("w1-1", shift=0)
         _, decision, quiet = log.monitor("first")
-        assert entrypoints.retraining(decision) is None
+        assert entrypoints.training_run_of(decision) is None
         log.upload("w1-2", shift=25)
         drift, decision, page = log.monitor("second")
         assert store.open(drift, DriftManifest).manifest.alarm
@@ -99,8 +99,8 @@ def monitored(seaweed: Settings, tmp_path_factory: pytest.TempPathFactory) -> It
 def test_a_shifted_window_requests_one_retrain(monitored: Monitored) -> None:
     """Quiet, then alarm, then one open request that its own training run closes once."""
     requests = RetrainRequests(monitored.store.objects, monitored.store.root, NAME)
-    retraining = entrypoints.retraining(monitored.decision)
-    assert retraining == entrypoints.retraining(monitored.decision)
+    retraining = entrypoints.training_run_of(monitored.decision)
+    assert retraining == entrypoints.training_run_of(monitored.decision)
     assert retraining is not None
     run_id, form = retraining
     assert run_id.startswith(f"retrain__{NAME}__")

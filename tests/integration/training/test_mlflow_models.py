@@ -117,7 +117,7 @@ def test_a_champion_of_an_earlier_version_is_registered_again(
     client.set_registered_model_alias("old", CHAMPION, bare.version)
     models = MlflowModels(str(client.tracking_uri), "old")
     for _ in range(2):
-        models.champion(run_id, tag, files)
+        models.set_champion(run_id, tag, files)
     assert champion_tag(str(client.tracking_uri), "old") == tag
     champion = client.get_model_version_by_alias("old", CHAMPION)
     assert int(champion.version) == int(bare.version) + 1

@@ -146,7 +146,11 @@ def test_equal_refusals_are_recorded_once(registry: Registry) -> None:
         PromotionRefusal(author=author, time=datetime(2026, 11, day, tzinfo=UTC), **fields)
         for author, day in (("ada", 2), ("ada", 3), ("approval timeout", 1))
     )
-    assert registry.refuse(first) == registry.refuse(again) != registry.refuse(late)
+    assert (
+        registry.record_refusal(first)
+        == registry.record_refusal(again)
+        != registry.record_refusal(late)
+    )
     assert registry.refusals() == [late, first]
     assert registry.history() == []
 
@@ -164,5 +168,5 @@ def test_another_models_pointer_shadow_and_refusal_are_refused(registry: Registr
         verdict="v", tag="demo:1", author="a", reason="r", run_id="x", time=when
     )
     with pytest.raises(InvalidInputError, match=other):
-        registry.refuse(refusal)
+        registry.record_refusal(refusal)
     assert (registry.read(), registry.shadow(), registry.refusals()) == (None, None, [])

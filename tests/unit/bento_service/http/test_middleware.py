@@ -185,7 +185,7 @@ def test_a_full_queue_rejects_images_before_reading_bodies() -> None:
         Route("/differential", classify, methods=["POST"]),
     ]
     caller = TestClient(
-        ServiceMiddleware(Starlette(routes=routes), state=ServiceState(must_reject=lambda: True))
+        ServiceMiddleware(Starlette(routes=routes), state=ServiceState(reject_if_full=lambda: True))
     )
     unread = {"content-type": "multipart/form-data; boundary=x"}
     answer = caller.post("/classify", content=b"no form", headers=unread)

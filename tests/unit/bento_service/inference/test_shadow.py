@@ -34,11 +34,11 @@ def test_a_challenger_is_followed_until_its_pointer_is_removed(
     assert challenger.current is None
     for seed in range(2):
         served = stage.publish(tmp_path / f"{seed}", seed)
-        assert registry.shadow(served.uri, "ada", "curious").tag == served.manifest.tag
+        assert registry.set_shadow(served.uri, "ada", "curious").tag == served.manifest.tag
         challenger.poll()
         assert challenger.current is not None
         assert challenger.current.classifier.tag == served.manifest.tag
-    registry.shadow_off("blood_cells")
+    registry.clear_shadow("blood_cells")
     challenger.poll()
     assert challenger.current is None
     assert stage.registry.read() is None
@@ -51,7 +51,7 @@ def test_agreement_is_counted_and_excess_images_are_dropped(
     shadow = Shadow(challenger)
     shadow.offer(cell_image(0), "EOSINOPHIL")
     shadow.score()
-    tag = registry.shadow(stage.publish(tmp_path / "a", 3).uri, "ada", "curious").tag
+    tag = registry.set_shadow(stage.publish(tmp_path / "a", 3).uri, "ada", "curious").tag
     challenger.poll()
     for label in ("EOSINOPHIL", "LYMPHOCYTE"):
         for _ in range(5):

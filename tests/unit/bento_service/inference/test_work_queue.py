@@ -18,7 +18,7 @@ def test_a_full_queue_rejects_with_retry_after() -> None:
         assert not queue.full
         tasks = [asyncio.create_task(queue.run(gate.wait)) for _ in range(3)]
         await asyncio.sleep(0.05)
-        assert queue.must_reject()
+        assert queue.reject_if_full()
         gate.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -37,13 +37,13 @@ def test_the_queue_is_short_under_sustained_overload(monkeypatch: pytest.MonkeyP
     async def requests() -> None:
         tasks = [asyncio.create_task(queue.run(gate.wait)) for gate in gates]
         await asyncio.sleep(0.05)
-        assert [queue.must_reject() for _ in range(3)] == [True] * 3
+        assert [queue.reject_if_full() for _ in range(3)] == [True] * 3
         gates[0].set()
         await tasks[0]
         assert not queue.full, "three rejections are not yet sustained overload"
         tasks.append(asyncio.create_task(queue.run(gates[1].wait)))
         await asyncio.sleep(0.05)
-        assert queue.must_reject()
+        assert queue.reject_if_full()
         gates[1].set()
         await tasks[1]
         assert queue.full, "four of five are present, and the short queue takes two"
@@ -58,7 +58,7 @@ def test_the_queue_is_short_under_sustained_overload(monkeypatch: pytest.MonkeyP
 
 
 def test_retries_do_not_count_as_overload() -> None:
-    """Only rejections by `must_reject` count, not the retries of a differential."""
+    """Only rejections by `reject_if_full` count, not the retries of a differential."""
     queue = WorkQueue(threads=1, slots=2, timeout_s=5, overload_slots=0)
     gates = [threading.Event() for _ in range(3)]
 

@@ -3,14 +3,14 @@
 import errno
 import json
 import logging
-import resource
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bento_service import metrics
 from bento_service.prediction_log import uploader
+from bento_service.prediction_log.segments import closed_files
 from bento_service.prediction_log.uploader import LogUploader
 from pipeline.adapters.storage import LocalStore
 from pipeline.contract.image_stats import ImageStats
@@ -67,25 +67,6 @@ def test_only_closed_segments_are_uploaded(tmp_path: Path) -> None:
     address = tmp_path / f"store/logs/blood_cells/2026-11-22/{log.worker}-000001.jsonl"
     assert address.is_file()
     assert not list((tmp_path / "home").rglob("*.jsonl*"))
-
-
-def test_age_lines_and_midnight_close_a_segment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each segment belongs to one date and has a bounded age and length."""
-    monkeypatch.setattr(uploader, "SEGMENT_LINES", 2)
-    log = make(tmp_path)
-    for number in range(5):
-        log.append(record(number))
-    log.append(record(5, NOON + timedelta(days=1)))
-    log.upload_due()
-    assert uploaded(tmp_path) == ["r0", "r1", "r2", "r3", "r4"]
-    log.close()
-    assert (tmp_path / f"store/logs/blood_cells/2026-11-23/{log.worker}-000004.jsonl").is_file()
-    aged = make(tmp_path, seconds=0)
-    aged.append(record(6))
-    aged.upload_due()
-    assert "r6" in uploaded(tmp_path)
 
 
 def test_a_store_that_is_down_loses_nothing(
@@ -155,42 +136,12 @@ def test_a_full_disk_leaves_no_partial_file(
     assert not list((tmp_path / "home").rglob("*.png*"))
 
 
-def test_a_deleted_segment_loses_only_its_own_lines(tmp_path: Path) -> None:
-    """The error is raised once, and the next line starts another segment."""
-    log = make(tmp_path, seconds=0)
-    log.append(record(1))
-    (segment,) = (tmp_path / "home").rglob("*.open")
-    segment.unlink()
-    with pytest.raises(FileNotFoundError):
-        log.append(record(2))
-    log.append(record(3))
-    log.close()
-    assert uploaded(tmp_path) == ["r3"]
-
-
-def test_a_partial_line_is_removed_from_a_full_disk(tmp_path: Path) -> None:
-    """The error is raised, and the partial line is truncated before the next one."""
-    log = make(tmp_path)
-    log.append(record(1))
-    (segment,) = (tmp_path / "home").rglob("*.open")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (segment.stat().st_size + 10, hard))
-    try:
-        with pytest.raises(OSError, match="No space"):
-            log.append(record(2))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    log.append(record(3))
-    log.close()
-    assert uploaded(tmp_path) == ["r1", "r3"]
-
-
 def test_a_dead_workers_segments_are_uploaded_without_the_torn_line(tmp_path: Path) -> None:
     """The next worker uploads the files of a killed one and removes its folder."""
     dead = make(tmp_path)
     dead.append(record(1))
-    assert dead._segment is not None
-    dead._segment.write(b'{"request_id": "torn')
+    assert dead._segments._segment is not None
+    dead._segments._segment.write(b'{"request_id": "torn')
     alive = make(tmp_path)
     alive.upload_due()
     assert uploaded(tmp_path) == []  # it still holds its lock
@@ -229,7 +180,7 @@ def test_a_file_that_another_worker_uploads_is_ignored(
     store = FlakyStore()
     log = make(tmp_path, store, seconds=0)
     log.append(record(0))
-    listed = uploader._closed
+    listed = closed_files
 
     def closed(folder: Path) -> list[Path]:
         return [*listed(folder), folder / "uploaded" / "elsewhere.jsonl"]
@@ -238,7 +189,7 @@ def test_a_file_that_another_worker_uploads_is_ignored(
     with monkeypatch.context() as patch:
         patch.setattr(
             uploader,
-            "_closed",
+            "closed_files",
             lambda folder: closed(folder) if folder.name == "home" else listed(folder),
         )
         log.upload_due()
