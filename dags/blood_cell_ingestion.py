@@ -75,7 +75,7 @@ def mark_seen(arrivals: list[dict[str, Any]]) -> None:
     doc_md=__doc__,
 )
 def blood_cell_ingestion() -> None:
-    """Look to watermark."""
+    """Claim new archives, start their training, mark them seen."""
     arrivals = look()
     started = TriggerDagRunOperator.partial(
         task_id="start_training",

@@ -61,7 +61,7 @@ from airflow.sdk import CronTriggerTimetable, dag
     doc_md=__doc__,
 )
 def blood_cell_training() -> None:
-    """Ingest to promote."""
+    """Wire the steps from ingest to promotion, and the teardown that reports the outcome."""
     snapshot = ingest()
     parts = split(group(validate(snapshot)))
     numbers = shards()

@@ -77,7 +77,7 @@ class Classifier:
     """Classifies images with one verified bundle; thread-safe."""
 
     def __init__(self, folder: Path) -> None:
-        """Load a bundle folder, verify it and replay its golden images.
+        """Load a bundle folder, verify it, replay its golden images; may take seconds.
 
         The folder may be removed afterwards.
 
