@@ -40,7 +40,7 @@ def validate(snapshot: str, **context: Any) -> str:
 
 @task
 def group(dataset: str, **context: Any) -> str:
-    """Group the images of one cell, quarantine contradictory ones; fails if they are too many."""
+    """Group the images of one cell, quarantine contradictory ones; the data gate may fail it."""
     from pipeline.entrypoints import cells
 
     return cells.group(*config_and_run_id(context), dataset)

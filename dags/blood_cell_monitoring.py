@@ -172,7 +172,7 @@ class Retraining(TriggerDagRunOperator):
     doc_md=__doc__,
 )
 def blood_cell_monitoring() -> None:
-    """Collect, detect drift, decide, request a retrain; gather labels in parallel."""
+    """Task graph: `collect` to `request_retrain`, and `gather` in parallel."""
     gather()
     drift = detect(collect())
     decision = decide(drift)

@@ -40,7 +40,7 @@ class Manifest(Frozen):
 
     @field_validator("files")
     @classmethod
-    def _stay_inside(cls, files: dict[str, str]) -> dict[str, str]:
+    def _require_relative_paths(cls, files: dict[str, str]) -> dict[str, str]:
         for name in files:
             path = PurePosixPath(name)
             if str(path) != name or not path.name or path.is_absolute() or ".." in path.parts:
@@ -53,7 +53,7 @@ class Manifest(Frozen):
 
 
 def digest_of(manifest: Mapping[str, Any]) -> str:
-    """Digest of a manifest's JSON as it was written.
+    """SHA-256, as hex, of a manifest's stored JSON without the `PROVENANCE` fields.
 
     Take the stored JSON, not a parsed manifest: a field that a later version added has a default
     that was not written.
@@ -150,7 +150,7 @@ class EngineParity(Frozen):
     top1_agreement: float
     max_probability_difference: float
     accuracy_loss: float = Field(default=0.0, exclude_if=lambda loss: not loss)
-    """Keras's balanced accuracy minus the engine's, 0 to 1; negative when the engine is better."""
+    """Keras's balanced accuracy minus the engine's, -1 to 1; negative when the engine is better."""
 
 
 class Parity(EngineParity):

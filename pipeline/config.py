@@ -125,7 +125,8 @@ class GateConfig(Frozen):
     first_min_low: float = Field(default=0.5, ge=0, le=1)
     """Minimum lower bound of balanced accuracy for a first model, which has no champion."""
     max_loss: float = Field(default=0.05, ge=0, le=1)
-    """Maximum loss of balanced accuracy against the champion, at the interval's lower bound."""
+    """Maximum loss of balanced accuracy against the champion, at the percentile-bootstrap lower
+    bound."""
     max_class_loss: float = Field(default=0.25, ge=0, le=1)
     """The same for each class's sensitivity; few cells make wide intervals."""
     min_class_cells: int = Field(default=3, ge=2)
@@ -158,7 +159,7 @@ class EvaluateConfig(Frozen):
     """Class to its share in a typical sample; without it, precision is reported for equal
     shares."""
     draws: int = Field(default=1000, ge=100)
-    """Bootstrap resamples of cells per interval."""
+    """Bootstrap resamples of groups per interval."""
     worst: int = Field(default=12, ge=0, le=60)
     """Number of misclassified cells that the report shows."""
 
@@ -195,13 +196,13 @@ class RunConfig(Frozen):
         return self.contract.name
 
     @model_validator(mode="after")
-    def _classes_are_distinct(self) -> "RunConfig":
+    def _require_distinct_classes(self) -> "RunConfig":
         if len(set(self.contract.classes)) != len(self.contract.classes):
             raise ValueError("classes must be distinct")
         return self
 
     @model_validator(mode="after")
-    def _prevalence_fits(self) -> "RunConfig":
+    def _require_full_prevalence(self) -> "RunConfig":
         shares = self.evaluate.prevalence
         if shares and (set(shares) != set(self.contract.classes) or min(shares.values()) <= 0):
             raise ValueError("evaluate.prevalence must have a share above 0 for every class")
@@ -215,17 +216,20 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunCo
         InvalidInputError: when the file is missing or invalid; the error names file and key.
     """
     if not path.is_file():
-        raise InvalidInputError("no such config", expected="configs/NAME.yaml", received=str(path))
+        raise InvalidInputError(
+            "config file not found", expected="configs/NAME.yaml", received=str(path)
+        )
     try:
         values = yaml.safe_load(path.read_text()) or {}
         for key, value in (overrides or {}).items():
-            _set(values, key.split("."), value)
+            _set_nested(values, key.split("."), value)
         return RunConfig.model_validate(values)
     except (yaml.YAMLError, ValidationError) as error:
         raise InvalidInputError(f"invalid config {path}: {error}") from error
 
 
-def _set(values: Any, path: list[str], value: Any) -> None:
+def _set_nested(values: Any, path: list[str], value: Any) -> None:
+    """Set a nested key in place, and make its parents; InvalidInputError if one is no mapping."""
     for part in path[:-1]:
         if isinstance(values, dict):
             values = values.setdefault(part, {})

@@ -40,5 +40,5 @@ def require_files(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and a final newline: equal values give equal bytes."""
+    """Equal text for equal values: JSON with sorted keys; types that JSON lacks become strings."""
     return json.dumps(value, sort_keys=True, indent=2, default=str) + "\n"

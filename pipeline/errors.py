@@ -90,7 +90,7 @@ class DiskFullError(PipelineError):
 
     @classmethod
     def of(cls, error: OSError) -> "DiskFullError":
-        """From the operating system's error, which may not name a path."""
+        """The error for an `OSError` of a full disk; says what to do, and the path if known."""
         path = error.filename2 or error.filename
         where = f" for {path}" if path else ""
         return cls(

@@ -93,12 +93,12 @@ class Settings(BaseSettings):
 
     @property
     def run_config(self) -> str:
-        """Path of the run config of MODEL_NAME."""
+        """Run config of MODEL_NAME, as a relative path in a string."""
         return f"configs/{self.model_name}.yaml"
 
     @property
     def keys_file(self) -> Path:
-        """Path of the service's API keys."""
+        """Path of the service's API keys; the file may not exist."""
         return self.api_keys_file or self.leukoflow_home / "api-keys.json"
 
     @property
@@ -108,7 +108,7 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Read the environment, then the `stack.env` that `make up` wrote.
+    """Settings from the environment, else from the `stack.env` that `make up` wrote.
 
     Raises:
         InvalidInputError: when a variable has an invalid value; the error names it.
@@ -117,7 +117,7 @@ def load_settings() -> Settings:
     file = home / STACK_ENV_FILE
     stack = {name: value for name, value in dotenv_values(file).items() if value}
     try:
-        return Settings(_env_file=file).model_copy(update=_store(Settings(), stack))
+        return Settings(_env_file=file).model_copy(update=_store_fields(Settings(), stack))
     except ValidationError as error:
         first = error.errors()[0]
         raise InvalidInputError(
@@ -127,7 +127,7 @@ def load_settings() -> Settings:
         ) from None
 
 
-def _store(environment: Settings, stack: Mapping[str, str]) -> dict[str, object]:
+def _store_fields(environment: Settings, stack: Mapping[str, str]) -> dict[str, object]:
     """URI, endpoint and keys of the store: all from `stack`, or none of them.
 
     The generated keys are sent to the embedded store only. For a store that the environment names,

@@ -19,7 +19,7 @@ _PACKAGE = "leukoflow"
 
 
 def code_version(root: Path = ROOT) -> str:
-    """The commit if it is known, else the package's version; `0.1.0+unknown` in a plain copy.
+    """CODE_VERSION, else the commit, else the package's version (a plain copy: `0.1.0+unknown`).
 
     Args:
         root: the checkout, the unpacked tarball, or the folder of the installed package.
@@ -36,7 +36,7 @@ def _archived(root: Path) -> str:
 
 
 def _committed(root: Path) -> str:
-    """The commit of this checkout; a repository around an installed package does not count."""
+    """The commit checked out at `root`; empty if git fails or `root` is no repository itself."""
     if not (root / ".git").exists():
         return ""
     try:
@@ -52,7 +52,7 @@ def _committed(root: Path) -> str:
 
 
 def _declared(root: Path) -> str:
-    """The version in a copy of the sources whose commit is unknown."""
+    """`<version>+unknown` from the sources' `pyproject.toml`; empty if there is none."""
     path = root / "pyproject.toml"
     if not path.is_file():
         return ""
@@ -60,7 +60,7 @@ def _declared(root: Path) -> str:
 
 
 def _installed() -> str:
-    """The version of the installed package."""
+    """The version of the installed package, or `unknown`."""
     try:
         return version(_PACKAGE)
     except PackageNotFoundError:

@@ -18,7 +18,7 @@ def verify_bundle(folder: Path) -> ServedManifest:
     path = folder / MANIFEST
     if not path.is_file():
         raise MissingArtifactError(
-            "no bundle", expected=f"a folder with {MANIFEST}", received=str(folder)
+            "bundle manifest not found", expected=f"a folder with {MANIFEST}", received=str(folder)
         )
     try:
         manifest = ServedManifest.model_validate_json(path.read_bytes())

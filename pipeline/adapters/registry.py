@@ -82,7 +82,7 @@ class Registry:
         current, etag = self._document.read()
         if current != expected:
             raise ConflictError(
-                f"the pointer of {self.name} was moved",
+                f"the pointer of {self.name} changed since it was read; try again",
                 expected=_describe(expected),
                 received=_describe(current),
             )
@@ -150,7 +150,7 @@ class Registry:
             raise InvalidInputError(
                 f"{tag} is another model; the pointer of {self.name} is unchanged",
                 expected=f"a model of {self.name}",
-                received=f"a model of {name or 'no name'}",
+                received=f"a model of {name}" if name else "a tag without a model name",
             )
 
     @property

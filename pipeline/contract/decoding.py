@@ -43,15 +43,15 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
             `max_pixels` (read from the header, before any pixel is decoded).
     """
     try:
-        with _open(data) as opened:
+        with _open_image(data) as opened:
             _check_size(opened.size, max_pixels)
             return np.asarray(_to_rgb(_upright(opened)), dtype=np.uint8)
     except _DECODE_ERRORS as error:
-        raise _unreadable(str(error)) from error
+        raise _unreadable_error(str(error)) from error
 
 
-def _open(data: bytes) -> ImageFile:
-    """Read the header, no pixels.
+def _open_image(data: bytes) -> ImageFile:
+    """Read the header, no pixels; InvalidInputError if the signature is of no JPEG or PNG.
 
     `Image.open` warns of large images or rejects them before `_check_size` can. Disabling that
     would change the process's warning filters, which all threads share.
@@ -59,10 +59,10 @@ def _open(data: bytes) -> ImageFile:
     for start, reader in _READERS.items():
         if data.startswith(start):
             return reader(io.BytesIO(data))
-    raise _unreadable("another file format")
+    raise _unreadable_error("another file format")
 
 
-def _unreadable(received: str) -> InvalidInputError:
+def _unreadable_error(received: str) -> InvalidInputError:
     return InvalidInputError(
         "the image cannot be read", expected="a complete JPEG or PNG", received=received
     )
@@ -87,7 +87,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """RGB with 8 bits per channel; transparent pixels become white, like the slide's background."""
+    """8-bit RGB; wider values are scaled by the image's maximum, transparency becomes white."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         wide = np.asarray(image, dtype=np.float64)
         return Image.fromarray((wide / max(wide.max(), 1.0) * 255).astype(np.uint8)).convert("RGB")

@@ -43,7 +43,7 @@ class ReplayResult(NamedTuple):
 
 
 def write_golden(folder: Path, examples: Sequence[GoldenExample], images: Sequence[bytes]) -> None:
-    """Write examples and their images to `folder/golden/`."""
+    """Write examples (`golden.json`) and their images to `folder/golden/`."""
     target = folder / GOLDEN
     target.mkdir(parents=True, exist_ok=True)
     for example, image in zip(examples, images, strict=True):
@@ -53,7 +53,7 @@ def write_golden(folder: Path, examples: Sequence[GoldenExample], images: Sequen
 
 
 def read_golden(folder: Path) -> list[GoldenExample]:
-    """The golden examples of a bundle folder."""
+    """The golden examples of a bundle folder, which must have `golden/golden.json`."""
     body = json.loads((folder / GOLDEN / "golden.json").read_text())
     return [GoldenExample.model_validate(item) for item in body]
 
@@ -72,7 +72,7 @@ def replay(
     predict: Callable[[Pixels], Probabilities],
     precision: str = "f32",
 ) -> ReplayResult:
-    """Predict every golden image, one at a time, and compare with the probabilities at training.
+    """Predict the golden images one by one; GoldenError at the first that differs from training.
 
     Args:
         folder: a bundle with `golden/`.
@@ -97,7 +97,8 @@ def replay(
         largest = max(largest, difference)
         if not difference <= allowed:
             raise GoldenError(
-                f"golden image {example.file} ({example.label}) gives other probabilities",
+                f"the prediction of golden image {example.file} ({example.label}) differs from "
+                "the stored probabilities",
                 expected=f"within {allowed} of those at training",
                 received=f"a difference of {difference:.4f}",
             )

@@ -97,13 +97,14 @@ def _means(tiles: Sequence[Pixels], valid: Sequence[NDArray[np.bool_]]) -> list[
     n_valid = sum(int(np.count_nonzero(where)) for where in valid)
     return [
         round(
-            sum(_total(t[..., channel], v) for t, v in zip(tiles, valid, strict=True)) / n_valid, 2
+            sum(_sum(t[..., channel], v) for t, v in zip(tiles, valid, strict=True)) / n_valid,
+            2,
         )
         for channel in range(3)
     ]
 
 
-def _total(plane: NDArray[np.uint8], where: NDArray[np.bool_]) -> int:
+def _sum(plane: NDArray[np.uint8], where: NDArray[np.bool_]) -> int:
     return int((plane * where).sum(dtype=np.int64))
 
 

@@ -34,8 +34,8 @@ def locate(image: Pixels) -> CellBox | None:
     height, width = image.shape[:2]
     step = max(1, round(max(height, width) / _SEARCH_SIDE))
     purple = ndimage.gaussian_filter(_purple(image[::step, ::step]), 1.0)
-    mask = purple > max(_threshold(purple), _MIN_PURPLE)
-    nucleus = _nucleus(mask)
+    mask = purple > max(_otsu_threshold(purple), _MIN_PURPLE)
+    nucleus = _nucleus_edges(mask)
     if nucleus is None:
         return None
     top, bottom, left, right = (edge * step for edge in nucleus)
@@ -46,11 +46,12 @@ def locate(image: Pixels) -> CellBox | None:
 
 
 def _purple(image: Pixels) -> NDArray[np.float32]:
+    """Amount of violet stain (height, width): blue and red above green."""
     red, green, blue = (image[..., channel].astype(np.float32) for channel in range(3))
     return (blue - green) + 0.5 * (red - green)
 
 
-def _threshold(values: NDArray[np.float32]) -> float:
+def _otsu_threshold(values: NDArray[np.float32]) -> float:
     """Otsu's threshold (IEEE Trans. SMC 9, 1979): the largest variance between the two classes."""
     counts, edges = np.histogram(values, bins=64)
     centres = (edges[:-1] + edges[1:]) / 2
@@ -63,7 +64,7 @@ def _threshold(values: NDArray[np.float32]) -> float:
     return float(centres[int(np.argmax(np.nan_to_num(np.where(above > 0, between, 0))))])
 
 
-def _nucleus(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+def _nucleus_edges(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
     """Edges (top, bottom, left, right) of the largest blob and the lobes near it, or None."""
     labels, count = ndimage.label(opened(mask))
     if count == 0:

@@ -23,8 +23,8 @@ _WEDGE_BORDER = 2
 _MIN_CROP_SIDE = 24
 """In pixels of the photograph."""
 _OVERSAMPLING = 4
-"""A square more than this many times the crop's size is subsampled before it is resized, so that
-memory is bounded for long and narrow images."""
+"""Larger squares are first subsampled to at least this many times the crop's size, so that memory
+is bounded for long and narrow images."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def prepare(data: bytes, contract: ModelContract) -> Prepared:
 def prepare_pixels(image: Pixels, contract: ModelContract) -> Prepared:
     """Locate, crop and resize a decoded image, (height, width, 3) RGB."""
     nucleus = locate(image)
-    box = _whole(image) if nucleus is None else frame(nucleus, image, contract)
+    box = _whole_square(image) if nucleus is None else frame(nucleus, image, contract)
     return Prepared(image, box, nucleus, crop(image, box, contract.input_size))
 
 
@@ -71,10 +71,9 @@ def frame(nucleus: CellBox, image: Pixels, contract: ModelContract) -> CellBox:
 
 
 def crop(image: Pixels, box: CellBox, size: int) -> Pixels:
-    """Crop a square and resize it to (size, size, 3).
+    """Crop a square, resized to (size, size, 3); outside the image it has the median colour.
 
-    Pixels outside the image, or in a black wedge that reaches the square's edge, are filled with
-    the photograph's median colour, since they show nothing of the cell.
+    So has a black wedge that reaches the square's edge, since it shows nothing of the cell.
 
     Args:
         image: (height, width, 3) RGB.
@@ -92,7 +91,7 @@ def crop(image: Pixels, box: CellBox, size: int) -> Pixels:
 
 
 def photographed(image: Pixels) -> NDArray[np.bool_]:
-    """Mask (height, width) of the photograph, as opposed to black wedges."""
+    """Mask (...) of the pixels (..., 3) that are brighter than a rotated image's black wedges."""
     red, green, blue = image[..., 0], image[..., 1], image[..., 2]
     return np.asarray(np.maximum(np.maximum(red, green), blue) >= WEDGE_LEVEL)
 
@@ -140,7 +139,7 @@ def _median_colour(image: Pixels) -> Pixels:
     return np.asarray(np.median(valid.T.copy(), axis=1), dtype=np.uint8)
 
 
-def _whole(image: Pixels) -> CellBox:
+def _whole_square(image: Pixels) -> CellBox:
     """The smallest square around the image, with the same centre."""
     height, width = image.shape[:2]
     side = max(height, width)

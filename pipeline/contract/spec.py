@@ -9,7 +9,7 @@ PREPROCESSING_VERSION = "2"
 
 
 class ModelContract(BaseModel):
-    """Properties of a model that serving must not choose itself."""
+    """Classes and preprocessing of a model, which training and serving share."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -35,7 +35,7 @@ def compile_graph(graph: Any, precision: str, streams: int | None = None) -> Any
     return ov.Core().compile_model(graph, "CPU", hints)
 
 
-def read_single_image(path: Path) -> Any:
+def read_single_image_graph(path: Path) -> Any:
     """The `openvino.Model` of a file, reshaped to a batch of one image.
 
     A dynamic batch size takes 5 % longer, since shapes are inferred at each request, and larger

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import Parity, Precision
 from pipeline.contract.decoding import Pixels
-from pipeline.engine.compiled import compile_graph, read_single_image
+from pipeline.engine.compiled import compile_graph, read_single_image_graph
 
 MODEL_XML = "model.xml"
 CONCURRENT_REQUESTS = 2
@@ -23,9 +23,9 @@ class Engine:
 
     def __init__(self, folder: Path, precision: Precision) -> None:
         """Compile `folder/model.xml` twice; an int8 model carries its own precision."""
-        graph = read_single_image(folder / MODEL_XML)
-        self._latency = _Requests(compile_graph(graph, precision, 1))
-        self._throughput = _Requests(compile_graph(graph, precision, CONCURRENT_REQUESTS))
+        graph = read_single_image_graph(folder / MODEL_XML)
+        self._latency = _RequestPool(compile_graph(graph, precision, 1))
+        self._throughput = _RequestPool(compile_graph(graph, precision, CONCURRENT_REQUESTS))
 
     @classmethod
     def of(cls, folder: Path, parity: Parity) -> "Engine":
@@ -33,12 +33,16 @@ class Engine:
         return cls(folder, parity.precision)
 
     def predict(self, crops: Pixels, *, concurrent: bool = False) -> tuple[Floats, Floats]:
-        """Probabilities (n, classes) and embeddings (n, embedding_size) of crops, one by one.
+        """Probabilities and embeddings of crops; `concurrent`: other requests run at the same time.
+
+        Crops run one by one: on all cores, for latency, or if concurrent on a share of them.
 
         Args:
             crops: (n, size, size, 3) uint8 from `prepare`.
-            concurrent: whether other requests run at the same time. If so, this one gets its share
-                of the cores, for throughput; otherwise it gets all of them, for latency.
+            concurrent: changes the speed alone.
+
+        Returns:
+            (n, classes) and (n, embedding_size).
         """
         requests = self._throughput if concurrent else self._latency
         outputs = [requests.infer(crops[index : index + 1]) for index in range(len(crops))]
@@ -46,7 +50,7 @@ class Engine:
         return np.concatenate(probabilities), np.concatenate(embeddings)
 
 
-class _Requests:
+class _RequestPool:
     """Pool of a compiled model's infer requests: allocating their memory is expensive."""
 
     def __init__(self, compiled: Any) -> None:
@@ -54,6 +58,7 @@ class _Requests:
         self._idle: deque[Any] = deque()
 
     def infer(self, crop: Pixels) -> tuple[Floats, Floats]:
+        """Probabilities and embedding of a crop (1, size, size, 3); safe for threads."""
         try:
             request = self._idle.pop()
         except IndexError:  # not `if self._idle`: another thread may empty it in between

@@ -41,7 +41,7 @@ class FrozenNetwork:
         precision: str = "bf16",
     ) -> None:
         """Build and compile; `precision` is `bf16` (if the processor supports it) or `f32`."""
-        graph = _graph(contract.input_size, arrays, normalization, features)
+        graph = _build_graph(contract.input_size, arrays, normalization, features)
         self._compiled = compile_graph(graph, precision)
 
     def __call__(self, crops: Pixels, batch_size: int = 16) -> NDArray[np.float16]:
@@ -61,7 +61,8 @@ class FrozenNetwork:
         return np.array(request.infer({0: batch})[0], np.float16)
 
 
-def _graph(size: int, arrays: Arrays, normalization: str, features: FeaturesConfig) -> Any:
+def _build_graph(size: int, arrays: Arrays, normalization: str, features: FeaturesConfig) -> Any:
+    """The `openvino.Model`: pixels uint8 to region means or maps, up to the boundary."""
     import openvino as ov
     from openvino import opset13 as ops
 

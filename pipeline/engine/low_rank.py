@@ -70,7 +70,7 @@ def write_low_rank(source: Path, target: Path, crops: Pixels, variance: float) -
     names = [node.get_friendly_name() for node in convolutions(original)[1:]]
     for name, expected in zip(names, _responses(original, names, crops), strict=True):
         (responses,) = _responses(factorised, [name], crops)
-        bias = _bias(_named(original, name))
+        bias = _bias(_find_node(original, name))
         _replace(factorised, name, fit_low_rank(responses, expected, bias, variance))
     save_graph(factorised, target)
     for graph in (factorised, original):
@@ -79,19 +79,19 @@ def write_low_rank(source: Path, target: Path, crops: Pixels, variance: float) -
 
 
 def fit_low_rank(responses: Floats, expected: Floats, bias: Floats, variance: float) -> LowRank:
-    """Low-rank fit of `responses` to `expected`, of the lowest rank that keeps a share of variance.
+    """Low-rank fit; its rank keeps `variance` of the fit's variance, rounded up to a multiple of 8.
 
     Args:
         responses: of the network factorised so far (n, channels).
         expected: responses of the original network at the same positions (n, channels).
         bias: added to both before the ReLU (channels,).
-        variance: share to keep, 0 to 1.
+        variance: share of the fitted responses' variance to keep, 0 to 1.
     """
     activated = np.maximum(expected + bias, 0)
     fitted = _reduced_rank_regression(responses, expected, partial(_rank, variance=variance))
     rank = len(fitted.mean)
     for penalty in _PENALTIES:
-        target = _auxiliary(fitted(responses) + bias, activated, penalty) - bias
+        target = _auxiliary_targets(fitted(responses) + bias, activated, penalty) - bias
         fitted = _reduced_rank_regression(responses, target, lambda _: rank)
     # A random rotation gives all directions the same variance: 8-bit integers have one scale.
     rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(rank, rank)))[0]
@@ -105,7 +105,7 @@ def fit_low_rank(responses: Floats, expected: Floats, bias: Floats, variance: fl
 
 
 def _rank(variances: NDArray[np.float64], variance: float) -> int:
-    """Rank that keeps a share of the variance, given the variances in descending order."""
+    """Multiple of 8 that keeps a share of the variance; `variances` in descending order."""
     cumulative = np.cumsum(variances) / variances.sum()
     rank = int(np.searchsorted(cumulative, variance)) + 1
     return min(len(variances), math.ceil(rank / _RANK_MULTIPLE) * _RANK_MULTIPLE)
@@ -114,7 +114,7 @@ def _rank(variances: NDArray[np.float64], variance: float) -> int:
 def _reduced_rank_regression(
     inputs: Floats, targets: Floats, rank: Callable[[NDArray[np.float64]], int]
 ) -> LowRank:
-    """Ridge regression of a rank, which `rank` chooses by the variances in descending order."""
+    """Ridge regression, truncated to the rank that `rank` returns for the descending variances."""
     mean, offset = inputs.mean(0), targets.mean(0)
     centred = inputs - mean
     square = (centred.T @ centred).astype(np.float64)
@@ -126,7 +126,7 @@ def _reduced_rank_regression(
     return LowRank(reduce, expand.astype(np.float32), reduce @ mean, offset)
 
 
-def _auxiliary(fitted: Floats, activated: Floats, penalty: float) -> Floats:
+def _auxiliary_targets(fitted: Floats, activated: Floats, penalty: float) -> Floats:
     """Regression targets that reduce the error behind the ReLU; all are (n, channels).
 
     For each value the best negative or the best non-negative one, whichever costs less. The cost is
@@ -139,7 +139,7 @@ def _auxiliary(fitted: Floats, activated: Floats, penalty: float) -> Floats:
     return np.where(cost_below < cost_above, below, above).astype(np.float32)
 
 
-def _named(graph: Any, name: str) -> Any:
+def _find_node(graph: Any, name: str) -> Any:
     return next(node for node in graph.get_ordered_ops() if node.get_friendly_name() == name)
 
 
@@ -147,7 +147,7 @@ def _responses(graph: Any, names: Sequence[str], crops: Pixels) -> list[Floats]:
     """Responses of convolutions at sampled positions, each (crops x positions, channels)."""
     import openvino as ov
 
-    outputs = [_named(graph, name).output(0) for name in names]
+    outputs = [_find_node(graph, name).output(0) for name in names]
     part = ov.Model(outputs, graph.get_parameters(), "part")
     request = compile_graph(part, "f32", 1).create_infer_request()
     generators = [np.random.default_rng(1) for _ in names]
@@ -178,7 +178,7 @@ def _replace(graph: Any, name: str, fitted: LowRank) -> None:
     """Replace a convolution in `graph` by a narrower one and a 1 x 1, if these cost less."""
     from openvino import opset13 as ops
 
-    node = _named(graph, name)
+    node = _find_node(graph, name)
     kernel = node.input_value(1).get_node().data
     narrow_kernel = np.einsum("ro,oihw->rihw", fitted.reduce, kernel)
     if narrow_kernel.size + fitted.expand.size >= kernel.size:

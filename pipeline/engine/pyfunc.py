@@ -66,9 +66,11 @@ class ServedModel:
 
         if IMAGE not in images:
             raise InvalidInputError(
-                "no images", expected=f"a column {IMAGE!r}", received=", ".join(map(str, images))
+                f"input has no column `{IMAGE}`",
+                expected="bytes of a JPEG or PNG, or the same in base64",
+                received=f"columns {', '.join(map(str, images))}",
             )
-        return pd.DataFrame([self._classify(_bytes(value)) for value in images[IMAGE]])
+        return pd.DataFrame([self._classify(_image_bytes(value)) for value in images[IMAGE]])
 
     def _classify(self, data: bytes) -> dict[str, Any]:
         prepared = prepare(data, self._contract)
@@ -89,7 +91,8 @@ class ServedModel:
         return np.asarray(self._engine.predict(crop[None])[0][0], np.float32)
 
 
-def _bytes(value: object) -> bytes:
+def _image_bytes(value: object) -> bytes:
+    """Bytes as they are, text decoded from base64; InvalidInputError if it is not base64."""
     if isinstance(value, bytes | bytearray):
         return bytes(value)
     try:

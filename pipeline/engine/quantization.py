@@ -20,7 +20,7 @@ def quantize(source: Path, target: Path, crops: Pixels) -> None:
     head in 8 bits as well, one prediction in six changes. The first convolution stays in float: it
     costs little, and all others depend on it. Weights have 7 bits, because sums of two 8-bit
     products overflow on processors without VNNI. Bias correction is off: it made low-rank
-    convolutions less accurate (docs/decisions/0011-int8-and-low-rank.md).
+    convolutions less accurate (docs/decisions/0011-int8-and-low-rank.md). NNCF is silenced.
 
     Args:
         source: an `.xml` in float32.
@@ -48,6 +48,7 @@ def quantize(source: Path, target: Path, crops: Pixels) -> None:
 
 
 def _ignored_scope(graph: Any) -> Any:
+    """What stays in float: the first convolution, and every other type of node."""
     import nncf
 
     first = convolutions(graph)[0].get_friendly_name()

@@ -71,35 +71,38 @@ def _regions(planes: Any, windows: Windows) -> list[Any]:
 
     axes = np.array([1, 2, 3])
     weights = np.array(STAIN, np.float32).reshape(1, 3, 1, 1)
-    stain = _mean(
+    stain = _box_mean(
         ops.reduce_sum(ops.multiply(planes, weights), np.array([1]), True), windows.smooth
     )
     ends = ops.add(ops.reduce_mean(stain, axes, True), ops.reduce_max(stain, axes, True))
     threshold = ops.divide(ends, np.float32(2))
     one = np.float32(1)
     for _ in range(ITERATIONS):
-        above = _soft(stain, threshold)
+        above = _soft_threshold(stain, threshold)
         sides = (above, ops.subtract(one, above))
-        high, low = (_average(stain, side) for side in sides)
+        high, low = (_weighted_mean(stain, side) for side in sides)
         threshold = ops.divide(ops.add(high, low), np.float32(2))
-    nucleus = _soft(stain, ops.maximum(threshold, np.float32(MIN_THRESHOLD)))
-    return [nucleus, ops.multiply(_mean(nucleus, windows.around), ops.subtract(one, nucleus))]
+    nucleus = _soft_threshold(stain, ops.maximum(threshold, np.float32(MIN_THRESHOLD)))
+    return [nucleus, ops.multiply(_box_mean(nucleus, windows.around), ops.subtract(one, nucleus))]
 
 
-def _soft(stain: Any, threshold: Any) -> Any:
+def _soft_threshold(stain: Any, threshold: Any) -> Any:
+    """Share, 0 to 1, by which each pixel is above the threshold: a sigmoid."""
     from openvino import opset13 as ops
 
     return ops.sigmoid(ops.divide(ops.subtract(stain, threshold), np.float32(SOFTNESS)))
 
 
-def _mean(plane: Any, side: int) -> Any:
+def _box_mean(plane: Any, side: int) -> Any:
+    """Mean over the square window of `side` pixels around each pixel; the size stays."""
     from openvino import opset13 as ops
 
     reach = [side // 2, side // 2]
     return ops.avg_pool(plane, [1, 1], reach, reach, [side, side], exclude_pad=True)
 
 
-def _average(plane: Any, weights: Any) -> Any:
+def _weighted_mean(plane: Any, weights: Any) -> Any:
+    """Mean of each image's plane, weighted per pixel; the axes stay."""
     from openvino import opset13 as ops
 
     axes = np.array([1, 2, 3])

@@ -32,7 +32,7 @@ def jittered(prepared: Prepared, contract: ModelContract, name: str) -> Pixels:
     """A crop (size, size, 3) with jittered scale and colour; equal names give equal crops."""
     seed = hashlib.sha256(name.encode()).digest()
     rng = np.random.default_rng(list(seed))
-    cut = crop(prepared.image, _scaled(prepared.box, rng), contract.input_size)
+    cut = crop(prepared.image, _randomly_scaled(prepared.box, rng), contract.input_size)
     gains = np.exp(rng.normal(0, _LAMP) + rng.normal(0, _CHANNEL, 3))
     shares = np.clip(cut / 255 * gains, 0, 1) ** np.exp(rng.normal(0, _GAMMA))
     grey = shares.mean(axis=-1, keepdims=True)
@@ -40,5 +40,6 @@ def jittered(prepared: Prepared, contract: ModelContract, name: str) -> Pixels:
     return np.asarray(np.clip(shares * 255, 0, 255), np.uint8)
 
 
-def _scaled(box: CellBox, rng: np.random.Generator) -> CellBox:
+def _randomly_scaled(box: CellBox, rng: np.random.Generator) -> CellBox:
+    """A square with the same centre and a random side, at least 24 pixels; draws from `rng`."""
     return box.resized(max(24, round(box.side * float(np.exp(rng.uniform(-_SCALE, _SCALE))))))

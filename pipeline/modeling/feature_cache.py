@@ -53,21 +53,18 @@ def cache_key(
 
 
 def cached_crops(store: ArtifactStore, key: str, crops: AbstractSet[str]) -> dict[str, str]:
-    """Name to URI of an intact pack, for those of `crops` that are cached.
-
-    Damaged packs are skipped with a warning, so that their images are computed again.
-    """
+    """Crop to URI of its pack, for the cached ones; skips damaged packs with a warning."""
     cached: dict[str, str] = {}
     for item in store.objects.list(f"{store.root}/pack/{key}/"):
         if item.uri.endswith(f"/{MANIFEST}"):
             uri = item.uri.removesuffix(f"/{MANIFEST}")
-            names = crops & set(_crop_names(store, uri)) - cached.keys()
+            names = crops & set(_names_if_intact(store, uri)) - cached.keys()
             if names and store.intact(uri, PackManifest) is not None:
                 cached |= dict.fromkeys(names, uri)
     return cached
 
 
-def _crop_names(store: ArtifactStore, uri: str) -> list[str]:
+def _names_if_intact(store: ArtifactStore, uri: str) -> list[str]:
     """Names of the crops in a pack; empty, with a warning, if the pack is damaged."""
     try:
         return _read_names(store, store.open(uri, PackManifest))
@@ -101,7 +98,7 @@ class ActivationFiles:
     """Name of a crop to its file and the offset of its row in bytes."""
 
     def read(self, crops: Sequence[str]) -> Activations:
-        """Activations of `crops`, in that order (n, *shape)."""
+        """Read the activations of `crops`, in that order (n, *shape); KeyError for another."""
         count = math.prod(self.shape)
         values = np.empty((len(crops), count), np.float16)
         for row, crop in zip(values, crops, strict=True):
@@ -113,10 +110,9 @@ class ActivationFiles:
 def fetch_activations(
     store: ArtifactStore, packs: Iterable[str], crops: Iterable[str], folder: Path
 ) -> ActivationFiles:
-    """Download the packs that contain `crops` into `folder`, and verify them.
+    """Download and index the packs that contain `crops`; KeyError if a crop is in none of them.
 
-    Raises:
-        KeyError: if a crop is in none of the packs.
+    Each call downloads them into `folder` again, and verifies them.
     """
     missing = set(crops)
     total = len(missing)

@@ -50,6 +50,16 @@ class Examples:
         return self.files.read([self.views[row][0] for row in rows]).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class FitExamples:
+    """Examples to train on, and examples of other cells to validate and calibrate on."""
+
+    training: Examples
+    """Sampled in proportion to their weights."""
+    validation: Examples
+    """Scored after each epoch."""
+
+
 @dataclass
 class Progress:
     """State of a fit, from which it can be resumed."""
@@ -68,7 +78,7 @@ class Checkpoint:
         self._uri = uri
 
     def save(self, progress: Progress) -> None:
-        """Replace the checkpoint."""
+        """Replace the stored checkpoint."""
         out = io.BytesIO()
         arrays = {
             f"{part}/{index:03d}": value
@@ -100,24 +110,19 @@ class Checkpoint:
 
 def fit(
     model: keras.Model,
-    training: Examples,
-    validation: Examples,
+    examples: FitExamples,
     config: TrainConfig,
     checkpoint: Checkpoint,
     report: Callable[[Epoch], None],
 ) -> list[Epoch]:
-    """Train `model` in place to the end of the schedule, and leave the averaged weights in it.
+    """Train `model` in place to the end of the schedule, with averaged weights; returns the curve.
 
     Args:
         model: activations to logits.
-        training: sampled in proportion to their weights.
-        validation: scored after each epoch.
+        examples: to train and to validate on.
         config: epochs, learning rate and regularisation.
         checkpoint: resumed from if it exists, and written after each epoch.
         report: called with each epoch, including those from the checkpoint.
-
-    Returns:
-        The training curve.
     """
     loss = keras.losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=config.label_smoothing
@@ -129,11 +134,11 @@ def fit(
     for epoch in progress.curve:
         report(epoch)
     for number in range(len(progress.curve), config.epochs):
-        train_loss = _train_epoch(model, training, config, number)
+        train_loss = _train_epoch(model, examples.training, config, number)
         progress.weights = model.get_weights()
         progress.optimizer = [np.asarray(v) for v in model.optimizer.variables]
         model.optimizer.finalize_variable_values(model.trainable_variables)
-        epoch = _validated(model, validation, number, train_loss)
+        epoch = _validated_epoch(model, examples.validation, number, train_loss)
         model.set_weights(progress.weights)
         progress.curve.append(epoch)
         checkpoint.save(progress)
@@ -209,6 +214,7 @@ def _optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
 
 
 def _restore(model: keras.Model, progress: Progress) -> None:
+    """Load a checkpoint's state into model and optimizer; an empty one changes nothing."""
     if progress.curve:
         model.set_weights(progress.weights)
         for variable, value in zip(model.optimizer.variables, progress.optimizer, strict=True):
@@ -233,7 +239,8 @@ def _train_epoch(model: keras.Model, training: Examples, config: TrainConfig, nu
     return float(np.mean(losses))
 
 
-def _validated(model: keras.Model, validation: Examples, number: int, loss: float) -> Epoch:
+def _validated_epoch(model: keras.Model, validation: Examples, number: int, loss: float) -> Epoch:
+    """The curve's row of an epoch: training loss, and loss and accuracy on `validation`."""
     logits = logits_of(model, validation).astype(np.float64)
     of_label = log_softmax(logits, axis=1)[np.arange(len(logits)), validation.labels]
     hits = logits.argmax(axis=1) == validation.labels

@@ -11,7 +11,7 @@ from scipy.special import softmax
 from pipeline.config import RunConfig
 from pipeline.contract.decision import ReviewRule
 from pipeline.engine.frozen import Arrays
-from pipeline.modeling.fit import Checkpoint, Epoch, Examples, fit, logits_of
+from pipeline.modeling.fit import Checkpoint, Epoch, Examples, FitExamples, fit, logits_of
 from pipeline.modeling.head import Head, folds_of, solve
 from pipeline.modeling.network import classifier, pooled_blocks
 from pipeline.modeling.projection import Projection
@@ -50,7 +50,7 @@ def fit_head(examples: Examples, config: RunConfig, report: Callable[[Epoch], No
         report: called with the curve's only row: loss, and cross-fitted loss and accuracy.
     """
     rows = _evenly_spaced(len(examples.labels), _MAX_IMAGES)
-    means = _RegionMeans.of(examples, rows)
+    means = _RegionMeans.load(examples, rows)
     logits = np.empty((len(rows), len(config.contract.classes)))
     distances = np.empty(len(rows))
     folds = folds_of(examples.groups[rows], means.labels, config.train.folds)
@@ -85,7 +85,8 @@ class _RegionMeans:
     """Image of each crop (m,)."""
 
     @classmethod
-    def of(cls, examples: Examples, rows: Ints) -> "_RegionMeans":
+    def load(cls, examples: Examples, rows: Ints) -> "_RegionMeans":
+        """Read the activations of all crops of the images at `rows` from disk."""
         views = [examples.views[row] for row in rows]
         crops = examples.files.read([name for names in views for name in names]).astype(np.float32)
         owners = np.repeat(np.arange(len(rows)), [len(names) for names in views])
@@ -99,7 +100,7 @@ class _RegionMeans:
         )
 
     def fit(self, chosen: Bools, config: RunConfig) -> tuple[Head, Projection, Floats]:
-        """Head, projection and mean embedding of some images; crops share their image's weight."""
+        """Head, projection and mean embedding, fitted to the chosen images; changes nothing."""
         of_chosen = chosen[self.owners]
         owners = self.owners[of_chosen]
         head = solve(
@@ -131,8 +132,7 @@ def _epoch(fitted: Floats, cross_fitted: Floats, labels: Ints, weights: Floats) 
 
 def fit_blocks(
     arrays: Arrays,
-    examples: Examples,
-    held_out: Examples,
+    examples: FitExamples,
     config: RunConfig,
     checkpoint: Checkpoint,
     report: Callable[[Epoch], None],
@@ -141,22 +141,22 @@ def fit_blocks(
 
     Args:
         arrays: ImageNet's convolutions.
-        examples: training images.
-        held_out: images of other cells.
+        examples: to train and to calibrate on.
         config: contract, boundary and hyper-parameters.
         checkpoint: of the training loop.
         report: called after every epoch.
     """
-    sample = examples.originals(_evenly_spaced(len(examples.labels), _SCALER_SAMPLE))
-    blocks = pooled_blocks(config.features.boundary, examples.files.shape, arrays)
+    training, held_out = examples.training, examples.validation
+    sample = training.originals(_evenly_spaced(len(training.labels), _SCALER_SAMPLE))
+    blocks = pooled_blocks(config.features.boundary, training.files.shape, arrays)
     trained = classifier(blocks, sample, len(config.contract.classes), config.train.dropout)
-    curve = fit(trained, examples, held_out, config.train, checkpoint, report)
+    curve = fit(trained, examples, config.train, checkpoint, report)
     logits = logits_of(trained, held_out).astype(np.float64)
     held_weights = held_out.weights.astype(np.float64)
     temperature = fit_temperature(logits, held_out.labels, held_weights)
-    vectors = embedding_inputs(examples)
+    vectors = embedding_inputs(training)
     projection = Projection(vectors, config.contract.embedding_size)
-    centre = np.average(projection(vectors).astype(np.float64), 0, examples.weights)
+    centre = np.average(projection(vectors).astype(np.float64), 0, training.weights)
     distances = np.linalg.norm(projection(embedding_inputs(held_out)) - centre, axis=1)
     probabilities = softmax(logits / temperature, axis=1)
     review = fit_review(centre, distances, probabilities, held_weights, config.review)
@@ -164,7 +164,7 @@ def fit_blocks(
 
 
 def embedding_inputs(examples: Examples) -> NDArray[np.float32]:
-    """Vectors that the projection embeds (n, values): region means, or spatial means of maps."""
+    """Vectors to embed (n, values), from disk: region means, or the spatial means of maps."""
     count = len(examples.labels)
     batches = (
         examples.originals(range(start, min(start + _BATCH, count)))

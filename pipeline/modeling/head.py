@@ -43,7 +43,7 @@ class Head:
 
 
 def solve(vectors: Floats, labels: Ints, weights: Floats, classes: int, penalty: float) -> Head:
-    """The head that multinomial logistic regression finds; it is deterministic.
+    """Fit a head by multinomial logistic regression, on one thread; deterministic.
 
     Args:
         vectors: (n, values).

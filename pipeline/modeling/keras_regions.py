@@ -33,23 +33,25 @@ def _regions(pixels: keras.KerasTensor, windows: Windows) -> list[keras.KerasTen
     ops = keras.ops
     red, green, blue = ops.split(ops.cast(pixels, "float32"), 3, axis=-1)
     stain = STAIN[0] * red + STAIN[1] * green + STAIN[2] * blue
-    stain = _mean(stain, windows.smooth)
+    stain = _box_mean(stain, windows.smooth)
     axes = (1, 2, 3)
     threshold = (
         ops.mean(stain, axis=axes, keepdims=True) + ops.max(stain, axis=axes, keepdims=True)
     ) / 2
     for _ in range(ITERATIONS):
         above = ops.sigmoid((stain - threshold) / SOFTNESS)
-        threshold = (_average(stain, above) + _average(stain, 1 - above)) / 2
+        threshold = (_weighted_mean(stain, above) + _weighted_mean(stain, 1 - above)) / 2
     nucleus = ops.sigmoid((stain - ops.maximum(threshold, MIN_THRESHOLD)) / SOFTNESS)
-    return [nucleus, _mean(nucleus, windows.around) * (1 - nucleus)]
+    return [nucleus, _box_mean(nucleus, windows.around) * (1 - nucleus)]
 
 
-def _mean(plane: keras.KerasTensor, side: int) -> keras.KerasTensor:
+def _box_mean(plane: keras.KerasTensor, side: int) -> keras.KerasTensor:
+    """Mean over the square window of `side` pixels around each pixel; the size stays."""
     return keras.layers.AveragePooling2D(side, strides=1, padding="same")(plane)
 
 
-def _average(plane: keras.KerasTensor, weights: keras.KerasTensor) -> keras.KerasTensor:
+def _weighted_mean(plane: keras.KerasTensor, weights: keras.KerasTensor) -> keras.KerasTensor:
+    """Mean of each image's plane, weighted per pixel; the axes stay."""
     ops = keras.ops
     total = ops.sum(weights, axis=(1, 2, 3), keepdims=True) + EPSILON
     return ops.sum(plane * weights, axis=(1, 2, 3), keepdims=True) / total

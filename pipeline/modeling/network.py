@@ -26,6 +26,7 @@ def backbone(contract: ModelContract, arrays: Arrays, normalization: str) -> ker
 
 
 def _normalize(pixels: keras.KerasTensor, normalization: str) -> keras.KerasTensor:
+    """RGB, 0 to 255, normalised as the weights expect: `torch`, else `caffe` (BGR)."""
     x = keras.ops.cast(pixels, "float32")
     if normalization == "torch":
         variance = np.square(TORCH_STD) * 255**2
@@ -123,12 +124,12 @@ def assemble(
 
 
 def pools_until(boundary: str) -> list[str]:
-    """Names of VGG16's pooling layers up to `boundary`."""
+    """Names of VGG16's pooling layers up to and including `boundary`."""
     return [f"block{number}_pool" for number in range(1, int(boundary[len("block")]) + 1)]
 
 
 def set_determinism(seed: int) -> None:
-    """Seed all generators, reset the names of layers, and select deterministic kernels."""
+    """Seed this process's generators, reset Keras's layer names, select deterministic kernels."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     import tensorflow as tf

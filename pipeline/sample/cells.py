@@ -61,6 +61,7 @@ def _neutrophil(grid: Grid, radius: float, rng: np.random.Generator) -> Drawing:
 
 
 def _lobes(grid: Grid, radius: float, rng: np.random.Generator) -> Plane:
+    """Distance to a nucleus of three to five lobes, joined by strands."""
     count = int(rng.choice([3, 4, 5], p=[0.3, 0.45, 0.25]))
     step = rng.uniform(0.75, 1.0) * 2 * np.pi / (count + 0.6)
     centres = [
@@ -94,7 +95,7 @@ def _eosinophil(grid: Grid, radius: float, rng: np.random.Generator) -> Drawing:
     cytoplasm = {"eosin": 0.28 + 0.75 * granules, "azure": 0.05 + 0.10 * (1 - height)}
     drawing = _compose(grid, body, cytoplasm, nucleus, _chromatin(grid, 1.0, 0.15, 0.5, rng))
     on_top = ink(body, _EDGE) * granules * (tone > 0.85)
-    return _add(drawing, {"eosin": 0.5 * on_top, "azure": -0.25 * on_top})
+    return _add_dyes(drawing, {"eosin": 0.5 * on_top, "azure": -0.25 * on_top})
 
 
 def _lymphocyte(grid: Grid, radius: float, rng: np.random.Generator) -> Drawing:
@@ -129,6 +130,7 @@ def _monocyte(grid: Grid, radius: float, rng: np.random.Generator) -> Drawing:
 
 
 def _vacuoles(grid: Grid, radius: float, rng: np.random.Generator) -> Plane:
+    """Opacity, 0 to 1, of 9 to 21 round vacuoles."""
     cover = np.zeros_like(grid.x)
     for _ in range(int(rng.integers(9, 22))):
         centre = _polar(radius * np.sqrt(rng.uniform(0.1, 0.85)), rng.uniform(0, 2 * np.pi))
@@ -159,11 +161,14 @@ def _compose(
     envelope = np.exp(-(((nucleus + 0.25) / 0.25) ** 2)) * inside
     dyes = np.zeros((len(DYES), *grid.x.shape), dtype=np.float32)
     drawing = Drawing(dyes, cover)
-    drawing = _add(drawing, {dye: plane * cover * (1 - inside) for dye, plane in cytoplasm.items()})
-    return _add(drawing, {"azure": chromatin * inside + 0.22 * envelope + 0.16 * membrane})
+    drawing = _add_dyes(
+        drawing, {dye: plane * cover * (1 - inside) for dye, plane in cytoplasm.items()}
+    )
+    return _add_dyes(drawing, {"azure": chromatin * inside + 0.22 * envelope + 0.16 * membrane})
 
 
-def _add(drawing: Drawing, amounts: Amounts) -> Drawing:
+def _add_dyes(drawing: Drawing, amounts: Amounts) -> Drawing:
+    """A copy with other amounts of some dyes; an amount below 0 becomes 0."""
     dyes = drawing.dyes.copy()
     for dye, plane in amounts.items():
         dyes[DYES.index(dye)] += plane

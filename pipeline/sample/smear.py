@@ -20,7 +20,7 @@ Field = NDArray[np.float32]
 
 
 def draw_photograph(label: str, rng: np.random.Generator, laboratory: Laboratory) -> Image.Image:
-    """Draw a new slide with one white cell of class `label` near the centre.
+    """Draw a PIL photograph of a new slide, with one white cell of class `label` near the centre.
 
     It is off the centre by up to 60 pixels horizontally and 36 vertically.
 

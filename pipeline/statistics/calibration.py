@@ -67,7 +67,7 @@ def reliability(confidence: Floats, correct: Bools, weights: Floats) -> tuple[Bi
 
     Not scikit-learn's `calibration_curve`, which takes no weights.
     """
-    bins = _bins(confidence)
+    bins = _bin_indexes(confidence)
     weight, confident, right = (
         np.bincount(bins, weights=values, minlength=BINS)
         for values in (weights, weights * confidence, weights * correct)
@@ -98,11 +98,11 @@ def calibration_error(confidence: Floats, correct: Bools, weights: Floats | None
 
 
 def bin_terms(confidence: Floats, correct: Bools, weights: Floats) -> Floats:
-    """Each image's weighted gap and weight in its bin (n, 2 * bins), zero in the others.
+    """Weighted gap and weight of each image, in the columns of its bin (n, 2 * bins).
 
     `calibration_errors` takes their sums over images, which makes resampling a matrix product.
     """
-    rows, bins = np.arange(len(confidence)), _bins(confidence)
+    rows, bins = np.arange(len(confidence)), _bin_indexes(confidence)
     terms = np.zeros((len(confidence), 2 * BINS))
     terms[rows, bins] = weights * (confidence - correct)
     terms[rows, BINS + bins] = weights
@@ -138,5 +138,5 @@ def calibration_interval(
     return Interval(value=float(value), low=low, high=float(high))
 
 
-def _bins(confidence: Floats) -> Ints:
+def _bin_indexes(confidence: Floats) -> Ints:
     return np.minimum((confidence * BINS).astype(np.int64), BINS - 1)

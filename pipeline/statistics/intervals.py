@@ -1,4 +1,4 @@
-"""95 % confidence intervals over cells, which have width also where all predictions are correct.
+"""95 % confidence intervals over groups, which have width also where all predictions are correct.
 
 The percentile bootstrap draws from the observed cells: if all are correct, so is every resample,
 and the interval has no width. Here each resample also has one unobserved pseudo-observation, of
@@ -60,14 +60,14 @@ class Resamples:
         """Evenly spaced (draws,), so that the pseudo-observation adds no noise to the bounds."""
 
     def of(self, codes: Ints) -> "Resamples":
-        """The same resamples for other rows, of which `codes` are the groups."""
+        """A copy with the same draws for other rows (m,), of which `codes` (m,) are the groups."""
         other = copy.copy(self)
         other.codes = self._position[codes]
         return other
 
     def sums(self, values: Floats) -> Floats:
         """Sum of values (n, columns) over the images of each resample: (draws, columns)."""
-        return np.asarray(self.counts @ self._by_group(values))
+        return np.asarray(self.counts @ self._group_sums(values))
 
     def shares(self, hits: Floats, weights: Floats) -> list[Interval | None]:
         """Weighted shares of hits with their intervals, per column; None where no image has weight.
@@ -80,7 +80,7 @@ class Resamples:
             hits: weight of the images that count as hits (n, columns), 0 for others.
             weights: of each image (n, columns), on any scale.
         """
-        hits, weights = self._by_group(hits), self._by_group(weights)
+        hits, weights = self._group_sums(hits), self._group_sums(weights)
         total = weights.sum(axis=0)
         below, above = np.zeros(len(total)), np.zeros(len(total))
         for one in self._strata:
@@ -95,7 +95,7 @@ class Resamples:
         ]
 
     def bounds(self, value: Floats, samples: Floats, cells: Floats) -> tuple[Floats, Floats]:
-        """Lower and upper bound (columns,) of statistics between 0 and 1.
+        """Lower and upper 95 % bound (columns,) of statistics between 0 and 1.
 
         Args:
             value: the statistics (columns,); the interval always contains them.
@@ -110,7 +110,7 @@ class Resamples:
 
     def effective_size(self, weights: Floats) -> Floats:
         """Effective number of groups (columns,) of images with weights (n, columns)."""
-        return effective_size(self._by_group(weights))
+        return effective_size(self._group_sums(weights))
 
     def _stratum(
         self, groups: slice, hits: Floats, weights: Floats
@@ -122,7 +122,8 @@ class Resamples:
         value = hits.sum(axis=0) / weights.sum(axis=0)
         return value, *self.bounds(value, samples, effective_size(weights))
 
-    def _by_group(self, values: Floats) -> Floats:
+    def _group_sums(self, values: Floats) -> Floats:
+        """Sums of values (n, columns) over the images of each group (groups, columns)."""
         sums = np.zeros((self.counts.shape[1], values.shape[1]))
         np.add.at(sums, self.codes, values)
         return sums

@@ -22,7 +22,7 @@ class Interval(BaseModel):
 
 
 def group_codes(groups: Sequence[str]) -> Ints:
-    """Code of each group, 0 to k-1, in the order of their names (n,)."""
+    """Code of each row's group (n,), 0 to k-1 in the order of the names."""
     return np.asarray(np.unique(np.array(groups), return_inverse=True)[1], dtype=np.int64)
 
 

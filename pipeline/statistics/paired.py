@@ -1,6 +1,6 @@
-"""Paired comparison of two models on the same images, with confidence intervals over cells.
+"""Paired comparison of two models on the same images, with confidence intervals over groups.
 
-Both models are resampled with the same cells, so that the difficulty of a cell cancels out.
+Both models are resampled with the same groups, so that the difficulty of a group cancels out.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class PairedPredictions:
 
 
 class Difference(Interval):
-    """Challenger minus champion, -1 to 1, with a 95 % interval that always has width."""
+    """Challenger minus champion, -1 to 1: 95 % interval, and the bootstrap bound for the gate."""
 
     resampled_low: float
     """Lower bound of the percentile bootstrap, on which the gate decides; its error rates are
@@ -49,7 +49,7 @@ class Differences(Frozen):
 
 
 def paired_differences(predictions: PairedPredictions, *, draws: int, seed: int = 0) -> Differences:
-    """Differences in per-image sensitivity, with intervals over groups.
+    """Differences in balanced accuracy and per class; the intervals resample groups.
 
     Args:
         predictions: of both models.

@@ -52,7 +52,7 @@ def groups_in(records: Iterable[Record]) -> list[Group]:
 def assign(
     groups: Sequence[Group], shares: SplitConfig, locked: AbstractSet[str], *, seed: str
 ) -> Parts:
-    """Assign each group to a part, class by class, starting with the class of the fewest groups.
+    """Group to part, assigned class by class, starting with the class of the fewest groups.
 
     Groups are sorted by a hash of `seed` and their name: the first ones become the test part, then
     the reserve, validation and train. New groups therefore move only groups at a border between two
@@ -66,8 +66,8 @@ def assign(
         seed: name of the dataset.
 
     Returns:
-        Group to part. Every class has a group in every part except the reserve; its test groups
-        include images with an archive's label.
+        Every class has a group in every part except the reserve; its test groups include images
+        with an archive's label.
 
     Raises:
         InvalidInputError: when a class has too few groups, or too few that are not locked.
@@ -83,7 +83,7 @@ def assign(
     for label in order:
         _repair(label, classes, parts, locked)
     for label in order:
-        _check(label, classes[label], parts, locked)
+        _require_all_parts(label, classes[label], parts, locked)
     return parts
 
 
@@ -101,7 +101,7 @@ def _missing_parts(label: str, members: Sequence[Group], parts: Parts) -> list[P
 
 
 def _assign_class(label: str, members: Sequence[Group], shares: SplitConfig, parts: Parts) -> None:
-    """Assign the groups of a class that no other class has assigned yet."""
+    """Assign, in `parts`, the groups of a class that no other class has assigned yet."""
     _fill_part(label, members, "test", shares.test_share, parts)
     _fill_part(label, members, "reserve", shares.reserve_share, parts)
     _fill_part(label, members, "val", shares.val_share, parts)
@@ -111,7 +111,7 @@ def _assign_class(label: str, members: Sequence[Group], shares: SplitConfig, par
 def _fill_part(
     label: str, members: Sequence[Group], part: Part, share: float, parts: Parts
 ) -> None:
-    """Assign groups in order to a part until its share is reached; half of a group must fit.
+    """Assign groups, in `parts`, until the share of `part` is reached; half of a group must fit.
 
     A part without a group of the class gets at least one; one group is left for each other missing
     part.
@@ -134,7 +134,7 @@ def _fill_part(
 
 
 def _repair(label: str, classes: Classes, parts: Parts, locked: AbstractSet[str]) -> None:
-    """Move a group into each part that the class misses, if no class loses a part by the move."""
+    """Move, in `parts`, a group into each part that the class misses, if no class loses one."""
     for part in _missing_parts(label, classes[label], parts):
         for group in classes[label]:
             moved: Parts = {**parts, group.id: part}
@@ -148,7 +148,9 @@ def _repair(label: str, classes: Classes, parts: Parts, locked: AbstractSet[str]
                 break
 
 
-def _check(label: str, members: Sequence[Group], parts: Parts, locked: AbstractSet[str]) -> None:
+def _require_all_parts(
+    label: str, members: Sequence[Group], parts: Parts, locked: AbstractSet[str]
+) -> None:
     """Raise InvalidInputError if a required part has no group of the class."""
     missing = _missing_parts(label, members, parts)
     if missing:

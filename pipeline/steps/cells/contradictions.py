@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.records import ImageMatch, Quarantined, Record
 from pipeline.steps.cells.matching.near_duplicates import MatchedPair, component_roots
-from pipeline.steps.dataset.validation_rules import contradicted_reason, quarantine
+from pipeline.steps.dataset.validation_rules import contradicted_reason, quarantine_row
 
 _WEAKEST = 12
 """Matches with the fewest inliers that the report shows, to check `group.min_inliers`."""
@@ -64,10 +64,10 @@ def contradicted_returns(
     on which the archives agree, so only the returned image is quarantined.
     """
     quarantined = []
-    for cell in _cells(records, matches):
+    for cell in _images_by_cell(records, matches):
         labels = sorted({record.label for record in cell if record.label and not record.returned})
         quarantined += [
-            quarantine(record, contradicted_reason(labels))
+            quarantine_row(record, contradicted_reason(labels))
             for record in cell
             if labels and record.returned and record.label not in labels
         ]
@@ -79,17 +79,19 @@ def cells_under_two_labels(
 ) -> list[Quarantined]:
     """All labelled images of every cell with more than one label, for quarantine."""
     quarantined = []
-    for cell in _cells(records, matches):
+    for cell in _images_by_cell(records, matches):
         labelled = [record for record in cell if record.label]
         labels = sorted({record.label for record in labelled})
         if len(labels) > 1:
             reason = f"the same cell is labelled {' and '.join(labels)}"
-            quarantined += [quarantine(record, reason) for record in labelled]
+            quarantined += [quarantine_row(record, reason) for record in labelled]
     return sorted(quarantined, key=lambda image: (image.reason, image.sha256))
 
 
-def _cells(records: Sequence[Record], matches: Iterable[ImageMatch]) -> Iterable[list[Record]]:
-    """Images of one cell by name or by a match, also if a match joins images of two groups."""
+def _images_by_cell(
+    records: Sequence[Record], matches: Iterable[ImageMatch]
+) -> Iterable[list[Record]]:
+    """The images of each cell, by name or by matches, which may join images of two groups."""
     index_of = {record.sha256: index for index, record in enumerate(records)}
     pairs = [MatchedPair(index_of[m.one], index_of[m.other], m.inliers) for m in matches]
     first: dict[str, int] = {}

@@ -50,7 +50,7 @@ def data_gate(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[GroupingManifest]:
-    """Quarantine cells under two labels, and publish the grouping again with `report.html`.
+    """Quarantine cells under two labels and publish the grouping, or raise with the report.
 
     A returned label that the archives contradict quarantines the returned image alone.
 
@@ -59,7 +59,7 @@ def data_gate(
             too large a share would be quarantined, or when a class has fewer than three cells.
     """
     _log.info("data gate: %s", grouping.uri)
-    tables = _read(grouping, store)
+    tables = _read_tables(grouping, store)
     contradicted = contradicted_returns(tables.images, tables.matches)
     labelled = without_labels(tables.images, contradicted)
     disputed = cells_under_two_labels(labelled, tables.matches)
@@ -85,7 +85,7 @@ def data_gate(
 
 
 def cells_rule(counts: Mapping[str, int]) -> Rule:
-    """Every class has at least one cell each for the train, validation and test part."""
+    """The rule that each class has three cells: one each for training, validation and test."""
     short = {label: cells for label, cells in counts.items() if cells < MIN_CELLS}
     words = {0: "no cell", 1: "one cell"}
     named = [f"class {k} has {words.get(n, f'{n} cells')}" for k, n in short.items()]
@@ -105,7 +105,7 @@ def label_rules(
     contradicted: Sequence[Quarantined],
     config: DataGateConfig,
 ) -> tuple[Rule, ...]:
-    """Cells under two labels are allowed by the policy and few; contradicted returns always pass.
+    """Rules on cells under two labels, by policy and share; contradicted returns always pass.
 
     Args:
         images: number of images in the dataset.
@@ -140,7 +140,7 @@ def label_rules(
     )
 
 
-def _read(grouping: Artifact[GroupingManifest], store: ArtifactStore) -> _Tables:
+def _read_tables(grouping: Artifact[GroupingManifest], store: ArtifactStore) -> _Tables:
     return _Tables(
         store.records(grouping),
         from_csv(store.read(grouping, MATCHES).decode(), ImageMatch),
@@ -151,7 +151,7 @@ def _read(grouping: Artifact[GroupingManifest], store: ArtifactStore) -> _Tables
 def _sections(
     tables: _Tables, config: RunConfig, store: ArtifactStore
 ) -> dict[str, list[ImageMatch]]:
-    """Matches to show, by section title."""
+    """Matches to show, by section title; reads the lock."""
     locked = read_lock(config.name, store).images
     found = find_contradictions(tables.images, tables.matches, locked)
     return {
@@ -169,7 +169,7 @@ def _publish(
     manifest: GroupingManifest,
     store: ArtifactStore,
 ) -> Artifact[GroupingManifest]:
-    """Write the grouping again, without the quarantined images and their matches."""
+    """Publish the grouping again, without the quarantined images and their matches."""
     excluded = {image.sha256 for image in quarantined}
     records = [record for record in tables.records if record.sha256 not in excluded]
     matches = [match for match in tables.matches if not excluded & {match.one, match.other}]

@@ -15,7 +15,7 @@ from pipeline.pages.report_site import page_templates
 from pipeline.records import ImageMatch, Quarantined, Record
 from pipeline.steps.cells.matching.overlap import MIN_INLIERS, find_overlap
 from pipeline.steps.cells.matching.view import View, extract_view
-from pipeline.steps.dataset.validation_page import Picture, data_uri, picture, thumbnail
+from pipeline.steps.dataset.validation_page import Picture, picture, thumbnail, thumbnail_uri
 from pipeline.steps.dataset.validation_rules import Rule, reasons
 
 _MAX_PAIRS = 12
@@ -48,7 +48,7 @@ def sections_of_pairs(
     contract: ModelContract,
     store: ArtifactStore,
 ) -> dict[str, list[Pair]]:
-    """Pictures of at most twelve matches per section title.
+    """Section title to pictures of its first twelve matches; reads their images.
 
     Each image is read and decoded once, whatever the number of its pairs and sections.
     """
@@ -91,7 +91,7 @@ def _describe(record: Record, image: Pixels, contract: ModelContract) -> _Descri
 
 
 def _pair(match: ImageMatch, one: _Described, other: _Described) -> Pair:
-    return Pair(one.picture, other.picture, data_uri(_warped(one, other)), match.inliers)
+    return Pair(one.picture, other.picture, thumbnail_uri(_warped(one, other)), match.inliers)
 
 
 def _warped(one: _Described, other: _Described) -> Pixels:

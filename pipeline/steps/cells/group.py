@@ -47,7 +47,7 @@ def group(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[GroupingManifest]:
-    """Name the group and the cell of every record.
+    """Name the group and the cell of every record, and publish the records and their matches.
 
     A name from `manifest.csv` or the file-name pattern is valid across archives: the same name is
     the same group. Unnamed images are compared with each other and with the locked test images of
@@ -58,20 +58,20 @@ def group(
     absent = locked_elsewhere(records, read_lock(config.name, store), store)
     compared = sorted([*records, *_comparable(absent, records)], key=lambda r: r.sha256)
     sets = sets_to_compare(compared)
-    matches = _matches(compared, sets, config, store) if sets else []
+    matches = _cached_matches(compared, sets, config, store) if sets else []
     named = name_groups(compared, matches)
     manifest = GroupingManifest(
         name=config.name,
         **run.model_dump(),
         inputs={"dataset": dataset.uri},
-        method=_method(records, searched=bool(sets), config=config),
+        method=_describe_method(records, searched=bool(sets), config=config),
     )
     artifact = _publish(named, matches, manifest, store)
     _log.info("group: %s %s", artifact.uri, artifact.manifest.counts)
     return artifact
 
 
-def write_groups_csv(records: Iterable[Record]) -> str:
+def groups_csv(records: Iterable[Record]) -> str:
     """The CSV of `leukoflow group`: columns `file,label,group,cell`, sorted by file."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -84,7 +84,7 @@ def write_groups_csv(records: Iterable[Record]) -> str:
 def locked_elsewhere(
     records: Iterable[Record], lock: LockedImages, store: ArtifactStore
 ) -> list[Record]:
-    """Locked images that `records` lack, without a label; unreadable archives are skipped."""
+    """Locked images not in `records`, without label; skips unreadable archives with a warning."""
     present = {record.sha256 for record in records}
     absent = [
         Record(sha256=sha256, label="", file="", archive=image.archive, hint=image.group)
@@ -96,6 +96,7 @@ def locked_elsewhere(
 
 
 def _is_readable(archive: str, store: ArtifactStore) -> bool:
+    """Whether the artefact of an archive can be opened; logs a warning if not."""
     try:
         store.open(archive, ArchiveManifest)
     except ArtifactError as error:
@@ -112,10 +113,10 @@ def _comparable(absent: Sequence[Record], records: Sequence[Record]) -> Sequence
     return [record for record in absent if record.named_group in names]
 
 
-def _matches(
+def _cached_matches(
     records: Sequence[Record], sets: list[list[int]], config: RunConfig, store: ArtifactStore
 ) -> list[MatchedPair]:
-    """Matches within each set, from the cache if the same images were compared before.
+    """Matches within each set, from the cache, else searched and written to the cache.
 
     The cache stores indexes among the compared images, because another run may have images between
     them that are not compared.
@@ -129,7 +130,7 @@ def _matches(
     uri = f"{store.root}/ties/{config.name}/{key}.json"
     cached = store.objects.read_tagged(uri)
     if cached is None:
-        found = _compare(compared, sizes, config, store)
+        found = _search_matches(compared, sizes, config, store)
         store.objects.write(uri, json.dumps(found).encode())
     else:
         _log.info("group: reused the matches of these %d images", len(compared))
@@ -137,10 +138,10 @@ def _matches(
     return [MatchedPair(indexes[one], indexes[other], inliers) for one, other, inliers in found]
 
 
-def _compare(
+def _search_matches(
     records: Sequence[Record], sizes: Iterable[int], config: RunConfig, store: ArtifactStore
 ) -> list[MatchedPair]:
-    """Matches within consecutive runs of `sizes` records, by index among all records."""
+    """Read all images and search in consecutive runs of `sizes`; indexes are those of `records`."""
     views, matches, start = _views(records, store), list[MatchedPair](), 0
     for size in sizes:
         found = find_matches(views[start : start + size], config.group.min_inliers)
@@ -150,7 +151,7 @@ def _compare(
 
 
 def _views(records: Sequence[Record], store: ArtifactStore) -> list[View]:
-    """The view of each image; each is decoded once, and one batch is in memory at a time."""
+    """Read the view of each image, one batch in memory at a time; each image is decoded once."""
 
     def extract(item: tuple[Record, bytes]) -> tuple[str, View]:
         record, data = item
@@ -171,7 +172,7 @@ def _publish(
     manifest: GroupingManifest,
     store: ArtifactStore,
 ) -> Artifact[GroupingManifest]:
-    """Write the artefact; images without a label are the locked ones of earlier archives."""
+    """Publish the artefact; images without a label are the locked ones of earlier archives."""
     records = [record for record in named if record.label]
     locked = _related(named, matches)
     written = {record.sha256 for record in (*records, *locked)}
@@ -206,7 +207,7 @@ def _related(named: Sequence[Record], matches: Sequence[MatchedPair]) -> list[Re
     ]
 
 
-def _method(records: Sequence[Record], *, searched: bool, config: RunConfig) -> str:
+def _describe_method(records: Sequence[Record], *, searched: bool, config: RunConfig) -> str:
     search = f"SIFT, affine map with {config.group.min_inliers} inliers"
     hinted = sum(bool(record.named_group) for record in records)
     if not searched:

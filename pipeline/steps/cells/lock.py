@@ -61,7 +61,7 @@ class LockedImages(Frozen):
         return frozenset(image.group for image in self.by_hash.values() if image.group)
 
     def extended(self, images: Mapping[str, LockedImage]) -> "LockedImages":
-        """The lock with more images, by hash; it only grows.
+        """A copy with more images, by hash; it only grows.
 
         The entry of a locked image stays, unless it has no label or a returned one: then an entry
         with an archive's label replaces it.
@@ -71,10 +71,10 @@ class LockedImages(Frozen):
 
 
 def read_lock(name: str, store: ArtifactStore) -> LockedImages:
-    """The locked images of a dataset's name.
+    """The locked images of a dataset's name; none before its first split.
 
     Raises:
-        ArtifactError: when the lock cannot be read; it is never taken for an empty one.
+        ArtifactError: when the lock is damaged; it is never taken for an empty one.
     """
     return _document(name, store).read()[0]
 
@@ -84,7 +84,7 @@ def extend_lock(
     images: Callable[[LockedImages], Mapping[str, LockedImage]],
     store: ArtifactStore,
 ) -> LockedImages:
-    """Lock more images; returns the lock from which they were computed.
+    """Lock more images, retrying after conflicts; returns the lock from before.
 
     Args:
         name: the dataset's name.

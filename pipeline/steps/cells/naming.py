@@ -37,15 +37,16 @@ def name_groups(records: Sequence[Record], matches: Iterable[MatchedPair]) -> li
     hash of its images.
     """
     roots = component_roots(len(records), matches)
-    groups = _groups(records, roots)
-    cells = _cells(records, groups, roots)
+    groups = _group_of_each(records, roots)
+    cells = _cell_of_each(records, groups, roots)
     return [
         record.model_copy(update={"group": group, "cell": cell})
         for record, group, cell in zip(records, groups, cells, strict=True)
     ]
 
 
-def _groups(records: Sequence[Record], roots: Sequence[int]) -> list[str]:
+def _group_of_each(records: Sequence[Record], roots: Sequence[int]) -> list[str]:
+    """Group of each record: its own name, else that of its matches, else an id."""
     components: dict[int, list[Record]] = defaultdict(list)
     for record, root in zip(records, roots, strict=True):
         components[root].append(record)
@@ -56,7 +57,10 @@ def _groups(records: Sequence[Record], roots: Sequence[int]) -> list[str]:
     return [r.named_group or group_of[root] for r, root in zip(records, roots, strict=True)]
 
 
-def _cells(records: Sequence[Record], groups: Sequence[str], roots: Sequence[int]) -> list[str]:
+def _cell_of_each(
+    records: Sequence[Record], groups: Sequence[str], roots: Sequence[int]
+) -> list[str]:
+    """Cell id of each record, within its group."""
     named: dict[tuple[str, int], str] = {}
     for record, group, root in zip(records, groups, roots, strict=True):
         if record.cell_hint:

@@ -12,7 +12,7 @@ from pipeline.run import RunContext
 from pipeline.steps.cells.assignment import assign, groups_in
 from pipeline.steps.cells.group import LOCKED
 from pipeline.steps.cells.lock import LockedImage, LockedImages, extend_lock
-from pipeline.steps.dataset.validation_rules import quarantine
+from pipeline.steps.dataset.validation_rules import quarantine_row
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def split(
     if config.split.reserve_share and (classes := classes_without_reserve(assigned)):
         _log.warning("split: no reserve for classes with too few cells: %s", ", ".join(classes))
     kept = [record for record in assigned if not _is_returned_test(record)]
-    quarantined = [quarantine(r, _RETURNED_TEST) for r in assigned if _is_returned_test(r)]
+    quarantined = [quarantine_row(r, _RETURNED_TEST) for r in assigned if _is_returned_test(r)]
     if quarantined:
         _log.warning("split: quarantined %d images: %s", len(quarantined), _RETURNED_TEST)
     manifest = SplitManifest(
@@ -76,7 +76,7 @@ def classes_without_reserve(records: Iterable[Record]) -> list[str]:
 def _assign_and_lock(
     records: Sequence[Record], locked: Sequence[Record], config: RunConfig, store: ArtifactStore
 ) -> list[Record]:
-    """Records with their part. Extends the lock; assigns again if another run extended it first."""
+    """Records with their part; locks the test part, and assigns again after a conflict."""
     groups = groups_in(records)
 
     def assigned(lock: LockedImages) -> list[Record]:

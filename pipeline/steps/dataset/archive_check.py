@@ -57,9 +57,9 @@ def open_archive(path: Path, config: IngestConfig) -> Iterator[zipfile.ZipFile]:
 
 
 def check_members(archive: zipfile.ZipFile, config: IngestConfig) -> list[zipfile.ZipInfo]:
-    """The files to read, sorted by name, without folders and desktop files such as `.DS_Store`.
+    """Reject an unsafe archive; return its files of any type, sorted by name.
 
-    Skipped entries are checked, too.
+    Folders and desktop files such as `.DS_Store` are checked, too, but not returned.
 
     Raises:
         InvalidInputError: with the first entry that breaks a rule, and the rule.
@@ -209,5 +209,6 @@ def _check_no_overlap(members: Sequence[zipfile.ZipInfo], directory: int) -> Non
 
 
 def _is_noise(member: zipfile.ZipInfo) -> bool:
+    """Whether an entry is a file that a desktop adds, such as `.DS_Store`."""
     path = PurePosixPath(member.filename)
     return bool(_NOISE_FOLDERS & set(path.parts)) or path.name in _NOISE_FILES

@@ -44,7 +44,7 @@ def ingest(
         InvalidInputError: when there is no archive, or one breaks a rule.
         ConflictError: when an archive is replaced three times while it is read.
     """
-    uris = list(archives) or _uploaded(config.name, store)
+    uris = list(archives) or _uploaded_archives(config.name, store)
     _log.info("ingest: %d archives of %s", len(uris), config.name)
     ingested = [_ingest_archive(uri, config, store, run) for uri in sorted(set(uris))]
     snapshot = _publish_snapshot(ingested, config, store, run)
@@ -67,7 +67,8 @@ def union(records: Iterable[Record]) -> list[Record]:
     return [next(same) for _, same in rows]
 
 
-def _uploaded(name: str, store: ArtifactStore) -> list[str]:
+def _uploaded_archives(name: str, store: ArtifactStore) -> list[str]:
+    """URIs in `archives/<name>/`; InvalidInputError if there is none."""
     prefix = f"{store.root}/archives/{name}/"
     archives = list(list_archives(name, store=store))
     if not archives:
@@ -80,12 +81,12 @@ def _uploaded(name: str, store: ArtifactStore) -> list[str]:
 def _ingest_archive(
     uri: str, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> Artifact[ArchiveManifest]:
-    """The artefact of an archive; starts again if the archive is replaced while it is read."""
+    """The archive's artefact, reused or published; tries again if the archive changes meanwhile."""
     for _ in range(_MAX_ATTEMPTS):
-        before = _stat(uri, store)
+        before = _require_stat(uri, store)
         _check_size(before, config.ingest.max_archive_bytes)
         marker = f"{store.root}/ingested/{config.name}/{_marker_key(before, config)}.json"
-        known = _known(marker, store)
+        known = _ingested_before(marker, store)
         if known is not None:
             _log.info("ingest: reused %s for %s", known.uri, uri)
             return known
@@ -93,7 +94,7 @@ def _ingest_archive(
         with tempfile.TemporaryDirectory(prefix="leukoflow-ingest-") as staging:
             local = Path(staging) / PurePosixPath(uri).name
             store.objects.download(uri, local)
-            if _stat(uri, store).etag != before.etag:
+            if _require_stat(uri, store).etag != before.etag:
                 _log.warning("ingest: %s was replaced while it was read; starting again", uri)
                 continue
             archive = _publish_archive(local, config, store, run)
@@ -103,7 +104,8 @@ def _ingest_archive(
     raise ConflictError(f"{uri} was replaced {_MAX_ATTEMPTS} times while it was read")
 
 
-def _stat(uri: str, store: ArtifactStore) -> ObjectInfo:
+def _require_stat(uri: str, store: ArtifactStore) -> ObjectInfo:
+    """Size and ETag of an archive; InvalidInputError if it does not exist."""
     info = store.objects.stat(uri)
     if info is None:
         raise InvalidInputError("the archive does not exist", expected="a zip", received=uri)
@@ -122,8 +124,8 @@ def _marker_key(info: ObjectInfo, config: RunConfig) -> str:
     return hashlib.sha256(canonical_json(inputs).encode()).hexdigest()[:24]
 
 
-def _known(marker: str, store: ArtifactStore) -> Artifact[ArchiveManifest] | None:
-    """The artefact of an earlier ingest of the same object, or None if it is missing or damaged."""
+def _ingested_before(marker: str, store: ArtifactStore) -> Artifact[ArchiveManifest] | None:
+    """The artefact of an earlier ingest; None if it is missing or, with a warning, damaged."""
     stored = store.objects.read_tagged(marker)
     if stored is None:
         return None
@@ -137,6 +139,7 @@ def _known(marker: str, store: ArtifactStore) -> Artifact[ArchiveManifest] | Non
 def _publish_archive(
     path: Path, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> Artifact[ArchiveManifest]:
+    """Repack a downloaded archive, and publish its records and packs."""
     with tempfile.TemporaryDirectory(prefix="leukoflow-packs-") as packs:
         records = repack(path, Path(packs), config.ingest)
         manifest = ArchiveManifest(
@@ -155,9 +158,9 @@ def _publish_snapshot(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[SnapshotManifest]:
-    """The union of archives, independent of their names, order and repetitions."""
+    """Publish the union of archives, independent of their names, order and repetitions."""
     archives = sorted({archive.uri: archive for archive in ingested}.items())
-    rows = [record for _, archive in archives for record in _rows(archive, store)]
+    rows = [record for _, archive in archives for record in _read_rows(archive, store)]
     records = union(rows)
     manifest = SnapshotManifest(
         name=config.name,
@@ -170,6 +173,6 @@ def _publish_snapshot(
     return store.publish_texts({RECORDS: to_csv(records, Record)}, manifest)
 
 
-def _rows(archive: Artifact[ArchiveManifest], store: ArtifactStore) -> list[Record]:
+def _read_rows(archive: Artifact[ArchiveManifest], store: ArtifactStore) -> list[Record]:
     rows = from_csv(store.read(archive, RECORDS).decode(), Record)
     return [record.model_copy(update={"archive": archive.uri}) for record in rows]

@@ -75,7 +75,7 @@ def _rows(data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _table(data: bytes) -> Iterator[tuple[int, Sequence[str]]]:
     """Line number and fields of each row that is not blank."""
-    reader = csv.reader(io.StringIO(_text(data), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(_decode_utf8(data), newline=""), strict=True)
     line = 1
     try:
         for fields in reader:
@@ -86,7 +86,7 @@ def _table(data: bytes) -> Iterator[tuple[int, Sequence[str]]]:
         raise _error(line, "is not valid CSV", "fields separated by commas", error) from error
 
 
-def _text(data: bytes) -> str:
+def _decode_utf8(data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -79,6 +79,7 @@ def _sha256(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str:
 def _records(
     hashes: Mapping[str, str], rows: Mapping[str, ManifestRow], config: IngestConfig
 ) -> list[Record]:
+    """A record per file, sorted by hash; InvalidInputError for a bad `group_pattern`."""
     records = []
     for file, sha256 in hashes.items():
         row = rows.get(file, ManifestRow())
@@ -96,7 +97,7 @@ def _records(
 
 
 def _hint(file: str, pattern: str) -> str:
-    """The pattern's group in the file name without its folders; empty without a match."""
+    """The group in a file's name; empty without a match, InvalidInputError for a bad pattern."""
     if not pattern:
         return ""
     try:

@@ -27,7 +27,7 @@ from pipeline.steps.dataset.validation_rules import (
     count_rules,
     images_per_class,
     match_classes,
-    quarantine,
+    quarantine_row,
     reasons,
     resolve_labels,
 )
@@ -81,7 +81,7 @@ def validate(
     )
     counts = images_per_class(inspection.usable, classes)
     rules = count_rules(counts, quarantined, config)
-    shown = {reason: inspection.rejected[reason] for reason, _ in _most_frequent(quarantined)}
+    shown = {reason: inspection.rejected[reason] for reason, _ in _top_reasons(quarantined)}
     result = ValidationResult(counts, quarantined, rules, inspection.examples, shown)
     page = render(snapshot, result, config)
     broken = next((rule for rule in rules if not rule.passed), None)
@@ -104,13 +104,14 @@ def validate(
     return artifact
 
 
-def _most_frequent(quarantined: Iterable[Quarantined]) -> list[tuple[str, int]]:
+def _top_reasons(quarantined: Iterable[Quarantined]) -> list[tuple[str, int]]:
+    """The twelve most frequent reasons, each with its number of images."""
     return reasons(quarantined)[:_REASONS_SHOWN]
 
 
 def _examples_of(quarantined: Sequence[Quarantined]) -> list[Quarantined]:
-    """The first twelve images of each of the most frequent reasons."""
-    counts = {reason: 0 for reason, _ in _most_frequent(quarantined)}
+    """The first twelve images of each of the twelve most frequent reasons."""
+    counts = {reason: 0 for reason, _ in _top_reasons(quarantined)}
     examples = []
     for image in sorted(quarantined, key=lambda q: (q.sha256, q.label, q.file)):
         if counts.get(image.reason, EXAMPLES) < EXAMPLES:
@@ -121,26 +122,26 @@ def _examples_of(quarantined: Sequence[Quarantined]) -> list[Quarantined]:
 
 def _inspect(
     records: Iterable[Record],
-    rejected: Sequence[Quarantined],
+    already_rejected: Sequence[Quarantined],
     config: RunConfig,
     store: ArtifactStore,
 ) -> _Inspection:
-    """Check records and draw pictures, in one pass over the packs.
+    """Check `records`, and draw pictures of some; of `already_rejected`, only draw them.
 
     Args:
         records: images to check.
-        rejected: images that are quarantined already; only their pictures are drawn.
+        already_rejected: quarantined images to show.
         config: the limits, and the contract that crops the examples.
         store: where the packs are.
     """
-    known = {Record(**row.model_dump(exclude={"reason"})): row.reason for row in rejected}
+    known = {Record(**row.model_dump(exclude={"reason"})): row.reason for row in already_rejected}
     result = _Inspection()
     for record, image, fault in _decoded([*records, *known], config.validation, store):
         reason = known.get(record) or fault
         if not reason:
             result.usable.append(record)
         elif record not in known:
-            result.unusable.append(quarantine(record, reason))
+            result.unusable.append(quarantine_row(record, reason))
         pictures = result.rejected[reason] if reason else result.examples[record.label]
         if image is not None and len(pictures) < EXAMPLES:
             contract = None if reason else config.contract
@@ -152,7 +153,7 @@ def _inspect(
 def _decoded(
     records: Iterable[Record], config: ValidateConfig, store: ArtifactStore
 ) -> Iterator[tuple[Record, Pixels | None, str]]:
-    """Each record, its pixels if they decode, and its fault if it is unusable.
+    """Yield each record, its pixels or None, and its fault, empty if it is usable.
 
     An image is decoded once, also if several records of an archive share its bytes; the pixels of
     one image are in memory at a time.

@@ -85,11 +85,12 @@ def picture(record: Record, image: Pixels, contract: ModelContract | None) -> Pi
         label=record.label,
         width=width,
         height=height,
-        sources=tuple(map(data_uri, shown)),
+        sources=tuple(map(thumbnail_uri, shown)),
     )
 
 
 def _with_crop(image: Pixels, contract: ModelContract) -> tuple[Pixels, Pixels]:
+    """The image with the crop's square drawn on it, and the crop."""
     prepared = prepare_pixels(image, contract)
     marked, box = Image.fromarray(image), prepared.box
     colour = _LOCATED if prepared.cell_found else _NOT_LOCATED
@@ -105,8 +106,8 @@ def thumbnail(image: Pixels) -> Image.Image:
     return small
 
 
-def data_uri(image: Pixels) -> str:
-    """The thumbnail of an image as a JPEG data URI."""
+def thumbnail_uri(image: Pixels) -> str:
+    """An image, shrunk to 320x240 if it is larger, as a JPEG data URI."""
     out = io.BytesIO()
     thumbnail(image).save(out, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

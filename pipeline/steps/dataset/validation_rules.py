@@ -26,8 +26,8 @@ class Rule:
     """Error message if the rule is broken."""
 
 
-def quarantine(record: Record, reason: str) -> Quarantined:
-    """The row for `quarantine.csv`; excludes nothing by itself."""
+def quarantine_row(record: Record, reason: str) -> Quarantined:
+    """A record's row for `quarantine.csv`."""
     return Quarantined(**record.model_dump(include=set(Quarantined.model_fields)), reason=reason)
 
 
@@ -65,7 +65,7 @@ def match_classes(
     for record in records:
         name = spelling.get(record.label.strip().casefold())
         if name is None:
-            unknown.append(quarantine(record, f"{UNKNOWN_CLASS} {record.label!r}"))
+            unknown.append(quarantine_row(record, f"{UNKNOWN_CLASS} {record.label!r}"))
         else:
             known.append(record.model_copy(update={"label": name}))
     return known, unknown
@@ -90,13 +90,13 @@ def resolve_labels(records: Iterable[Record]) -> tuple[list[Record], list[Quaran
             label = archived[0].label
             agreed.append(archived[0])
             disputed += [
-                quarantine(record, contradicted_reason([label]))
+                quarantine_row(record, contradicted_reason([label]))
                 for record in same
                 if record.label != label
             ]
         else:
             reason = f"the same image is labelled {' and '.join(labels)}"
-            disputed += [quarantine(record, reason) for record in same]
+            disputed += [quarantine_row(record, reason) for record in same]
     return agreed, disputed
 
 
@@ -115,7 +115,7 @@ def reasons(quarantined: Iterable[Quarantined]) -> list[tuple[str, int]]:
 def count_rules(
     counts: Mapping[str, int], quarantined: Sequence[Quarantined], config: RunConfig
 ) -> tuple[Rule, Rule]:
-    """The limits on the share of quarantined images and on the images of each class."""
+    """Rules on the share of quarantined images and on the images of each class, checked."""
     total = sum(counts.values()) + len(quarantined)
     share, max_share = len(quarantined) / max(total, 1), config.validation.max_quarantined_share
     top = "; ".join(f"{reason} ({count})" for reason, count in reasons(quarantined)[:_TOP_REASONS])

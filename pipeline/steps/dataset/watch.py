@@ -35,10 +35,9 @@ def list_archives(name: str, *, store: ArtifactStore) -> dict[str, str]:
 
 
 def claim_archives(name: str, *, store: ArtifactStore) -> Archives:
-    """Claim archives whose ETag differs from the one last seen, by marking them pending.
+    """Mark new and changed archives pending, and return them; again until they are marked seen.
 
-    Returns the pending archives again until they are marked seen, so that a restarted watcher
-    continues with the same claim.
+    A restarted watcher thus continues with the same claim.
     """
 
     def claim(mark: ArchiveWatermark) -> ArchiveWatermark:

@@ -74,7 +74,7 @@ def build_image(
 def build_and_push(
     bento: Artifact[BentoManifest], *, settings: Settings, store: ArtifactStore
 ) -> str:
-    """Build and push an image; without a registry or a builder build nothing.
+    """Build and push an image, or nothing without a registry or a builder; returns a sentence.
 
     Returns:
         The result in one line: the pushed image, or what is missing.
@@ -83,16 +83,16 @@ def build_and_push(
         ArtifactError: when the builder or the push fails.
     """
     if not settings.image_registry:
-        result = _without_registry(image_reference(settings, bento.manifest.tag), bento)
+        result = _no_registry_text(image_reference(settings, bento.manifest.tag), bento)
     elif not working_tools():
-        result = _without_builder(image_reference(settings, bento.manifest.tag), bento)
+        result = _no_builder_text(image_reference(settings, bento.manifest.tag), bento)
     else:
         return build_image(bento, settings=settings, store=store).summary
     log.info(result)
     return result
 
 
-def _without_registry(reference: str, bento: Artifact[BentoManifest]) -> str:
+def _no_registry_text(reference: str, bento: Artifact[BentoManifest]) -> str:
     command = " ".join(push_command("docker", reference))
     return (
         f"IMAGE_REGISTRY is empty: the Bento of {bento.manifest.tag} is built and tested, no image "
@@ -100,7 +100,7 @@ def _without_registry(reference: str, bento: Artifact[BentoManifest]) -> str:
     )
 
 
-def _without_builder(reference: str, bento: Artifact[BentoManifest]) -> str:
+def _no_builder_text(reference: str, bento: Artifact[BentoManifest]) -> str:
     return (
         f"no builder works here (tried {', '.join(TOOLS)}): the Bento of {bento.manifest.tag} is "
         f"built and tested, and {reference} is not pushed. To build and push it, run {WORKFLOW}, "
@@ -146,11 +146,12 @@ def push_command(tool: str, reference: str) -> tuple[str, ...]:
 
 
 def _works(tool: str) -> bool:
+    """Run `<tool> info`; whether it succeeds."""
     return subprocess.run([tool, "info"], capture_output=True, check=False).returncode == 0
 
 
 def _run(command: Sequence[str]) -> None:
-    """Run a builder's command; an error has the end of its output."""
+    """Run a builder's command; ArtifactError with the end of its output if it fails."""
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     if process.returncode:
         raise ArtifactError(

@@ -41,17 +41,14 @@ def serve_bento(bento: Path) -> Iterator[str]:
         _process(command, bento, Path(folder)) as process,
     ):
         url = f"http://127.0.0.1:{port}"
-        _wait(process, url, Path(folder) / "log")
+        _wait_until_ready(process, url, Path(folder) / "log")
         yield url
 
 
 def replay_golden_images(
     url: str, bundle: Path, contract: ModelContract, precision: Precision
 ) -> float:
-    """Classify a bundle's golden images by a running service.
-
-    Returns:
-        The largest difference of probabilities.
+    """Classify a bundle's golden images over HTTP; returns the largest difference.
 
     Raises:
         ArtifactError: when a response is an error, or a difference exceeds the tolerance.
@@ -78,7 +75,7 @@ def difference(
     contract: ModelContract,
     precision: Precision,
 ) -> float:
-    """Largest difference between a response and the golden probabilities.
+    """Largest difference to the golden probabilities; ArtifactError if above the tolerance.
 
     Args:
         example: golden image with probabilities in the contract's order of classes.
@@ -94,7 +91,8 @@ def difference(
     differences = [abs(a - b) for a, b in zip(received, example.probabilities, strict=True)]
     if not all(value <= allowed for value in differences):
         raise ArtifactError(
-            f"golden image {example.file} ({example.label}) gives other probabilities",
+            f"the prediction of golden image {example.file} ({example.label}) differs from "
+            "the stored probabilities",
             expected=f"{example.probabilities} within {allowed}",
             received=str(probabilities),
         )
@@ -103,6 +101,7 @@ def difference(
 
 @contextlib.contextmanager
 def _process(command: list[str], bento: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the service with its log and home in `folder`; stop it at the end."""
     bundle = baked_bundle(bento).resolve()
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     variables = {
@@ -129,7 +128,8 @@ def _process(command: list[str], bento: Path, folder: Path) -> Iterator[subproce
         _stop(process)
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    """Poll `/readyz`; UnreachableError if the service exits or 120 s pass."""
     deadline = time.monotonic() + _START_TIMEOUT_S
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):

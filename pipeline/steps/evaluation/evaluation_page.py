@@ -105,9 +105,9 @@ def _images(explained: ExplainedMistake) -> _MistakeImages:
     crop = explained.prepared.crop
     return _MistakeImages(
         mistake=explained.mistake,
-        photo=_jpeg(_photo(explained.prepared)),
-        crop=_jpeg(Image.fromarray(crop).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)),
-        evidence=_jpeg(evidence_picture(crop, explained.log_odds, _SIDE)),
+        photo=_jpeg_uri(_photo(explained.prepared)),
+        crop=_jpeg_uri(Image.fromarray(crop).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)),
+        evidence=_jpeg_uri(evidence_picture(crop, explained.log_odds, _SIDE)),
     )
 
 
@@ -124,7 +124,7 @@ def _photo(prepared: Prepared) -> Image.Image:
     return framed
 
 
-def _jpeg(image: Image.Image) -> str:
+def _jpeg_uri(image: Image.Image) -> str:
     out = io.BytesIO()
     image.save(out, "JPEG", quality=82)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

@@ -91,7 +91,7 @@ def explain_mistakes(
     *,
     store: ArtifactStore,
 ) -> list[ExplainedMistake]:
-    """Read the images of mistakes again, and compute their occlusion maps by the served engine."""
+    """Each mistake with its image, read again, and the occlusion map by the served engine."""
     contract = served.manifest.contract
     hashes = {mistake.sha256 for mistake in mistakes}
     images = read_images(store, [record for record in records if record.sha256 in hashes])

@@ -85,6 +85,8 @@ def predict_images(
 
 @dataclass(frozen=True)
 class _Predictor:
+    """A loaded bundle, which predicts one image at a time."""
+
     engine: Engine
     rule: ReviewRule
     contract: ModelContract

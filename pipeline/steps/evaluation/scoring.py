@@ -208,6 +208,7 @@ def _confidence_fields(
 def _review(
     correct: Bools, uncertainties: Floats, weights: Floats, resamples: Resamples
 ) -> ReviewScores:
+    """Accuracy of what the rule accepts, and at each coverage; arrays are (n,)."""
     at_coverage = least_uncertain(uncertainties, correct, weights, COVERAGES)
     chosen = np.column_stack([uncertainties <= 1, at_coverage]) * weights[:, None]
     accepted, accepted_accuracy, *accuracy = resamples.shares(

@@ -115,6 +115,7 @@ def without_class(config: RunConfig, unknown: str) -> RunConfig:
 
 
 def _fit(data: TrainingData, config: RunConfig) -> "FittedModel":
+    """Fit a model without a lasting checkpoint; seeds this process's generators."""
     from pipeline.modeling.fit import Checkpoint
     from pipeline.modeling.network import set_determinism
 
@@ -131,7 +132,7 @@ def _log_epoch(epoch: "Epoch") -> None:
 def _predict(
     model: "FittedModel", files: ActivationFiles, records: list[Record], config: RunConfig
 ) -> tuple[Floats, NoveltyScores]:
-    """Probabilities (n, classes), uncertainties and distances of images."""
+    """Probabilities (n, classes), and uncertainties and distances by the model's review rule."""
     from pipeline.modeling.fit import logits_of
     from pipeline.modeling.fitted_model import embedding_inputs
 

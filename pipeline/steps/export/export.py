@@ -62,8 +62,8 @@ def export(
         source = store.fetch(bundle, Path(scratch) / "bundle")
         folder = Path(scratch) / "served"
         contract = _copy_metadata(source, folder)
-        crops, labels = _crops(split, "test", PARITY_IMAGES, contract, store)
-        calibration, _ = _crops(split, "train", CALIBRATION_IMAGES, contract, store)
+        crops, labels = _read_crops(split, "test", PARITY_IMAGES, contract, store)
+        calibration, _ = _read_crops(split, "train", CALIBRATION_IMAGES, contract, store)
         truth = np.array([contract.classes.index(label) for label in labels], np.int64)
         probabilities = _convert(source / "model.keras", folder / MODEL_XML, crops)
         images = ParityImages(crops, truth, probabilities)
@@ -99,7 +99,7 @@ def _write_engine(
     calibration: Pixels,
     gate: GateConfig,
 ) -> Parity:
-    """Replace the converted model in `folder` by the fastest engine that passes."""
+    """Replace the converted model in `folder` by the first engine that passes; its parity."""
     with tempfile.TemporaryDirectory() as scratch:
         candidates = _candidates(folder, Path(scratch), calibration)
         chosen, parity = choose_engine(candidates, folder, contract, images, gate)
@@ -109,35 +109,35 @@ def _write_engine(
 
 
 def _candidates(converted: Path, scratch: Path, calibration: Pixels) -> Iterator[Candidate]:
-    """Engines, fastest first; each is built only when it is tried."""
+    """Yield engines, fastest first, built in `scratch`; each is built only when it is tried."""
     for variance in KEPT_VARIANCE:
-        low_rank = _subfolder(scratch, f"low-rank-{variance}")
-        both = _subfolder(scratch, f"int8-low-rank-{variance}")
+        low_rank = _make_subfolder(scratch, f"low-rank-{variance}")
+        both = _make_subfolder(scratch, f"int8-low-rank-{variance}")
         crops = calibration[:LOW_RANK_IMAGES]
         operations = write_low_rank(converted / MODEL_XML, low_rank / MODEL_XML, crops, variance)
         quantize(low_rank / MODEL_XML, both / MODEL_XML, calibration)
         yield Candidate("int8-thin", both, operations)
-    int8 = _subfolder(scratch, "int8")
+    int8 = _make_subfolder(scratch, "int8")
     quantize(converted / MODEL_XML, int8 / MODEL_XML, calibration)
     yield Candidate("int8", int8)
     yield Candidate("bf16", converted)
     yield Candidate("f32", converted)
 
 
-def _subfolder(parent: Path, name: str) -> Path:
+def _make_subfolder(parent: Path, name: str) -> Path:
     folder = parent / name
     folder.mkdir()
     return folder
 
 
-def _crops(
+def _read_crops(
     split: Artifact[SplitManifest],
     part: Part,
     max_images: int,
     contract: ModelContract,
     store: ArtifactStore,
 ) -> tuple[Pixels, list[str]]:
-    """Crops of a part's first images by hash (n, size, size, 3), and their labels."""
+    """Read the first images of a part, by hash: crops (n, size, size, 3), and labels."""
     records = (record for record in store.records(split) if record.part == part)
     chosen = sorted(records, key=lambda record: record.sha256)[:max_images]
     read = [

@@ -94,9 +94,7 @@ class ReturnedLabels(Frozen):
 def gather(
     name: str, config: GatherConfig, *, store: ArtifactStore, run: RunContext
 ) -> ReturnedLabels:
-    """Count returned labels, and write new ones into an archive once there are enough.
-
-    Publishes the counts at `report_uri`.
+    """Count returned labels, archive new ones once there are enough, and write the counts.
 
     Args:
         name: the model name whose log and labels are read.
@@ -108,7 +106,7 @@ def gather(
         ConflictError: when another gather runs at the same time; run it again.
     """
     since = run.created_at - timedelta(days=config.days)
-    joined, unreadable = _read(name, since, run.created_at, store)
+    joined, unreadable = _read_labels(name, since, run.created_at, store)
     document = _document(name, store)
     state, etag = document.read()
     labels = labels_by_path(joined.labelled)
@@ -124,7 +122,7 @@ def gather(
         name=name,
         since=since,
         until=run.created_at,
-        **_accuracy(joined),
+        **_count_fields(joined),
         not_kept=sum(not one.prediction.image for one in joined.labelled) + missing,
         usable=len(labels) - missing,
         waiting=len(sizes.keys() - state.pending.keys()),
@@ -142,7 +140,8 @@ def report_uri(name: str, store: ArtifactStore) -> str:
     return f"{store.root}/reports/{name}/returned.json"
 
 
-def _accuracy(joined: JoinedLabels) -> dict[str, Any]:
+def _count_fields(joined: JoinedLabels) -> dict[str, Any]:
+    """The fields of `ReturnedLabels` that the joined labels give."""
     models = agreement_by_model(joined.labelled)
     agreeing = sum(model.agreeing for model in models.values())
     return {
@@ -155,10 +154,10 @@ def _accuracy(joined: JoinedLabels) -> dict[str, Any]:
     }
 
 
-def _read(
+def _read_labels(
     name: str, since: datetime, until: datetime, store: ArtifactStore
 ) -> tuple[JoinedLabels, int]:
-    """The labels of a period joined to their predictions, and the number of unreadable lines."""
+    """Read the labels of a period, joined to their predictions, and count unreadable lines."""
     days = [since.date() + timedelta(days=n) for n in range((until.date() - since.date()).days + 1)]
     counts: Counter[str] = Counter()
 
@@ -173,6 +172,7 @@ def _read(
 
 
 def _parse(data: bytes, line: type[LineT], counts: Counter[str]) -> Iterator[LineT]:
+    """Yield the valid lines; counts the others in `counts["unreadable"]`."""
     for text in data.splitlines():
         try:
             yield line.model_validate_json(text)
@@ -181,7 +181,7 @@ def _parse(data: bytes, line: type[LineT], counts: Counter[str]) -> Iterator[Lin
 
 
 def _sizes(name: str, paths: Iterable[str], store: ArtifactStore) -> dict[str, int]:
-    """Size in bytes of each image that exists and that ingest accepts."""
+    """Path to size in bytes, for the images that exist and that ingest accepts."""
     stats = {path: store.objects.stat(f"{_kept_uri(name, store)}/{path}") for path in paths}
     max_bytes = IngestConfig().max_member_bytes
     return {path: info.size for path, info in stats.items() if info and info.size <= max_bytes}
@@ -196,7 +196,7 @@ def _fitting(sizes: Mapping[str, int], max_bytes: int) -> list[str]:
 def _finish(
     name: str, state: GatherState, etag: str | None, store: ArtifactStore
 ) -> tuple[str, int]:
-    """Write the archive of the pending labels and move them to used; its URI and image count."""
+    """Upload the pending labels' archive and mark them used; URI and images, or `""` and 0."""
     digest = sha256_bytes(canonical_json(state.pending).encode())[:12]
     uri = f"{store.root}/archives/{name}/returned-{digest}.zip"
     with tempfile.TemporaryDirectory(prefix="leukoflow-returned-") as folder:

@@ -27,9 +27,9 @@ class _Row(Frozen):
 def write_archive(
     path: Path, folder: str, labels: Mapping[str, str], objects: ObjectStore
 ) -> dict[str, str]:
-    """Write images and `manifest.csv`; the same images and labels give the same bytes.
+    """Write a zip of kept images; warns of missing or damaged ones, and returns the others' labels.
 
-    Missing or damaged images are skipped with a warning.
+    The same images and labels give the same bytes.
 
     Args:
         path: path of the zip.
@@ -38,12 +38,12 @@ def write_archive(
         objects: where the images are.
 
     Returns:
-        The labels of the written images, by path.
+        Path below the folder to label, for the written images.
     """
     written: dict[str, str] = {}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for kept_at, label in sorted(labels.items()):
-            image = _image(f"{folder}/{kept_at}", objects)
+            image = _read_image(f"{folder}/{kept_at}", objects)
             if image is not None:
                 written[kept_at] = label
                 archive.writestr(zipfile.ZipInfo(_name(kept_at), _EPOCH), image)
@@ -56,8 +56,8 @@ def _name(kept_at: str) -> str:
     return RETURNED + PurePosixPath(kept_at).name
 
 
-def _image(uri: str, objects: ObjectStore) -> bytes | None:
-    """The image, or None if it is missing or its hash differs from its name, as after a crash."""
+def _read_image(uri: str, objects: ObjectStore) -> bytes | None:
+    """The image; None, with a warning, if it is missing or its hash differs from its name."""
     stored = objects.read_tagged(uri)
     if stored is None or sha256_bytes(stored[0]) != PurePosixPath(uri).stem:
         _log.warning("gather: skipped %s: missing or damaged", uri)

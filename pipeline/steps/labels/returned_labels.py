@@ -24,7 +24,7 @@ class LabelledPrediction:
 
 @dataclass(frozen=True)
 class JoinedLabels:
-    """Returned labels with their predictions, and counts of the labels without one."""
+    """Returned labels with their predictions, and counts of unmatched and ambiguous labels."""
 
     labelled: list[LabelledPrediction]
     """Sorted by the time of the label."""
@@ -51,7 +51,7 @@ def latest_feedback(feedback: Iterable[FeedbackRecord]) -> dict[str, FeedbackRec
 def join_labels(
     feedback: Mapping[str, FeedbackRecord], predictions: Iterable[PredictionRecord]
 ) -> JoinedLabels:
-    """Join each request's last label to the request's prediction."""
+    """Join each request's last label to its prediction; counts unmatched and ambiguous labels."""
     by_request: dict[str, list[PredictionRecord]] = defaultdict(list)
     for prediction in predictions:
         if prediction.request_id in feedback:

@@ -31,7 +31,7 @@ def select_eligible_cells(
     classes: Sequence[str],
     unanswered: AbstractSet[str] = frozenset(),
 ) -> tuple[EligibleCells, list[Record]]:
-    """Count the eligible cells; returns their records, too, in the order of `test`.
+    """Counts of the test cells, and the records of the eligible ones in the order of `test`.
 
     Args:
         test: records of the locked test part.

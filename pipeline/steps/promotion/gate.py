@@ -30,7 +30,7 @@ from pipeline.steps.promotion.predicted_labels import (
 )
 from pipeline.steps.promotion.serve_check import ServeCheck, serve_check
 from pipeline.steps.promotion.verdict import Check, GateVerdict
-from pipeline.steps.promotion.verdict_page import page, plain
+from pipeline.steps.promotion.verdict_page import log_lines, page
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class GateInputs:
 def gate(
     inputs: GateInputs, config: RunConfig, *, store: ArtifactStore, run: RunContext
 ) -> tuple[Artifact[VerdictManifest], GateVerdict]:
-    """Compare a challenger with the limits and with the champion, and publish the verdict.
+    """Compare a challenger with limits and champion; publish the verdict, passed or refused.
 
     Raises:
         InvalidInputError: when the evaluation belongs to another model.
@@ -65,7 +65,7 @@ def gate(
         )
     verdict = _verdict(inputs, config, store=store, run=run)
     artifact = _publish(verdict, inputs, store=store, run=run)
-    for line in plain(verdict):
+    for line in log_lines(verdict):
         log.info("%s", line)
     log.info("gate %s: %s", "passed" if verdict.passed else "refused", artifact.uri)
     return artifact, verdict
@@ -74,6 +74,7 @@ def gate(
 def _verdict(
     inputs: GateInputs, config: RunConfig, *, store: ArtifactStore, run: RunContext
 ) -> GateVerdict:
+    """Run every check; the bundle is loaded in a process of the service."""
     served = inputs.served.manifest
     report = EvaluationReport.model_validate_json(store.read(inputs.evaluation, "report.json"))
     cells, results = _comparison(inputs, report, config, store=store, run=run)
@@ -99,7 +100,7 @@ def _comparison(
     store: ArtifactStore,
     run: RunContext,
 ) -> tuple[EligibleCells, list[Check]]:
-    """Checks of the test cells, and of the challenger against the champion on them."""
+    """Checks of the test cells, and of a first model or, if cells suffice, against the champion."""
     pointer, challenger = inputs.champion, inputs.served
     champion = store.open(pointer.served, ServedManifest) if pointer else None
     recorded = _labels_of_outdated(pointer, champion, store)
@@ -149,6 +150,7 @@ def _serve_check(served: Artifact[ServedManifest], store: ArtifactStore) -> Serv
 def _publish(
     verdict: GateVerdict, inputs: GateInputs, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[VerdictManifest]:
+    """Publish `verdict.json` and `verdict.html`."""
     manifest = VerdictManifest(
         name=verdict.name,
         tag=verdict.tag,

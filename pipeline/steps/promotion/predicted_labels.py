@@ -26,7 +26,7 @@ def training_records(served: Artifact[ServedManifest], store: ArtifactStore) -> 
 
 
 def recorded_labels(evaluation: Artifact[EvaluationManifest], store: ArtifactStore) -> Labels:
-    """Classes that a model predicted at its own evaluation."""
+    """Request id to predicted class, read from an evaluation's `reference.jsonl`."""
     lines = store.read(evaluation, "reference.jsonl").decode().splitlines()
     records = [ReferenceRecord.model_validate_json(line).record for line in lines]
     return {record.request_id: record.label for record in records}
@@ -39,7 +39,7 @@ def predicted_labels(
     store: ArtifactStore,
     run: RunContext,
 ) -> Labels:
-    """Classes that a bundle predicts now.
+    """Request id to the class that a bundle predicts now; downloads and runs it.
 
     Raises:
         ArtifactError: when the bundle needs another preprocessing version than this code's.

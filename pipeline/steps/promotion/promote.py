@@ -150,7 +150,7 @@ def _require_one_model(verdict: GateVerdict, served: Artifact[ServedManifest]) -
 def _require_current(
     verdict: GateVerdict, current: Pointer | None, authorization: Authorization
 ) -> None:
-    """Refuse a verdict whose champion serves no more.
+    """Raise if the verdict's champion serves no more.
 
     An approved verdict is valid while the same model serves, since a person read the comparison. A
     verdict without approval is valid only until the next move, since the gate can run again.

@@ -28,7 +28,7 @@ def rollback(
     Raises:
         InvalidInputError: when the ledger has no such model.
         ArtifactError: when the bundle is missing from the store.
-        ConflictError: when the pointer was moved meanwhile.
+        ConflictError: when the pointer changed since it was read.
     """
     history = registry.history()
     if history and tag == history[-1].tag:
@@ -49,7 +49,7 @@ def rollback(
 
 
 def _earlier(history: Sequence[Pointer], tag: str) -> Pointer:
-    """The last move to a tag; without a tag, the move before the serving model's first one."""
+    """Last move to a tag, or that before the serving model's first; InvalidInputError if none."""
     tags = [move.tag for move in history]
     # After A, B, C and back to B, the model before B is A.
     candidates = history if tag or not tags else history[: tags.index(tags[-1])]

@@ -22,10 +22,9 @@ class ServeCheck(Frozen):
 
 
 def serve_check(folder: Path) -> ServeCheck:
-    """Load a served bundle, replay its golden images, and measure latency and size.
+    """Load a bundle in the service's code; a failure gives `ok=False` and a reason, not an error.
 
-    A bundle that does not load or takes too long gives `ok=False` with the reason; nothing is
-    raised.
+    It replays the golden images, and measures latency and size, for at most 180 s.
     """
     command = [sys.executable, "-m", "bento_service.inference.classifier", "check", str(folder)]
     try:

@@ -24,12 +24,12 @@ class Limit(NamedTuple):
 
 
 def at_least(threshold: float, figure: Figure = "value") -> Limit:
-    """The value, or a lower bound, must not be below the threshold."""
+    """The limit that the value, or a lower bound, must not be below."""
     return Limit(threshold, "at least", figure)
 
 
 def at_most(threshold: float, figure: Figure = "value") -> Limit:
-    """The value, or a lower bound, must not be above the threshold."""
+    """The limit that the value, or a lower bound, must not be above."""
     return Limit(threshold, "at most", figure)
 
 

@@ -48,8 +48,8 @@ def page(verdict: GateVerdict) -> str:
         badge=badge(verdict),
         headline=headline(verdict),
         topics=topics,
-        figure=figure,
-        limit=limit,
+        figure_text=figure_text,
+        limit_text=limit_text,
     )
 
 
@@ -83,15 +83,22 @@ def markdown(verdict: GateVerdict) -> str:
     ]
     for check in verdict.checks:
         mark = "pass" if check.passed else "**FAIL**"
-        cells = [check.name, figure(check), interval(check), limit(check), mark, check.sentence]
+        cells = [
+            check.name,
+            figure_text(check),
+            interval_text(check),
+            limit_text(check),
+            mark,
+            check.sentence,
+        ]
         lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
     return "\n".join(lines)
 
 
-def plain(verdict: GateVerdict) -> list[str]:
+def log_lines(verdict: GateVerdict) -> list[str]:
     """The verdict as log lines in columns; the sentences of failed checks come last."""
     rows = [
-        ["pass" if c.passed else "FAIL", c.name, figure(c), interval(c), limit(c)]
+        ["pass" if c.passed else "FAIL", c.name, figure_text(c), interval_text(c), limit_text(c)]
         for c in verdict.checks
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -108,31 +115,31 @@ def plain(verdict: GateVerdict) -> list[str]:
     ]
 
 
-def figure(check: Check, number: float | None = None) -> str:
-    """A figure of a check in its unit, by default the value."""
+def figure_text(check: Check, number: float | None = None) -> str:
+    """A number in a check's unit, by default the check's value."""
     number = check.value if number is None else number
     if check.unit == "yes":
         return "yes" if number else "no"
     return _FORMATS[check.unit].format(number)
 
 
-def interval(check: Check) -> str:
-    """`low to high`; empty without an interval."""
+def interval_text(check: Check) -> str:
+    """`low to high` in the check's unit; empty without an interval."""
     if check.low is None or check.high is None:
         return ""
-    return f"{figure(check, check.low)} to {figure(check, check.high)}"
+    return f"{figure_text(check, check.low)} to {figure_text(check, check.high)}"
 
 
-def limit(check: Check) -> str:
-    """The limit, such as `lower bound ≥ -0.050`."""
+def limit_text(check: Check) -> str:
+    """The limit and the bound that decides: `≥ 0.600`, `resampled lower bound -0.031 ≥ -0.050`."""
     if check.unit == "yes":
         return "yes"
     ends = {
         "value": "",
         "low": "lower bound ",
-        "resampled low": f"resampled lower bound {figure(check, check.resampled_low)} ",
+        "resampled low": f"resampled lower bound {figure_text(check, check.resampled_low)} ",
     }
-    return f"{ends[check.figure]}{_SIGNS[check.side]} {figure(check, check.threshold)}"
+    return f"{ends[check.figure]}{_SIGNS[check.side]} {figure_text(check, check.threshold)}"
 
 
 def _title(topic: Topic, verdict: GateVerdict) -> str:

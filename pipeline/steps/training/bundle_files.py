@@ -48,14 +48,14 @@ def write_bundle(
     (folder / "training.csv").write_text(to_csv(fitted, Record))
 
 
-def choose_golden_images(
+def write_golden_images(
     folder: Path,
     model: "keras.Model",
     val: Sequence[Record],
     config: RunConfig,
     store: ArtifactStore,
 ) -> None:
-    """Write the first validation images of each class, by hash, with the model's probabilities."""
+    """Write `golden/`: a few validation images per class, with the model's probabilities."""
     from pipeline.modeling.saving import predict
 
     chosen = []

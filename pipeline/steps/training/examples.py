@@ -29,6 +29,7 @@ class TrainInputs:
     features: Sequence[Artifact[FeaturesManifest]]
     weights: Artifact[WeightsManifest]
     tracking_run: str = ""
+    """MLflow run id; empty when MLflow is unreachable, and in a cross-validation."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,13 @@ def training_examples(
 def validation_examples(
     files: ActivationFiles, records: Sequence[Record], config: RunConfig
 ) -> Examples:
-    """The plain crops of at most eight images per cell; all cells of a class weigh the same."""
+    """Crops without jitter of at most eight images per cell; cells of a class weigh the same."""
     limited = limit_images_per_cell(records)
     return _examples(files, limited, config, 0, sample_weights(limited))
 
 
 def unlabelled_examples(files: ActivationFiles, records: Sequence[Record]) -> Examples:
-    """The plain crops of images of any class; labels and groups are zero, weights are one."""
+    """Crops without jitter of images of any class; labels and groups are 0, weights are 1."""
     zeros = np.zeros(len(records), np.int64)
     views = [view_names(record.sha256, 0) for record in records]
     return Examples(files, views, zeros, np.ones(len(records), np.float32), zeros)

@@ -45,7 +45,7 @@ class ShardInputs:
 def featurize(
     inputs: ShardInputs, config: RunConfig, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[FeaturesManifest]:
-    """Store the missing activations of a shard, and list the packs that contain all of them.
+    """Compute and publish a shard's missing activations; the artefact lists packs with all of them.
 
     Only images of the training and validation parts have activations.
     """
@@ -62,8 +62,8 @@ def featurize(
     missing = [record for record in records if not packs.keys() >= set(views[record.sha256])]
     log.info("featurize shard %d: %d images, %d to compute", inputs.shard, len(views), len(missing))
     if missing:
-        crops = _crops(missing, packs.keys(), config, store)
-        network = _network(inputs.weights, config, store)
+        crops = _missing_crops(missing, packs.keys(), config, store)
+        network = _load_network(inputs.weights, config, store)
         packs |= _store_activations(crops, network, key, store=store, run=run)
     manifest = FeaturesManifest(
         name=config.name,
@@ -84,10 +84,10 @@ def shard_of(sha256: str, shards: int) -> int:
     return int(sha256[-1], 16) % shards
 
 
-def _network(
+def _load_network(
     weights: Artifact[WeightsManifest], config: RunConfig, store: ArtifactStore
 ) -> Callable[[Pixels], Activations]:
-    """The frozen network: crops (n, size, size, 3) to activations (n, ...)."""
+    """Load the frozen network: crops (n, size, size, 3) to activations (n, ...)."""
     network = FrozenNetwork(
         config.contract,
         read_weights(store.read(weights, "weights.npz")),
@@ -115,10 +115,10 @@ def _store_activations(
     return stored
 
 
-def _crops(
+def _missing_crops(
     records: Sequence[Record], cached: AbstractSet[str], config: RunConfig, store: ArtifactStore
 ) -> Iterator[tuple[str, Pixels]]:
-    """Name and pixels of each crop that is not cached."""
+    """Read the images; yield name and pixels of each crop that is not cached."""
     for record, data in read_images(store, records):
         prepared = prepare(data, config.contract)
         plain, *others = view_names(record.sha256, config.features.jitters)

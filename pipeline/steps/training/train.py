@@ -11,11 +11,11 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, BundleManifest
 from pipeline.config import RunConfig
 from pipeline.digests import canonical_json
-from pipeline.modeling.fit import Checkpoint, Epoch
+from pipeline.modeling.fit import Checkpoint, Epoch, FitExamples
 from pipeline.modeling.weights import read_weights
 from pipeline.records import FITTED, Record
 from pipeline.run import RunContext
-from pipeline.steps.training.bundle_files import choose_golden_images, write_bundle
+from pipeline.steps.training.bundle_files import write_bundle, write_golden_images
 from pipeline.steps.training.examples import (
     TrainingData,
     TrainInputs,
@@ -44,14 +44,14 @@ def train(
 ) -> Artifact[BundleManifest]:
     """Fit a model and publish its bundle; an interrupted fit resumes from its checkpoint.
 
-    `report` is called after every epoch.
+    Seeds this process's generators. `report` is called after every epoch.
     """
     from pipeline.modeling.network import set_determinism
 
     set_determinism(config.train.seed)
     fitted = [record for record in store.records(inputs.split) if record.part in FITTED]
     with tempfile.TemporaryDirectory() as scratch:
-        data = _training_data(inputs, fitted, config, store, Path(scratch) / "packs")
+        data = _load_training_data(inputs, fitted, config, store, Path(scratch) / "packs")
         counts = {"train": len(data.train), "val": len(data.val)}
         log.info("train: %s", counts)
         checkpoint = Checkpoint(store.objects, _checkpoint_uri(inputs, config, store))
@@ -60,7 +60,7 @@ def train(
         folder = Path(scratch) / "bundle"
         folder.mkdir()
         write_bundle(folder, model, fitted_model, fitted, config)
-        choose_golden_images(folder, model, data.val, config, store)
+        write_golden_images(folder, model, data.val, config, store)
         manifest = BundleManifest(
             name=config.name,
             inputs={"split": inputs.split.uri, "weights": inputs.weights.uri},
@@ -86,18 +86,21 @@ def fit_model(
     if config.features.keep == "regions":
         examples = training_examples(data.files, [*data.train, *data.val], config)
         return fit_head(examples, config, report)
-    examples = training_examples(data.files, data.train, config)
-    held_out = validation_examples(data.files, data.val, config)
-    return fit_blocks(data.backbone, examples, held_out, config, checkpoint, report)
+    parts = FitExamples(
+        training_examples(data.files, data.train, config),
+        validation_examples(data.files, data.val, config),
+    )
+    return fit_blocks(data.backbone, parts, config, checkpoint, report)
 
 
-def _training_data(
+def _load_training_data(
     inputs: TrainInputs,
     fitted: Sequence[Record],
     config: RunConfig,
     store: ArtifactStore,
     folder: Path,
 ) -> TrainingData:
+    """Download the activations to `folder`, and read the backbone's weights."""
     return TrainingData(
         files=load_activations(inputs, config, store, folder),
         train=[record for record in fitted if record.part == "train"],

@@ -12,7 +12,16 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.config import TrainConfig
 from pipeline.modeling.feature_cache import fetch_activations, write_pack
-from pipeline.modeling.fit import Checkpoint, Epoch, Examples, Progress, fit, logits_of, mixup
+from pipeline.modeling.fit import (
+    Checkpoint,
+    Epoch,
+    Examples,
+    FitExamples,
+    Progress,
+    fit,
+    logits_of,
+    mixup,
+)
 from pipeline.run import RunContext
 
 CONFIG = TrainConfig(epochs=4, steps=20, batch_size=16, learning_rate=0.05, averaging=0.8)
@@ -68,7 +77,7 @@ def run(
     report: Callable[[Epoch], None] = ignore,
 ) -> tuple[list[Epoch], keras.Model]:
     model = untrained()
-    return fit(model, *parts, CONFIG, checkpoint, report), model
+    return fit(model, FitExamples(*parts), CONFIG, checkpoint, report), model
 
 
 @pytest.fixture(scope="module")
@@ -147,9 +156,9 @@ def test_an_image_without_weight_is_never_sampled(
     ):
         weighted = replace(training, labels=labels, weights=half)
         checkpoint = Checkpoint(LocalStore(), str(tmp_path / f"{name}.npz"))
-        losses.append(
-            [e.val_loss for e in fit(untrained(), weighted, validation, CONFIG, checkpoint, ignore)]
-        )
+        examples_of_half = FitExamples(weighted, validation)
+        curve = fit(untrained(), examples_of_half, CONFIG, checkpoint, ignore)
+        losses.append([epoch.val_loss for epoch in curve])
     assert losses[0] == losses[1]
 
 

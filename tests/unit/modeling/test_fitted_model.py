@@ -10,7 +10,7 @@ from pipeline.adapters.storage import LocalStore
 from pipeline.config import FeaturesConfig, RunConfig, TrainConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.modeling.feature_cache import fetch_activations, write_pack
-from pipeline.modeling.fit import Checkpoint, Epoch, Examples
+from pipeline.modeling.fit import Checkpoint, Epoch, Examples, FitExamples
 from pipeline.modeling.fitted_model import FittedModel, embedding_inputs, fit_blocks, fit_head
 from pipeline.run import RunContext
 
@@ -54,7 +54,7 @@ def fitted(
 ) -> FittedModel:
     """Blocks fitted to maps."""
     path = tmp_path_factory.mktemp("fit") / "checkpoint.npz"
-    return fit_blocks({}, *parts, CONFIG, Checkpoint(LocalStore(), str(path)), ignore)
+    return fit_blocks({}, FitExamples(*parts), CONFIG, Checkpoint(LocalStore(), str(path)), ignore)
 
 
 def test_held_out_cells_are_classified_correctly(fitted: FittedModel) -> None:

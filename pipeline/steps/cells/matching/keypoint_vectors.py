@@ -35,6 +35,8 @@ _SEED = 7
 
 @dataclass(frozen=True)
 class _Vocabulary:
+    """Visual words, and the axes on which descriptors are projected."""
+
     mean: Floats
     """(2 * DESCRIPTOR_LENGTH,)."""
     axes: Floats
@@ -46,7 +48,7 @@ class _Vocabulary:
 def vlad_vectors(images: Sequence[Keypoints]) -> Floats:
     """Unit vectors (n, d), d <= MAX_DIMENSIONS; zeros for an image without keypoints."""
     rng = np.random.default_rng(_SEED)
-    vocabulary = _fit(_sample_descriptors(images, rng))
+    vocabulary = _fit_vocabulary(_sample_descriptors(images, rng))
     if vocabulary is None:
         return np.zeros((len(images), 1), np.float32)
     picked = rng.permutation(len(images))[:_SAMPLED_IMAGES]
@@ -73,7 +75,8 @@ def _sample_descriptors(images: Sequence[Keypoints], rng: np.random.Generator) -
     return np.concatenate(sampled)
 
 
-def _fit(sample: Floats) -> _Vocabulary | None:
+def _fit_vocabulary(sample: Floats) -> _Vocabulary | None:
+    """Axes and words fitted to descriptors; None without any."""
     if len(sample) == 0:
         return None
     mean = sample.mean(axis=0)

@@ -37,7 +37,7 @@ _BATCH = 128
 _log = logging.getLogger(__name__)
 
 IndexPair = tuple[int, int]
-Rule = Callable[[Sequence[Overlap]], bool]
+Predicate = Callable[[Sequence[Overlap]], bool]
 
 
 class MatchedPair(NamedTuple):
@@ -118,7 +118,12 @@ def nearest_pairs(vectors: Floats, count: int) -> list[IndexPair]:
 
 
 def between_groups(vectors: Floats, roots: Sequence[int]) -> Iterator[list[IndexPair]]:
-    """For each pair of groups with close mean vectors, the most similar pairs of their images."""
+    """Yield the most similar image pairs, of the first 60 per group, for each two close groups.
+
+    Args:
+        vectors: unit vectors (n, d); a group is as close as its mean vector.
+        roots: group of each image (n,), from `component_roots`.
+    """
     members: dict[int, list[int]] = defaultdict(list)
     for item, root in enumerate(roots):
         members[root].append(item)
@@ -140,8 +145,8 @@ class _MatchForest:
         self._images, self._min_inliers = images, min_inliers
         self._joined = DisjointSet(range(len(images)))
 
-    def grow(self, candidates: Iterable[list[IndexPair]], proves: Rule) -> None:
-        """Compare candidates, each a list of pairs from two groups; join what `proves` accepts.
+    def grow(self, candidates: Iterable[list[IndexPair]], proves: Predicate) -> None:
+        """Compare candidates, each pairs of two groups; add the best match of those that `proves`.
 
         Groups that are already joined are skipped, so that most candidates cost nothing.
         """

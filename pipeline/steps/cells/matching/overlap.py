@@ -74,7 +74,7 @@ def _measure(one: View, other: View, map_: Map, inliers: int) -> Overlap:
 
 
 def _match_keypoints(one: Floats, other: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Index pairs of mutual nearest neighbours that pass the ratio test."""
+    """Indexes (k,) into each of the mutual nearest neighbours that pass the ratio test."""
     if len(one) < 2 or len(other) < 2:
         return np.empty(0, np.intp), np.empty(0, np.intp)
     similarity = one @ other.T

@@ -26,13 +26,13 @@ Draw = Callable[..., bytes]
 def decodes(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Number of decodes by SHA-256 of the image; clear it before each step."""
     counts: Counter[str] = Counter()
-    open_image = decoding._open
+    open_image = decoding._open_image
 
     def count(data: bytes) -> object:
         counts[sha256_bytes(data)] += 1
         return open_image(data)
 
-    monkeypatch.setattr(decoding, "_open", count)
+    monkeypatch.setattr(decoding, "_open_image", count)
     return counts
 
 

@@ -15,7 +15,7 @@ from pipeline.records import Record, from_csv
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images, write_archive
 from pipeline.sample.laboratory import IN_DOMAIN
-from pipeline.steps.cells.group import LOCKED, group, write_groups_csv
+from pipeline.steps.cells.group import LOCKED, group, groups_csv
 from pipeline.steps.cells.lock import LockedImage, extend_lock
 from pipeline.steps.dataset.ingest import ingest
 from pipeline.steps.dataset.validate import validate
@@ -134,7 +134,7 @@ def test_groups_csv_is_sorted_by_file() -> None:
         Record(sha256="2", label="ROUND", file="b,1.png", archive="", group="g2", cell="c2"),
         Record(sha256="1", label="LOBED", file="a.png", archive="", group="g1", cell="c1"),
     ]
-    assert write_groups_csv(records) == (
+    assert groups_csv(records) == (
         'file,label,group,cell\na.png,LOBED,g1,c1\n"b,1.png",ROUND,g2,c2\n'
     )
 

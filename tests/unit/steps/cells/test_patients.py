@@ -16,7 +16,7 @@ from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import IN_DOMAIN
 from pipeline.steps.cells.data_gate import data_gate
-from pipeline.steps.cells.group import group, write_groups_csv
+from pipeline.steps.cells.group import group, groups_csv
 from pipeline.steps.cells.split import split
 from pipeline.steps.dataset.ingest import ingest
 from pipeline.steps.dataset.validate import validate
@@ -90,7 +90,7 @@ def test_patients_are_never_split_and_cells_are_scored(
     labels = [next(r.label for r in records if r.cell == cell) for cell in shown]
     rounds = [w for w, label in zip(of_cells, labels, strict=True) if label == "ROUND"]
     assert rounds == pytest.approx([rounds[0]] * len(rounds))
-    table = list(csv.DictReader(io.StringIO(write_groups_csv(records))))
+    table = list(csv.DictReader(io.StringIO(groups_csv(records))))
     assert list(table[0]) == ["file", "label", "group", "cell"]
     assert {row["cell"] for row in table} == set(shown)
 

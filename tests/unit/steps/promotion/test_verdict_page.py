@@ -7,7 +7,7 @@ from pipeline.statistics.metrics import Interval
 from pipeline.statistics.paired import Difference
 from pipeline.steps.promotion.eligible_cells import EligibleCells
 from pipeline.steps.promotion.verdict import Check, Criterion, GateVerdict, at_least, at_most
-from pipeline.steps.promotion.verdict_page import headline, markdown, page, plain
+from pipeline.steps.promotion.verdict_page import headline, log_lines, markdown, page
 
 CHAMPION = Pointer(
     sequence=1,
@@ -52,11 +52,11 @@ def test_the_markdown_table_has_every_check() -> None:
 
 
 def test_the_limit_shows_the_figure_that_decides() -> None:
-    """The lower bound over resampled cells is compared with the margin."""
+    """The lower bound of the bootstrap over groups is compared with the margin."""
     rule = "resampled lower bound -0.300 ≥ -0.250"
     assert f"| +0.010 | -0.500 to +0.100 | {rule} | **FAIL** |" in markdown(verdict())
     assert rule in page(verdict())
-    assert rule in "\n".join(plain(verdict()))
+    assert rule in "\n".join(log_lines(verdict()))
 
 
 def test_a_verdict_of_an_earlier_version_is_still_shown() -> None:
@@ -75,7 +75,7 @@ def test_an_error_text_cannot_break_the_table() -> None:
 
 def test_the_log_ends_with_the_failed_checks() -> None:
     """One line per check, in columns, before them."""
-    lines = plain(verdict(CHAMPION))
+    lines = log_lines(verdict(CHAMPION))
     assert lines[0] == "Refused: cells:2 against cells:1"
     assert len({line.index("0.") for line in lines[2:3]}) == 1
     assert lines[-2:] == ["1 of 3 checks failed: sensitivity A.", "Loses too much."]
@@ -89,7 +89,7 @@ def test_the_headline_of_a_passed_verdict() -> None:
 def test_a_first_model_is_marked() -> None:
     """In the table, in the log and on the page."""
     assert "as the first model" in markdown(verdict())
-    assert "as the first model" in plain(verdict())[0]
+    assert "as the first model" in log_lines(verdict())[0]
     assert "Rule for a first model" in page(verdict())
 
 
@@ -133,5 +133,5 @@ def test_a_challenger_that_already_serves_is_unchanged() -> None:
     assert "<h1>Unchanged</h1>" in shown
     assert 'class="badge plain">unchanged</span>' in shown
     assert sentence in shown
-    assert plain(unchanged)[0] == "Unchanged: cells:2 (already serving)"
+    assert log_lines(unchanged)[0] == "Unchanged: cells:2 (already serving)"
     assert "<h1>Not promoted</h1>" in page(verdict(same))
