@@ -35,7 +35,7 @@ class Approval(HITLOperator):
 
 
 def decision_of(response: dict[str, Any] | None, reason: str | None) -> dict[str, str]:
-    """Author and reason of a decision: the person's, the timeout's, or the gate's alone.
+    """Author and reason of a decision: the reviewer, the timeout or the gate.
 
     Args:
         response: XCom of the approval step; None when it was skipped.
@@ -45,6 +45,6 @@ def decision_of(response: dict[str, Any] | None, reason: str | None) -> dict[str
         return {"author": "gate", "reason": reason or "the gate passed"}
     person, note = response["responded_by_user"], response["params_input"].get("note")
     return {
-        "author": person["name"] if person else "nobody in time",
+        "author": person["name"] if person else "approval timeout",
         "reason": note or reason or "no reason given",
     }

@@ -13,7 +13,7 @@ MODEL_PROMOTED = Asset("model_promoted")
 
 
 def promoted(context: Mapping[str, Any], field: str) -> Any:
-    """A field of the latest promotion that triggered this run; without one, of the run's form."""
+    """A field of the promotion that triggered this run, or of the form for a manual run."""
     events = context["triggering_asset_events"]
     source = events[MODEL_PROMOTED][-1].extra if MODEL_PROMOTED in events else context["params"]
     return source[field]

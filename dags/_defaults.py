@@ -8,9 +8,9 @@ from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
 _TRANSIENT: list[type[BaseException] | str] = [
     "pipeline.errors.UnreachableError",
     "pipeline.errors.ConflictError",
-    OSError,  # Includes connection errors and timeouts; some libraries' are also a ValueError.
+    OSError,  # Connection errors and timeouts; some of these also subclass ValueError.
 ]
-"""Errors that a retry may not meet again."""
+"""Transient errors; retried."""
 _PERMANENT: list[type[BaseException] | str] = [
     "pipeline.errors.PipelineError",  # An invalid archive or config stays invalid.
     ArithmeticError,

@@ -36,7 +36,7 @@ def record_decision(
 
 @task(outlets=[MODEL_PROMOTED])
 def promote(verdict: str, decision: dict[str, Any], **context: Any) -> str:
-    """Move the pointer to the judged model; skipped when that model already serves or was refused.
+    """Move the pointer to the judged model; skipped if it already serves or was refused.
 
     A skipped task emits no asset event, so nothing is deployed. The XCom `promotion` holds the
     outcome.
@@ -57,7 +57,7 @@ def promote(verdict: str, decision: dict[str, Any], **context: Any) -> str:
 
 
 def decide(verdict: Any, response_timeout: timedelta = timedelta(days=2)) -> Any:
-    """Create the tasks for approval, its record and the promotion; returns the last output."""
+    """Create the tasks approve, record_decision and promote; returns the output of promote."""
     response = Approval(
         task_id="approve",
         verdict=verdict,

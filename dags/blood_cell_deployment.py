@@ -2,8 +2,8 @@
 
 Builds a Bento of the promoted model, serves it and replays its golden images, and builds the
 container image. Without a registry, or on a worker without an image builder (as in
-docker-compose.yml), nothing is pushed: `image` succeeds, and its log says which image it would push
-and where it can be built.
+docker-compose.yml), no image is built or pushed: `image` succeeds, and its log names the image and
+the ways to build it.
 
 ## When it fails
 
@@ -76,7 +76,7 @@ def image(bento: str, **context: Any) -> str:
     doc_md=__doc__,
 )
 def blood_cell_deployment() -> None:
-    """Build a Bento, smoke-test it, build and push its image."""
+    """Task graph: `build`, `smoke`, `image`."""
     bento = build()
     smoke(bento) >> image(bento)
 

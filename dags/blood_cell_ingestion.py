@@ -1,4 +1,4 @@
-"""Start one training run for every new or changed archive.
+"""Start a training run when archives are new or changed.
 
 Every minute `look` compares the ETags of `archives/<name>/*.zip` with a stored watermark. S3 lists
 an object only when its upload is complete, so no archive is read half-uploaded.
@@ -11,10 +11,10 @@ Exactly-once delivery, in three steps that can each be repeated:
    Airflow's database, so a repeated trigger finds the existing run.
 3. `mark_seen` moves the list from *pending* to *seen*, after the run exists.
 
-After a crash the next `look` returns the same list, hence the same run id: no archive is lost or
-trained on twice. Archives that arrive together share a run, because every run reads all archives of
-its name. (Asset events do not fit: they have no id, and Airflow drops them while the training DAG
-is paused and merges them while it runs.)
+After a crash the next `look` returns the same list, hence the same run id: no archive is lost, and
+each change starts one run. Archives that are found together share a run; every run reads all
+archives of its name. (Asset events do not fit: they have no id, and Airflow drops them while the
+training DAG is paused and merges them while it runs.)
 
 ## When it fails
 
@@ -75,7 +75,7 @@ def mark_seen(arrivals: list[dict[str, Any]]) -> None:
     doc_md=__doc__,
 )
 def blood_cell_ingestion() -> None:
-    """Look to watermark."""
+    """Task graph: `look`, `start_training`, `mark_seen`."""
     arrivals = look()
     started = TriggerDagRunOperator.partial(
         task_id="start_training",

@@ -102,7 +102,7 @@ def _promoted_name(context: Mapping[str, Any]) -> str:
 
 @task
 def collect(**context: Any) -> str:
-    """Make a dated window of the prediction log; skipped without a promoted model."""
+    """Publish a window of the prediction log; skipped without a promoted model."""
     from monitoring import entrypoints
 
     name, params = _promoted_name(context), context["params"]
@@ -172,7 +172,7 @@ class Retraining(TriggerDagRunOperator):
     doc_md=__doc__,
 )
 def blood_cell_monitoring() -> None:
-    """Collect to retrain request; gather labels in parallel."""
+    """Task graph: `collect` to `request_retrain`, and `gather` in parallel."""
     gather()
     drift = detect(collect())
     decision = decide(drift)

@@ -19,11 +19,13 @@ whose remaining tasks were skipped.
 - **ingest**: a manual run found no archive under `archives/<name>/`, or an archive was refused; the
   last line of the log names the member and the rule. Nothing was stored. Fix the archive and
   trigger the run again.
-- **validate**: too many images are unusable; the error counts the most frequent reasons.
+- **validate**: too many images are unusable, or a class has too few; the error counts the most
+  frequent reasons.
+- **group**: too many images have contradictory labels, or a class has fewer than 3 cells.
+- **split**: a class has too few groups.
 - **featurize**: out of memory; lower `features.batch_size`. Finished packs are reused.
 - **train**: clear the task; it resumes from its last complete checkpoint.
-- **evaluate**, **gate**: the exported model's predictions differ from the trained model's; see the
-  log.
+- **export**: no serving engine passes the parity check with Keras; the error has the agreements.
 - **promote**: another model was promoted after a person approved this one; clear `gate` and
   everything downstream, so that the model is judged against the new champion and approved again.
 - **close_request**: look at the task that failed before it; clearing that task reruns this one.
@@ -61,7 +63,7 @@ from airflow.sdk import CronTriggerTimetable, dag
     doc_md=__doc__,
 )
 def blood_cell_training() -> None:
-    """Ingest to promote."""
+    """Task graph: from `ingest` to `promote` and `close_request`."""
     snapshot = ingest()
     parts = split(group(validate(snapshot)))
     numbers = shards()

@@ -63,7 +63,7 @@ def load_monitoring_config(path: Path) -> MonitoringConfig:
     """
     if not path.is_file():
         raise InvalidInputError(
-            "configuration file not found", expected="configs/monitoring.yaml", received=str(path)
+            "config file not found", expected="configs/monitoring.yaml", received=str(path)
         )
     try:
         return MonitoringConfig.model_validate(yaml.safe_load(path.read_text()) or {})

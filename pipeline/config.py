@@ -125,7 +125,8 @@ class GateConfig(Frozen):
     first_min_low: float = Field(default=0.5, ge=0, le=1)
     """Minimum lower bound of balanced accuracy for a first model, which has no champion."""
     max_loss: float = Field(default=0.05, ge=0, le=1)
-    """Maximum loss of balanced accuracy against the champion, at the interval's lower bound."""
+    """Maximum loss of balanced accuracy against the champion, at the percentile-bootstrap lower
+    bound."""
     max_class_loss: float = Field(default=0.25, ge=0, le=1)
     """The same for each class's sensitivity; few cells make wide intervals."""
     min_class_cells: int = Field(default=3, ge=2)
@@ -158,7 +159,7 @@ class EvaluateConfig(Frozen):
     """Class to its share in a typical sample; without it, precision is reported for equal
     shares."""
     draws: int = Field(default=1000, ge=100)
-    """Bootstrap resamples of cells per interval."""
+    """Bootstrap resamples of groups per interval."""
     worst: int = Field(default=12, ge=0, le=60)
     """Number of misclassified cells that the report shows."""
 
@@ -211,7 +212,9 @@ class RunConfig(Frozen):
 def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunConfig:
     """Read a YAML config with dotted-key overrides; InvalidInputError if missing or invalid."""
     if not path.is_file():
-        raise InvalidInputError("no such config", expected="configs/NAME.yaml", received=str(path))
+        raise InvalidInputError(
+            "config file not found", expected="configs/NAME.yaml", received=str(path)
+        )
     try:
         values = yaml.safe_load(path.read_text()) or {}
         for key, value in (overrides or {}).items():

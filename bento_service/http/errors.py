@@ -138,6 +138,17 @@ def feedback_not_stored() -> HttpError:
     )
 
 
+def airflow_refused(error: InvalidInputError) -> HttpError:
+    """422: Airflow responded to the request for a training run with a status of 400 to 499."""
+    return HttpError(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "airflow_refused",
+        error.message,
+        expected=error.expected,
+        received=error.received,
+    )
+
+
 def from_pipeline_error(error: PipelineError) -> HttpError:
     """422 for invalid input, 503 for an unreachable dependency, 500 for any other failure."""
     if isinstance(error, InvalidInputError):
@@ -156,7 +167,7 @@ _BY_STATUS: dict[int, tuple[str, str]] = {
     415: ("unsupported_media_type", "the route does not accept this content type"),
     422: ("invalid_input", "the body is invalid"),
     429: ("busy", "too many requests are waiting"),
-    503: ("not_ready", "no model is served yet"),
+    503: ("not_ready", "the service is not ready"),
     504: ("timeout", "the request timed out"),
 }
 

@@ -31,7 +31,7 @@ from bento_service.http.schemas import (
     TrainStarted,
 )
 from pipeline.dag_ids import TRAINING
-from pipeline.errors import PipelineError
+from pipeline.errors import InvalidInputError, PipelineError
 
 if TYPE_CHECKING:
     from bento_service.serving import Serving
@@ -123,6 +123,8 @@ def _train(
     try:
         form = {"reason": body.reason, "config": settings.run_config}
         run = AirflowClient(settings).trigger(TRAINING, form)
+    except InvalidInputError as error:
+        raise errors.airflow_refused(error) from error
     except PipelineError as error:
         raise errors.from_pipeline_error(error) from error
     return TrainStarted(run_id=run.run_id, url=run.url)

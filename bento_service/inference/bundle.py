@@ -14,15 +14,11 @@ CONTRACT = "contract.json"
 
 
 def verify_bundle(folder: Path) -> ServedManifest:
-    """Check a bundle folder against its manifest and return the manifest.
-
-    Raises:
-        ArtifactError: when a file is missing, unlisted or changed, or the contract does not fit.
-    """
+    """The manifest of a bundle folder; ArtifactError unless files and contract match it exactly."""
     path = folder / MANIFEST
     if not path.is_file():
         raise MissingArtifactError(
-            "no bundle", expected=f"a folder with {MANIFEST}", received=str(folder)
+            "bundle manifest not found", expected=f"a folder with {MANIFEST}", received=str(folder)
         )
     try:
         manifest = ServedManifest.model_validate_json(path.read_bytes())

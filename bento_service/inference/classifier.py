@@ -77,7 +77,7 @@ class Classifier:
     """Classifies images with one verified bundle; thread-safe."""
 
     def __init__(self, folder: Path) -> None:
-        """Load a bundle folder, verify it and replay its golden images.
+        """Load a bundle folder, verify it, replay its golden images; may take seconds.
 
         The folder may be removed afterwards.
 
@@ -205,7 +205,11 @@ def _load_engine(folder: Path, manifest: ServedManifest) -> Engine:
             received=str(received),
         )
     if not (np.isfinite(probabilities).all() and np.isfinite(embedding).all()):
-        raise ArtifactError("the model's outputs are not finite")
+        raise ArtifactError(
+            "the model's outputs for a blank image are not finite: export or train the model again",
+            expected="finite probabilities and a finite embedding",
+            received=f"probabilities {probabilities[0].tolist()}",
+        )
     return engine
 
 

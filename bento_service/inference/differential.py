@@ -112,5 +112,6 @@ def warnings(answered: DifferentialTotals) -> tuple[str, ...]:
     if answered.review:
         messages.append(f"{answered.review} to review.")
     if answered.failed:
-        messages.append(f"{answered.failed} files could not be read and are not counted.")
+        noun, verb = ("file", "is") if answered.failed == 1 else ("files", "are")
+        messages.append(f"{answered.failed} {noun} could not be read and {verb} not counted.")
     return tuple(messages)

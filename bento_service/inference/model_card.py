@@ -9,9 +9,7 @@ LIMITS = (
     "Every image gets one of the model's classes, even a cell of an unknown kind.",
     "Another microscope, camera or stain can lower the accuracy without lowering the confidence.",
 )
-DEMO_LIMIT = (
-    "Demo model, trained on drawings or on the archive given to `make demo`: not for real work."
-)
+DEMO_LIMIT = "Demo model: not trained for real work."
 DEMO_NAME = "demo"
 
 

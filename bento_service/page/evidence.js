@@ -47,7 +47,7 @@ async function overlay({ tag, label, address }, on) {
   if (!on) return;
   showNote(
     `Orange areas are evidence for ${label}, blue areas against it, measured by covering parts ` +
-      `of the crop. An aid for checking, not an explanation. Model ${tag}.`,
+      `of the crop. Shows model sensitivity; may mislead. Model ${tag}.`,
   );
 }
 

@@ -64,7 +64,7 @@ class Registry:
         )
 
     def read(self) -> Pointer | None:
-        """The served model; None before the first promotion.
+        """The pointer to the served model; None before the first promotion.
 
         Raises:
             ArtifactError: when the object is not a pointer.
@@ -82,7 +82,7 @@ class Registry:
         current, etag = self._document.read()
         if current != expected:
             raise ConflictError(
-                f"the pointer of {self.name} was moved",
+                f"the pointer of {self.name} changed since it was read; try again",
                 expected=_describe(expected),
                 received=_describe(current),
             )
@@ -150,15 +150,17 @@ class Registry:
             raise InvalidInputError(
                 f"{tag} is another model; the pointer of {self.name} is unchanged",
                 expected=f"a model of {self.name}",
-                received=f"a model of {name or 'no name'}",
+                received=f"a model of {name}" if name else "a tag without a model name",
             )
 
     @property
     def _ledger(self) -> str:
+        """Prefix of the ledger's entries."""
         return f"{self._root}/ledger/"
 
     @property
     def _refusals(self) -> str:
+        """Prefix of the refusals."""
         return f"{self._root}/refusals/"
 
     def _replace(self, moved: Pointer, etag: str | None) -> None:

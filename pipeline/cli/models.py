@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from pipeline.cli.options import (
+    Config,
     Json,
     ModelConfig,
     Name,
@@ -22,14 +23,8 @@ from pipeline.entrypoints import deployment, promotion, registry
 from pipeline.settings import load_settings
 
 app = typer.Typer()
-ServedConfig = Annotated[str, typer.Option(help="Default: configs/MODEL_NAME.yaml.")]
 WIDE = 160
 """Columns of a table that is written to a file or a pipe."""
-
-
-def _served(config: str) -> str:
-    """The config, by default that of MODEL_NAME."""
-    return config or load_settings().run_config
 
 
 def _show(value: Any, as_json: bool) -> None:
@@ -99,7 +94,7 @@ def repair(name: Name = "") -> None:
 
 @app.command()
 def history(name: Name = "", as_json: Json = False) -> None:
-    """Show the serving periods, with author and reason of each move, and refusals."""
+    """Show the serving periods, with author and reason of each pointer change, and refusals."""
     from pipeline.steps.promotion.history import refusal_table, table
 
     name = name or load_settings().model_name
@@ -117,13 +112,13 @@ def history(name: Name = "", as_json: Json = False) -> None:
 @app.command()
 def retrain(
     reason: Annotated[str, typer.Option()] = "requested on the command line",
-    config: ServedConfig = "",
+    config: Config = "",
 ) -> None:
     """Start a training run in Airflow; prints its URL."""
     from pipeline.adapters.airflow import AirflowClient
 
     client = AirflowClient(load_settings())
-    print(client.trigger(TRAINING, {"config": _served(config), "reason": reason}).url)
+    print(client.trigger(TRAINING, {"config": config, "reason": reason}).url)
 
 
 @app.command()
@@ -157,7 +152,7 @@ def predict(
 
 
 @app.command()
-def image(config: ServedConfig = "", run_id: RunId = "") -> None:
+def image(config: Config = "", run_id: RunId = "") -> None:
     """Build the container image of the served model."""
-    run_id, config = name_run(run_id), _served(config)
+    run_id = name_run(run_id)
     print(deployment.build_image(config, run_id, deployment.build(config, run_id)))

@@ -6,13 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.entrypoints.configs import own_config
 from pipeline.errors import GateRefusedError
 
 if TYPE_CHECKING:
     from pipeline.steps.promotion.promote import Promotion
 
-BLOOD_CELLS = "configs/blood_cells.yaml"
-Config = Annotated[str, typer.Option(help="Run config, configs/NAME.yaml.")]
+Config = Annotated[
+    str,
+    typer.Option(
+        help="Run config. Default: configs/MODEL_NAME.yaml.",
+        callback=lambda config: config or own_config(),
+    ),
+]
+Split = Annotated[str, typer.Argument(help="URI of a split.")]
 ModelConfig = Annotated[str, typer.Option(help="Default: the config of the model's training.")]
 Limit = Annotated[int, typer.Option(min=0, help="Images per class and archive; 0: all.")]
 Name = Annotated[str, typer.Option(help="Model name; default MODEL_NAME.")]
@@ -29,11 +36,7 @@ def name_run(run_id: str) -> str:
 
 
 def report_promotion(result: "Promotion") -> None:
-    """Print the promoted bundle's URI, or that the model already serves.
-
-    Raises:
-        GateRefusedError: when it was refused: one line and exit code 1.
-    """
+    """Print the promoted bundle's URI, or that it serves; GateRefusedError if it was refused."""
     if result.outcome == "refused":
         raise GateRefusedError(result.sentence)
     promoted = result.outcome == "promoted"

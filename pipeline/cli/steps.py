@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.options import (
-    BLOOD_CELLS,
     Config,
     Limit,
     ModelConfig,
     RunId,
+    Split,
     Untracked,
     name_run,
     report_promotion,
@@ -37,7 +37,7 @@ app = typer.Typer()
 @app.command()
 def run(
     archive: Annotated[str, typer.Option(help="Path or s3:// URI of an archive.")],
-    config: Config = BLOOD_CELLS,
+    config: Config = "",
     limit: Limit = 0,
     run_id: RunId = "",
     untracked: Untracked = False,
@@ -56,7 +56,7 @@ def run(
 @app.command()
 def ingest(
     archive: Annotated[list[str] | None, typer.Argument()] = None,
-    config: Config = BLOOD_CELLS,
+    config: Config = "",
     limit: Limit = 0,
     run_id: RunId = "",
 ) -> None:
@@ -65,7 +65,7 @@ def ingest(
 
 
 @app.command()
-def validate(snapshot: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+def validate(snapshot: str, config: Config = "", run_id: RunId = "") -> None:
     """Quarantine the unusable images of a snapshot."""
     print(dataset.validate(config, name_run(run_id), snapshot))
 
@@ -77,7 +77,7 @@ def group(
     out: Annotated[
         Path, typer.Option(help="With --archive: CSV of file, label, group and cell.")
     ] = Path("groups.csv"),
-    config: Config = BLOOD_CELLS,
+    config: Config = "",
     run_id: RunId = "",
 ) -> None:
     """Group the images that show one cell, in a dataset or an archive.
@@ -100,29 +100,27 @@ def group(
 
 
 @app.command()
-def split(grouping: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+def split(grouping: str, config: Config = "", run_id: RunId = "") -> None:
     """Assign a grouping's groups to train, val and the locked test part."""
     print(cells.split(config, name_run(run_id), grouping))
 
 
 @app.command()
-def featurize(parts: str, shard: int, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+def featurize(split: Split, shard: int, config: Config = "", run_id: RunId = "") -> None:
     """Compute one shard's activations, except those in the cache."""
-    print(training.featurize(config, name_run(run_id), parts, shard))
+    print(training.featurize(config, name_run(run_id), split, shard))
 
 
 @app.command()
-def train(
-    parts: str, features: list[str], config: Config = BLOOD_CELLS, run_id: RunId = ""
-) -> None:
+def train(split: Split, features: list[str], config: Config = "", run_id: RunId = "") -> None:
     """Train a model on a split and its features."""
-    print(training.train(config, name_run(run_id), parts, features))
+    print(training.train(config, name_run(run_id), split, features))
 
 
 @app.command()
-def export(bundle: str, parts: str, config: Config = BLOOD_CELLS, run_id: RunId = "") -> None:
+def export(bundle: str, split: Split, config: Config = "", run_id: RunId = "") -> None:
     """Convert a bundle to the serving engine."""
-    print(training.export(config, name_run(run_id), bundle, parts))
+    print(training.export(config, name_run(run_id), bundle, split))
 
 
 @app.command()
@@ -139,7 +137,7 @@ def evaluate(
     ),
     model: Annotated[str, typer.Option(help="With --archive: champion, or a tag.")] = ("champion"),
     name: Annotated[str, typer.Option(help="Model name; default the tag's, else MODEL_NAME.")] = "",
-    config: Config = BLOOD_CELLS,
+    config: Config = "",
     run_id: RunId = "",
 ) -> None:
     """Score a trained model on the locked test part, or a promoted one on a labelled archive.
@@ -165,15 +163,13 @@ def evaluate(
 def crossval(
     archive: Annotated[list[str] | None, typer.Argument()] = None,
     folds: Annotated[int, typer.Option(min=3)] = 5,
-    config: Config = BLOOD_CELLS,
+    config: Config = "",
     limit: Limit = 0,
     share: Annotated[
         float,
         typer.Option(min=0.05, max=1.0, help="Share of each class's cells to train on."),
     ] = 1.0,
-    unknown: Annotated[
-        str, typer.Option(help="Leave a class out of training: are its images sent to review?")
-    ] = "",
+    unknown: Annotated[str, typer.Option(help="Class to omit, to measure its review rate.")] = "",
     out: Annotated[Path | None, typer.Option(help="Report as JSON.")] = None,
 ) -> None:
     """Cross-validate a config by group; the locked test part is not used."""

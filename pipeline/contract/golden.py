@@ -97,7 +97,8 @@ def replay(
         largest = max(largest, difference)
         if not difference <= allowed:
             raise GoldenError(
-                f"golden image {example.file} ({example.label}) gives other probabilities",
+                f"the prediction of golden image {example.file} ({example.label}) differs from "
+                "the stored probabilities",
                 expected=f"within {allowed} of those at training",
                 received=f"a difference of {difference:.4f}",
             )

@@ -66,7 +66,9 @@ class ServedModel:
 
         if IMAGE not in images:
             raise InvalidInputError(
-                "no images", expected=f"a column {IMAGE!r}", received=", ".join(map(str, images))
+                f"input has no column `{IMAGE}`",
+                expected="bytes of a JPEG or PNG, or the same in base64",
+                received=f"columns {', '.join(map(str, images))}",
             )
         return pd.DataFrame([self._classify(_image_bytes(value)) for value in images[IMAGE]])
 

@@ -48,7 +48,7 @@ def promote(
 
     Raises:
         UnreachableError: when MLflow is unreachable; nothing was moved.
-        InvalidInputError: when the config is another model's.
+        InvalidInputError: when the config belongs to another model.
         StaleVerdictError: when an approved verdict is stale.
     """
     from pipeline.steps.promotion.promote import Authorization, Promotion, promote_with_retry

@@ -33,7 +33,7 @@ def gate(config: str, run_id: str, evaluation: str, served: str) -> str:
         served: URI of the challenger's served bundle.
 
     Raises:
-        InvalidInputError: when the config is another model's.
+        InvalidInputError: when the config belongs to another model.
     """
     from pipeline.steps.promotion.gate import GateInputs
     from pipeline.steps.promotion.gate import gate as step

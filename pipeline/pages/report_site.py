@@ -73,7 +73,7 @@ def publish_page(objects: ObjectStore, root: str, page: Page, folder: Path) -> s
         ArtifactError: when the folder has no `index.html`.
     """
     if not (folder / INDEX).is_file():
-        raise ArtifactError("not a page", expected=INDEX, received=str(folder))
+        raise ArtifactError(f"folder {folder} has no {INDEX}")
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != ENTRY)
     stamp = f"{page.time.astimezone(UTC):%Y%m%dT%H%M%SZ}-{_digest(folder, files)[:8]}"
     path = f"{page.name}/{page.section}/{stamp}"

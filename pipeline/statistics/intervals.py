@@ -1,4 +1,4 @@
-"""95 % confidence intervals over cells, which have width also where all predictions are correct.
+"""95 % confidence intervals over groups, which have width also where all predictions are correct.
 
 The percentile bootstrap draws from the observed cells: if all are correct, so is every resample,
 and the interval has no width. Here each resample also has one unobserved pseudo-observation, of

@@ -1,6 +1,6 @@
-"""Paired comparison of two models on the same images, with confidence intervals over cells.
+"""Paired comparison of two models on the same images, with confidence intervals over groups.
 
-Both models are resampled with the same cells, so that the difficulty of a cell cancels out.
+Both models are resampled with the same groups, so that the difficulty of a group cancels out.
 """
 
 from dataclasses import dataclass

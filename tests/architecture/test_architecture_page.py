@@ -72,7 +72,7 @@ def tasks(dag_id: str, tmp_path: Path) -> set[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("title", "dag_ids"),
     [
-        ("From archive to served answer", ("blood_cell_training", "blood_cell_deployment")),
+        ("From archive to prediction", ("blood_cell_training", "blood_cell_deployment")),
         ("From prediction to retrain", ("blood_cell_monitoring",)),
     ],
 )

@@ -104,7 +104,10 @@ def test_the_limits_in_the_api_page_are_those_of_the_service() -> None:
         work_queue.THREADS + work_queue.QUEUE_SLOTS,
         work_queue.THREADS,
         work_queue.QUEUE_SLOTS,
+        work_queue.THREADS + work_queue.OVERLOAD_QUEUE_SLOTS,
+        work_queue.OVERLOAD_QUEUE_SLOTS,
         middleware.MAX_BUFFERED_BYTES // 1_000_000,
+        middleware.MAX_BUFFERED_BYTES // 2_000_000,  # see `ServiceMiddleware._read`
         429,
     ]
     defaults = {name.upper(): field.default for name, field in Settings.model_fields.items()}

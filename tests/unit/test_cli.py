@@ -179,7 +179,7 @@ def test_the_verdict_names_the_model(
     verdict = harness.judge(model)
     assert leukoflow("promote", verdict, "--config", "configs/blood_cells.yaml", "--untracked") == 2
     output = " ".join(capsys.readouterr().err.split())
-    assert "the config is another model's" in output
+    assert "the config belongs to model blood_cells" in output
     assert output.endswith("expected a config whose contract.name is demo; received blood_cells")
     assert leukoflow("promote", verdict, "--untracked") == 0
     assert capsys.readouterr().out.strip() == model.uri
@@ -219,6 +219,19 @@ def test_a_shadow_challenger_must_have_the_name(
     shadow = harness.registry.shadow()
     assert shadow is not None
     assert shadow.tag == model.manifest.tag
+
+
+def test_the_default_config_is_that_of_the_model_name(
+    leukoflow: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A step looks for configs/MODEL_NAME.yaml, unless --config names another file."""
+    monkeypatch.setenv("MODEL_NAME", "absent_model")
+    assert leukoflow("validate", "no/such/snapshot") == 2
+    assert "configs/absent_model.yaml" in capsys.readouterr().err
+    assert leukoflow("validate", "no/such/snapshot", "--config", "configs/demo.yaml") == 2
+    assert "absent_model" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_an_override_of_an_unknown_key_is_refused(path: Path, key: str) -> None:
 
 def test_a_missing_config_is_refused(tmp_path: Path) -> None:
     """The error names the folder of configs."""
-    with pytest.raises(InvalidInputError, match=r"no such config.*configs/NAME.yaml"):
+    with pytest.raises(InvalidInputError, match=r"config file not found.*configs/NAME.yaml"):
         load_config(tmp_path / "absent.yaml")
 
 

@@ -66,6 +66,7 @@ class LocalStore:
         return ObjectInfo(uri, status.st_size, _etag(path.read_bytes()), modified)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Files below `prefix`, spelled like it; hidden ones are left out."""
         # A Path drops the final slash, which distinguishes `a/` from `a` and `ab`.
         start = str(_path(prefix)) + ("/" if prefix.endswith("/") else "")
         folder = Path(start) if start.endswith("/") else Path(start).parent
@@ -79,6 +80,7 @@ class LocalStore:
 
 
 def _path(uri: str) -> Path:
+    """The file of a URI, `file://` or a plain path."""
     return Path(uri.removeprefix("file://"))
 
 

@@ -56,7 +56,7 @@ class Job:
         """Raise InvalidInputError unless `name` is the config's model."""
         if name != self.config.name:
             raise InvalidInputError(
-                "the config is another model's",
+                f"the config belongs to model {self.config.name}",
                 expected=f"a config whose contract.name is {name}",
                 received=self.config.name,
             )

@@ -88,7 +88,8 @@ def difference(
     differences = [abs(a - b) for a, b in zip(received, example.probabilities, strict=True)]
     if not all(value <= allowed for value in differences):
         raise ArtifactError(
-            f"golden image {example.file} ({example.label}) gives other probabilities",
+            f"the prediction of golden image {example.file} ({example.label}) differs from "
+            "the stored probabilities",
             expected=f"{example.probabilities} within {allowed}",
             received=str(probabilities),
         )

@@ -160,7 +160,7 @@ def _difference_sentence(difference: Difference, margin: float) -> str:
     return (
         f"{_points(difference.value)} points against the champion on {difference.cells} cells that "
         f"neither model was trained on ({difference.differing} differ). "
-        f"Lower bound over resampled cells: {_points(difference.resampled_low)} points "
+        f"Lower bound of the bootstrap over groups: {_points(difference.resampled_low)} points "
         f"(allowed: {_points(-margin)}). "
         f"Lower bound of the 95 % interval: {_points(difference.low)} points."
     )

@@ -28,7 +28,7 @@ def rollback(
     Raises:
         InvalidInputError: when the ledger has no such model.
         ArtifactError: when the bundle is missing from the store.
-        ConflictError: when the pointer was moved meanwhile.
+        ConflictError: when the pointer changed since it was read.
     """
     history = registry.history()
     if history and tag == history[-1].tag:

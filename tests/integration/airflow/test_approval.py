@@ -190,7 +190,7 @@ def test_only_an_approved_verdict_is_promoted_and_the_ledger_has_author_and_reas
     assert [
         (refusal.author, refusal.reason, refusal.run_id) for refusal in registry.refusals("tiny")
     ] == [
-        ("nobody in time", "weekly", late.run_id),
+        ("approval timeout", "weekly", late.run_id),
         (user, "the eosinophils look wrong", run.run_id),
     ]
     assert stack.note(late) == "refused: the gate or a person refused this model"

@@ -46,7 +46,7 @@ def test_one_image_is_shown_in_detail(
     assert shown(browser, "#detail-pill")[0] in ("Accepted", "Needs review")
     assert "demo:000000000000" in shown(browser, "#meta")[0]
     assert "Research use, not for diagnosis." in shown(browser, ".notice")[0]
-    assert "trained on drawings" in shown(browser, ".notice")[0]
+    assert "not trained for real work" in shown(browser, ".notice")[0]
     assert not browser.find_element(By.ID, "gallery").is_displayed()
     assert not browser.find_element(By.ID, "key").is_displayed()
     assert _page_width(browser) == width

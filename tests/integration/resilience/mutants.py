@@ -165,7 +165,7 @@ MUTANTS = {
     "no contract": Mutant(
         _forged(lambda bundle: (bundle / "contract.json").unlink()), "missing", "no contract"
     ),
-    "wrong golden answers": Mutant(_forged(_reverse_golden), "golden", "gives other probabilities"),
+    "wrong golden answers": Mutant(_forged(_reverse_golden), "golden", "differs from the stored"),
     "no golden images": Mutant(
         _forged(lambda bundle: shutil.rmtree(bundle / "golden")), "unfit", "no golden images"
     ),

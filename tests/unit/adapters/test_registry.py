@@ -144,7 +144,7 @@ def test_equal_refusals_are_recorded_once(registry: Registry) -> None:
     fields = {"verdict": "v", "tag": "cells:a", "reason": "blurred", "run_id": "run"}
     first, again, late = (
         PromotionRefusal(author=author, time=datetime(2026, 11, day, tzinfo=UTC), **fields)
-        for author, day in (("ada", 2), ("ada", 3), ("nobody in time", 1))
+        for author, day in (("ada", 2), ("ada", 3), ("approval timeout", 1))
     )
     assert (
         registry.record_refusal(first)

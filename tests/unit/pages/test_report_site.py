@@ -64,5 +64,5 @@ def test_titles_are_escaped(tmp_path: Path, page: Path) -> None:
 
 def test_a_folder_without_index_is_refused(tmp_path: Path) -> None:
     """It could not be opened from the index."""
-    with pytest.raises(ArtifactError, match=r"expected index\.html"):
+    with pytest.raises(ArtifactError, match=r"folder .* has no index\.html"):
         _publish(tmp_path, tmp_path, "demo", "one")

@@ -114,7 +114,7 @@ def test_a_model_that_disagrees_with_its_golden_images_is_refused(
     (first / "golden/golden.json").write_text(json.dumps(expected))
     forged = stage.artifacts.publish(first, stage.publish(tmp_path / "other", 1).manifest)
     folder = stage.artifacts.fetch(forged, tmp_path / "forged")
-    with pytest.raises(ArtifactError, match="gives other probabilities"):
+    with pytest.raises(ArtifactError, match="differs from the stored probabilities"):
         Classifier(folder)
 
 

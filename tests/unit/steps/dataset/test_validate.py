@@ -132,7 +132,7 @@ def test_a_class_with_too_few_images_refuses_the_dataset(
         DatasetRefusedError, match=r"at least 9 of each.*ROUND 8, LOBED 8"
     ) as refused:
         validate(snapshot, _tolerant(config, min_images_per_class=9), store=store, run=run)
-    assert refused.value.page.count("1 short") == 2
+    assert refused.value.page.count("1 image missing") == 2
 
 
 def test_long_narrow_images_fit_on_the_page(

@@ -239,10 +239,10 @@ def test_the_sentence_has_change_and_lower_bounds() -> None:
     """In points of a hundred, with the number of cells and the allowed loss."""
     worse, equal = against(wrong(0.3), wrong(0.1))[0], against(wrong(0.1), wrong(0.1))[0]
     assert worse.sentence.startswith("-20.0 points against the champion on 200 cells that neither")
-    assert re.search(r"resampled cells: -\d\d\.\d points \(allowed: -5\.0\)", worse.sentence)
+    assert re.search(r"bootstrap over groups: -\d\d\.\d points \(allowed: -5\.0\)", worse.sentence)
     assert equal.sentence.startswith("+0.0 points")
     assert "(0 differ)" in equal.sentence
-    assert "Lower bound over resampled cells: +0.0 points" in equal.sentence
+    assert "Lower bound of the bootstrap over groups: +0.0 points" in equal.sentence
     # A class of 100 leaves 3.6 points, two of them 3.6 / sqrt(2).
     assert "Lower bound of the 95 % interval: -2.6 points" in equal.sentence
 

@@ -75,13 +75,13 @@ def test_the_table_of_refusals_has_the_reasons() -> None:
     refusal = PromotionRefusal(
         verdict="v",
         tag="cells:ccc",
-        author="nobody in time",
+        author="approval timeout",
         reason="no reason given",
         run_id="run 4",
         time=START,
     )
     text = " ".join(" ".join(printed(refusal_table([refusal]))).split())
-    assert "2026-11-01 09:30 ccc nobody in time: no reason given run 4" in text
+    assert "2026-11-01 09:30 ccc approval timeout: no reason given run 4" in text
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_the_markdown_table_has_every_check() -> None:
 
 
 def test_the_limit_shows_the_figure_that_decides() -> None:
-    """The lower bound over resampled cells is compared with the margin."""
+    """The lower bound of the bootstrap over groups is compared with the margin."""
     rule = "resampled lower bound -0.300 ≥ -0.250"
     assert f"| +0.010 | -0.500 to +0.100 | {rule} | **FAIL** |" in markdown(verdict())
     assert rule in page(verdict())
