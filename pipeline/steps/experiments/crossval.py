@@ -91,7 +91,7 @@ def crossval(
 
 
 def without_class(config: RunConfig, unknown: str) -> RunConfig:
-    """The config without a class (empty: unchanged); InvalidInputError if unknown or under 2 stay."""
+    """The config without a class; unchanged for "", InvalidInputError unless two others remain."""
     if not unknown:
         return config
     classes = tuple(name for name in config.contract.classes if name != unknown)
