@@ -29,7 +29,7 @@ class Engine:
 
     @classmethod
     def of(cls, folder: Path, parity: Parity) -> "Engine":
-        """The engine at the precision that passed the parity check."""
+        """Compile the engine at the precision that passed the parity check."""
         return cls(folder, parity.precision)
 
     def predict(self, crops: Pixels, *, concurrent: bool = False) -> tuple[Floats, Floats]:

@@ -61,14 +61,14 @@ def strand(grid: Grid, start: Point, end: Point, half_width: float) -> Plane:
 
 
 def union(one: Plane, other: Plane, softness: float) -> Plane:
-    """Return the union with a rounded corner (polynomial smooth minimum, Quilez)."""
+    """Return the distance to a union, with rounded corners (smooth minimum, Quilez)."""
     blend = np.maximum(softness - np.abs(one - other), 0) / softness
     joined: Plane = np.minimum(one, other) - blend * blend * np.float32(softness / 4)
     return joined
 
 
 def without(shape: Plane, hole: Plane, softness: float) -> Plane:
-    """Return `shape` without `hole`, with a rounded corner."""
+    """Return the distance to `shape` without `hole`, with rounded corners."""
     return -union(-shape, hole, softness)
 
 

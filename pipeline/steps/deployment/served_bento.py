@@ -142,7 +142,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> 
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Terminate the service; kill processes that are left after the timeout."""
+    """Terminate the service; kill its child processes that are left after the timeout."""
     with contextlib.suppress(psutil.NoSuchProcess):
         children = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
