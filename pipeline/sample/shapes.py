@@ -89,11 +89,7 @@ def mottle(grid: Grid, size: float, rng: np.random.Generator) -> Plane:
 def beads(
     grid: Grid, spacing: float, radius: float, rng: np.random.Generator
 ) -> tuple[Plane, Plane]:
-    """Return beads on a jittered grid.
-
-    Returns:
-        The height of the beads, 0 (between) to 1 (top), and a random tone, 0 to 1, for each bead.
-    """
+    """Height of beads on a jittered grid, 0 to 1, and a random tone of each bead, 0 to 1."""
     reach = float(np.hypot(grid.x, grid.y).max())
     axis = np.arange(-reach, reach, spacing)
     centres = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
