@@ -88,7 +88,7 @@ class PredictionLog:
         self._feedback.append(feedback)
 
     def upload_due(self) -> None:
-        """Seal segments that are due and upload closed files; raises only OSError of sealing."""
+        """Seal segments that are due and upload closed files; a failed upload is only logged."""
         for uploader in self._uploaders:
             uploader.upload_due()
 

@@ -126,10 +126,9 @@ class LogWatermarks:
         return CollectedWindow.model_validate_json(stored[0]) if stored else None
 
     def replace(self, watermark: LogWatermark, etag: str | None) -> None:
-        """Write the watermark if `etag` is still its ETag; older windows go to their own files.
+        """Write the watermark; ConflictError if another run changed it since `etag` was read.
 
-        Raises:
-            ConflictError: if another run moved the watermark since it was read.
+        Windows before the last `RECENT` go to their own files first.
         """
         for entry in watermark.windows[:-RECENT]:
             self._objects.write(self._file(entry.end), entry.model_dump_json(indent=2).encode())

@@ -20,6 +20,7 @@ class LocalStore:
     """`ObjectStore` in files: atomic writes, and conditional ones under a file lock."""
 
     def read(self, uri: str) -> bytes:
+        """The file's content; MissingArtifactError when it does not exist."""
         path = _path(uri)
         if not path.is_file():
             raise MissingArtifactError("no such file", received=uri)
@@ -35,6 +36,7 @@ class LocalStore:
     def write(
         self, uri: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False
     ) -> str:
+        """Write atomically and return the ETag; ConflictError when a condition fails."""
         path = _path(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.parent):
@@ -52,6 +54,7 @@ class LocalStore:
             _replace(target, source)
 
     def download(self, uri: str, path: Path) -> None:
+        """Copy an object to a local file, with its folders; or MissingArtifactError."""
         if not _path(uri).is_file():
             raise MissingArtifactError("no such file", received=uri)
         path.parent.mkdir(parents=True, exist_ok=True)
