@@ -28,7 +28,7 @@ class Supervisor:
         self._worker: subprocess.Popen[bytes] | None = None
 
     def run(self) -> int:
-        """Run workers one after the other, restarting each that dies, until a signal.
+        """Run a worker, and another when it dies, until a signal or a worker that fails to start.
 
         Returns:
             0 after a signal, else the exit code of a worker that failed to start.

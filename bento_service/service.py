@@ -151,6 +151,7 @@ def _serving() -> "Serving":
 
 
 def _shutting_down() -> bool:
+    """Whether SIGTERM has begun a graceful shutdown."""
     shutdown: GracefulShutdown = app.state.shutdown
     return shutdown.begun
 

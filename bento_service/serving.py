@@ -140,7 +140,7 @@ class Serving:
             os._exit(os.EX_SOFTWARE)
 
     async def classify(self, image: bytes, *, route: str, request_id: str) -> Classification:
-        """Classify the bytes of one image and log the prediction.
+        """Classify one image in the queue and log it; a full disk of the log is not an error.
 
         Raises:
             HttpError: 422 for an invalid image, 429, 503 without a model, 504.

@@ -36,7 +36,7 @@ def record_decision(
 
 @task(outlets=[MODEL_PROMOTED])
 def promote(verdict: str, decision: dict[str, Any], **context: Any) -> str:
-    """Move the pointer to the judged model; skipped when that model already serves or was refused.
+    """Move the pointer to the judged model; skipped if it already serves or was refused.
 
     A skipped task emits no asset event, so nothing is deployed. The XCom `promotion` holds the
     outcome.

@@ -32,7 +32,7 @@ def ingest(**context: Any) -> str:
 
 @task
 def validate(snapshot: str, **context: Any) -> str:
-    """Quarantine unusable images; fail when there are too many."""
+    """Quarantine unusable images and publish the report; fails when there are too many."""
     from pipeline.entrypoints import dataset
 
     return dataset.validate(*config_and_run_id(context), snapshot)
@@ -40,7 +40,7 @@ def validate(snapshot: str, **context: Any) -> str:
 
 @task
 def group(dataset: str, **context: Any) -> str:
-    """Group the images that show one cell."""
+    """Group the images of one cell, quarantine contradictory ones; the data gate may fail it."""
     from pipeline.entrypoints import cells
 
     return cells.group(*config_and_run_id(context), dataset)

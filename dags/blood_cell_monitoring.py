@@ -102,7 +102,7 @@ def _promoted_name(context: Mapping[str, Any]) -> str:
 
 @task
 def collect(**context: Any) -> str:
-    """Make a dated window of the prediction log; skipped without a promoted model."""
+    """Publish a window of the prediction log; skipped without a promoted model."""
     from monitoring import entrypoints
 
     name, params = _promoted_name(context), context["params"]

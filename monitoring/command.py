@@ -25,7 +25,7 @@ def drift(
     name: Name = "",
     config: Config = CONFIG,
 ) -> None:
-    """Draw windows from an archive and test each against the champion's reference."""
+    """Draw windows from an archive, test each against the champion's reference, write a report."""
     records, reference, skipped = evaluation.drift_records(archive, name)
     rate = monitoring.drift(records, reference, window, n_windows, config)
     for warning in skipped.warnings():
@@ -49,7 +49,7 @@ def gather(
     config: Config = CONFIG,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
-    """Write returned labels into archives/<name>/ and report how often they agree."""
+    """Report how often returned labels agree; write enough new ones into archives/<name>/."""
     options = {"min_labels": min_labels, "days": days}
     update = {field: value for field, value in options.items() if value is not None}
     settings = load_monitoring_config(config_path(config)).gather.model_copy(update=update)

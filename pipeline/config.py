@@ -210,11 +210,7 @@ class RunConfig(Frozen):
 
 
 def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunConfig:
-    """Read a YAML config; `overrides` are dotted keys such as `ingest.limit`.
-
-    Raises:
-        InvalidInputError: when the file is missing or invalid; the error names file and key.
-    """
+    """Read a YAML config with dotted-key overrides; InvalidInputError if missing or invalid."""
     if not path.is_file():
         raise InvalidInputError(
             "config file not found", expected="configs/NAME.yaml", received=str(path)

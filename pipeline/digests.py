@@ -21,15 +21,7 @@ def sha256_file(path: Path) -> str:
 
 
 def require_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Verify files below a folder against their SHA-256.
-
-    Args:
-        folder: holds the files.
-        files: relative path to SHA-256, as in a manifest.
-
-    Raises:
-        ChangedArtifactError: when a file is missing or its content differs.
-    """
+    """Raise ChangedArtifactError unless `folder` has all `files` (path to SHA-256), unchanged."""
     for name, expected in files.items():
         path = folder / name
         received = sha256_file(path) if path.is_file() else "no file"

@@ -105,11 +105,7 @@ def to_csv(records: Iterable[BaseModel], model: type[BaseModel], *, quote_all: b
 
 
 def from_csv(text: str, model: type[RecordT]) -> list[RecordT]:
-    """Records from CSV; a missing optional column, as in earlier versions, takes its default.
-
-    Raises:
-        ArtifactError: when a column is unknown, missing or out of order.
-    """
+    """Records from CSV; ArtifactError for wrong columns, but an optional one may be missing."""
     reader = csv.DictReader(io.StringIO(text))
     fields = list(model.model_fields)
     received = list(reader.fieldnames or [])

@@ -76,11 +76,9 @@ class Settings(BaseSettings):
     image_name: str = "leukoflow-service"
 
     def require_store(self) -> str:
-        """The store's URI.
+        """The store's URI; InvalidInputError when STORE_URI is not set.
 
-        Raises:
-            InvalidInputError: when STORE_URI is not set. There is no default bucket: S3 bucket
-                names are global, so it could belong to another account.
+        There is no default bucket: S3 bucket names are global, so it could be another account's.
         """
         if not self.store_uri:
             raise InvalidInputError(
@@ -108,11 +106,7 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Settings from the environment, else from the `stack.env` that `make up` wrote.
-
-    Raises:
-        InvalidInputError: when a variable has an invalid value; the error names it.
-    """
+    """Settings from the environment, else `stack.env`; InvalidInputError names a bad variable."""
     home = Path(os.environ.get("LEUKOFLOW_HOME", ".leukoflow"))
     file = home / STACK_ENV_FILE
     stack = {name: value for name, value in dotenv_values(file).items() if value}

@@ -113,7 +113,7 @@ class ApiKeyCheck:
         return path in self._public or path.startswith(PUBLIC_PREFIX)
 
     def authenticate(self, path: str, headers: Headers) -> str:
-        """The name of the request's key; empty where none is required.
+        """The name of the request's key, '' where none is required; else HttpError.
 
         Raises:
             HttpError: 401 without a listed key, 503 when the key file cannot be read.

@@ -18,7 +18,7 @@ _MAX_NAMED_PARTS = 7
 
 
 async def read_files(headers: Headers, body: bytes, spec: BodySpec) -> list[bytes]:
-    """The bytes of each file in a multipart body.
+    """The bytes of each file in a multipart body; HttpError 400 for any other part.
 
     Args:
         headers: of the request; the content type holds the boundary.

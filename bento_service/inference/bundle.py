@@ -14,11 +14,7 @@ CONTRACT = "contract.json"
 
 
 def verify_bundle(folder: Path) -> ServedManifest:
-    """Check a bundle folder against its manifest and return the manifest.
-
-    Raises:
-        ArtifactError: when a file is missing, unlisted or changed, or the contract does not fit.
-    """
+    """The manifest of a bundle folder; ArtifactError unless files and contract match it exactly."""
     path = folder / MANIFEST
     if not path.is_file():
         raise MissingArtifactError(

@@ -69,7 +69,7 @@ class Explanation:
     against it."""
 
 
-def _never() -> bool:
+def _no_other_request() -> bool:
     return False
 
 
@@ -77,7 +77,7 @@ class Classifier:
     """Classifies images with one verified bundle; thread-safe."""
 
     def __init__(self, folder: Path) -> None:
-        """Load a bundle folder, verify it and replay its golden images.
+        """Load a bundle folder, verify it, replay its golden images; may take seconds.
 
         The folder may be removed afterwards.
 
@@ -107,7 +107,7 @@ class Classifier:
         """`<name>:<12 hex digits>` of the model."""
         return self.manifest.tag
 
-    def classify(self, data: bytes, *, concurrent: Concurrent = _never) -> Prediction:
+    def classify(self, data: bytes, *, concurrent: Concurrent = _no_other_request) -> Prediction:
         """Decode, predict and decide on one JPEG or PNG; blocks, logs nothing.
 
         Args:
@@ -134,7 +134,7 @@ class Classifier:
             embedding=embedding,
         )
 
-    def explain(self, data: bytes, *, concurrent: Concurrent = _never) -> Explanation:
+    def explain(self, data: bytes, *, concurrent: Concurrent = _no_other_request) -> Explanation:
         """Evidence map by occlusion: dozens of predictions, one per covered part of the crop.
 
         Args:

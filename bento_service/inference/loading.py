@@ -87,14 +87,14 @@ def load_in_thread(load: Callable[[], Classifier], name: str) -> Future[Classifi
     """Start a daemon thread that loads; returns its future, whose result raises its exceptions."""
     loading: Future[Classifier] = Future()
 
-    def work() -> None:
+    def load_into_future() -> None:
         try:
             loading.set_result(load())
         except Exception as error:  # noqa: BLE001  # raised to the caller of `result`
             loading.set_exception(error)
 
     # An executor would wait for a hanging load when the service shuts down.
-    threading.Thread(target=work, name=name, daemon=True).start()
+    threading.Thread(target=load_into_future, name=name, daemon=True).start()
     return loading
 
 

@@ -37,7 +37,7 @@ class PredictionLog:
             logger.warning("predictions are not logged: STORE_URI is not set")
             return
 
-        def uploader(folder: str, kind: str) -> LogUploader:
+        def new_uploader(folder: str, kind: str) -> LogUploader:
             return LogUploader(
                 settings.leukoflow_home / folder,
                 objects,
@@ -46,9 +46,9 @@ class PredictionLog:
                 segment_seconds=settings.log_segment_seconds,
             )
 
-        self._kept = uploader("kept", "kept")
-        self._predictions = uploader("predictions", "logs")
-        self._feedback = uploader("feedback", "feedback")
+        self._kept = new_uploader("kept", "kept")
+        self._predictions = new_uploader("predictions", "logs")
+        self._feedback = new_uploader("feedback", "feedback")
         # Images first: a line in the store must not refer to an image that is not there.
         self._uploaders = (self._kept, self._predictions, self._feedback)
 
@@ -88,7 +88,7 @@ class PredictionLog:
         self._feedback.append(feedback)
 
     def upload_due(self) -> None:
-        """Seal segments that are due and upload closed files; raises only OSError of sealing."""
+        """Seal segments that are due and upload closed files; a failed upload is only logged."""
         for uploader in self._uploaders:
             uploader.upload_due()
 

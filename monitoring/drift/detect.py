@@ -33,7 +33,7 @@ def detect(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[DriftManifest]:
-    """Publish the result (`drift.json`), its page and, if it was tested, Evidently's report.
+    """Publish the result (also of an alarm or a window too small), its page and Evidently's report.
 
     Raises:
         ArtifactError: if the evaluation of the window is missing.

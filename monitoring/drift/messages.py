@@ -9,7 +9,7 @@ NO_DRIFT = "No drift: every column is below its alarm threshold."
 
 
 def alarms(columns: Sequence[ColumnDrift], quality: Quality) -> tuple[str, ...]:
-    """Columns above their alarm threshold, largest ratio first, and quality; empty when quiet."""
+    """Sentences: columns above their alarm threshold, largest first, and quality; may be empty."""
     drifted = sorted((c for c in columns if c.ratio > 1), key=lambda c: -c.ratio)
     texts = [f"{c.name}: {c.ratio:.1f}x the alarm threshold" for c in drifted]
     if quality.alarm:
@@ -20,7 +20,7 @@ def alarms(columns: Sequence[ColumnDrift], quality: Quality) -> tuple[str, ...]:
 
 
 def too_few(result: DriftResult, config: DriftTestConfig) -> tuple[str, ...]:
-    """What is missing for a test, and what to do next; empty when there is enough."""
+    """Sentences: what is missing for a test, and what to do next; empty when there is enough."""
     texts = []
     if result.distinct < config.min_sample:
         texts.append(

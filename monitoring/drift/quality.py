@@ -12,9 +12,10 @@ from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord
 def compare_quality(
     window: Sequence[PredictionRecord], reference: Sequence[ReferenceRecord], alpha: float
 ) -> Quality:
-    """Share of images without a cell, against the beta-binomial prediction from the reference.
+    """Test the share of images without a cell against the prediction from the reference.
 
-    The prior is Jeffreys'; the reference counts as many trials as it has cells, not images.
+    The prediction is beta-binomial with Jeffreys' prior; the reference counts as many trials as it
+    has cells, not images.
     """
     without_cell: dict[str, list[bool]] = {}
     for item in reference:

@@ -77,7 +77,7 @@ def collect(
     watermarks = LogWatermarks(store.objects, store.root, name)
     watermark, etag = watermarks.read()
     if request.since is None and (
-        known := watermarks.collected(watermark, request.until, run.run_id)
+        known := watermarks.find_window(watermark, request.until, run.run_id)
     ):
         return store.open(known.window, WindowManifest)
     pointer = Registry(store.objects, store.root, name).read()
@@ -103,7 +103,7 @@ def collect(
             run_id=run.run_id,
             tested=counts["distinct"] >= config.test.min_sample,
         )
-        watermarks.move(watermark.add(entry, segments, late_days), etag)
+        watermarks.replace(watermark.add(entry, segments, late_days), etag)
     _LOG.info("collected %s %s", window.uri, window.manifest.counts)
     return window
 

@@ -48,7 +48,7 @@ class LogWatermark(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _read_version_0_1(cls, data: Any) -> Any:
-        """Version 0.1 stored the last tested window only, and the segments that it had read."""
+        """Convert the fields of version 0.1, which stored the last tested window only."""
         if not isinstance(data, dict) or "run_id" not in data:
             return data
         end = data["end"]
@@ -112,7 +112,7 @@ class LogWatermarks:
         """The watermark and its ETag; an empty watermark and None before the first window."""
         return self._document.read()
 
-    def collected(
+    def find_window(
         self, watermark: LogWatermark, end: datetime, run_id: str
     ) -> CollectedWindow | None:
         """The window of the run whose data interval ends at `end`; None if not collected yet.
@@ -125,11 +125,10 @@ class LogWatermarks:
         stored = self._objects.read_tagged(self._file(end))
         return CollectedWindow.model_validate_json(stored[0]) if stored else None
 
-    def move(self, watermark: LogWatermark, etag: str | None) -> None:
-        """Write the watermark if `etag` is still its ETag; older windows go to their own files.
+    def replace(self, watermark: LogWatermark, etag: str | None) -> None:
+        """Write the watermark; ConflictError if another run changed it since `etag` was read.
 
-        Raises:
-            ConflictError: if another run moved the watermark since it was read.
+        Windows before the last `RECENT` go to their own files first.
         """
         for entry in watermark.windows[:-RECENT]:
             self._objects.write(self._file(entry.end), entry.model_dump_json(indent=2).encode())

@@ -100,7 +100,7 @@ class AirflowClient:
         )["value"]
 
     def cancel(self, dag_id: str, run_id: str) -> None:
-        """Mark a run as failed, which stops its tasks; its teardown still runs."""
+        """Mark a run as failed, which stops its tasks; returns before the teardown has ended."""
         checked(self._session.send("PATCH", _run_path(dag_id, run_id), json={"state": "failed"}))
         log.info("cancelled %s", run_id)
 
@@ -114,7 +114,7 @@ class AirflowClient:
         checked(self._session.send("PATCH", f"/dags/{dag_id}", json={"is_paused": False}))
 
     def wait_for_dag(self, dag_id: str, timeout: float) -> None:
-        """Poll each second until Airflow has parsed a DAG.
+        """Poll each second until Airflow has parsed a DAG; UnreachableError after `timeout`.
 
         Args:
             dag_id: the DAG.
@@ -122,7 +122,6 @@ class AirflowClient:
 
         Raises:
             InvalidInputError: when Airflow cannot import the DAG's file.
-            UnreachableError: after the timeout.
         """
         deadline = time.monotonic() + timeout
         while self._session.send("GET", f"/dags/{dag_id}").status_code != httpx.codes.OK:

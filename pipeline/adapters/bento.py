@@ -67,16 +67,15 @@ def mirror(settings: Settings, folder: Path, tag: str, labels: Mapping[str, str]
 
 
 def build_bento(served_folder: Path, out: Path, *, version: str) -> Path:
-    """Build a Bento that contains a served bundle.
+    """Build a Bento that contains a served bundle, in a subprocess, and move it to `out`.
 
     Args:
         served_folder: a fetched served bundle with its manifest.
-        out: folder of the Bento; it must not exist.
+        out: folder of the Bento; it must not exist. Returned.
         version: BentoML's version of the Bento.
 
-    Returns:
-        `out`: serve it by `python -m bento_service` in its `src`, or by `bentoml serve out`, with
-            BUNDLE_DIR set to its `src/bundle`.
+    Serve it by `python -m bento_service` in its `src`, or by `bentoml serve out`, with BUNDLE_DIR
+    set to its `src/bundle`.
 
     Raises:
         ArtifactError: when the bundle is damaged or BentoML cannot build.

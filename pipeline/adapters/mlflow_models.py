@@ -139,14 +139,14 @@ def _save(target: Path, folder: Path, run_id: str, model_id: str) -> None:
             target,
             loader_module=LOADER,
             data_path=str(folder),
-            code_paths=[str(_code(Path(scratch) / "pipeline"))],
+            code_paths=[str(_copy_code(Path(scratch) / "pipeline"))],
             pip_requirements=requirements(),
             signature=_signature(),
             mlflow_model=Model(run_id=run_id, model_id=model_id),
         )
 
 
-def _code(package: Path) -> Path:
+def _copy_code(package: Path) -> Path:
     """Copy the modules that the loader imports into `package`; returns it."""
     for name in CODE:
         source, copy = _PACKAGE / name, package / name

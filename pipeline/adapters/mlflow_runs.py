@@ -72,7 +72,7 @@ class Tracking:
         return abandoned
 
     def experiment_id(self, *, create: bool = False) -> str:
-        """Id of the experiment; if it does not exist, it is created or the id is empty."""
+        """Id of the experiment; if there is none, creates it with `create`, else returns ''."""
         with errors(self.uri):
             found = self._client.get_experiment_by_name(self.experiment)
             if found is not None:
@@ -152,7 +152,7 @@ class Tracking:
             return str(self._client.get_run(run_id).info.status)
 
     def finish(self, run_id: str, status: str = "FINISHED") -> None:
-        """End a run: FINISHED or FAILED."""
+        """End a run with a status, FINISHED or FAILED."""
         with errors(self.uri):
             self._client.set_terminated(run_id, status)
 
@@ -171,7 +171,7 @@ def _named(pipeline_run: str) -> str:
 
 @contextmanager
 def errors(uri: str) -> Iterator[None]:
-    """Translate MlflowException into UnreachableError."""
+    """Translate MlflowException of the block into UnreachableError."""
     from mlflow.exceptions import MlflowException
 
     try:

@@ -64,7 +64,7 @@ class Registry:
         )
 
     def read(self) -> Pointer | None:
-        """The served model; None before the first promotion.
+        """The pointer to the served model; None before the first promotion.
 
         Raises:
             ArtifactError: when the object is not a pointer.
@@ -155,10 +155,12 @@ class Registry:
 
     @property
     def _ledger(self) -> str:
+        """Prefix of the ledger's entries."""
         return f"{self._root}/ledger/"
 
     @property
     def _refusals(self) -> str:
+        """Prefix of the refusals."""
         return f"{self._root}/refusals/"
 
     def _replace(self, moved: Pointer, etag: str | None) -> None:

@@ -14,7 +14,7 @@ _EXPORT = ("export", "--frozen", "--offline", "--no-cache", "--quiet", "--no-hea
 
 
 def export_requirements(extras: Sequence[str], root: Path = ROOT) -> str:
-    """Pinned and hashed requirements of the base dependencies and some extras.
+    """Pinned, hashed requirements of base and extras, by `uv export` without a network.
 
     For `pip install --no-deps --require-hashes`: the lock already resolved everything.
 
@@ -23,7 +23,7 @@ def export_requirements(extras: Sequence[str], root: Path = ROOT) -> str:
         root: folder of `pyproject.toml` and `uv.lock`.
 
     Raises:
-        InvalidInputError: when uv refuses, for example an extra that does not exist.
+        InvalidInputError: when uv fails, for example for an extra that does not exist.
     """
     options = [word for extra in extras for word in ("--extra", extra)]
     command = [find_uv_bin(), *_EXPORT, "--no-emit-project", "--project", str(root), *options]

@@ -57,7 +57,7 @@ def served_model(url: str, key: str = "") -> dict[str, Any] | None:
 
 @cache
 def _client() -> httpx.Client:
-    """One client for all threads, because loading the certificates takes 40 ms of CPU time."""
+    """The HTTP client of this process, made once: loading the certificates takes 40 ms."""
     return httpx.Client(timeout=_TIMEOUT_S, limits=httpx.Limits(keepalive_expiry=_KEEPALIVE_S))
 
 

@@ -48,7 +48,7 @@ def list_keys(
 
 @keys.command()
 def revoke(name: str) -> None:
-    """Revoke a key."""
+    """Revoke a key at once; without any key left, every request is refused."""
     path = load_settings().keys_file
     remaining = api_keys.revoke(path, name)
     typer.echo(f"revoked {name}; {remaining} keys remain", err=True)

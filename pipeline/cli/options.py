@@ -36,11 +36,7 @@ def name_run(run_id: str) -> str:
 
 
 def report_promotion(result: "Promotion") -> None:
-    """Print the promoted bundle's URI, or that the model already serves.
-
-    Raises:
-        GateRefusedError: when it was refused: one line and exit code 1.
-    """
+    """Print the promoted bundle's URI, or that it serves; GateRefusedError if it was refused."""
     if result.outcome == "refused":
         raise GateRefusedError(result.sentence)
     promoted = result.outcome == "promoted"

@@ -67,7 +67,7 @@ def predict_all(
     report: Callable[[], object],
     key: str = "",
 ) -> list[tuple[PredictionRow, dict[str, Any]]]:
-    """Send every file to the service; a failure is a row with an error, and the rest go on.
+    """Send all files to the service; each failure is a row with an error and stops no other.
 
     Args:
         url: the service's URL.

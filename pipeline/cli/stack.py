@@ -15,7 +15,7 @@ console = Console()
 
 
 def _quiet() -> None:
-    """Log warnings only, for a command that shows its own progress."""
+    """Set the logging of `pipeline` to warnings, for a command that shows its progress."""
     logging.getLogger("pipeline").setLevel(logging.WARNING)
 
 
@@ -30,7 +30,7 @@ def up() -> None:
 
 @app.command()
 def down() -> None:
-    """Stop the embedded stack; its data stays."""
+    """Stop the embedded stack and wait; its data stays."""
     from pipeline.embedded import stack
 
     console.print(f"stopped {stack.down(load_settings())} processes; the data stays")

@@ -94,11 +94,7 @@ def write_review(folder: Path, rule: ReviewRule) -> None:
 
 
 def read_review(folder: Path, contract: ModelContract) -> ReviewRule:
-    """The rule of a bundle folder.
-
-    Raises:
-        ArtifactError: when it is missing or invalid, or for another embedding size.
-    """
+    """The rule of a bundle; ArtifactError if missing, invalid or for another embedding size."""
     path = folder / REVIEW
     if not path.is_file():
         raise ArtifactError("the bundle has no review rule", expected=REVIEW, received="no file")

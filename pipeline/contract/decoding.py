@@ -36,7 +36,7 @@ Pixels = NDArray[np.uint8]
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Decode a JPEG or PNG to upright RGB, shape (height, width, 3).
+    """Upright RGB (height, width, 3) of a JPEG or PNG; InvalidInputError for anything else.
 
     Raises:
         InvalidInputError: when the bytes are no complete JPEG or PNG, or the image has more than

@@ -47,11 +47,7 @@ class Prepared:
 
 
 def prepare(data: bytes, contract: ModelContract) -> Prepared:
-    """Decode, locate, crop and resize the image in `data`.
-
-    Raises:
-        InvalidInputError: when `decode` rejects the bytes.
-    """
+    """Decode, locate, crop and resize an image; InvalidInputError if `decode` rejects it."""
     return prepare_pixels(decode(data), contract)
 
 

@@ -37,11 +37,7 @@ class ModelContract(BaseModel):
         return self.preprocessing_version == PREPROCESSING_VERSION
 
     def require_current(self) -> None:
-        """Raise if this code would make other crops than the model was trained on.
-
-        Raises:
-            ArtifactError: if the preprocessing version differs.
-        """
+        """Raise ArtifactError if this code makes other crops than the model was trained on."""
         if not self.is_current:
             raise ArtifactError(
                 "the bundle was trained with another preprocessing version",

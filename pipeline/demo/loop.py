@@ -196,7 +196,7 @@ def _reproduced_champion(demo: _Demo, trained: DagRun, pointer: Pointer | None) 
 
 
 def _await_deployment(demo: _Demo, before: set[str], *, unchanged: bool) -> summary.Rows:
-    """Wait for deployment runs that exist by now and are not in `before`; returns their rows."""
+    """Follow each deployment run that is not in `before` to its end; returns their rows."""
     finished = [
         follow(demo.client, run, demo.console, timeout=_MONITORING_SECONDS)
         for run in demo.client.runs(DEPLOYMENT)
@@ -225,11 +225,7 @@ def _cancel_retrains(demo: _Demo, before: set[str]) -> list[str]:
 
 
 def _await_teardown(demo: _Demo, run: DagRun) -> None:
-    """Wait until `close_request` of a cancelled run has ended, which is later than the run.
-
-    Raises:
-        UnreachableError: the task has not ended in time.
-    """
+    """Poll until `close_request` of a cancelled run has ended; UnreachableError after 180 s."""
     deadline = time.monotonic() + _TEARDOWN_SECONDS
     while not any(
         task.task_id == "close_request" and task.state in ("success", "failed", "skipped")

@@ -86,9 +86,9 @@ def migrate(home: Path, variables: Mapping[str, str]) -> bool:
 
 
 def _enable_wal(home: Path) -> None:
-    """Use SQLite's write-ahead log, so that Airflow's five processes read while one writes.
+    """Switch Airflow's database to SQLite's write-ahead log, for reads during a write.
 
-    On a file system without support for WAL, SQLite silently keeps its rollback journal.
+    Without support of the file system, SQLite silently keeps its rollback journal.
     """
     with closing(sqlite3.connect(_database(home))) as database:
         database.execute("PRAGMA journal_mode=WAL")

@@ -29,20 +29,14 @@ class Engine:
 
     @classmethod
     def of(cls, folder: Path, parity: Parity) -> "Engine":
-        """The engine at the precision that passed the parity check."""
+        """Compile the engine at the precision that passed the parity check."""
         return cls(folder, parity.precision)
 
     def predict(self, crops: Pixels, *, concurrent: bool = False) -> tuple[Floats, Floats]:
         """Probabilities and embeddings of crops; `concurrent`: other requests run at the same time.
 
-        Crops run one by one: on all cores, for latency, or if concurrent on a share of them.
-
-        Args:
-            crops: (n, size, size, 3) uint8 from `prepare`.
-            concurrent: changes the speed alone.
-
-        Returns:
-            (n, classes) and (n, embedding_size).
+        Crops (n, size, size, 3) uint8 from `prepare` run one by one: on all cores, for latency, or,
+        if concurrent, on a share, for throughput. Returns (n, classes) and (n, embedding_size).
         """
         requests = self._throughput if concurrent else self._latency
         outputs = [requests.infer(crops[index : index + 1]) for index in range(len(crops))]

@@ -144,7 +144,7 @@ def _find_node(graph: Any, name: str) -> Any:
 
 
 def _responses(graph: Any, names: Sequence[str], crops: Pixels) -> list[Floats]:
-    """Responses of convolutions at sampled positions, each (crops x positions, channels)."""
+    """Run the graph: responses of convolutions, each (crops x sampled positions, channels)."""
     import openvino as ov
 
     outputs = [_find_node(graph, name).output(0) for name in names]

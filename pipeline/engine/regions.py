@@ -87,7 +87,6 @@ def _regions(planes: Any, windows: Windows) -> list[Any]:
 
 
 def _soft_threshold(stain: Any, threshold: Any) -> Any:
-    """Share, 0 to 1, by which each pixel is above the threshold: a sigmoid."""
     from openvino import opset13 as ops
 
     return ops.sigmoid(ops.divide(ops.subtract(stain, threshold), np.float32(SOFTNESS)))
@@ -102,7 +101,6 @@ def _box_mean(plane: Any, side: int) -> Any:
 
 
 def _weighted_mean(plane: Any, weights: Any) -> Any:
-    """Mean of each image's plane, weighted per pixel; the axes stay."""
     from openvino import opset13 as ops
 
     axes = np.array([1, 2, 3])

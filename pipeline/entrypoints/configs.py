@@ -20,14 +20,11 @@ def config_path(config: str) -> Path:
 
 
 def named_model(name: str, tag: str) -> str:
-    """The model name of a tag, else `name`, else MODEL_NAME.
+    """The model name of a tag, else `name`, else MODEL_NAME; InvalidInputError if two differ.
 
     Args:
         name: may be empty.
         tag: `<name>:<version>`, or a word without a name such as `champion`.
-
-    Raises:
-        InvalidInputError: when `name` is not the tag's.
     """
     own = model_name_of(tag)
     if own and name and own != name:
@@ -48,7 +45,7 @@ def own_config() -> str:
 
 
 def run_configs() -> list[str]:
-    """Run configs whose archives are watched: each `configs/NAME.yaml` named like its model.
+    """Paths of configs whose archives are watched: each `configs/NAME.yaml` named like its model.
 
     A variant under another file name has the same archives and would start a second run. A config
     that cannot be read is skipped with a warning.

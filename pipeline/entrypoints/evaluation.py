@@ -162,9 +162,9 @@ def _score(archive: str, name: str, model: str) -> Scored:
 
 
 def _with_unreadable(images: Grouped) -> list[Quarantined]:
-    """Quarantined images; those of unknown classes, which validation does not decode, are decoded.
+    """Quarantined images; unknown classes are decoded here, a failure becomes their reason.
 
-    An unreadable one gets the decoding error as its reason.
+    Validation does not decode them.
     """
     from pipeline.adapters.image_packs import read_images
     from pipeline.steps.evaluation.omissions import is_unknown

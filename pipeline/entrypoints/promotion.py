@@ -64,7 +64,7 @@ def promote(
     def attempt(uri: str) -> "Promoted":
         return step(store.open(uri, VerdictManifest), registry, authorization, store=store, run=run)
 
-    def judge(uri: str) -> str:
+    def judge_again(uri: str) -> str:
         inputs = store.open(uri, VerdictManifest).manifest.inputs
         return gate(config, run_id, inputs["evaluation"], inputs["served"])
 
@@ -72,7 +72,7 @@ def promote(
         result = (
             attempt(verdict)
             if authorization.approved_at
-            else promote_with_retry(verdict, attempt, judge)
+            else promote_with_retry(verdict, attempt, judge_again)
         )
     except GateRefusedError as error:
         record_refusal(run_id, verdict, "gate", str(error))

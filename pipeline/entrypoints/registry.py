@@ -102,7 +102,7 @@ def clear_shadow(name: str) -> None:
 
 
 def repair(name: str) -> Pointer | None:
-    """Update ledger, BentoML store and MLflow from the pointer, and return the pointer.
+    """Update ledger, BentoML store and MLflow from the pointer, in that order; returns the pointer.
 
     MLflow runs that a killed process left RUNNING are ended as FAILED after a day. Idempotent, and
     safe at any time: promotion and rollback end with it, and the next call completes an interrupted
@@ -127,7 +127,7 @@ def repair(name: str) -> Pointer | None:
 
 
 def repair_if_possible(name: str) -> None:
-    """Repair the mirrors after a move; an error is logged as a warning.
+    """Repair the mirrors after a move; an error is only logged as a warning.
 
     The pointer alone decides what is served, so the move stands. A mirror may be unreachable
     (PipelineError), or this machine's disk full or not writable (OSError).

@@ -66,14 +66,14 @@ def train(config: str, run_id: str, split: str, features: Sequence[str]) -> str:
     parts = [job.open(uri, FeaturesManifest) for uri in features]
     tracked = _start_tracking(job, opened)
 
-    def report(epoch: "Epoch") -> None:
+    def log_epoch(epoch: "Epoch") -> None:
         log.info("epoch %d: validation accuracy %.3f", epoch.epoch, epoch.val_accuracy)
         curve = {k: v for k, v in epoch.model_dump().items() if k != "epoch"}
         log_to_mlflow(tracked, lambda: job.tracking.log_metrics(tracked, curve, epoch.epoch))
 
     with fail_run_on_error(job, tracked):
         inputs = TrainInputs(opened, parts, job.weights(), tracked)
-        return step(inputs, job.config, store=job.store, run=job.run, report=report).uri
+        return step(inputs, job.config, store=job.store, run=job.run, report=log_epoch).uri
 
 
 def _start_tracking(job: Job, split: Artifact[SplitManifest]) -> str:

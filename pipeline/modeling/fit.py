@@ -46,7 +46,7 @@ class Examples:
     """Slide, patient or source cell of each image."""
 
     def originals(self, rows: Sequence[int] | NDArray[np.int64]) -> Floats:
-        """Activations of the original crops of some images (k, *shape)."""
+        """Read the activations of the original crops of some images (k, *shape)."""
         return self.files.read([self.views[row][0] for row in rows]).astype(np.float32)
 
 
@@ -55,9 +55,7 @@ class FitExamples:
     """Examples to train on, and examples of other cells to validate and calibrate on."""
 
     training: Examples
-    """Sampled in proportion to their weights."""
     validation: Examples
-    """Scored after each epoch."""
 
 
 @dataclass
@@ -90,7 +88,7 @@ class Checkpoint:
         self._objects.write(self._uri, out.getvalue())
 
     def load(self) -> Progress:
-        """The last checkpoint; empty if there is none, or if it is corrupt, with a warning."""
+        """The last checkpoint; an empty one if there is none or, with a warning, a corrupt one."""
         stored_object = self._objects.read_tagged(self._uri)
         if stored_object is None:
             return Progress()
@@ -115,7 +113,7 @@ def fit(
     checkpoint: Checkpoint,
     report: Callable[[Epoch], None],
 ) -> list[Epoch]:
-    """Train `model` in place to the end of the schedule, with averaged weights; returns the curve.
+    """Train `model` in place to averaged weights, with a checkpoint per epoch; returns the curve.
 
     Args:
         model: activations to logits.

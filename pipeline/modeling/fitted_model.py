@@ -39,7 +39,7 @@ class FittedModel:
 
 
 def fit_head(examples: Examples, config: RunConfig, report: Callable[[Epoch], None]) -> FittedModel:
-    """A head on region means, with temperature and review limits from cross-fitting.
+    """Fit a head on region means; temperature and review limits come from cross-fitting.
 
     Each group is predicted by a head that was fitted to the other folds, so that all cells are used
     for training as well as for calibration.
@@ -137,7 +137,7 @@ def fit_blocks(
     checkpoint: Checkpoint,
     report: Callable[[Epoch], None],
 ) -> FittedModel:
-    """Blocks trained on maps, with temperature and review limits from held-out cells.
+    """Train blocks on maps, with checkpoints; temperature and limits come from held-out cells.
 
     Args:
         arrays: ImageNet's convolutions.

@@ -51,7 +51,6 @@ def _box_mean(plane: keras.KerasTensor, side: int) -> keras.KerasTensor:
 
 
 def _weighted_mean(plane: keras.KerasTensor, weights: keras.KerasTensor) -> keras.KerasTensor:
-    """Mean of each image's plane, weighted per pixel; the axes stay."""
     ops = keras.ops
     total = ops.sum(weights, axis=(1, 2, 3), keepdims=True) + EPSILON
     return ops.sum(plane * weights, axis=(1, 2, 3), keepdims=True) / total

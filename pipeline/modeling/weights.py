@@ -107,11 +107,7 @@ def _marker_uri(source: str, store: ArtifactStore) -> str:
 
 
 def read_weights(data: bytes) -> Arrays:
-    """Arrays `<layer>/kernel` (HWIO) and `<layer>/bias` from an `.npz`.
-
-    Raises:
-        ArtifactError: if the bytes are not a complete `.npz` of plain arrays.
-    """
+    """Arrays `<layer>/kernel` (HWIO), `<layer>/bias` of an `.npz`; ArtifactError if damaged."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}

@@ -61,16 +61,13 @@ class Entry(Page):
 
 
 def publish_page(objects: ObjectStore, root: str, page: Page, folder: Path) -> str:
-    """Upload a folder as a page and list it; publishing the same folder again changes nothing.
+    """Upload a folder as a page and list it; returns its URI. Publishing it again changes nothing.
 
     Args:
         objects: the object store.
         root: URI of the store's root; pages go to `<root>/reports/<name>/<section>/`.
         page: how the index lists it.
         folder: contains `index.html` and the files that it links to.
-
-    Returns:
-        URI of the published folder.
 
     Raises:
         ArtifactError: when the folder has no `index.html`.

@@ -61,14 +61,14 @@ def strand(grid: Grid, start: Point, end: Point, half_width: float) -> Plane:
 
 
 def union(one: Plane, other: Plane, softness: float) -> Plane:
-    """Return the union with a rounded corner (polynomial smooth minimum, Quilez)."""
+    """Return the distance to a union, with rounded corners (smooth minimum, Quilez)."""
     blend = np.maximum(softness - np.abs(one - other), 0) / softness
     joined: Plane = np.minimum(one, other) - blend * blend * np.float32(softness / 4)
     return joined
 
 
 def without(shape: Plane, hole: Plane, softness: float) -> Plane:
-    """Return `shape` without `hole`, with a rounded corner."""
+    """Return the distance to `shape` without `hole`, with rounded corners."""
     return -union(-shape, hole, softness)
 
 
@@ -89,11 +89,7 @@ def mottle(grid: Grid, size: float, rng: np.random.Generator) -> Plane:
 def beads(
     grid: Grid, spacing: float, radius: float, rng: np.random.Generator
 ) -> tuple[Plane, Plane]:
-    """Return beads on a jittered grid.
-
-    Returns:
-        The height of the beads, 0 (between) to 1 (top), and a random tone, 0 to 1, for each bead.
-    """
+    """Height of beads on a jittered grid, 0 to 1, and a random tone of each bead, 0 to 1."""
     reach = float(np.hypot(grid.x, grid.y).max())
     axis = np.arange(-reach, reach, spacing)
     centres = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)

@@ -52,11 +52,7 @@ class Document(Generic[T]):
         self._dump = dump
 
     def read(self) -> tuple[T, str | None]:
-        """The value and its ETag; the initial value and None when the object does not exist.
-
-        Raises:
-            ArtifactError: when the object cannot be parsed; it is never taken for a missing one.
-        """
+        """Value and ETag; `initial` and None without the object; ArtifactError if it is damaged."""
         stored = self._objects.read_tagged(self.uri)
         if stored is None:
             return self._initial, None
@@ -66,14 +62,7 @@ class Document(Generic[T]):
             raise ArtifactError(f"{self.uri} is damaged", received=str(error)) from error
 
     def replace(self, value: T, etag: str | None) -> str:
-        """Write a value if the object still has this ETag, or still does not exist (None).
-
-        Returns:
-            The new ETag.
-
-        Raises:
-            ConflictError: when another writer changed it since it was read.
-        """
+        """Write a value, return its ETag; ConflictError unless `etag` is current (None: absent)."""
         data = self._dump(value)
         return self._objects.write(self.uri, data, if_match=etag, if_absent=etag is None)
 

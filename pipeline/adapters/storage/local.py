@@ -20,6 +20,7 @@ class LocalStore:
     """`ObjectStore` in files: atomic writes, and conditional ones under a file lock."""
 
     def read(self, uri: str) -> bytes:
+        """The file's content; MissingArtifactError when it does not exist."""
         path = _path(uri)
         if not path.is_file():
             raise MissingArtifactError("no such file", received=uri)
@@ -35,6 +36,7 @@ class LocalStore:
     def write(
         self, uri: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False
     ) -> str:
+        """Write atomically and return the ETag; ConflictError when a condition fails."""
         path = _path(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.parent):
@@ -52,6 +54,7 @@ class LocalStore:
             _replace(target, source)
 
     def download(self, uri: str, path: Path) -> None:
+        """Copy an object to a local file, with its folders; or MissingArtifactError."""
         if not _path(uri).is_file():
             raise MissingArtifactError("no such file", received=uri)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,6 +69,7 @@ class LocalStore:
         return ObjectInfo(uri, status.st_size, _etag(path.read_bytes()), modified)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Files below `prefix`, spelled like it; hidden ones are left out."""
         # A Path drops the final slash, which distinguishes `a/` from `a` and `ab`.
         start = str(_path(prefix)) + ("/" if prefix.endswith("/") else "")
         folder = Path(start) if start.endswith("/") else Path(start).parent
@@ -79,6 +83,7 @@ class LocalStore:
 
 
 def _path(uri: str) -> Path:
+    """The file of a URI, `file://` or a plain path."""
     return Path(uri.removeprefix("file://"))
 
 

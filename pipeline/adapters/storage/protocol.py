@@ -35,11 +35,11 @@ class ObjectStore(Protocol):
         ...
 
     def upload(self, path: Path, uri: str) -> None:
-        """Copy a local file to an object."""
+        """Copy a local file to an object, replacing it."""
         ...
 
     def download(self, uri: str, path: Path) -> None:
-        """Copy an object to a local file; MissingArtifactError when it does not exist."""
+        """Copy an object to a local file, with its folders; or MissingArtifactError."""
         ...
 
     def stat(self, uri: str) -> ObjectInfo | None:

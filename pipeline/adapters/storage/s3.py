@@ -83,6 +83,7 @@ class S3Store:
         self._verified_buckets.add(bucket)
 
     def read(self, uri: str) -> bytes:
+        """The object's content; MissingArtifactError when it does not exist."""
         stored = self.read_tagged(uri)
         if stored is None:
             raise MissingArtifactError("no such object", received=uri)
@@ -100,6 +101,7 @@ class S3Store:
     def write(
         self, uri: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False
     ) -> str:
+        """Write atomically and return the ETag; ConflictError when a condition fails."""
         bucket, key = split_s3(uri)
         condition: dict[str, Any] = {}
         if if_match is not None:
@@ -115,6 +117,7 @@ class S3Store:
             self._client.upload_file(str(path), bucket, key)
 
     def download(self, uri: str, path: Path) -> None:
+        """Copy an object to a local file, with its folders; or MissingArtifactError."""
         bucket, key = split_s3(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -125,6 +128,7 @@ class S3Store:
             raise
 
     def stat(self, uri: str) -> ObjectInfo | None:
+        """Metadata of one object; None when it does not exist."""
         bucket, key = split_s3(uri)
         try:
             with translated(uri):

@@ -80,7 +80,7 @@ def _of_code(uri: str, error: ClientError) -> PipelineError:
 
 @contextmanager
 def translated(uri: str) -> Iterator[None]:
-    """Translate boto3's errors on `uri` into ours.
+    """Translate boto3's errors of the block into ours; `uri` is named in them.
 
     Raises:
         MissingArtifactError: no such object; after a HEAD, whose 404 has no code, or no bucket.

@@ -40,7 +40,7 @@ def on_free_ports(home: Path) -> Settings:
 
 @contextmanager
 def running(settings: Settings, *names: str) -> Iterator[Settings]:
-    """Run the named parts until the block ends; then stop every process of this stack.
+    """Start the named parts, wait until healthy, run the block, then stop this stack's processes.
 
     A part that ends inside the block does not stop the others.
 

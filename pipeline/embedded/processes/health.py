@@ -61,7 +61,7 @@ def sent_heartbeat(report: Mapping[str, Any], component: str, started_at: float)
 
 @cache
 def _client() -> httpx.Client:
-    """One shared client, because each new one loads all trusted certificates (40 ms of a core).
+    """The HTTP client of this process, made once: loading all certificates takes 40 ms.
 
     It keeps no connection alive, because the servers start and stop.
     """

@@ -30,7 +30,7 @@ class Contradictions:
 def find_contradictions(
     records: Iterable[Record], matches: Sequence[ImageMatch], locked: AbstractSet[str]
 ) -> Contradictions:
-    """Sort matches by what they contradict.
+    """Matches by what they contradict: labels, named groups or the lock; and the weakest ones.
 
     Args:
         records: the matched images.
@@ -56,7 +56,7 @@ def find_contradictions(
 def contradicted_returns(
     records: Sequence[Record], matches: Iterable[ImageMatch]
 ) -> list[Quarantined]:
-    """Returned images whose label differs from every archive label of their cell, for quarantine.
+    """Quarantine rows of returned images whose label differs from all archive labels of the cell.
 
     In a cell without archive labels nothing is contradicted.
 
@@ -77,7 +77,7 @@ def contradicted_returns(
 def cells_under_two_labels(
     records: Sequence[Record], matches: Iterable[ImageMatch]
 ) -> list[Quarantined]:
-    """All labelled images of every cell with more than one label, for quarantine."""
+    """Quarantine rows of all labelled images in the cells with more than one label."""
     quarantined = []
     for cell in _images_by_cell(records, matches):
         labelled = [record for record in cell if record.label]

@@ -71,11 +71,7 @@ class LockedImages(Frozen):
 
 
 def read_lock(name: str, store: ArtifactStore) -> LockedImages:
-    """The locked images of a dataset's name; none before its first split.
-
-    Raises:
-        ArtifactError: when the lock is damaged; it is never taken for an empty one.
-    """
+    """The lock of a name, empty before its first split; ArtifactError if it is damaged."""
     return _document(name, store).read()[0]
 
 

@@ -32,11 +32,7 @@ _NOISE_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
 @contextmanager
 def open_archive(path: Path, config: IngestConfig) -> Iterator[zipfile.ZipFile]:
-    """Open a zip within the limits on file size and central directory.
-
-    Raises:
-        InvalidInputError: when the file is no zip, or exceeds a limit.
-    """
+    """Open a zip; InvalidInputError if it is none, or exceeds a limit on size or entries."""
     size = path.stat().st_size
     if size > config.max_archive_bytes:
         raise InvalidInputError(

@@ -25,15 +25,12 @@ class ManifestRow:
 
 
 def read_manifest_csv(data: bytes, files: Collection[str]) -> dict[str, ManifestRow]:
-    """Parse a manifest strictly, since a misspelt column would silently lose the groups.
+    """Path to row, parsed strictly: a misspelt column would silently lose the groups.
 
     Args:
         data: CSV in UTF-8, with or without a byte order mark, any line endings, and the columns
             `file`, `label` and optionally `group` and `cell` in any order.
         files: paths inside the archive. A file without a row keeps its folder's label.
-
-    Returns:
-        Rows by path.
 
     Raises:
         InvalidInputError: with the line, the expected and the received text.
@@ -55,7 +52,7 @@ def read_manifest_csv(data: bytes, files: Collection[str]) -> dict[str, Manifest
 
 
 def _rows(data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and values by column of each row."""
+    """Yield line number and values by column of each row; InvalidInputError for a wrong one."""
     table = _table(data)
     header = next(table, (1, []))[1]
     columns = [name.strip() for name in header]
@@ -74,7 +71,7 @@ def _rows(data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _table(data: bytes) -> Iterator[tuple[int, Sequence[str]]]:
-    """Line number and fields of each row that is not blank."""
+    """Yield line number and fields of each non-blank row; InvalidInputError for invalid CSV."""
     reader = csv.reader(io.StringIO(_decode_utf8(data), newline=""), strict=True)
     line = 1
     try:

@@ -66,7 +66,7 @@ def validate(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[DatasetManifest]:
-    """Check every image of a snapshot; publish `records.csv`, `quarantine.csv`, `report.html`.
+    """Check every image; publish dataset, quarantine and report, or raise with the report.
 
     Raises:
         DatasetRefusedError: when too large a share is quarantined, or a class has too few images.

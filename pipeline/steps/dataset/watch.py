@@ -26,7 +26,7 @@ class ArchiveWatermark(Frozen):
 
 
 def list_archives(name: str, *, store: ArtifactStore) -> dict[str, str]:
-    """ETags of `archives/<name>/*.zip` by URI."""
+    """URI to ETag of each `archives/<name>/*.zip`."""
     return {
         item.uri: item.etag
         for item in store.objects.list(f"{store.root}/archives/{name}/")

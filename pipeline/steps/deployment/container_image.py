@@ -76,9 +76,6 @@ def build_and_push(
 ) -> str:
     """Build and push an image, or nothing without a registry or a builder; returns a sentence.
 
-    Returns:
-        The result in one line: the pushed image, or what is missing.
-
     Raises:
         ArtifactError: when the builder or the push fails.
     """
@@ -110,11 +107,7 @@ def _no_builder_text(reference: str, bento: Artifact[BentoManifest]) -> str:
 
 
 def preferred_tool(tools: Sequence[str]) -> str:
-    """The first of `TOOLS` among the working builders.
-
-    Raises:
-        InvalidInputError: when no builder works.
-    """
+    """The first of `TOOLS` among the working builders; InvalidInputError if none works."""
     for tool in TOOLS:
         if tool in tools:
             return tool

@@ -75,16 +75,13 @@ def difference(
     contract: ModelContract,
     precision: Precision,
 ) -> float:
-    """Largest difference to the golden probabilities; ArtifactError if above the tolerance.
+    """Largest difference to the golden probabilities; ArtifactError above the tolerance, or if NaN.
 
     Args:
         example: golden image with probabilities in the contract's order of classes.
-        probabilities: class to probability, from `/classify`.
+        probabilities: class to probability, from `/classify`; NaN for a missing class.
         contract: order of the classes, and tolerance.
         precision: of the serving engine, which widens the tolerance.
-
-    Raises:
-        ArtifactError: when it exceeds the tolerance, or a class is missing or NaN.
     """
     received = [probabilities.get(label, float("nan")) for label in contract.classes]
     allowed = tolerance(contract, precision)
@@ -145,7 +142,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> 
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Terminate the service; kill processes that are left after the timeout."""
+    """Terminate the service; kill its child processes that are left after the timeout."""
     with contextlib.suppress(psutil.NoSuchProcess):
         children = psutil.Process(process.pid).children(recursive=True)
         process.terminate()

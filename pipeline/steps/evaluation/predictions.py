@@ -55,7 +55,7 @@ def predict_images(
     folder: Path,
     when: datetime,
 ) -> Predictions:
-    """Predict images exactly as the service does.
+    """Predict images as the service does, one by one; ArtifactError if the bundle is unfit.
 
     Args:
         images: labelled records with their bytes.

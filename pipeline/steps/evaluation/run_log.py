@@ -43,9 +43,7 @@ def track_evaluation(
     *,
     store: ArtifactStore,
 ) -> None:
-    """Log metrics, confusion matrix, report and models to a run, and end the run.
-
-    A run that has already finished is left unchanged, so that a retry logs nothing twice.
+    """Log metrics, report and models to a run, and end it; a finished run stays unchanged.
 
     When the training gave the bundle of an earlier run, the run links the models of that run as
     inputs instead of logging them again.

@@ -91,11 +91,7 @@ def crossval(
 
 
 def without_class(config: RunConfig, unknown: str) -> RunConfig:
-    """The config of a model that does not know a class; unchanged when `unknown` is empty.
-
-    Raises:
-        InvalidInputError: when there is no such class, or fewer than two others.
-    """
+    """The config without a class; unchanged for "", InvalidInputError unless two others remain."""
     if not unknown:
         return config
     classes = tuple(name for name in config.contract.classes if name != unknown)

@@ -53,11 +53,7 @@ def export(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[ServedManifest]:
-    """Convert a bundle and publish what the service loads.
-
-    Raises:
-        ArtifactError: when no engine passes the parity check.
-    """
+    """Publish the bundle on the fastest engine that passes parity; ArtifactError if none passes."""
     with tempfile.TemporaryDirectory() as scratch:
         source = store.fetch(bundle, Path(scratch) / "bundle")
         folder = Path(scratch) / "served"

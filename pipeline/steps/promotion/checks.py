@@ -16,7 +16,7 @@ from pipeline.steps.promotion.verdict import Check, Criterion, at_least, at_most
 
 
 def data_checks(cells: EligibleCells, config: GateConfig) -> list[Check]:
-    """No test cell is in the challenger's training data, and each class has enough cells."""
+    """Checks that no test cell was trained on, and that each class has enough cells."""
     leaked = len(cells.leaked)
     copies = "No test cell has a copy in the challenger's training data."
     if leaked:
@@ -32,7 +32,7 @@ def data_checks(cells: EligibleCells, config: GateConfig) -> list[Check]:
 
 
 def floor_checks(scores: Scores, config: GateConfig) -> list[Check]:
-    """Balanced accuracy and each sensitivity reach the floors that hold for every model."""
+    """Checks that balanced accuracy and each sensitivity reach the floors for every model."""
     accuracy, floor = scores.balanced_accuracy, config.min_balanced_accuracy
     sentence = (
         f"Balanced accuracy on {scores.cells} test cells: {accuracy.value:.3f} "
@@ -48,7 +48,7 @@ def floor_checks(scores: Scores, config: GateConfig) -> list[Check]:
 
 
 def first_model_check(scores: Scores, config: GateConfig) -> Check:
-    """The lower bound of a first model's balanced accuracy reaches a floor of its own."""
+    """Check that the lower bound of a first model's balanced accuracy reaches its own floor."""
     accuracy, floor = scores.balanced_accuracy, config.first_min_low
     sentence = (
         "No champion to compare with, so the lower bound of the balanced accuracy decides: "
@@ -63,7 +63,7 @@ def champion_checks(
     champion: Sequence[str],
     config: GateConfig,
 ) -> list[Check]:
-    """Non-inferiority, overall and per class: no resampled lower bound is below its margin.
+    """Non-inferiority checks, overall and per class: resampled lower bounds against margins.
 
     Args:
         records: label, group and cell of images that neither model was trained on (n,).
@@ -91,7 +91,7 @@ def champion_checks(
 
 
 def calibration_check(error: Interval, config: GateConfig) -> Check:
-    """The lower bound of the calibration error, with equal weight per cell, is within its limit.
+    """Check of the calibration error's lower bound, with equal weight per cell, against its limit.
 
     The lower bound decides because the expected calibration error sums absolute gaps, so that
     chance only increases it: with 50 cells a perfectly calibrated model has 0.04 on average.
@@ -106,7 +106,7 @@ def calibration_check(error: Interval, config: GateConfig) -> Check:
 
 
 def parity_checks(parity: Parity, config: GateConfig) -> list[Check]:
-    """The serving engine agrees with Keras, and its balanced accuracy is within the loss limit."""
+    """Checks that the serving engine agrees with Keras, and loses little balanced accuracy."""
     agreement, loss = parity.top1_agreement, parity.accuracy_loss
     share = "" if parity.operations == 1 else f", with {parity.operations:.0%} of the operations,"
     agrees = (
@@ -126,7 +126,7 @@ def parity_checks(parity: Parity, config: GateConfig) -> list[Check]:
 
 
 def serving_checks(serving: ServeCheck, config: GateConfig) -> list[Check]:
-    """The service's code loads the bundle and replays its golden images, in time and size.
+    """Checks that the service loads the bundle and replays its golden images, in time and size.
 
     A bundle that does not load fails all three checks.
     """

@@ -39,11 +39,7 @@ def predicted_labels(
     store: ArtifactStore,
     run: RunContext,
 ) -> Labels:
-    """Request id to the class that a bundle predicts now; downloads and runs it.
-
-    Raises:
-        ArtifactError: when the bundle needs another preprocessing version than this code's.
-    """
+    """Request id to class, predicted now; ArtifactError if the bundle needs other preprocessing."""
     with tempfile.TemporaryDirectory() as folder:
         files = store.fetch(served, Path(folder))
         predictions = predict_images(read_images(store, records), served, files, run.created_at)

@@ -58,7 +58,7 @@ class Promoted:
 def promote_with_retry(
     verdict: str, attempt: Callable[[str], Result], run_gate: Callable[[str], str]
 ) -> Result:
-    """Promote on a verdict; when another model was promoted first, run the gate and try again.
+    """Promote on a verdict; after a conflict run the gate and try again, at most 8 times in all.
 
     Args:
         verdict: URI of the first verdict.
@@ -86,7 +86,7 @@ def promote(
     store: ArtifactStore,
     run: RunContext,
 ) -> Promoted:
-    """Move the pointer to the model of a passed verdict; a retry of the same run moves it once.
+    """Move the pointer to a passed verdict's model, or raise; a retry of the run moves it once.
 
     Raises:
         GateRefusedError: when the verdict is a refusal, or the model was rolled back from.

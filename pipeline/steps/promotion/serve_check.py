@@ -24,7 +24,7 @@ class ServeCheck(Frozen):
 def serve_check(folder: Path) -> ServeCheck:
     """Load a bundle in the service's code; a failure gives `ok=False` and a reason, not an error.
 
-    It replays the golden images, and measures latency and size, for at most 180 s.
+    It replays the golden images, and measures latency and size.
     """
     command = [sys.executable, "-m", "bento_service.inference.classifier", "check", str(folder)]
     try:

@@ -150,7 +150,7 @@ def test_concurrent_runs_do_not_collect_the_same_records(hours: HourlyRuns) -> N
     hours.run(1)
     one = CollectedWindow(end=EVENING, window="w", run_id="r", tested=True)
     with pytest.raises(ConflictError):
-        watermarks.move(watermark.add(one, [], 1), etag)
+        watermarks.replace(watermark.add(one, [], 1), etag)
 
 
 def test_old_segments_leave_the_watermark() -> None:
@@ -170,5 +170,5 @@ def test_a_reused_run_id_is_another_run(hours: HourlyRuns) -> None:
     watermarks = LogWatermarks(hours.store.objects, hours.store.root, "demo")
     watermark, _ = watermarks.read()
     (known,) = watermark.windows
-    assert watermarks.collected(watermark, known.end, "another") == known
-    assert watermarks.collected(watermark, known.end + HOUR, known.run_id) is None
+    assert watermarks.find_window(watermark, known.end, "another") == known
+    assert watermarks.find_window(watermark, known.end + HOUR, known.run_id) is None
