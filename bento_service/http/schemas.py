@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from pipeline.artifacts import Parity
 from pipeline.contract.box import CellBox
@@ -20,6 +20,17 @@ Reviewer = Annotated[
         min_length=1, max_length=80, pattern=rf"^[^{_INVISIBLE}]*[^\s{_INVISIBLE}][^{_INVISIBLE}]*$"
     ),
 ]
+
+
+def _require_number(value: Any) -> Any:
+    """The value; ValueError for a boolean or text, which pydantic would convert."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be an integer")
+    return value
+
+
+_JsonInteger = Annotated[int, BeforeValidator(_require_number)]
+"""Integer as JSON Schema defines it: 3 and 3.0, neither `true` nor "3"."""
 
 
 class _Response(BaseModel):
@@ -104,8 +115,8 @@ class ClassCount(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     label: str = Field(min_length=1, max_length=100)
-    accepted: int = Field(ge=0, le=1_000_000, strict=True)
-    review: int = Field(ge=0, le=1_000_000, strict=True)
+    accepted: _JsonInteger = Field(ge=0, le=1_000_000)
+    review: _JsonInteger = Field(ge=0, le=1_000_000)
 
 
 class DifferentialCounts(BaseModel):
