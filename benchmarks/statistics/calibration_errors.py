@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.statistics.gate_errors import CONFIG, LOCKED
-from pipeline.config import load_config
+from pipeline.config.run import load_config
 from pipeline.statistics.calibration import calibration_error, calibration_interval
 from pipeline.statistics.intervals import Resamples
 from pipeline.statistics.metrics import Floats, Interval, Ints

@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy.optimize import brentq
 
-from pipeline.config import GateConfig, load_config
+from pipeline.config.gate import GateConfig
+from pipeline.config.run import load_config
 from pipeline.statistics.intervals import Resamples, percentile_interval
 from pipeline.statistics.metrics import Floats, Interval
 from pipeline.statistics.paired import Differences, PairedPredictions, paired_differences

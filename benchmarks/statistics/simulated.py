@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm
 
-from pipeline.config import EvaluateConfig
+from pipeline.config.evaluation import EvaluateConfig
 from pipeline.records import Record
 from pipeline.statistics.intervals import Resamples, percentile_interval
 from pipeline.statistics.metrics import Floats, Interval, Ints, group_codes, vote

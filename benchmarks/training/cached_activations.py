@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.images import random_crops
 from benchmarks.measure import Row, ratio
 from benchmarks.training.random_weights import draw_weights
-from pipeline.config import FeaturesConfig, TrainConfig
+from pipeline.config.training import FeaturesConfig, TrainConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.engine.frozen import FrozenNetwork
 from pipeline.modeling.head import solve

@@ -8,7 +8,7 @@ from functools import partial
 from benchmarks.images import random_crops
 from benchmarks.measure import Row, ratio
 from benchmarks.training.random_weights import draw_weights
-from pipeline.config import FeaturesConfig
+from pipeline.config.training import FeaturesConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.engine.frozen import FrozenNetwork
 

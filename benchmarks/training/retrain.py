@@ -14,7 +14,8 @@ from benchmarks.training.random_weights import publish_weights
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, SplitManifest
-from pipeline.config import FeaturesConfig, RunConfig
+from pipeline.config.run import RunConfig
+from pipeline.config.training import FeaturesConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.records import Record, to_csv
 from pipeline.run import RunContext

@@ -19,7 +19,7 @@ from pipeline.cli.options import (
     require_one,
     warn,
 )
-from pipeline.config import CrossvalConfig
+from pipeline.config.crossval import CrossvalConfig
 from pipeline.entrypoints import (
     cells,
     chain,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import FeaturesConfig
+from pipeline.config.training import FeaturesConfig
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.spec import ModelContract
 from pipeline.engine.compiled import compile_graph

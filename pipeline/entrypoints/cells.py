@@ -14,7 +14,7 @@ from pipeline.artifacts import (
     GroupingManifest,
     SnapshotManifest,
 )
-from pipeline.config import RunConfig, load_config
+from pipeline.config.run import RunConfig, load_config
 from pipeline.entrypoints.configs import config_path
 from pipeline.entrypoints.jobs.job import local_store, open_job
 from pipeline.entrypoints.jobs.pages import publish, publish_refusal

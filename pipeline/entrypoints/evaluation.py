@@ -13,7 +13,9 @@ from pipeline.artifacts import (
     ServedManifest,
     SplitManifest,
 )
-from pipeline.config import EvaluateConfig, RunConfig, ValidateConfig
+from pipeline.config.evaluation import EvaluateConfig
+from pipeline.config.run import RunConfig
+from pipeline.config.validation import ValidateConfig
 from pipeline.contract.decoding import decode
 from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.entrypoints.cells import Grouped, grouped

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.artifacts import FeaturesManifest, SplitManifest
-from pipeline.config import CrossvalConfig
+from pipeline.config.crossval import CrossvalConfig
 from pipeline.entrypoints.cells import group, split
 from pipeline.entrypoints.dataset import ingest, validate
 from pipeline.entrypoints.jobs.job import open_job

@@ -11,7 +11,7 @@ from pipeline.artifacts import (
     FeaturesManifest,
     SplitManifest,
 )
-from pipeline.config import load_config
+from pipeline.config.run import load_config
 from pipeline.entrypoints.configs import config_path
 from pipeline.entrypoints.jobs.job import Job, local_store, open_job
 from pipeline.entrypoints.jobs.mlflow_run import end_training, fail_run_on_error, log_to_mlflow

@@ -11,7 +11,7 @@ from pipeline.artifacts import (
     ServedManifest,
     VerdictManifest,
 )
-from pipeline.config import RunConfig
+from pipeline.config.run import RunConfig
 from pipeline.entrypoints.jobs.job import Job, open_job, open_store, registry_of
 from pipeline.entrypoints.jobs.mlflow_run import fail_run_on_error, log_to_mlflow, tracked_run
 from pipeline.entrypoints.jobs.pages import address, publish

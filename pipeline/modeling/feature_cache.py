@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import MANIFEST, Artifact, PackManifest, WeightsManifest
-from pipeline.config import FeaturesConfig
+from pipeline.config.training import FeaturesConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.engine.regions import VERSION as REGIONS_VERSION
 from pipeline.errors import ArtifactError

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from pipeline.adapters.storage import ObjectStore
-from pipeline.config import TrainConfig
+from pipeline.config.training import TrainConfig
 from pipeline.modeling.feature_cache import ActivationFiles
 from pipeline.records import Frozen
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from pipeline.config import RunConfig
+from pipeline.config.run import RunConfig
 from pipeline.contract.decision import ReviewRule
 from pipeline.engine.frozen import Arrays
 from pipeline.modeling.fit import Checkpoint, Epoch, Examples, FitExamples, fit, logits_of

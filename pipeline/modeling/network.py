@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import FeaturesConfig
+from pipeline.config.training import FeaturesConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.engine.frozen import CAFFE_MEAN, LAYERS, TORCH_MEAN, TORCH_STD, Arrays
 from pipeline.modeling.head import floored_variance

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.config import ReviewConfig
+from pipeline.config.evaluation import ReviewConfig
 from pipeline.contract.decision import ReviewRule
 from pipeline.errors import InvalidInputError
 from pipeline.statistics.metrics import Bools, Floats

@@ -19,7 +19,7 @@ from bento_service.inference.differential import MIN_CELLS
 from bento_service.prediction_log import uploader
 from bento_service.process import graceful_shutdown
 from pipeline.adapters import mlflow_runs
-from pipeline.config import DataGateConfig
+from pipeline.config.grouping import DataGateConfig
 from pipeline.embedded import credentials, object_store, ports
 from pipeline.embedded.parts import PARTS, commands
 from pipeline.errors import DiskFullError, InvalidInputError, UnreachableError

@@ -24,7 +24,7 @@ ALLOWED = {
     "digests": ("pipeline.errors",),
     "records": ("pipeline.errors",),
     "artifacts": ("pipeline.contract", "pipeline.errors", "pipeline.records"),
-    "config": ("pipeline.artifacts", "pipeline.contract", "pipeline.errors", "pipeline.records"),
+    "config": ("pipeline.config", "pipeline.contract", *SETTLED),
     "errors": (),
     "run": (),
     "settings": ("pipeline.errors",),

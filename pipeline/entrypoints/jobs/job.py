@@ -8,7 +8,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Registry
 from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import Artifact, M, WeightsManifest
-from pipeline.config import RunConfig, load_config
+from pipeline.config.run import RunConfig, load_config
 from pipeline.entrypoints.configs import config_path
 from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from pipeline.config import SplitConfig
+from pipeline.config.split import SplitConfig
 from pipeline.errors import InvalidInputError
 from pipeline.records import Part, Record
 

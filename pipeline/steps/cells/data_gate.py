@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, GroupingManifest
-from pipeline.config import DataGateConfig, RunConfig
+from pipeline.config.grouping import DataGateConfig
+from pipeline.config.run import RunConfig
 from pipeline.records import ImageMatch, Quarantined, Record, from_csv, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.cells.contradictions import (

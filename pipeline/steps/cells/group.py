@@ -15,7 +15,7 @@ import cv2
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
 from pipeline.artifacts import ArchiveManifest, Artifact, DatasetManifest, GroupingManifest
-from pipeline.config import RunConfig
+from pipeline.config.run import RunConfig
 from pipeline.contract.decoding import decode
 from pipeline.digests import canonical_json
 from pipeline.errors import ArtifactError

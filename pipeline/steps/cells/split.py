@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, GroupingManifest, SplitManifest
-from pipeline.config import RunConfig
+from pipeline.config.run import RunConfig
 from pipeline.records import Quarantined, Record, from_csv, to_csv
 from pipeline.run import RunContext
 from pipeline.steps.cells.assignment import assign, groups_in

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pipeline.artifacts import Artifact, SnapshotManifest
-from pipeline.config import RunConfig
+from pipeline.config.run import RunConfig
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import prepare_pixels
 from pipeline.contract.spec import ModelContract

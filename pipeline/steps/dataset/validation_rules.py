@@ -4,7 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.config import RunConfig, ValidateConfig
+from pipeline.config.run import RunConfig
+from pipeline.config.validation import ValidateConfig
 from pipeline.contract.decoding import Pixels, decode
 from pipeline.errors import InvalidInputError
 from pipeline.records import Quarantined, Record

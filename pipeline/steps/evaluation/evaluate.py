@@ -8,7 +8,8 @@ from pathlib import Path
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
 from pipeline.artifacts import Artifact, EvaluationManifest, ServedManifest, SplitManifest
-from pipeline.config import EvaluateConfig, RunConfig
+from pipeline.config.evaluation import EvaluateConfig
+from pipeline.config.run import RunConfig
 from pipeline.contract.decision import read_review
 from pipeline.digests import canonical_json
 from pipeline.run import RunContext

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pipeline.artifacts import ServedManifest
-from pipeline.config import RunConfig
+from pipeline.config.run import RunConfig
 from pipeline.pages.report_site import page_templates
 from pipeline.records import FITTED, Part, Record
 from pipeline.statistics.metrics import Interval

@@ -14,7 +14,8 @@ from scipy.special import softmax
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.config import CrossvalConfig, RunConfig
+from pipeline.config.crossval import CrossvalConfig
+from pipeline.config.run import RunConfig
 from pipeline.contract.decision import decide
 from pipeline.errors import InvalidInputError
 from pipeline.modeling.feature_cache import ActivationFiles

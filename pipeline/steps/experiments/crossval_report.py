@@ -1,6 +1,6 @@
 """Cross-validation report: metrics of a recipe as JSON and as a table for the terminal."""
 
-from pipeline.config import CrossvalConfig
+from pipeline.config.crossval import CrossvalConfig
 from pipeline.records import Frozen
 from pipeline.steps.evaluation.scoring import Scores
 from pipeline.steps.experiments.novelty import Novelty

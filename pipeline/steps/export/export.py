@@ -18,7 +18,8 @@ from pipeline.artifacts import (
     SplitManifest,
     model_tag,
 )
-from pipeline.config import GateConfig, RunConfig
+from pipeline.config.gate import GateConfig
+from pipeline.config.run import RunConfig
 from pipeline.contract.decision import REVIEW
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.golden import GOLDEN

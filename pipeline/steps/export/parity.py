@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.artifacts import Parity, Precision
-from pipeline.config import GateConfig
+from pipeline.config.gate import GateConfig
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.golden import replay
 from pipeline.contract.spec import ModelContract

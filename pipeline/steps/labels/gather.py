@@ -19,7 +19,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import Document
-from pipeline.config import GatherConfig, IngestConfig
+from pipeline.config.gather import GatherConfig
+from pipeline.config.ingest import IngestConfig
 from pipeline.contract.feedback import FeedbackRecord
 from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.digests import canonical_json, sha256_bytes

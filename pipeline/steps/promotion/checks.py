@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.artifacts import Parity
-from pipeline.config import GateConfig
+from pipeline.config.gate import GateConfig
 from pipeline.records import Record
 from pipeline.statistics.metrics import Interval, group_codes
 from pipeline.statistics.paired import Difference, PairedPredictions, paired_differences

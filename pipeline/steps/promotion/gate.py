@@ -14,7 +14,7 @@ from pipeline.artifacts import (
     SplitManifest,
     VerdictManifest,
 )
-from pipeline.config import RunConfig
+from pipeline.config.run import RunConfig
 from pipeline.digests import canonical_json
 from pipeline.errors import InvalidInputError
 from pipeline.run import RunContext

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
-from pipeline.config import RunConfig
+from pipeline.config.run import RunConfig
 from pipeline.contract.decision import write_review
 from pipeline.contract.golden import GoldenExample, write_golden
 from pipeline.contract.preprocessing import prepare

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, FeaturesManifest, SplitManifest, WeightsManifest
-from pipeline.config import RunConfig
+from pipeline.config.run import RunConfig
 from pipeline.engine.frozen import Arrays
 from pipeline.modeling.augmentation import view_names
 from pipeline.modeling.feature_cache import ActivationFiles, fetch_activations

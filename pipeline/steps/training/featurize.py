@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
 from pipeline.artifacts import Artifact, FeaturesManifest, SplitManifest, WeightsManifest
-from pipeline.config import RunConfig
+from pipeline.config.run import RunConfig
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import prepare
 from pipeline.engine.frozen import FrozenNetwork

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, BundleManifest
-from pipeline.config import RunConfig
+from pipeline.config.run import RunConfig
 from pipeline.digests import canonical_json
 from pipeline.modeling.fit import Checkpoint, Epoch, FitExamples
 from pipeline.modeling.weights import read_weights

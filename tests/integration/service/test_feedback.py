@@ -17,7 +17,7 @@ from PIL import Image
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.config import RunConfig
+from pipeline.config.run import RunConfig
 from pipeline.contract.feedback import FeedbackRecord
 from pipeline.run import RunContext
 from pipeline.steps.dataset.ingest import ingest

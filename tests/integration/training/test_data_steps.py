@@ -10,7 +10,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
 from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import Artifact, GroupingManifest, SplitManifest
-from pipeline.config import RunConfig
+from pipeline.config.run import RunConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record, from_csv

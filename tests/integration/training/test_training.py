@@ -8,7 +8,7 @@ import yaml
 
 from pipeline.adapters.mlflow_runs import Tracking
 from pipeline.artifacts import EvaluationManifest, ServedManifest, SplitManifest, VerdictManifest
-from pipeline.config import CrossvalConfig
+from pipeline.config.crossval import CrossvalConfig
 from pipeline.entrypoints import evaluation, experiments, promotion, registry, training, verdicts
 from pipeline.entrypoints.jobs.job import open_store
 from pipeline.errors import ArtifactError, InvalidInputError, UnreachableError

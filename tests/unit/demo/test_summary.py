@@ -9,7 +9,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Pointer
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import VerdictManifest
-from pipeline.config import EvaluateConfig
+from pipeline.config.evaluation import EvaluateConfig
 from pipeline.demo.summary import (
     Summary,
     deployment_rows,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.training.random_weights import draw_weights
-from pipeline.config import FeaturesConfig
+from pipeline.config.training import FeaturesConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.engine.frozen import Arrays, FrozenNetwork
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.artifacts import EngineParity, EvaluationManifest
-from pipeline.config import EvaluateConfig
+from pipeline.config.evaluation import EvaluateConfig
 from pipeline.contract.decision import read_review
 from pipeline.entrypoints import registry
 from pipeline.errors import InvalidInputError

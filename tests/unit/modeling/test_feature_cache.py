@@ -9,7 +9,7 @@ import pytest
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, WeightsManifest
-from pipeline.config import FeaturesConfig
+from pipeline.config.training import FeaturesConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import ArtifactError
 from pipeline.modeling.feature_cache import (

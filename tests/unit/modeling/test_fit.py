@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.config import TrainConfig
+from pipeline.config.training import TrainConfig
 from pipeline.modeling.feature_cache import fetch_activations, write_pack
 from pipeline.modeling.fit import (
     Checkpoint,

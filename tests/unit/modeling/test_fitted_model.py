@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.config import FeaturesConfig, RunConfig, TrainConfig
+from pipeline.config.run import RunConfig
+from pipeline.config.training import FeaturesConfig, TrainConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.modeling.feature_cache import fetch_activations, write_pack
 from pipeline.modeling.fit import Checkpoint, Epoch, Examples, FitExamples

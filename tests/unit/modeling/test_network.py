@@ -7,7 +7,7 @@ import pytest
 from scipy.special import softmax
 
 from benchmarks.training.random_weights import draw_weights
-from pipeline.config import FeaturesConfig
+from pipeline.config.training import FeaturesConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.engine.frozen import LAYERS, Arrays, FrozenNetwork
 from pipeline.modeling.head import solve

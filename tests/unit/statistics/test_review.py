@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import ReviewConfig
+from pipeline.config.evaluation import ReviewConfig
 from pipeline.contract.decision import ReviewRule
 from pipeline.errors import InvalidInputError
 from pipeline.statistics.review import auroc, fit_review, least_uncertain, weighted_quantile

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.config import RunConfig, ValidateConfig
+from pipeline.config.run import RunConfig
+from pipeline.config.validation import ValidateConfig
 from pipeline.contract.spec import ModelContract
 
 WriteZip = Callable[[str, Mapping[str, bytes]], str]

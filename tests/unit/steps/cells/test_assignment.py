@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import SplitConfig
+from pipeline.config.split import SplitConfig
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record
 from pipeline.steps.cells.assignment import Group, assign, groups_in

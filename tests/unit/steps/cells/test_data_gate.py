@@ -8,7 +8,8 @@ from PIL import Image
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, GroupingManifest
-from pipeline.config import DataGateConfig, RunConfig
+from pipeline.config.grouping import DataGateConfig
+from pipeline.config.run import RunConfig
 from pipeline.records import Quarantined, from_csv
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, GroupingManifest
-from pipeline.config import RunConfig
+from pipeline.config.run import RunConfig
 from pipeline.records import Record, from_csv
 from pipeline.run import RunContext
 from pipeline.sample.archive import draw_images, write_archive

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.config import EvaluateConfig, RunConfig
+from pipeline.config.evaluation import EvaluateConfig
+from pipeline.config.run import RunConfig
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record
 from pipeline.run import RunContext

@@ -14,7 +14,9 @@ from PIL import Image
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, GroupingManifest, SplitManifest
-from pipeline.config import DataGateConfig, RunConfig, ValidateConfig
+from pipeline.config.grouping import DataGateConfig
+from pipeline.config.run import RunConfig
+from pipeline.config.validation import ValidateConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.digests import sha256_bytes
 from pipeline.errors import InvalidInputError

@@ -9,7 +9,8 @@ import pytest
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, GroupingManifest
-from pipeline.config import RunConfig, SplitConfig
+from pipeline.config.run import RunConfig
+from pipeline.config.split import SplitConfig
 from pipeline.errors import ConflictError, InvalidInputError
 from pipeline.records import Quarantined, Record, from_csv, to_csv
 from pipeline.run import RunContext

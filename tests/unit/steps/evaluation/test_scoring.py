@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.config import EvaluateConfig
+from pipeline.config.evaluation import EvaluateConfig
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record
 from pipeline.statistics.metrics import Floats

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipeline.config import EvaluateConfig, RunConfig
+from pipeline.config.evaluation import EvaluateConfig
+from pipeline.config.run import RunConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
 from pipeline.steps.experiments.crossval import without_class

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.artifacts import Parity
-from pipeline.config import GateConfig
+from pipeline.config.gate import GateConfig
 from pipeline.contract.preprocessing import prepare
 from pipeline.engine.engine import Engine
 from pipeline.errors import ArtifactError

@@ -10,7 +10,9 @@ import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.config import GatherConfig, IngestConfig, RunConfig
+from pipeline.config.gather import GatherConfig
+from pipeline.config.ingest import IngestConfig
+from pipeline.config.run import RunConfig
 from pipeline.contract.prediction_log import kept_path
 from pipeline.errors import ConflictError, UnreachableError
 from pipeline.run import RunContext

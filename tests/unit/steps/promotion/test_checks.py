@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.artifacts import Parity
-from pipeline.config import GateConfig
+from pipeline.config.gate import GateConfig
 from pipeline.records import Record
 from pipeline.statistics.metrics import Interval
 from pipeline.steps.evaluation.scoring import Scores

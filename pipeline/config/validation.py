@@ -1,0 +1,15 @@
+"""Requirements of an image and of a dataset."""
+
+from pydantic import Field
+
+from pipeline.contract.decoding import MAX_PIXELS
+from pipeline.records import Frozen
+
+
+class ValidateConfig(Frozen):
+    """Limits of an image and a dataset."""
+
+    min_side: int = 32
+    max_pixels: int = Field(default=MAX_PIXELS, ge=1, le=MAX_PIXELS)
+    min_images_per_class: int = 8
+    max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
