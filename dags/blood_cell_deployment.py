@@ -35,7 +35,7 @@ PARAMS = {
 }
 
 
-def _run(context: Mapping[str, Any]) -> tuple[str, str]:
+def _config_and_run_id(context: Mapping[str, Any]) -> tuple[str, str]:
     """Config and run id, the first two arguments of every entry point."""
     from pipeline.entrypoints import configs
 
@@ -47,7 +47,7 @@ def build(**context: Any) -> str:
     """Package the model, its contract and the service as a Bento; returns its URI."""
     from pipeline.entrypoints import deployment
 
-    return deployment.build(*_run(context), promoted(context, "served") or "")
+    return deployment.build(*_config_and_run_id(context), promoted(context, "served") or "")
 
 
 @task
@@ -55,7 +55,7 @@ def smoke(bento: str, **context: Any) -> str:
     """Serve the Bento from its own folder and replay the golden images; returns the Bento's URI."""
     from pipeline.entrypoints import deployment
 
-    return deployment.smoke(*_run(context), bento)
+    return deployment.smoke(*_config_and_run_id(context), bento)
 
 
 @task
@@ -63,7 +63,7 @@ def image(bento: str, **context: Any) -> str:
     """Build and push the image; without a registry or a builder, only report what is missing."""
     from pipeline.entrypoints import deployment
 
-    return deployment.image(*_run(context), bento)
+    return deployment.image(*_config_and_run_id(context), bento)
 
 
 @dag(

@@ -72,7 +72,7 @@ PARAMS = {
 }
 
 
-def _run(context: Mapping[str, Any]) -> tuple[str, str]:
+def _config_and_run_id(context: Mapping[str, Any]) -> tuple[str, str]:
     """Config and run id, the first two arguments of every entry point."""
     return context["params"]["config"], context["run_id"]
 
@@ -107,7 +107,7 @@ def collect(**context: Any) -> str:
 
     name, params = _promoted_name(context), context["params"]
     until = params["until"] or _end(context["dag_run"])
-    return entrypoints.collect(*_run(context), name, until, params["since"])
+    return entrypoints.collect(*_config_and_run_id(context), name, until, params["since"])
 
 
 @task
@@ -115,7 +115,7 @@ def gather(**context: Any) -> str:
     """Count returned labels, write an archive once there are enough; skipped without a model."""
     from monitoring import entrypoints
 
-    return entrypoints.gather(*_run(context), _promoted_name(context))
+    return entrypoints.gather(*_config_and_run_id(context), _promoted_name(context))
 
 
 @task
@@ -123,7 +123,7 @@ def detect(window: str, **context: Any) -> str:
     """Test the window for drift; an alarm is a result, not a failure."""
     from monitoring import entrypoints
 
-    return entrypoints.detect(*_run(context), window)
+    return entrypoints.detect(*_config_and_run_id(context), window)
 
 
 @task
@@ -131,7 +131,7 @@ def decide(drift: str, **context: Any) -> str:
     """Apply the retrain policy; open a retrain request when it decides so."""
     from monitoring import entrypoints
 
-    return entrypoints.decide(*_run(context), _name(context), drift)
+    return entrypoints.decide(*_config_and_run_id(context), _name(context), drift)
 
 
 @task
@@ -139,7 +139,7 @@ def publish(drift: str, decision: str, **context: Any) -> str:
     """Publish the drift report on the report site."""
     from monitoring import entrypoints
 
-    return entrypoints.publish(*_run(context), _name(context), drift, decision)
+    return entrypoints.publish(*_config_and_run_id(context), _name(context), drift, decision)
 
 
 class Retraining(TriggerDagRunOperator):

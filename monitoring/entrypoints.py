@@ -75,7 +75,7 @@ def detect(config: str, run_id: str, window_uri: str) -> str:
 
 
 def decide(config: str, run_id: str, name: str, drift_uri: str) -> str:
-    """Apply the retrain policy, open a request if it says so; returns the URI of the decision.
+    """Decide once per window whether to retrain; returns the URI of the first decision.
 
     Stored as `<store>/retrain/<name>/decisions/*.json`; an earlier decision on the window stays.
     """

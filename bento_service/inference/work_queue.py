@@ -24,7 +24,7 @@ _OVERLOAD_WINDOW_S = 1.0
 
 
 class WorkQueue:
-    """Runs work in threads; a timeout cancels no work, which keeps its slot until it ends."""
+    """Runs work in threads; started work keeps its slot until it ends, also after a timeout."""
 
     def __init__(
         self,

@@ -59,7 +59,7 @@ class SegmentWriter:
             self._segment.write(line)
 
     def seal_due(self) -> None:
-        """Seal the open segment if it is full or too old; raises OSError."""
+        """Seal the open segment if it is full or too old; OSError gives it up, until a restart."""
         with self._lock:
             if self._segment and self._segment.is_due(None, self._max_age_s):
                 self._seal()
@@ -105,8 +105,8 @@ class _Segment:
 
     def seal(self) -> None:
         """Sync the file to disk, close it and give it its final name; raises OSError."""
-        os.fsync(self._file.fileno())
-        self._file.close()
+        with self._file:
+            os.fsync(self._file.fileno())
         self._path.rename(self._path.with_suffix(""))
 
 

@@ -37,7 +37,10 @@ _LOCK = ".lock"
 
 
 class LogUploader:
-    """Files of one worker process; `append` and `put` are thread-safe, other methods are not."""
+    """Log files of one worker on disk; `upload_due`, called periodically, uploads them.
+
+    It uploads those of dead workers, too. Only `append` and `put` are thread-safe.
+    """
 
     def __init__(
         self, folder: Path, store: ObjectStore, root: str, name: str, *, segment_seconds: float
@@ -81,8 +84,12 @@ class LogUploader:
             self._upload_all()
 
     def close(self) -> None:
-        """Seal and upload the last segment; a failed upload waits on disk for the next start."""
-        self._segments.seal()
+        """Seal and upload the last segment; what fails is logged and waits for the next start."""
+        try:
+            self._segments.seal()
+        except OSError:
+            logger.exception("a log segment could not be sealed")
+            metrics.LOG_FAILURES.inc()
         self._upload_all()
         self._lock.close()
 

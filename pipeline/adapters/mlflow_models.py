@@ -100,7 +100,17 @@ class MlflowModels:
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
+            self._create_registered()
+
+    def _create_registered(self) -> None:
+        """Create the registered model; another process may create it at the same time."""
+        from mlflow.exceptions import MlflowException
+
+        try:
             self._client.create_registered_model(self._name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
 
     def _register(self, run_id: str, tag: str, folder: Path) -> str:
         """Log the bundle and create a version of it; returns the version's number."""

@@ -14,18 +14,19 @@ _KEEPALIVE_S = 2.0
 """Time for which an idle connection is reused; the service closes it after five seconds."""
 
 
-def classify(url: str, name: str, data: bytes, key: str = "") -> dict[str, Any]:
-    """Response of `POST /classify` for one image; sleeps and retries a 429, 20 times at most.
+def classify(url: str, file_name: str, data: bytes, key: str = "") -> dict[str, Any]:
+    """Response of `POST /classify` for one image; at most 20 attempts, with pauses after a 429.
 
     Raises:
         InvalidInputError: when the service refuses the image or the API key.
         UnreachableError: when it does not respond, has no model yet, or stays overloaded.
     """
-    for _ in range(_MAX_ATTEMPTS):
-        response = _post(f"{url}/classify", {"image": (name, data, _media_type(data))}, key)
+    for attempt in range(1, _MAX_ATTEMPTS + 1):
+        response = _post(f"{url}/classify", {"image": (file_name, data, _media_type(data))}, key)
         if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
             return _checked(response)
-        time.sleep(_retry_after(response))
+        if attempt < _MAX_ATTEMPTS:
+            time.sleep(_retry_after(response))
     raise UnreachableError(
         f"the service at {url} is overloaded",
         expected=f"a response within {_MAX_ATTEMPTS} attempts",
@@ -77,6 +78,7 @@ def _checked(response: httpx.Response) -> dict[str, Any]:
         return body
     try:
         error = response.json()["error"]
+        message, expected, received = (error[k] for k in ("message", "expected", "received"))
     except (ValueError, TypeError, KeyError):
         raise UnreachableError(
             f"another program responds at {response.url}",
@@ -84,4 +86,4 @@ def _checked(response: httpx.Response) -> dict[str, Any]:
             received=f"{response.status_code} {response.text[:200]}",
         ) from None
     kind: type[PipelineError] = InvalidInputError if response.is_client_error else UnreachableError
-    raise kind(error["message"], expected=error["expected"], received=error["received"])
+    raise kind(message, expected=expected, received=received)

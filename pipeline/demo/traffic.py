@@ -38,7 +38,7 @@ class Traffic:
 
 
 def wait_for_model(url: str, tag: str, key: str = "", *, timeout: float = 60) -> None:
-    """Poll the service until it serves the model `tag`; UnreachableError after the timeout."""
+    """Poll until the service serves `tag`; UnreachableError if it does not, or does not respond."""
     deadline = time.monotonic() + timeout
     while (model := served_model(url, key)) is None or model["tag"] != tag:
         if time.monotonic() > deadline:
@@ -68,7 +68,7 @@ def stored(store: ArtifactStore, records: Sequence[Record]) -> Iterator[tuple[st
 def shifted(
     store: ArtifactStore, records: Sequence[Record], drawn: bool
 ) -> Iterator[tuple[str, bytes]]:
-    """As many images of another laboratory: new drawings, or these images altered."""
+    """Yield label and JPEG of as many images of another laboratory: drawn, or these altered."""
     if drawn:
         return draw_images(_OTHER_LAB_SEED, len(records), OUT_OF_DOMAIN)
     return ((label, other_camera(data)) for label, data in stored(store, records))

@@ -26,7 +26,7 @@ S3_URL = "http://127.0.0.1:8333"
 
 
 def prepare(settings: Settings) -> Settings:
-    """The settings with secrets from `stack.env`; generates missing ones and writes the file.
+    """Complete the settings with stored or new secrets, and write them to `stack.env`.
 
     The environment wins over the file. Addresses, store URI and model name are copied from it into
     the file, so that later commands find a stack that a variable moved; secrets are not copied.

@@ -29,7 +29,7 @@ _REGION = "us-east-1"
 
 
 def stack_variables(settings: Settings, caller: Mapping[str, str]) -> dict[str, str]:
-    """Variables of the Procfile's processes; reads the secrets from `stack.env`.
+    """The caller's environment with the variables of the Procfile, and the secrets of `stack.env`.
 
     Args:
         settings: as `credentials.prepare` returns them.

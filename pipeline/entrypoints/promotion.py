@@ -87,7 +87,8 @@ def _summary(result: "Promoted", tag: str) -> "Promotion":
 
     serving = f"{result.pointer.tag} serves (move {result.pointer.sequence})"
     if result.outcome == "unchanged":
-        sentence = f"the challenger is the champion (same bundle); {serving}"
+        when = "is" if result.pointer.tag == tag else "was"
+        sentence = f"the challenger {when} the champion (same bundle); {serving}"
     elif result.pointer.tag == tag:
         sentence = serving
     else:

@@ -41,5 +41,5 @@ def jittered(prepared: Prepared, contract: ModelContract, name: str) -> Pixels:
 
 
 def _randomly_scaled(box: CellBox, rng: np.random.Generator) -> CellBox:
-    """A square with the same centre and a random side, at least 24 pixels; draws from `rng`."""
+    """The square scaled at random by up to a fifth, at least 24 pixels; draws from `rng`."""
     return box.resized(max(24, round(box.side * float(np.exp(rng.uniform(-_SCALE, _SCALE))))))

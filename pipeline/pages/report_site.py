@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from pydantic import ValidationError
 
 from pipeline.adapters.storage import Document, ObjectStore
 from pipeline.errors import ArtifactError
@@ -154,11 +155,21 @@ def _render(entries: Sequence[Entry], name: str | None) -> str:
 
 
 def _read_entries(objects: ObjectStore, root: str, name: str | None = None) -> list[Entry]:
-    """Read the entries of a model name or of all, newest first."""
+    """Entries of a model name or of all, newest first; ArtifactError names a damaged one."""
     prefix = f"{_site_uri(root)}/" if name is None else f"{_site_uri(root)}/{name}/"
     listed = [item.uri for item in objects.list(prefix) if item.uri.endswith(f"/{ENTRY}")]
-    entries = [Entry.model_validate_json(objects.read(uri)) for uri in listed]
+    entries = [_read_entry(objects, uri) for uri in listed]
     return sorted(entries, key=lambda entry: (entry.time, entry.path), reverse=True)
+
+
+def _read_entry(objects: ObjectStore, uri: str) -> Entry:
+    """One entry; ArtifactError when it is damaged."""
+    try:
+        return Entry.model_validate_json(objects.read(uri))
+    except ValidationError as error:
+        raise ArtifactError(
+            f"{uri} is damaged: {error}", expected="the entry of a page, or no such file"
+        ) from error
 
 
 def _site_uri(root: str) -> str:

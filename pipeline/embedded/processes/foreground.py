@@ -76,6 +76,7 @@ def _wait(
     parts = [part for part in PARTS if part.name in processes]
 
     def require_running() -> None:
+        """Raise UnreachableError if a part that was started here has ended."""
         for part in parts:
             if processes[part.name].poll() is not None:
                 raise _not_started(part, settings)

@@ -51,7 +51,7 @@ def data_gate(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[GroupingManifest]:
-    """Quarantine cells under two labels and publish the grouping, or raise with the report.
+    """Quarantine cells under two labels and publish the grouping, or raise an error with the page.
 
     A returned label that the archives contradict quarantines the returned image alone.
 

@@ -172,7 +172,7 @@ def _publish(
     manifest: GroupingManifest,
     store: ArtifactStore,
 ) -> Artifact[GroupingManifest]:
-    """Publish the artefact; images without a label are the locked ones of earlier archives."""
+    """Publish labelled records, matches, and the related locked images, which have no label."""
     records = [record for record in named if record.label]
     locked = _related(named, matches)
     written = {record.sha256 for record in (*records, *locked)}

@@ -73,7 +73,7 @@ def match_classes(
 
 
 def resolve_labels(records: Iterable[Record]) -> tuple[list[Record], list[Quarantined]]:
-    """One record per image with a single label, and all rows of images with several labels.
+    """One record per image whose label is settled, and the rows of disputed labels.
 
     A returned label does not overrule the archives: where the archives agree on a label, only the
     returned rows with another label are quarantined.

@@ -42,7 +42,7 @@ def evaluate(
     store: ArtifactStore,
     run: RunContext,
 ) -> Evaluated:
-    """Score a bundle on the locked test part, and publish report, model card and reference."""
+    """Score a bundle on the locked test part; publish one artefact: report, card and reference."""
     records = store.records(split)
     test = [record for record in records if record.part == "test"]
     log.info("evaluate: %d images of the test part", len(test))

@@ -112,7 +112,7 @@ def _images(explained: ExplainedMistake) -> _MistakeImages:
 
 
 def _photo(prepared: Prepared) -> Image.Image:
-    """The photograph with the crop's outline; the outline is orange where no cell was found."""
+    """Thumbnail of the photograph with the crop's outline, which is orange if no cell was found."""
     image = Image.fromarray(prepared.image)
     box, width = prepared.box, max(2, round(max(image.size) / 110))
     corners = (box.left, box.top, box.left + box.side, box.top + box.side)

@@ -111,8 +111,11 @@ def test_an_unreachable_service_is_named(
         request_once()
 
 
-def test_a_response_of_another_program_is_unreachable(service: Callable[[Handler], None]) -> None:
-    """Such as a proxy's HTML page."""
-    service(lambda _: httpx.Response(502, text="<html>bad gateway</html>"))
-    with pytest.raises(UnreachableError, match="502"):
+@pytest.mark.parametrize("body", ["<html>bad gateway</html>", '{"error": "no"}', '{"error": {}}'])
+def test_a_response_of_another_program_is_unreachable(
+    service: Callable[[Handler], None], body: str
+) -> None:
+    """Such as a proxy's HTML page, or JSON without the fields of the service's errors."""
+    service(lambda _: httpx.Response(502, text=body))
+    with pytest.raises(UnreachableError, match=r"another program responds at .* 502"):
         adapter.classify(URL, "cell.png", b"")

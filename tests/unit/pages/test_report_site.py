@@ -66,3 +66,11 @@ def test_a_folder_without_index_is_refused(tmp_path: Path) -> None:
     """It could not be opened from the index."""
     with pytest.raises(ArtifactError, match=r"folder .* has no index\.html"):
         _publish(tmp_path, tmp_path, "demo", "one")
+
+
+def test_a_damaged_entry_is_named(tmp_path: Path, page: Path) -> None:
+    """The error has its address, so that the file can be removed."""
+    uri = _publish(tmp_path, page, "demo", "one")
+    Path(uri, "entry.json").write_text("{}")
+    with pytest.raises(ArtifactError, match=r"entry\.json is damaged"):
+        rebuild_index(LocalStore(), str(tmp_path))

@@ -196,3 +196,24 @@ def test_a_file_that_another_worker_uploads_is_ignored(
     store.down = False
     log.close()
     assert uploaded(tmp_path) == ["r0"]
+
+
+def test_a_segment_that_cannot_be_sealed_does_not_stop_the_shutdown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`close` logs the error and uploads the other files; the next start uploads the segment."""
+    log = make(tmp_path)
+    log.put("image.png", b"image")
+    log.append(record(1))
+
+    def fail_to_sync(_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bento_service.prediction_log.segments._Segment.seal", fail_to_sync)
+        log.close()
+    assert "could not be sealed" in caplog.text
+    assert (tmp_path / "store/logs/blood_cells/image.png").read_bytes() == b"image"
+    assert uploaded(tmp_path) == []
+    make(tmp_path).upload_due()
+    assert uploaded(tmp_path) == ["r1"]
