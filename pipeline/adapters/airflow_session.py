@@ -30,7 +30,7 @@ class AirflowSession:
         """Send a request and return any response; a 5xx is retried 3 times, except for a POST.
 
         With an expired token, the request is sent again with a new one. On SQLite, Airflow returns
-        500 while another process locks the database. A POST is not idempotent.
+        500, or is late, while another process locks the database. A POST is not idempotent.
 
         Raises:
             UnreachableError: when Airflow does not respond.
@@ -38,18 +38,27 @@ class AirflowSession:
         try:
             if "Authorization" not in self._http.headers:
                 self._log_in()
-            response = self._http.request(method, f"/api/v2{path}", **arguments)
+            response = self._request(method, path, **arguments)
             if response.status_code == httpx.codes.UNAUTHORIZED:
                 self._log_in()
-                response = self._http.request(method, f"/api/v2{path}", **arguments)
+                response = self._request(method, path, **arguments)
             for delay in () if method == "POST" else _RETRY_DELAYS_S:
                 if not response.is_server_error:
                     break
                 time.sleep(delay)
-                response = self._http.request(method, f"/api/v2{path}", **arguments)
+                response = self._request(method, path, **arguments)
         except httpx.TransportError as error:
             raise UnreachableError(f"Airflow does not respond at {self.url}: {error}") from error
         return response
+
+    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """Send a request once, or twice if the response times out and it is no POST."""
+        try:
+            return self._http.request(method, f"/api/v2{path}", **arguments)
+        except httpx.ReadTimeout:
+            if method == "POST":
+                raise
+            return self._http.request(method, f"/api/v2{path}", **arguments)
 
     def _log_in(self) -> None:
         """Get a token and send it with every later request."""

@@ -28,6 +28,8 @@ class FakeAirflow(httpx.MockTransport):
         """If not 0, status of every response except to a login."""
         self.failures = 0
         """Number of responses with status 500 before normal ones."""
+        self.late = 0
+        """Number of requests without a response before normal ones."""
 
     def _respond(self, request: httpx.Request) -> httpx.Response:
         if request.url.path == "/auth/token":
@@ -35,6 +37,9 @@ class FakeAirflow(httpx.MockTransport):
             return httpx.Response(201, json={"access_token": str(self.token)})
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             return httpx.Response(401, json={"detail": "expired"})
+        if self.late:
+            self.late -= 1
+            raise httpx.ReadTimeout("timed out", request=request)
         if self.status:
             return httpx.Response(self.status, text="no")
         if self.failures:
@@ -156,6 +161,22 @@ def test_a_get_is_retried_and_a_post_is_not(client: AirflowClient, airflow: Fake
     assert client.run("known", run.run_id).state == "queued"
     airflow.failures = 1
     with pytest.raises(UnreachableError, match="status 500"):
+        client.trigger("known", {}, run_id="other")
+    assert set(airflow.runs) == {"mine"}
+
+
+def test_a_late_response_is_requested_once_more(
+    client: AirflowClient, airflow: FakeAirflow
+) -> None:
+    """Except for a POST, which may have been executed; a second timeout is an error."""
+    run = client.trigger("known", {}, run_id="mine")
+    airflow.late = 1
+    assert client.run("known", run.run_id).state == "queued"
+    airflow.late = 2
+    with pytest.raises(UnreachableError, match="timed out"):
+        client.run("known", run.run_id)
+    airflow.late = 1
+    with pytest.raises(UnreachableError, match="timed out"):
         client.trigger("known", {}, run_id="other")
     assert set(airflow.runs) == {"mine"}
 
