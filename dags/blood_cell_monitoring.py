@@ -152,7 +152,7 @@ class Retraining(TriggerDagRunOperator):
     template_fields = (*TriggerDagRunOperator.template_fields, "decision")
 
     def execute(self, context: Any) -> Any:
-        """Trigger the run named after the decision, unless it exists; skips a decision to wait."""
+        """Trigger the run named after the decision; skips a decision to wait."""
         from monitoring import entrypoints
 
         retraining = entrypoints.training_run_of(self.decision)

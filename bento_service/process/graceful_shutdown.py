@@ -78,9 +78,11 @@ class GracefulShutdown:
 
 
 def _exit_now() -> None:
-    """Exit the process with EX_TEMPFAIL, without waiting for requests or cleaning up."""
-    metrics.mark_dead()
-    os._exit(os.EX_TEMPFAIL)
+    """Remove the worker's gauges and exit with EX_TEMPFAIL, without waiting for requests."""
+    try:
+        metrics.mark_dead()
+    finally:
+        os._exit(os.EX_TEMPFAIL)
 
 
 def _stop_accepting(listening: socket.socket) -> None:

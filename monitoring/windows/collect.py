@@ -65,7 +65,9 @@ class Period(Frozen):
 def collect(
     request: WindowRequest, config: MonitoringConfig, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[WindowManifest]:
-    """Publish the promoted model's predictions as a window, and move the log watermark.
+    """Publish the promoted model's predictions as a window; a repeated run returns its window.
+
+    It moves the log watermark, unless the request has `since`.
 
     Raises:
         ArtifactError: if no model of that name is promoted.

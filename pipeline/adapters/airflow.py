@@ -114,7 +114,9 @@ class AirflowClient:
         checked(self._session.send("PATCH", f"/dags/{dag_id}", json={"is_paused": False}))
 
     def wait_for_dag(self, dag_id: str, timeout: float) -> None:
-        """Poll each second until Airflow has parsed a DAG; UnreachableError after `timeout`.
+        """Poll each second until Airflow has parsed a DAG; UnreachableError if it has not in time.
+
+        An Airflow that does not respond is an error at once.
 
         Args:
             dag_id: the DAG.

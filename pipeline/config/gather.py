@@ -6,7 +6,7 @@ from pipeline.records import Frozen
 
 
 class GatherConfig(Frozen):
-    """When an archive is made of returned labels."""
+    """Minimum labels, days read and size of an archive of returned labels."""
 
     min_labels: int = Field(default=20, ge=1)
     """Minimum number of newly labelled images."""

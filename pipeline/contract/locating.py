@@ -65,7 +65,10 @@ def _otsu_threshold(values: NDArray[np.float32]) -> float:
 
 
 def _nucleus_edges(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
-    """Edges (top, bottom, left, right) of the largest blob and the lobes near it, or None."""
+    """Edges of the largest blob and the lobes near it; None without a blob of sufficient size.
+
+    Top, bottom, left and right; bottom and right are exclusive.
+    """
     labels, count = ndimage.label(opened(mask))
     if count == 0:
         return None

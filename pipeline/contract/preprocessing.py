@@ -87,7 +87,10 @@ def crop(image: Pixels, box: CellBox, size: int) -> Pixels:
 
 
 def photographed(image: Pixels) -> NDArray[np.bool_]:
-    """Mask (...) of the pixels (..., 3) that are brighter than a rotated image's black wedges."""
+    """Mask of the pixels of the photograph, which are not in a rotated image's black wedges.
+
+    Pixels are (..., 3), the mask (...).
+    """
     red, green, blue = image[..., 0], image[..., 1], image[..., 2]
     return np.asarray(np.maximum(np.maximum(red, green), blue) >= WEDGE_LEVEL)
 

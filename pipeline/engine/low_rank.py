@@ -50,7 +50,7 @@ class LowRank:
 
 
 def write_low_rank(source: Path, target: Path, crops: Pixels, variance: float) -> float:
-    """Write `target`, a copy of the OpenVINO model `source` with low-rank convolutions.
+    """Write a low-rank copy of an OpenVINO model; returns the remaining share of multiplications.
 
     The first convolution stays: its three channels cost little. So does a convolution that two
     would not make cheaper. Every convolution must be followed by a ReLU.

@@ -23,7 +23,7 @@ class Judged:
     verdict: str
 
 
-def _call(step: Callable[..., str], *arguments: object) -> str:
+def _run_step(step: Callable[..., str], *arguments: object) -> str:
     return step(*arguments)
 
 
@@ -32,7 +32,7 @@ def to_split(
     run_id: str,
     archives: Sequence[str] = (),
     limit: int = 0,
-    run_step: RunStep = _call,
+    run_step: RunStep = _run_step,
 ) -> str:
     """Run the steps from archives (default: all of the name's) to a split; returns its URI."""
     snapshot = run_step(ingest, config, run_id, archives, limit)
@@ -40,7 +40,7 @@ def to_split(
     return run_step(split, config, run_id, grouping)
 
 
-def to_verdict(config: str, run_id: str, parts: str, run_step: RunStep = _call) -> Judged:
+def to_verdict(config: str, run_id: str, parts: str, run_step: RunStep = _run_step) -> Judged:
     """Run the steps from a split to the verdict, whatever it is; returns the URIs."""
     features = [run_step(featurize, config, run_id, parts, shard) for shard in shards(config)]
     bundle = run_step(train, config, run_id, parts, features)

@@ -95,7 +95,7 @@ def _start_tracking(job: Job, split: Artifact[SplitManifest]) -> str:
 
 
 def export(config: str, run_id: str, bundle: str, split: str) -> str:
-    """Convert the bundle to the serving engine; returns the served bundle's URI."""
+    """Convert the bundle to the serving engine; an error ends its MLflow run as FAILED."""
     from pipeline.steps.export.export import export as step
 
     job = open_job(config, run_id)

@@ -195,6 +195,7 @@ def _from_pickle(data: bytes) -> Arrays:
 
 
 def _download_from_keras() -> Arrays:
+    """Download weights in Keras's convention (`caffe`); Keras's own errors are not converted."""
     import keras
 
     network = keras.applications.VGG16(include_top=False, weights="imagenet")

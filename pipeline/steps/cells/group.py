@@ -154,6 +154,7 @@ def _views(records: Sequence[Record], store: ArtifactStore) -> list[View]:
     """Read the view of each image, one batch in memory at a time; each image is decoded once."""
 
     def extract(item: tuple[Record, bytes]) -> tuple[str, View]:
+        """SHA-256 and view of a record's image."""
         record, data = item
         return record.sha256, extract_view(decode(data))
 

@@ -60,7 +60,7 @@ def claim_archives(name: str, *, store: ArtifactStore) -> Archives:
 
 
 def reserve_archive(name: str, uri: str, *, store: ArtifactStore) -> None:
-    """Keep an archive out of claims until it is marked seen, for a caller that trains on it."""
+    """Keep an archive out of later claims until `mark_seen`, for a caller that trains on it."""
     _document(name, store).update(
         lambda mark: mark.model_copy(update={"held": tuple(sorted({*mark.held, uri}))})
     )

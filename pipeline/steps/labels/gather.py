@@ -158,7 +158,7 @@ def _count_fields(joined: JoinedLabels) -> dict[str, Any]:
 def _read_labels(
     name: str, since: datetime, until: datetime, store: ArtifactStore
 ) -> tuple[JoinedLabels, int]:
-    """Read the labels of a period, joined to their predictions, and count unreadable lines."""
+    """Labels of the days `since` to `until`, joined to their predictions, and unreadable lines."""
     days = [since.date() + timedelta(days=n) for n in range((until.date() - since.date()).days + 1)]
     counts: Counter[str] = Counter()
 
