@@ -65,7 +65,7 @@ def matched_weights(strata: Indices, quotas: Quotas) -> Values:
 def null_weights(
     strata: Indices, groups: Indices, quotas: Quotas, draws: int, rng: np.random.Generator
 ) -> Values:
-    """Weights (draws, images): positive for a window of one random half of the cells, else negative."""
+    """Weights (draws, images): positive for a window of a random half of cells, else negative."""
     modal = _modal_strata(strata, groups)
     rows = [_draw(strata, _split(modal, rng)[groups], quotas, rng) for _ in range(draws)]
     return np.stack(rows)
