@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from bento_service.http.access_log import start_logging
-from bento_service.http.api_keys import ApiKeyCheck
+from bento_service.http.api_key_check import ApiKeyCheck
 from bento_service.http.errors import HttpError
 from bento_service.http.middleware import Limits, ServiceMiddleware, ServiceState
 from bento_service.http.openapi import complete_openapi

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bento_service.http import errors, upload
 from bento_service.http.access_log import AccessLogEntry
-from bento_service.http.api_keys import ApiKeyCheck
+from bento_service.http.api_key_check import ApiKeyCheck
 from bento_service.http.bodies import BODIES
 from bento_service.http.errors import HttpError
 from bento_service.http.response_sender import ResponseSender

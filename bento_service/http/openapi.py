@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from bento_service.http.api_keys import ApiKeyCheck
+from bento_service.http.api_key_check import ApiKeyCheck
 from bento_service.http.bodies import BODIES
 from bento_service.http.errors import ErrorBody
 

@@ -2,7 +2,7 @@
 
 `storage` (S3 and local files), `artifact_store` (manifests, verified files) and `image_packs` on
 it; `registry` (pointer, ledger, refusals); `mlflow_runs` and `mlflow_models`; `airflow` on
-`airflow_session`; `bento` with its subprocess `bento_model`; `service_client`; `api_keys` (file);
+`airflow_session`; `bento` with its subprocess `bento_model`; `service_client`; `api_key_file`;
 `requirements` (exports of uv.lock).
 
 When it fails: UnreachableError may pass with a retry; InvalidInputError and ArtifactError do not.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.adapters import api_keys
+from pipeline.adapters import api_key_file
 from pipeline.settings import load_settings
 
 keys = typer.Typer(no_args_is_help=True)
@@ -24,7 +24,7 @@ def explain() -> None:
 def add(name: Annotated[str, typer.Argument(help="Name of the key in the access log.")]) -> None:
     """Create a key and print it; it cannot be shown again."""
     path = load_settings().keys_file
-    typer.echo(api_keys.add(path, name))
+    typer.echo(api_key_file.add(path, name))
     typer.echo(f"added {name} to {path}; send the key in X-API-Key", err=True)
 
 
@@ -34,7 +34,7 @@ def list_keys(
 ) -> None:
     """List names and creation times of the keys."""
     path = load_settings().keys_file
-    stored = api_keys.read(path)
+    stored = api_key_file.read(path)
     if as_json:
         shown = [key.model_dump(mode="json", include={"name", "created"}) for key in stored]
         typer.echo(json.dumps(shown, indent=2))
@@ -50,7 +50,7 @@ def list_keys(
 def revoke(name: str) -> None:
     """Revoke a key at once; without any key left, every request is refused."""
     path = load_settings().keys_file
-    remaining = api_keys.revoke(path, name)
+    remaining = api_key_file.revoke(path, name)
     typer.echo(f"revoked {name}; {remaining} keys remain", err=True)
     if not remaining:
         typer.echo(f"every request is refused now; without {path} no key is required", err=True)

@@ -11,7 +11,7 @@ import yaml
 
 from bento_service import __main__ as service_supervisor
 from bento_service import serving
-from bento_service.http import api_keys, errors, middleware
+from bento_service.http import api_key_check, errors, middleware
 from bento_service.http.bodies import BODIES
 from bento_service.http.schemas import REQUEST_ID, FeedbackRequest
 from bento_service.inference import follow, loading, multi_image, work_queue
@@ -129,7 +129,7 @@ def test_the_numbers_in_the_runbook_are_those_of_the_code() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     monitoring = yaml.safe_load((ROOT / "configs" / "monitoring.yaml").read_text())
     answer_seconds = Settings.model_fields["answer_seconds"]
-    unreadable = api_keys._unreadable().status
+    unreadable = api_key_check._unreadable().status
     page = RUNBOOK.replace("gather --min 5", "")
     assert [float(number) for number in re.findall(r"\b\d+\b", page)] == [
         InvalidInputError.exit_code,

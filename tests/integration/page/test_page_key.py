@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
-from pipeline.adapters.api_keys import add
+from pipeline.adapters.api_key_file import add
 from tests.integration.page.chromium import NEEDED, focused, press, resize, screenshot, shown, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.chromium, NEEDED]

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from pipeline.adapters import api_keys
+from pipeline.adapters import api_key_file
 from tests.integration.service.asking import wait_for
 
 pytestmark = pytest.mark.integration
@@ -63,7 +63,7 @@ def test_openapi_documents_api_keys(served: tuple[str, Path], keys: Path) -> Non
         return dict(httpx.get(f"{served[0]}/docs.json", timeout=30).json())
 
     assert "securitySchemes" not in document()["components"]
-    api_keys.add(keys, "lab-1")
+    api_key_file.add(keys, "lab-1")
     closed = document()
     assert set(closed["components"]["securitySchemes"]) == {"key", "bearer"}
     required: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
@@ -83,14 +83,14 @@ def test_keys_are_required_and_follow_their_file(
         return httpx.post(f"{url}/classify", files=files, headers=headers)
 
     assert classify().status_code == 200
-    first, second = api_keys.add(keys, "lab-1"), api_keys.add(keys, "lab-2")
+    first, second = api_key_file.add(keys, "lab-1"), api_key_file.add(keys, "lab-2")
     refused = classify()
     assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
     assert refused.json()["error"]["code"] == "unauthorized"
     assert classify(**{"x-api-key": "wrong"}).status_code == 401
     assert classify(**{"x-api-key": first}).status_code == 200
     assert classify(authorization=f"Bearer {second}").status_code == 200
-    api_keys.revoke(keys, "lab-1")
+    api_key_file.revoke(keys, "lab-1")
     assert classify(**{"x-api-key": first}).status_code == 401
     keys.write_text("damaged")
     closed = classify(authorization=f"Bearer {second}")
@@ -111,7 +111,7 @@ def test_the_bentoml_client_sends_its_token(
     """`SyncHTTPClient(url, token=KEY)` is accepted, also for its schema request."""
     import bentoml
 
-    key = api_keys.add(keys, "lab-1")
+    key = api_key_file.add(keys, "lab-1")
     path = tmp_path / "cell.jpeg"
     path.write_bytes(cell_image(1))
     with bentoml.SyncHTTPClient(served[0], token=key) as client:
@@ -137,7 +137,7 @@ def test_every_response_has_security_headers_and_no_cors(
         httpx.head(url, headers=origin),
         httpx.options(f"{url}/classify", headers=origin | {"access-control-request-method": "PUT"}),
     ]
-    api_keys.add(keys, "lab-1")
+    api_key_file.add(keys, "lab-1")
     answers += [httpx.get(url + path, headers=origin) for path in ("/model", "/metrics")]
     assert {answer.status_code for answer in answers} >= {200, 400, 401, 404, 405, 415, 422}
     for answer in answers:
@@ -239,7 +239,7 @@ def test_no_text_of_a_client_or_an_image_is_stored(
     url, folder = served
     responses = leave_canaries(url, cell_image(3))
     assert [response.status_code for response in responses] == [200] * 6
-    api_keys.add(keys, "lab-1")
+    api_key_file.add(keys, "lab-1")
     assert httpx.get(f"{url}/model", headers={"x-api-key": CANARY}).status_code == 401
     keys.unlink()
     metrics = httpx.get(f"{url}/metrics").text

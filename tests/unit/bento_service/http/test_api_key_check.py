@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from starlette.datastructures import Headers
 
-from bento_service.http.api_keys import ApiKeyCheck, ApiKeyFile
+from bento_service.http.api_key_check import ApiKeyCheck, ApiKeyFile
 from bento_service.http.errors import HttpError
-from pipeline.adapters import api_keys
+from pipeline.adapters import api_key_file
 from pipeline.settings import Settings
 
 
@@ -36,8 +36,8 @@ def test_without_a_key_file_no_key_is_required(path: Path) -> None:
     """After the last key is revoked every request is rejected."""
     check = check_of(path)
     assert authenticate(check, "whatever") == ""
-    key = api_keys.add(path, "lab-1")
-    api_keys.revoke(path, "lab-1")
+    key = api_key_file.add(path, "lab-1")
+    api_key_file.revoke(path, "lab-1")
     assert refused(check, key).status == 401
     assert refused(check).status == 401
 
@@ -46,16 +46,19 @@ def test_a_configured_key_file_must_exist(path: Path) -> None:
     """A folder that is not mounted must not grant access."""
     check = ApiKeyCheck.of(Settings(api_keys_file=path))
     assert refused(check).detail.code == "keys_unreadable"
-    assert authenticate(check, api_keys.add(path, "lab-1")) == "lab-1"
+    assert authenticate(check, api_key_file.add(path, "lab-1")) == "lab-1"
 
 
 def test_each_key_is_accepted_and_named(path: Path) -> None:
     """In either header; not a wrong key, no key, a name or a hash."""
-    check, ours = check_of(path), {name: api_keys.add(path, name) for name in ("lab-1", "lab-2")}
+    check, ours = (
+        check_of(path),
+        {name: api_key_file.add(path, name) for name in ("lab-1", "lab-2")},
+    )
     for name, key in ours.items():
         assert authenticate(check, key) == name
         assert check.authenticate("/model", Headers({"authorization": f"bearer {key}"})) == name
-    kept = api_keys.read(path)[0].sha256
+    kept = api_key_file.read(path)[0].sha256
     for wrong in ("", "lab-1", kept, ours["lab-1"][:-1], ours["lab-1"] + "x", "\u00ff"):
         error = refused(check, wrong)
         assert (error.status, error.headers) == (401, {"WWW-Authenticate": "Bearer"})
@@ -64,15 +67,15 @@ def test_each_key_is_accepted_and_named(path: Path) -> None:
 
 def test_a_change_of_the_file_is_followed(path: Path) -> None:
     """New, revoked and rotated keys apply without a restart."""
-    check, first = check_of(path), api_keys.add(path, "lab-1")
+    check, first = check_of(path), api_key_file.add(path, "lab-1")
     assert authenticate(check, first) == "lab-1"
-    second = api_keys.add(path, "lab-2")
+    second = api_key_file.add(path, "lab-2")
     assert authenticate(check, second) == "lab-2"
-    api_keys.revoke(path, "lab-1")
+    api_key_file.revoke(path, "lab-1")
     assert refused(check, first).status == 401
     assert authenticate(check, second) == "lab-2"
     other = path.with_name("rotated.json")
-    third = api_keys.add(other, "lab-3")
+    third = api_key_file.add(other, "lab-3")
     other.replace(path)
     assert refused(check, second).status == 401
     assert authenticate(check, third) == "lab-3"
@@ -80,7 +83,7 @@ def test_a_change_of_the_file_is_followed(path: Path) -> None:
 
 def test_a_damaged_file_denies_access(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """503 for every key, logged once; a repaired file grants access again."""
-    check, key = check_of(path), api_keys.add(path, "lab-1")
+    check, key = check_of(path), api_key_file.add(path, "lab-1")
     whole = path.read_bytes()
     for damaged in (whole[:-5], b"", b"{}"):
         path.write_bytes(damaged)
@@ -107,7 +110,7 @@ def test_an_unreadable_file_denies_access(path: Path) -> None:
 
 def test_public_paths(path: Path) -> None:
     """Page and health; metrics and OpenAPI by setting; `/train` has a key of its own."""
-    api_keys.add(path, "lab-1")
+    api_key_file.add(path, "lab-1")
     usual = Settings(api_keys_file=path)
     closed = Settings(api_keys_file=path, open_metrics=False, open_docs=False)
     for open_path in ("/", "/static/page.js", "/livez", "/readyz", "/train"):

@@ -10,7 +10,7 @@ from pathlib import Path
 from starlette.datastructures import Headers
 
 from bento_service.http.errors import HttpError
-from pipeline.adapters.api_keys import ApiKey, digest, parse
+from pipeline.adapters.api_key_file import ApiKey, digest, parse
 from pipeline.errors import ArtifactError
 from pipeline.settings import Settings
 
