@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from benchmarks.service.graceful_shutdown import end_under_load
-from tests.integration.service.asking import answers, supervisor_of, wait_for, worker_of
+from tests.integration.service.asking import answers, supervisor_of, worker_of
+from tests.integration.waiting import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -15,7 +15,8 @@ from pipeline.artifacts import Artifact, ServedManifest
 from pipeline.run import RunContext
 from tests.integration.resilience.clients import Clients, counted, sending
 from tests.integration.resilience.mutants import MUTANTS, Mutant
-from tests.integration.service.asking import wait_for, worker_of
+from tests.integration.service.asking import worker_of
+from tests.integration.waiting import wait_for
 from tests.unit.steps.promotion.promotion_harness import PromotionHarness
 
 pytestmark = pytest.mark.integration

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from bento_service.inference.work_queue import THREADS
-from tests.integration.service.asking import answers, error_of, status, wait_for, worker_of
+from tests.integration.service.asking import answers, error_of, status, worker_of
+from tests.integration.waiting import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -18,7 +18,8 @@ from pipeline.embedded.processes.foreground import on_free_ports, running
 from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
 from tests.integration.resilience.clients import counted, sending
-from tests.integration.service.asking import wait_for, worker_of
+from tests.integration.service.asking import worker_of
+from tests.integration.waiting import wait_for
 from tests.unit.steps.promotion.promotion_harness import PromotionHarness
 
 pytestmark = pytest.mark.integration

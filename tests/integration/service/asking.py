@@ -1,20 +1,10 @@
 """Requests to a served process, and its operating-system processes."""
 
-import time
-from collections.abc import Callable
 from functools import cache
 from urllib.parse import urlsplit
 
 import httpx
 import psutil
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 40) -> None:
-    """Poll until the condition is true; fail after a timeout."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"condition not true after {seconds:g} s"
-        time.sleep(0.1)
 
 
 def answers(url: str) -> bool:

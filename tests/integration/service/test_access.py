@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from pipeline.adapters import api_key_file
-from tests.integration.service.asking import wait_for
+from tests.integration.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

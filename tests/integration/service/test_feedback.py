@@ -21,7 +21,8 @@ from pipeline.config.run import RunConfig
 from pipeline.contract.feedback import FeedbackRecord
 from pipeline.run import RunContext
 from pipeline.steps.dataset.ingest import ingest
-from tests.integration.service.asking import answers, wait_for
+from tests.integration.service.asking import answers
+from tests.integration.waiting import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

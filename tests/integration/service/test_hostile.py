@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.service.asking import answers, error_of, wait_for, worker_of
+from tests.integration.service.asking import answers, error_of, worker_of
 from tests.integration.service.hostile import JSON, everything
+from tests.integration.waiting import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

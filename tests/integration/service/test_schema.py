@@ -13,7 +13,8 @@ import pytest
 
 from bento_service.http.bodies import BODIES
 from tests.conftest import ROOT
-from tests.integration.service.asking import answers, wait_for
+from tests.integration.service.asking import answers
+from tests.integration.waiting import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -17,7 +17,8 @@ from PIL import Image
 from scipy.stats import binomtest
 
 from pipeline.contract.prediction_log import PredictionRecord
-from tests.integration.service.asking import answers, error_of, wait_for
+from tests.integration.service.asking import answers, error_of
+from tests.integration.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -35,13 +35,7 @@ def test_the_same_bytes_get_the_same_pixels_and_probabilities(
 
     trained = trained_untracked.with_store(tmp_path / "store")
     with variables(trained.environment):
-        promotion.promote(
-            trained.config,
-            RUN,
-            trained.verdict,
-            DECISION,
-            untracked=True,
-        )
+        promotion.promote(trained.config, RUN, trained.verdict, DECISION, untracked=True)
         store = open_store()
         served = store.open(trained.served, ServedManifest).manifest
         split = store.open(trained.split, SplitManifest)

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.service.asking import answers, supervisor_of, wait_for, worker_of
+from tests.integration.service.asking import answers, supervisor_of, worker_of
+from tests.integration.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.service.asking import wait_for
+from tests.integration.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -17,7 +17,7 @@ from pipeline.adapters.storage import S3Store
 from pipeline.embedded.doctor import run_checks, table
 from pipeline.errors import BucketError
 from pipeline.settings import STACK_ENV_FILE, Settings, load_settings
-from tests.integration.service.asking import wait_for
+from tests.integration.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 URI = "s3://mine/pointer/demo/pointer.json"

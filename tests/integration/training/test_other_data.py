@@ -106,13 +106,7 @@ def served(
 ) -> Iterator[tuple[str, ServedManifest, Path]]:
     """URL of a service with the eight classes, its manifest, and an image."""
     with variables(trained.environment):
-        promotion.promote(
-            trained.config,
-            RUN,
-            trained.verdict,
-            DECISION,
-            untracked=True,
-        )
+        promotion.promote(trained.config, RUN, trained.verdict, DECISION, untracked=True)
         served = open_store().open(trained.served, ServedManifest).manifest
     folder = tmp_path_factory.mktemp("eight")
     with zipfile.ZipFile(Path(trained.config).parent / "eight.zip") as opened:
