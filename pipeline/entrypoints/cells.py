@@ -17,7 +17,7 @@ from pipeline.artifacts import (
 from pipeline.config.run import RunConfig, load_config
 from pipeline.entrypoints.configs import config_path
 from pipeline.entrypoints.jobs.job import local_store, open_job
-from pipeline.entrypoints.jobs.pages import publish, publish_refusal
+from pipeline.entrypoints.jobs.pages import publish, refusal_published
 from pipeline.records import Quarantined, Record, from_csv
 from pipeline.run import RunContext
 from pipeline.settings import load_settings
@@ -37,17 +37,12 @@ def group(config: str, run_id: str, dataset: str) -> str:
     """
     from pipeline.steps.cells.data_gate import data_gate
     from pipeline.steps.cells.group import group as step
-    from pipeline.steps.dataset.validate import DatasetRefusedError
 
     job = open_job(config, run_id)
     opened = job.open(dataset, DatasetManifest)
     grouping = step(opened, job.config, store=job.store, run=job.run)
-    try:
+    with refusal_published(grouping, store=job.store, run=job.run, site=job.settings.reports_url):
         passed = data_gate(grouping, job.config, store=job.store, run=job.run)
-    except DatasetRefusedError as refused:
-        raise publish_refusal(
-            refused, grouping, store=job.store, run=job.run, site=job.settings.reports_url
-        ) from refused
     badge = f"{passed.manifest.counts['quarantined']} quarantined"
     publish(job, passed, "grouping", badge, ["report.html"])
     return passed.uri
@@ -97,18 +92,15 @@ def grouped(archive: str, config: RunConfig) -> Iterator[Grouped]:
     """
     from pipeline.steps.cells.group import group
     from pipeline.steps.dataset.ingest import ingest
-    from pipeline.steps.dataset.validate import DatasetRefusedError, validate
+    from pipeline.steps.dataset.validate import validate
 
     run, settings = RunContext.now("archive", code_version()), load_settings()
     with tempfile.TemporaryDirectory(prefix="archive-") as folder:
         store = ArtifactStore(UriStore(settings), folder)
         snapshot = ingest([archive], config, store=store, run=run)
-        try:
+        # In the local store, because the folder is temporary and no stack need be running.
+        with refusal_published(snapshot, store=local_store(settings), run=run):
             dataset = validate(snapshot, config, store=store, run=run)
-        except DatasetRefusedError as refused:
-            # In the local store, because the folder is temporary and no stack need be running.
-            local = local_store(settings)
-            raise publish_refusal(refused, snapshot, store=local, run=run) from refused
         grouping = group(dataset, config, store=store, run=run)
         quarantined = from_csv(store.read(dataset, "quarantine.csv").decode(), Quarantined)
         yield Grouped(store, snapshot, store.records(grouping), quarantined)

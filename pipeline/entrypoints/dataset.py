@@ -7,7 +7,7 @@ from pipeline.artifacts import (
     SnapshotManifest,
 )
 from pipeline.entrypoints.jobs.job import open_job
-from pipeline.entrypoints.jobs.pages import publish, publish_refusal
+from pipeline.entrypoints.jobs.pages import publish, refusal_published
 
 log = logging.getLogger(__name__)
 
@@ -37,17 +37,12 @@ def validate(config: str, run_id: str, snapshot: str) -> str:
     Raises:
         InvalidInputError: when too many are unusable; has the report's address.
     """
-    from pipeline.steps.dataset.validate import DatasetRefusedError
     from pipeline.steps.dataset.validate import validate as step
 
     job = open_job(config, run_id)
     opened = job.open(snapshot, SnapshotManifest)
-    try:
+    with refusal_published(opened, store=job.store, run=job.run, site=job.settings.reports_url):
         dataset = step(opened, job.config, store=job.store, run=job.run)
-    except DatasetRefusedError as refused:
-        raise publish_refusal(
-            refused, opened, store=job.store, run=job.run, site=job.settings.reports_url
-        ) from refused
     counts = dataset.manifest.counts
     badge = f"{counts.get('quarantined', 0)} quarantined"
     publish(job, dataset, "validation", badge, ["report.html"])

@@ -1,8 +1,9 @@
 """Publication of an artefact's page on the report site."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, M
@@ -10,9 +11,6 @@ from pipeline.entrypoints.jobs.job import Job
 from pipeline.errors import InvalidInputError
 from pipeline.pages.report_site import INDEX, Page, publish_page
 from pipeline.run import RunContext
-
-if TYPE_CHECKING:
-    from pipeline.steps.dataset.validate import DatasetRefusedError
 
 
 def publish(
@@ -46,39 +44,41 @@ def publish(
         return publish_page(job.store.objects, job.store.root, listed, Path(folder))
 
 
-def publish_refusal(
-    refused: "DatasetRefusedError",
-    snapshot: Artifact[M],
-    *,
-    store: ArtifactStore,
-    run: RunContext,
-    site: str = "",
-) -> InvalidInputError:
-    """Publish the report of a refused snapshot; returns the error to raise, and raises none.
+@contextmanager
+def refusal_published(
+    artifact: Artifact[M], *, store: ArtifactStore, run: RunContext, site: str = ""
+) -> Iterator[None]:
+    """Publish the report if the block refuses the dataset; the error then has its address.
 
     Args:
-        refused: the refusal, with its page.
-        snapshot: the refused artefact: a snapshot or its grouping.
+        artifact: a snapshot or its grouping, which the block checks.
         store: the page is written below its root.
         run: its time is the page's.
         site: URL of the report site of `store`; empty if there is none.
+
+    Raises:
+        InvalidInputError: when the block raises DatasetRefusedError.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / INDEX).write_text(refused.page)
+    from pipeline.steps.dataset.validate import DatasetRefusedError
+
+    try:
+        yield
+    except DatasetRefusedError as refused:
         page = Page(
-            name=snapshot.manifest.name,
+            name=artifact.manifest.name,
             section="validation",
-            title=f"Validation {snapshot.digest[:12]}",
+            title=f"Validation {artifact.digest[:12]}",
             badge="refused",
             note=refused.message,
             time=run.created_at,
         )
-        uri = publish_page(store.objects, store.root, page, Path(folder))
-    return InvalidInputError(
-        refused.message,
-        expected=refused.expected,
-        received=f"{refused.received}; the report with examples is {address(uri, store, site)}",
-    )
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / INDEX).write_text(refused.page)
+            uri = publish_page(store.objects, store.root, page, Path(folder))
+        report = f"the report with examples is {address(uri, store, site)}"
+        raise InvalidInputError(
+            refused.message, expected=refused.expected, received=f"{refused.received}; {report}"
+        ) from refused
 
 
 def address(page: str, store: ArtifactStore, site: str) -> str:
