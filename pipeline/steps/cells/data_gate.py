@@ -21,7 +21,7 @@ from pipeline.steps.cells.data_gate_page import render, sections_of_pairs
 from pipeline.steps.cells.group import LOCKED, MATCHES
 from pipeline.steps.cells.lock import read_lock
 from pipeline.steps.dataset.validate import DatasetRefusedError
-from pipeline.steps.dataset.validation_rules import Rule
+from pipeline.steps.dataset.validation_rules import Rule, share_rule
 
 _log = logging.getLogger(__name__)
 
@@ -114,7 +114,6 @@ def label_rules(
         contradicted: returned images whose label the archives contradict.
         config: the policy and the largest share.
     """
-    share, max_share = len(disputed) / max(images, 1), config.max_quarantined_share
     reasons = "; ".join(sorted({image.reason for image in disputed}))
     return (
         Rule(
@@ -124,12 +123,11 @@ def label_rules(
             passed=not disputed or config.two_labels != "stop",
             problem=reasons,
         ),
-        Rule(
-            name="Share of quarantined images",
-            expected=f"at most {max_share:.1%}",
-            received=f"{share:.1%} of {images}",
-            passed=share <= max_share,
-            problem=f"too many images show a cell under two labels: {reasons}",
+        share_rule(
+            len(disputed),
+            images,
+            config.max_quarantined_share,
+            f"too many images show a cell under two labels: {reasons}",
         ),
         Rule(
             name="Returned labels that contradict the archives",

@@ -113,23 +113,33 @@ def reasons(quarantined: Iterable[Quarantined]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
+def share_rule(quarantined: int, images: int, max_share: float, problem: str) -> Rule:
+    """The limit on the share of quarantined images."""
+    share = quarantined / max(images, 1)
+    return Rule(
+        name="Share of quarantined images",
+        expected=f"at most {max_share:.1%}",
+        received=f"{share:.1%} of {images}",
+        passed=share <= max_share,
+        problem=problem,
+    )
+
+
 def count_rules(
     counts: Mapping[str, int], quarantined: Sequence[Quarantined], config: RunConfig
 ) -> tuple[Rule, Rule]:
     """Rules on the share of quarantined images and on the images of each class, checked."""
     total = sum(counts.values()) + len(quarantined)
-    share, max_share = len(quarantined) / max(total, 1), config.validation.max_quarantined_share
     top = "; ".join(f"{reason} ({count})" for reason, count in reasons(quarantined)[:_TOP_REASONS])
     min_images = config.validation.min_images_per_class
     short = [f"{label} {count}" for label, count in counts.items() if count < min_images]
     smallest = min(counts.values(), default=0)
     return (
-        Rule(
-            name="Share of quarantined images",
-            expected=f"at most {max_share:.1%}",
-            received=f"{share:.1%} of {total}",
-            passed=share <= max_share,
-            problem=f"too many images are quarantined: {top}",
+        share_rule(
+            len(quarantined),
+            total,
+            config.validation.max_quarantined_share,
+            f"too many images are quarantined: {top}",
         ),
         Rule(
             name="Images per class",
