@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.architecture.test_imports import ROOT, imported, modules
+from tests.architecture.source_tree import ROOT, imported, modules
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 DAGS = ROOT / "dags"
