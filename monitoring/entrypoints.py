@@ -4,7 +4,6 @@
 parsing a DAG loads none of them.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from monitoring.config import MonitoringConfig, load_monitoring_config
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import DriftManifest, WindowManifest
 from pipeline.contract.prediction_log import ReferenceRecord
+from pipeline.digests import sha256_bytes
 from pipeline.entrypoints.configs import config_path
 from pipeline.entrypoints.jobs.job import open_store
 from pipeline.errors import InvalidInputError
@@ -124,7 +124,7 @@ def training_run_of(decision_uri: str) -> tuple[str, dict[str, str]] | None:
         "reason": decision.reason,
         "request": decision_uri,
     }
-    key = hashlib.sha256(decision_uri.encode()).hexdigest()[:12]
+    key = sha256_bytes(decision_uri.encode())[:12]
     return f"retrain__{decision.name}__{key}", form
 
 

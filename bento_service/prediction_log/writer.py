@@ -1,6 +1,5 @@
 """Prediction log of one worker: predictions, kept images, and feedback."""
 
-import hashlib
 import io
 import logging
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from pipeline.contract.decoding import Pixels
 from pipeline.contract.feedback import FeedbackRecord
 from pipeline.contract.image_stats import image_stats
 from pipeline.contract.prediction_log import PredictionRecord, kept_path
+from pipeline.digests import sha256_bytes
 from pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class PredictionLog:
     def _keep(self, image: Pixels, when: datetime) -> str:
         """Write the image to disk; returns its SHA-256, or '' (logged, counted) on an OSError."""
         data = _png(image)
-        sha256 = hashlib.sha256(data).hexdigest()
+        sha256 = sha256_bytes(data)
         try:
             self._kept.put(kept_path(when, sha256), data)
         except OSError:

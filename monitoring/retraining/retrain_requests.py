@@ -1,6 +1,5 @@
 """Retrain decisions and the open retrain request of a model, in the object store."""
 
-import hashlib
 import logging
 from datetime import datetime
 
@@ -9,6 +8,7 @@ from monitoring.drift.result import DriftResult
 from monitoring.retraining.policy import RetrainDecision, RetrainRequest, apply_policy
 from pipeline.adapters.storage import Document, ObjectStore
 from pipeline.artifacts import Artifact, DriftManifest, WindowManifest
+from pipeline.digests import sha256_bytes
 from pipeline.errors import ConflictError
 from pipeline.run import RunContext
 
@@ -107,7 +107,7 @@ class RetrainRequests:
 
     def _decision_uri(self, window: Artifact[WindowManifest]) -> str:
         """URI of the decision on a window; the names sort by the window's end."""
-        key = hashlib.sha256(window.uri.encode()).hexdigest()[:12]
+        key = sha256_bytes(window.uri.encode())[:12]
         return f"{self._root}/decisions/{window.manifest.end:%Y%m%dT%H%M%S}-{key}.json"
 
     def _earlier(self, uri: str) -> list[str]:

@@ -1,6 +1,5 @@
 """The pointer to the served model, the ledger of its moves, and refusals."""
 
-import hashlib
 from datetime import datetime
 from typing import Literal
 
@@ -9,6 +8,7 @@ from pydantic_core import to_json
 
 from pipeline.adapters.storage import Document, ObjectStore
 from pipeline.artifacts import model_name
+from pipeline.digests import sha256_bytes
 from pipeline.errors import ConflictError, InvalidInputError
 from pipeline.records import Frozen
 
@@ -119,7 +119,7 @@ class Registry:
         """
         self._require_own(model_name(refusal.tag), refusal.tag)
         content = refusal.model_dump_json(exclude={"time"})
-        uri = f"{self._refusals}{hashlib.sha256(content.encode()).hexdigest()[:24]}.json"
+        uri = f"{self._refusals}{sha256_bytes(content.encode())[:24]}.json"
         self._write_once(uri, refusal)
         return uri
 

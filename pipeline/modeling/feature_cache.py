@@ -5,7 +5,6 @@ A pack is an immutable artefact: `images.txt` (the name of one crop per line, se
 maps (n, height, width, channels). A cache is the set of packs under its key; new images add packs.
 """
 
-import hashlib
 import io
 import json
 import logging
@@ -23,6 +22,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import MANIFEST, Artifact, PackManifest, WeightsManifest
 from pipeline.config.training import FeaturesConfig
 from pipeline.contract.spec import ModelContract
+from pipeline.digests import sha256_bytes
 from pipeline.engine.regions import VERSION as REGIONS_VERSION
 from pipeline.errors import ArtifactError
 from pipeline.run import RunContext
@@ -49,7 +49,7 @@ def cache_key(
         features.boundary,
         *(["regions", REGIONS_VERSION] if features.keep == "regions" else ["maps"]),
     ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    return sha256_bytes(json.dumps(parts).encode())[:16]
 
 
 def cached_crops(store: ArtifactStore, key: str, crops: AbstractSet[str]) -> dict[str, str]:

@@ -5,7 +5,6 @@ convolutional layers as a pickle. No other pickle is read in this project. Its S
 first, and the unpickler allows NumPy arrays only.
 """
 
-import hashlib
 import io
 import pickle
 import subprocess
@@ -103,7 +102,7 @@ def ensure_shared_weights(
 
 def _marker_uri(source: str, store: ArtifactStore) -> str:
     """URI of the object that contains the URI of a source's published weights."""
-    return f"{store.root}/weights/sources/{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    return f"{store.root}/weights/sources/{sha256_bytes(source.encode())[:16]}"
 
 
 def read_weights(data: bytes) -> Arrays:

@@ -1,12 +1,12 @@
 """Assignment of whole groups to the train, validation, test and reserve part."""
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from pipeline.config.split import SplitConfig
+from pipeline.digests import sha256_bytes
 from pipeline.errors import InvalidInputError
 from pipeline.records import Part, Record
 
@@ -88,7 +88,7 @@ def assign(
 
 
 def _hash(seed: str, group: str) -> str:
-    return hashlib.sha256(f"{seed}:{group}".encode()).hexdigest()
+    return sha256_bytes(f"{seed}:{group}".encode())
 
 
 def _missing_parts(label: str, members: Sequence[Group], parts: Parts) -> list[Part]:

@@ -1,7 +1,6 @@
 """Group: give every image its group and its cell, so that no cell is on both sides of a split."""
 
 import csv
-import hashlib
 import io
 import json
 import logging
@@ -17,7 +16,7 @@ from pipeline.adapters.image_packs import read_images
 from pipeline.artifacts import ArchiveManifest, Artifact, DatasetManifest, GroupingManifest
 from pipeline.config.run import RunConfig
 from pipeline.contract.decoding import decode
-from pipeline.digests import canonical_json
+from pipeline.digests import canonical_json, sha256_bytes
 from pipeline.errors import ArtifactError
 from pipeline.records import ImageMatch, Record, to_csv
 from pipeline.run import RunContext
@@ -126,7 +125,7 @@ def _cached_matches(
     inputs = canonical_json(
         [_SEARCH, cv2.__version__, config.group.min_inliers, sizes, [r.sha256 for r in compared]]
     )
-    key = hashlib.sha256(inputs.encode()).hexdigest()[:24]
+    key = sha256_bytes(inputs.encode())[:24]
     uri = f"{store.root}/ties/{config.name}/{key}.json"
     cached = store.objects.read_tagged(uri)
     if cached is None:

@@ -1,6 +1,5 @@
 """Ingest: verify uploaded archives, repack their images and freeze their union as a snapshot."""
 
-import hashlib
 import json
 import logging
 import tempfile
@@ -12,7 +11,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import ObjectInfo
 from pipeline.artifacts import ArchiveManifest, ArchiveRef, Artifact, SnapshotManifest
 from pipeline.config.run import RunConfig
-from pipeline.digests import canonical_json, sha256_file
+from pipeline.digests import canonical_json, sha256_bytes, sha256_file
 from pipeline.errors import ConflictError, InvalidInputError
 from pipeline.records import Record, from_csv, to_csv
 from pipeline.run import RunContext
@@ -121,7 +120,7 @@ def _check_size(info: ObjectInfo, limit: int) -> None:
 
 def _marker_key(info: ObjectInfo, config: RunConfig) -> str:
     inputs = [_LAYOUT, info.uri, info.etag, config.ingest.model_dump(mode="json")]
-    return hashlib.sha256(canonical_json(inputs).encode()).hexdigest()[:24]
+    return sha256_bytes(canonical_json(inputs).encode())[:24]
 
 
 def _ingested_before(marker: str, store: ArtifactStore) -> Artifact[ArchiveManifest] | None:

@@ -1,12 +1,12 @@
 """Folds for cross-validation: groups are assigned within their class, and never divided."""
 
-import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pipeline.digests import sha256_bytes
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record
 from pipeline.statistics.folds import balanced_folds
@@ -75,8 +75,8 @@ def _groups_of_classes(records: Sequence[Record]) -> dict[str, set[str]]:
 
 
 def _fold_hash(group: str) -> str:
-    return hashlib.sha256(f"fold:{group}".encode()).hexdigest()
+    return sha256_bytes(f"fold:{group}".encode())
 
 
 def _share_hash(group: str) -> str:
-    return hashlib.sha256(f"learn:{group}".encode()).hexdigest()
+    return sha256_bytes(f"learn:{group}".encode())

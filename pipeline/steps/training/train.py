@@ -1,6 +1,5 @@
 """Train: fit the layers behind the freeze boundary on cached activations, and publish a bundle."""
 
-import hashlib
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, BundleManifest
 from pipeline.config.run import RunConfig
-from pipeline.digests import canonical_json
+from pipeline.digests import canonical_json, sha256_bytes
 from pipeline.modeling.fit import Checkpoint, Epoch, FitExamples
 from pipeline.modeling.weights import read_weights
 from pipeline.records import FITTED, Record
@@ -125,5 +124,5 @@ def _assemble(
 def _checkpoint_uri(inputs: TrainInputs, config: RunConfig, store: ArtifactStore) -> str:
     """URI of the checkpoint of one split, backbone and config."""
     identity = [inputs.split.uri, inputs.weights.uri, config.model_dump_json()]
-    key = hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:24]
+    key = sha256_bytes(canonical_json(identity).encode())[:24]
     return f"{store.root}/checkpoints/{config.name}/{key}.npz"
