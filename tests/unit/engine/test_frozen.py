@@ -64,16 +64,11 @@ def test_it_gives_the_regions_of_keras(arrays: Arrays, size: int) -> None:
     np.testing.assert_allclose(result, expected, atol=2e-3 * np.abs(expected).max())
 
 
-DELETED_IMMEDIATELY = """
-import numpy as np
-from benchmarks.training.random_weights import draw_weights
-from pipeline.config import FeaturesConfig
-from tests.unit.engine.test_frozen import CONTRACT, FrozenNetwork
-
-weights, crops = draw_weights(), np.zeros((4, 32, 32, 3), np.uint8)
-for _ in range(30):
-    FrozenNetwork(CONTRACT, weights, "torch", FeaturesConfig(), "f32")(crops, 1)
-"""
+def delete_immediately() -> None:
+    """Delete a network right after each of 30 results."""
+    weights, crops = draw_weights(), np.zeros((4, 32, 32, 3), np.uint8)
+    for _ in range(30):
+        FrozenNetwork(CONTRACT, weights, "torch", FeaturesConfig(), "f32")(crops, 1)
 
 
 @pytest.mark.slow
@@ -82,4 +77,5 @@ def test_it_can_be_deleted_right_after_a_result() -> None:
 
     In a process of its own, because a thread that hangs in the engine ignores signals.
     """
-    subprocess.run([sys.executable, "-c", DELETED_IMMEDIATELY], check=True, timeout=120)
+    code = f"from {__name__} import delete_immediately as run; run()"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
