@@ -23,7 +23,7 @@ from bento_service.process.graceful_shutdown import GracefulShutdown
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from bento_service.serving import Serving
+    from bento_service.worker_state import WorkerState
 
 app = create_app()
 
@@ -75,9 +75,9 @@ class Service:
     def __init__(self) -> None:
         """Wait for a baked-in model, publish the state to the app, and handle SIGTERM."""
         # Imported here: BentoML's supervisor imports this module too and starts faster without it.
-        from bento_service.serving import shared_serving
+        from bento_service.worker_state import shared_worker_state
 
-        self.serving = shared_serving()
+        self.serving = shared_worker_state()
         self.shutdown = GracefulShutdown(self.serving.settings.drain_seconds)
         app.state.serving, app.state.shutdown = self.serving, self.shutdown
         self.serving.require_loaded()  # no request is accepted before
@@ -145,8 +145,8 @@ def _middleware(application: ASGIApp) -> ServiceMiddleware:
     )
 
 
-def _serving() -> "Serving":
-    serving: Serving = app.state.serving
+def _serving() -> "WorkerState":
+    serving: WorkerState = app.state.serving
     return serving
 
 

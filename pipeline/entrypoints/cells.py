@@ -14,7 +14,7 @@ from pipeline.artifacts import (
     GroupingManifest,
     SnapshotManifest,
 )
-from pipeline.config.run import RunConfig, load_config
+from pipeline.config.run_config import RunConfig, load_config
 from pipeline.entrypoints.config_lookup import config_path
 from pipeline.entrypoints.jobs.job import local_store, open_job
 from pipeline.entrypoints.jobs.report_pages import publish, refusal_published

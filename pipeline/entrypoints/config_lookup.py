@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from pipeline.artifacts import model_name as model_name_of
-from pipeline.config.run import load_config
+from pipeline.config.run_config import load_config
 from pipeline.errors import InvalidInputError
 from pipeline.settings import load_settings
 

@@ -14,8 +14,8 @@ from pipeline.artifacts import (
     SplitManifest,
 )
 from pipeline.config.evaluation import EvaluateConfig
-from pipeline.config.run import RunConfig
-from pipeline.config.validation import ValidateConfig
+from pipeline.config.run_config import RunConfig
+from pipeline.config.validation_limits import ValidateConfig
 from pipeline.contract.decoding import decode
 from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.entrypoints.cells import Grouped, grouped

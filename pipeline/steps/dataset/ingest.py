@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import ObjectInfo
 from pipeline.artifacts import ArchiveManifest, ArchiveRef, Artifact, SnapshotManifest
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.digests import canonical_json, sha256_bytes, sha256_file
 from pipeline.errors import ConflictError, InvalidInputError
 from pipeline.records import Record, from_csv, to_csv

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from pipeline.adapters.image_packs import write_packs
-from pipeline.config.ingest import IngestConfig
+from pipeline.config.archive_limits import IngestConfig
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record, to_csv
 from pipeline.steps.dataset.archive_check import check_members, open_archive

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.contract.feedback import FeedbackRecord
+from pipeline.contract.feedback_log import FeedbackRecord
 from pipeline.contract.prediction_log import PredictionRecord, kept_path
 from pipeline.records import Frozen
 
