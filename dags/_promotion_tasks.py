@@ -19,7 +19,7 @@ def record_decision(
 ) -> dict[str, Any]:
     """Author and reason of the promotion; {} when the gate or a person refused.
 
-    A person's refusal is recorded in the registry.
+    A person's refusal is recorded beside the pointer.
     """
     from pipeline.entrypoints import promotion, verdicts
 

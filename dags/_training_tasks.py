@@ -19,10 +19,10 @@ def config_and_run_id(context: Mapping[str, Any]) -> tuple[str, str]:
 @task.short_circuit
 def ingest(**context: Any) -> str:
     """Freeze the archives into a snapshot; a scheduled run without archives skips all tasks."""
-    from pipeline.entrypoints import configs, dataset
+    from pipeline.entrypoints import config_lookup, dataset
 
     params, run = context["params"], context["dag_run"]
-    config = params["config"] or configs.own_config()
+    config = params["config"] or config_lookup.own_config()
     idle = run.run_type == "scheduled" and not dataset.has_archives(config)
     context["ti"].xcom_push("config", "" if idle else config)
     if idle:

@@ -37,9 +37,9 @@ PARAMS = {
 
 def _config_and_run_id(context: Mapping[str, Any]) -> tuple[str, str]:
     """Config and run id, the first two arguments of every entry point."""
-    from pipeline.entrypoints import configs
+    from pipeline.entrypoints import config_lookup
 
-    return promoted(context, "config") or configs.own_config(), context["run_id"]
+    return promoted(context, "config") or config_lookup.own_config(), context["run_id"]
 
 
 @task

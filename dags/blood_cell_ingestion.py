@@ -41,9 +41,9 @@ from pipeline.dag_ids import TRAINING
 @task.short_circuit
 def look() -> list[dict[str, Any]]:
     """Claim new archives: each config with its pending ones; without any, the run ends here."""
-    from pipeline.entrypoints import configs, dataset
+    from pipeline.entrypoints import config_lookup, dataset
 
-    arrivals = {config: dataset.claim_archives(config) for config in configs.run_configs()}
+    arrivals = {config: dataset.claim_archives(config) for config in config_lookup.run_configs()}
     return [{"config": config, "archives": new} for config, new in arrivals.items() if new]
 
 

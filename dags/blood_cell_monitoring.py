@@ -85,14 +85,14 @@ def _end(run: Any) -> str:
 
 def _name(context: Mapping[str, Any]) -> str:
     """The monitored model."""
-    from pipeline.entrypoints import configs
+    from pipeline.entrypoints import config_lookup
 
-    return context["params"]["name"] or configs.model_name()
+    return context["params"]["name"] or config_lookup.model_name()
 
 
 def _promoted_name(context: Mapping[str, Any]) -> str:
     """The monitored model; skips the task when no model of that name is promoted."""
-    from pipeline.entrypoints.registry import served_now
+    from pipeline.entrypoints.served_models import served_now
 
     name = _name(context)
     if served_now(name) is None:

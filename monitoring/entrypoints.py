@@ -14,11 +14,11 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import DriftManifest, WindowManifest
 from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.digests import sha256_bytes
-from pipeline.entrypoints.configs import config_path
+from pipeline.entrypoints.config_lookup import config_path
 from pipeline.entrypoints.jobs.job import open_store
 from pipeline.errors import InvalidInputError
 from pipeline.records import utc
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.version import code_version
 
 if TYPE_CHECKING:

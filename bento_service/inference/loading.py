@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bento_service.inference.classifier import Classifier
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer
+from pipeline.adapters.pointer_store import Pointer
 from pipeline.artifacts import Artifact, ServedManifest
 from pipeline.errors import ArtifactError, SlowModelError
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from monitoring.config import DriftTestConfig
-from monitoring.drift.detector import detect_drift
+from monitoring.drift.compare import detect_drift
 from monitoring.drift.result import DriftResult
 from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.errors import InvalidInputError

@@ -1,6 +1,6 @@
 """Detect drift: test a window against the reference of its model and write the drift report.
 
-The result comes from `detector`; Evidently draws the distributions and decides nothing.
+The result comes from `compare`; Evidently draws the distributions and decides nothing.
 """
 
 import logging
@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from monitoring.config import DriftTestConfig
-from monitoring.drift.detector import detect_drift
+from monitoring.drift.compare import detect_drift
 from monitoring.drift.drift_page import write_summary
 from monitoring.drift.result import DriftResult
 from monitoring.windows.collect import PREDICTIONS
@@ -17,7 +17,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, DriftManifest, EvaluationManifest, WindowManifest
 from pipeline.contract.image_stats import comparable
 from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 
 REFERENCE = "reference.jsonl"
 RESULT = "drift.json"

@@ -10,7 +10,7 @@ from pipeline.adapters.storage import Document, ObjectStore
 from pipeline.artifacts import Artifact, DriftManifest, WindowManifest
 from pipeline.digests import sha256_bytes
 from pipeline.errors import ConflictError
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 
 _LOG = logging.getLogger(__name__)
 

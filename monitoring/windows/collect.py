@@ -19,13 +19,13 @@ from pydantic import ValidationError
 from monitoring.config import MonitoringConfig
 from monitoring.windows.log_watermark import CollectedWindow, LogWatermark, LogWatermarks
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Registry
+from pipeline.adapters.pointer_store import PointerStore
 from pipeline.adapters.storage import ObjectStore
 from pipeline.artifacts import Artifact, WindowManifest
 from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.errors import ArtifactError, InvalidInputError
 from pipeline.records import Frozen, UtcTime
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 
 PREDICTIONS = "predictions.jsonl"
 _CLOCK_SKEW = timedelta(minutes=5)
@@ -82,7 +82,7 @@ def collect(
         known := watermarks.find_window(watermark, request.until, run.run_id)
     ):
         return store.open(known.window, WindowManifest)
-    pointer = Registry(store.objects, store.root, name).read()
+    pointer = PointerStore(store.objects, store.root, name).read()
     if pointer is None:
         raise ArtifactError("no model is promoted", expected="a promoted model", received=name)
     period = _period(request, watermark, pointer.time, late_days)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.entrypoints.configs import own_config
+from pipeline.entrypoints.config_lookup import own_config
 from pipeline.errors import GateRefusedError
 
 if TYPE_CHECKING:

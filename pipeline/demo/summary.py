@@ -12,7 +12,7 @@ from rich.table import Table
 
 from pipeline.adapters.airflow import DagRun
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer
+from pipeline.adapters.pointer_store import Pointer
 from pipeline.artifacts import VerdictManifest
 from pipeline.demo.traffic import Traffic
 from pipeline.errors import PipelineError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from pipeline.embedded import airflow_home, credentials, object_store, ports
+from pipeline.embedded import airflow_home, credentials, ports, seaweedfs_access
 from pipeline.embedded.parts import PARTS, ROOT
 from pipeline.settings import Settings
 from pipeline.telemetry import TELEMETRY_OFF
@@ -44,9 +44,9 @@ def stack_variables(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
         **_settings(settings),
         **_ports(settings),
         **airflow_home.environment(settings),
-        **object_store.environment(settings),
+        **seaweedfs_access.environment(settings),
         STACK_VARIABLE: str(home),
-        "S3_BUCKET": object_store.bucket(settings),
+        "S3_BUCKET": seaweedfs_access.bucket(settings),
         "AWS_REGION": settings.aws_region or _REGION,
         "AWS_DEFAULT_REGION": settings.aws_region or _REGION,  # boto3 reads this name
         "BENTOML_HOME": str(settings.bento_home.resolve()),
@@ -65,7 +65,7 @@ def stack_variables(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
 
 def part_variables(variables: Mapping[str, str], name: str) -> dict[str, str]:
     """Variables of one part, from those of the stack; MLflow gets its own key of the store only."""
-    own = object_store.MLFLOW_VARIABLES if name == "mlflow" else {}
+    own = seaweedfs_access.MLFLOW_VARIABLES if name == "mlflow" else {}
     replaced = {variable: variables[source] for variable, source in own.items()}
     return {**variables, **replaced, PART_VARIABLE: name}
 

@@ -15,7 +15,14 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.embedded import airflow_home, credentials, environment, object_store, ports, preflight
+from pipeline.embedded import (
+    airflow_home,
+    credentials,
+    environment,
+    ports,
+    preflight,
+    seaweedfs_access,
+)
 from pipeline.embedded.parts import PROCFILE, ROOT, Part, parts
 from pipeline.embedded.processes import discovery, supervisor, waiting
 from pipeline.embedded.processes.health import is_healthy
@@ -163,7 +170,7 @@ def _launch(settings: Settings, to_start: list[Part], console: Console, procfile
     """Write files, migrate Airflow's database, rotate logs, start the supervisor."""
     home = settings.leukoflow_home
     variables = environment.stack_variables(settings, os.environ)
-    object_store.write_access_files(settings)
+    seaweedfs_access.write_access_files(settings)
     if any(part.name.startswith("airflow") for part in to_start):
         airflow_home.write_passwords(settings)
         with waiting.spinner(console, "preparing Airflow's database"):

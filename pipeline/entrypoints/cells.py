@@ -15,11 +15,11 @@ from pipeline.artifacts import (
     SnapshotManifest,
 )
 from pipeline.config.run import RunConfig, load_config
-from pipeline.entrypoints.configs import config_path
+from pipeline.entrypoints.config_lookup import config_path
 from pipeline.entrypoints.jobs.job import local_store, open_job
-from pipeline.entrypoints.jobs.pages import publish, refusal_published
+from pipeline.entrypoints.jobs.report_pages import publish, refusal_published
 from pipeline.records import Quarantined, Record, from_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.settings import load_settings
 from pipeline.version import code_version
 

@@ -7,7 +7,7 @@ from pipeline.artifacts import (
     SnapshotManifest,
 )
 from pipeline.entrypoints.jobs.job import open_job
-from pipeline.entrypoints.jobs.pages import publish, refusal_published
+from pipeline.entrypoints.jobs.report_pages import publish, refusal_published
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ def build(config: str, run_id: str, served: str = "") -> str:
 
     job = open_job(config, run_id)
     if not served:
-        pointer = job.registry.read()
+        pointer = job.pointers.read()
         if pointer is None:
             raise InvalidInputError(
                 f"no model named {job.config.name} is served", expected="a promoted model"
@@ -27,7 +27,7 @@ def build(config: str, run_id: str, served: str = "") -> str:
 def smoke(config: str, run_id: str, bento: str) -> str:
     """Serve the Bento, replay the golden images, return its URI; raises if a prediction differs."""
     from pipeline.adapters.bento import baked_bundle
-    from pipeline.steps.deployment.served_bento import replay_golden_images, serve_bento
+    from pipeline.steps.deployment.smoke_check import replay_golden_images, serve_bento
 
     job = open_job(config, run_id)
     built = job.store.open(bento, BentoManifest)

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, PromotionRefusal, Registry
+from pipeline.adapters.pointer_store import Pointer, PointerStore, PromotionRefusal
 from pipeline.artifacts import Artifact, VerdictManifest
-from pipeline.entrypoints.configs import named_model
-from pipeline.entrypoints.jobs.job import open_job, open_store, registry_of
-from pipeline.entrypoints.registry import repair_if_possible
+from pipeline.entrypoints.config_lookup import named_model
+from pipeline.entrypoints.jobs.job import open_job, open_store, pointers_of
+from pipeline.entrypoints.served_models import repair_if_possible
 from pipeline.entrypoints.verdicts import gate
 from pipeline.errors import GateRefusedError, UnreachableError
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.settings import load_settings
 from pipeline.version import code_version
 
@@ -57,12 +57,12 @@ def promote(
     authorization = Authorization.model_validate(decision)
     store, run = open_store(), RunContext.now(run_id, code_version())
     opened = _open(verdict, config, run_id, store)
-    registry = registry_of(opened.manifest.name, store)
+    pointers = pointers_of(opened.manifest.name, store)
     if not untracked:
-        _require_tracking(opened, registry, authorization, run_id, store)
+        _require_tracking(opened, pointers, authorization, run_id, store)
 
     def attempt(uri: str) -> "Promoted":
-        return step(store.open(uri, VerdictManifest), registry, authorization, store=store, run=run)
+        return step(store.open(uri, VerdictManifest), pointers, authorization, store=store, run=run)
 
     def judge_again(uri: str) -> str:
         inputs = store.open(uri, VerdictManifest).manifest.inputs
@@ -77,7 +77,7 @@ def promote(
     except GateRefusedError as error:
         record_refusal(run_id, verdict, "gate", str(error))
         return Promotion(outcome="refused", sentence=str(error))
-    repair_if_possible(registry.name)
+    repair_if_possible(pointers.name)
     return _summary(result, opened.manifest.tag)
 
 
@@ -108,7 +108,7 @@ def _open(
 
 def _require_tracking(
     opened: Artifact[VerdictManifest],
-    registry: Registry,
+    pointers: PointerStore,
     authorization: "Authorization",
     run_id: str,
     store: ArtifactStore,
@@ -118,11 +118,11 @@ def _require_tracking(
     from pipeline.steps.promotion.ledger_rules import earlier_outcome
     from pipeline.steps.promotion.verdict import read_verdict
 
-    judged, moves = read_verdict(opened, store), registry.history()
+    judged, moves = read_verdict(opened, store), pointers.history()
     if not judged.passed or earlier_outcome(judged, moves, run_id, authorization.approved_at):
         return
     try:
-        Tracking(load_settings().mlflow_tracking_uri, registry.name).reach()
+        Tracking(load_settings().mlflow_tracking_uri, pointers.name).reach()
     except UnreachableError as error:
         raise UnreachableError(
             f"nothing was promoted; the verdict {opened.uri} stands: promote it once MLflow is "
@@ -131,7 +131,7 @@ def _require_tracking(
 
 
 def record_refusal(run_id: str, verdict: str, author: str, reason: str) -> str:
-    """Record in the registry who refused a promotion and why; returns the entry's URI."""
+    """Record who refused a promotion and why; returns the entry's URI."""
     store = open_store()
     judged = store.open(verdict, VerdictManifest).manifest
     refusal = PromotionRefusal(
@@ -142,7 +142,7 @@ def record_refusal(run_id: str, verdict: str, author: str, reason: str) -> str:
         run_id=run_id,
         time=datetime.now(UTC),
     )
-    return registry_of(judged.name, store).record_refusal(refusal)
+    return pointers_of(judged.name, store).record_refusal(refusal)
 
 
 def rollback(name: str, tag: str, author: str, reason: str, run_id: str = "rollback") -> Pointer:
@@ -163,8 +163,8 @@ def rollback(name: str, tag: str, author: str, reason: str, run_id: str = "rollb
 
     store = open_store()
     run = RunContext.now(run_id, code_version())
-    registry = registry_of(named_model(name, tag), store)
+    pointers = pointers_of(named_model(name, tag), store)
     authorization = Authorization(author=author, reason=reason, approved_at=run.created_at)
-    pointer = step(registry, tag, authorization, store=store, run=run)
-    repair_if_possible(registry.name)
+    pointer = step(pointers, tag, authorization, store=store, run=run)
+    repair_if_possible(pointers.name)
     return pointer

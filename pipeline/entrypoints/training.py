@@ -12,11 +12,15 @@ from pipeline.artifacts import (
     SplitManifest,
 )
 from pipeline.config.run import load_config
-from pipeline.entrypoints.configs import config_path
+from pipeline.entrypoints.config_lookup import config_path
+from pipeline.entrypoints.jobs.best_effort_mlflow import (
+    end_training,
+    fail_run_on_error,
+    log_to_mlflow,
+)
 from pipeline.entrypoints.jobs.job import Job, local_store, open_job
-from pipeline.entrypoints.jobs.mlflow_run import end_training, fail_run_on_error, log_to_mlflow
 from pipeline.errors import InvalidInputError, UnreachableError
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.settings import load_settings
 from pipeline.version import code_version
 
@@ -78,7 +82,7 @@ def train(config: str, run_id: str, split: str, features: Sequence[str]) -> str:
 
 def _start_tracking(job: Job, split: Artifact[SplitManifest]) -> str:
     """Start an MLflow run and return its id; '', with a warning, when MLflow is unreachable."""
-    from pipeline.steps.evaluation.run_log import environment, parameters
+    from pipeline.steps.evaluation.mlflow_evaluation import environment, parameters
 
     try:
         tracked = job.tracking.start(

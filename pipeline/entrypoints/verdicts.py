@@ -12,11 +12,15 @@ from pipeline.artifacts import (
     VerdictManifest,
 )
 from pipeline.config.run import RunConfig
-from pipeline.entrypoints.jobs.job import Job, open_job, open_store, registry_of
-from pipeline.entrypoints.jobs.mlflow_run import fail_run_on_error, log_to_mlflow, tracked_run
-from pipeline.entrypoints.jobs.pages import address, publish
+from pipeline.entrypoints.jobs.best_effort_mlflow import (
+    fail_run_on_error,
+    log_to_mlflow,
+    tracked_run,
+)
+from pipeline.entrypoints.jobs.job import Job, open_job, open_store, pointers_of
+from pipeline.entrypoints.jobs.report_pages import address, publish
 from pipeline.errors import InvalidInputError
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.settings import load_settings
 from pipeline.version import code_version
 
@@ -37,13 +41,13 @@ def gate(config: str, run_id: str, evaluation: str, served: str) -> str:
     """
     from pipeline.steps.promotion.gate import GateInputs
     from pipeline.steps.promotion.gate import gate as step
-    from pipeline.steps.promotion.verdict_log import track_verdict
+    from pipeline.steps.promotion.mlflow_verdict import track_verdict
     from pipeline.steps.promotion.verdict_page import badge
 
     job = job_of_model(config, run_id, served)
     opened = job.open(served, ServedManifest)
     with fail_run_on_error(job, opened.manifest.tracking_run):
-        inputs = GateInputs(opened, job.open(evaluation, EvaluationManifest), job.registry.read())
+        inputs = GateInputs(opened, job.open(evaluation, EvaluationManifest), job.pointers.read())
         artifact, verdict = step(inputs, job.config, store=job.store, run=job.run)
         page = publish(job, artifact, "verdicts", badge(verdict), ["verdict.html"])
     log.info("verdict page: %s", address(page, job.store, job.settings.reports_url))
@@ -96,7 +100,7 @@ def as_markdown(verdict: str) -> str:
 
     store = open_store()
     judged = read_verdict(_open(verdict), store)
-    refusal = rollback_refusal(registry_of(judged.name, store).history(), judged.tag)
+    refusal = rollback_refusal(pointers_of(judged.name, store).history(), judged.tag)
     return f"{markdown(judged)}\n\n**Note:** {refusal}" if refusal else markdown(judged)
 
 

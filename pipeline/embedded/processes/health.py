@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from pipeline.adapters.storage import S3Store
-from pipeline.embedded import object_store
+from pipeline.embedded import seaweedfs_access
 from pipeline.embedded.parts import Part
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
@@ -40,7 +40,7 @@ def store_works(settings: Settings) -> bool:
     is "not found" for several seconds, because the filer caches the answer. So the probe writes
     first: a write fails without a volume.
     """
-    uri = f"s3://{object_store.bucket(settings)}/{_PROBE_KEY}"
+    uri = f"s3://{seaweedfs_access.bucket(settings)}/{_PROBE_KEY}"
     store = S3Store(settings, fail_fast=True)
     try:
         store.require_bucket(uri)

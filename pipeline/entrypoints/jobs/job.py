@@ -5,13 +5,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Registry
+from pipeline.adapters.pointer_store import PointerStore
 from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import Artifact, M, WeightsManifest
 from pipeline.config.run import RunConfig, load_config
-from pipeline.entrypoints.configs import config_path
+from pipeline.entrypoints.config_lookup import config_path
 from pipeline.errors import InvalidInputError
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.settings import Settings, load_settings
 from pipeline.version import code_version
 
@@ -35,9 +35,9 @@ class Job:
         return open_store(self.settings)
 
     @cached_property
-    def registry(self) -> Registry:
-        """The registry of the config's name."""
-        return registry_of(self.config.name, self.store)
+    def pointers(self) -> PointerStore:
+        """The pointer and its ledger, for the config's name."""
+        return pointers_of(self.config.name, self.store)
 
     @cached_property
     def tracking(self) -> "Tracking":
@@ -84,9 +84,9 @@ def open_store(settings: Settings | None = None) -> ArtifactStore:
     return ArtifactStore(UriStore(settings), settings.require_store())
 
 
-def registry_of(name: str, store: ArtifactStore) -> Registry:
-    """Registry of a model name, in a store."""
-    return Registry(store.objects, store.root, name)
+def pointers_of(name: str, store: ArtifactStore) -> PointerStore:
+    """PointerStore of a model name, in a store."""
+    return PointerStore(store.objects, store.root, name)
 
 
 def local_store(settings: Settings) -> ArtifactStore:

@@ -24,7 +24,7 @@ from pipeline.records import FITTED, Record
 from pipeline.statistics.metrics import Floats
 from pipeline.steps.evaluation.scoring import score_predictions
 from pipeline.steps.experiments.crossval_report import CrossvalReport
-from pipeline.steps.experiments.folds import assign_folds, parts_of
+from pipeline.steps.experiments.group_folds import assign_folds, parts_of
 from pipeline.steps.experiments.novelty import NoveltyScores, novelty
 from pipeline.steps.training.examples import (
     TrainingData,

@@ -30,7 +30,7 @@ from pipeline.engine.engine import MODEL_XML
 from pipeline.engine.low_rank import write_low_rank
 from pipeline.engine.quantization import quantize
 from pipeline.records import Part
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.statistics.metrics import Floats
 from pipeline.steps.export.parity import Candidate, ParityImages, choose_engine
 

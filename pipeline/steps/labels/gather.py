@@ -25,7 +25,7 @@ from pipeline.contract.feedback import FeedbackRecord
 from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.digests import canonical_json, sha256_bytes
 from pipeline.records import Frozen
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.labels.returned_archive import write_archive
 from pipeline.steps.labels.returned_labels import (
     Agreement,

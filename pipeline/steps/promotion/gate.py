@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer
+from pipeline.adapters.pointer_store import Pointer
 from pipeline.artifacts import (
     Artifact,
     EvaluationManifest,
@@ -17,7 +17,7 @@ from pipeline.artifacts import (
 from pipeline.config.run import RunConfig
 from pipeline.digests import canonical_json
 from pipeline.errors import InvalidInputError
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.predictions import request_id
 from pipeline.steps.promotion import checks

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.adapters.registry import Pointer, PromotionRefusal
+from pipeline.adapters.pointer_store import Pointer, PromotionRefusal
 from pipeline.records import Frozen
 
 _VERBS = {"promotion": "promoted", "rollback": "rolled back"}

@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Literal
 
-from pipeline.adapters.registry import Pointer
+from pipeline.adapters.pointer_store import Pointer
 from pipeline.steps.promotion.verdict import GateVerdict
 
 Outcome = Literal["promoted", "unchanged", "refused", "failed"]

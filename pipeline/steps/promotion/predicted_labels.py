@@ -10,7 +10,7 @@ from pipeline.adapters.image_packs import read_images
 from pipeline.artifacts import Artifact, BundleManifest, EvaluationManifest, ServedManifest
 from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.records import Record, from_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.evaluation.predictions import predict_images
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.artifacts import Artifact, ServedManifest, VerdictManifest
 from pipeline.errors import (
     ConflictError,
@@ -16,7 +16,7 @@ from pipeline.errors import (
     StaleVerdictError,
 )
 from pipeline.records import Frozen
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.promotion.ledger_rules import Outcome, earlier_outcome, rollback_refusal
 from pipeline.steps.promotion.verdict import GateVerdict, read_verdict
 
@@ -80,7 +80,7 @@ def promote_with_retry(
 
 def promote(
     artifact: Artifact[VerdictManifest],
-    registry: Registry,
+    pointers: PointerStore,
     authorization: Authorization,
     *,
     store: ArtifactStore,
@@ -92,7 +92,7 @@ def promote(
         GateRefusedError: when the verdict is a refusal, or the model was rolled back from.
         ConflictError: when another model was promoted since the verdict: run the gate again.
         StaleVerdictError: the same for a verdict that a person approved.
-        InvalidInputError: when verdict, served bundle and registry belong to different models.
+        InvalidInputError: when verdict, served bundle and pointer store belong to different models.
     """
     verdict = read_verdict(artifact, store)
     if not verdict.passed:
@@ -101,7 +101,7 @@ def promote(
         )
     served = store.open(artifact.manifest.inputs["served"], ServedManifest)
     _require_one_model(verdict, served)
-    history = registry.history()
+    history = pointers.history()
     outcome = earlier_outcome(verdict, history, run.run_id, authorization.approved_at)
     if outcome is not None:
         log.info("promote: %s; %s serves", outcome, history[-1].tag)
@@ -111,7 +111,7 @@ def promote(
         raise GateRefusedError(f"{verdict.tag} is not promoted. {refusal}")
     current = history[-1] if history else None
     _require_current(verdict, current, authorization)
-    moved = registry.move(_pointer(verdict, artifact, authorization, run), current)
+    moved = pointers.move(_pointer(verdict, artifact, authorization, run), current)
     log.info("promote: %s serves as move %d", moved.tag, moved.sequence)
     return Promoted("promoted", moved)
 
@@ -122,7 +122,7 @@ def _pointer(
     authorization: Authorization,
     run: RunContext,
 ) -> Pointer:
-    """The pointer to a verdict's model; the registry sets its sequence."""
+    """The pointer to a verdict's model; the pointer store sets its sequence."""
     return Pointer(
         sequence=0,
         name=verdict.name,

@@ -23,7 +23,7 @@ def url(tmp_path: Path) -> Iterator[str]:
     port = free_block(1)
     limits = {"KEEP_ALIVE_SECONDS": "2", "HEADER_TIMEOUT_SECONDS": "2", "MAX_CONNECTIONS": "350"}
     environment = {**os.environ, **limits, "STORE_URI": str(tmp_path / "store")}
-    command = [sys.executable, "-m", "monitoring.reports.site", "--port", str(port)]
+    command = [sys.executable, "-m", "monitoring.reports.server", "--port", str(port)]
     process = subprocess.Popen(command, env=environment)
     try:
         wait_for(lambda: answers(f"http://127.0.0.1:{port}/healthz"))

@@ -15,7 +15,7 @@ from pipeline.artifacts import (
     SplitManifest,
 )
 from pipeline.contract.prediction_log import ReferenceRecord
-from pipeline.demo.unseen import unseen
+from pipeline.demo.unseen_images import unseen
 from pipeline.records import Record, from_csv
 from pipeline.sample.archive import write_archive
 from tests.integration.training.trained import Trained, train_on, write_config

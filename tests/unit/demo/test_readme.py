@@ -8,7 +8,7 @@ from typing import Any
 from monitoring.drift.messages import NO_DRIFT
 from pipeline.demo import summary
 from pipeline.demo.traffic import Traffic, shifted_title
-from pipeline.demo.unseen import Unseen
+from pipeline.demo.unseen_images import Unseen
 from pipeline.records import Record
 
 README = (Path(__file__).resolve().parents[3] / "README.md").read_text()

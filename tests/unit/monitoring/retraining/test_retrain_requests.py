@@ -10,7 +10,7 @@ from monitoring.drift.result import DriftResult
 from monitoring.retraining.retrain_requests import RetrainRequests, read_decision
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, DriftManifest, WindowManifest
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from tests.unit.monitoring.fake_predictions import START
 
 CONFIG = PolicyConfig(cool_down_hours=1)

@@ -1,6 +1,6 @@
 """Report site: an HTTP server for the static pages under `<root>/reports/` in the object store.
 
-`python -m monitoring.reports.site [--host 127.0.0.1] [--port 8001]`
+`python -m monitoring.reports.server [--host 127.0.0.1] [--port 8001]`
 """
 
 import argparse
@@ -88,7 +88,7 @@ def main() -> None:
 
     from pipeline.http.connections import Connections
 
-    parser = argparse.ArgumentParser(prog="python -m monitoring.reports.site")
+    parser = argparse.ArgumentParser(prog="python -m monitoring.reports.server")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument(
         "--port", type=int, default=int(os.environ.get("REPORTS_PORT", DEFAULT_PORT))

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from pipeline.adapters.airflow import AirflowClient, DagRun
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import (
     DatasetManifest,
@@ -22,10 +22,9 @@ from pipeline.artifacts import (
     VerdictManifest,
 )
 from pipeline.dag_ids import DEPLOYMENT, MONITORING, TRAINING
-from pipeline.demo import data as demo_data
-from pipeline.demo import summary, traffic
+from pipeline.demo import archive_upload, summary, traffic
 from pipeline.demo.progress import follow
-from pipeline.demo.unseen import Unseen, first_by_hash, unseen
+from pipeline.demo.unseen_images import Unseen, first_by_hash, unseen
 from pipeline.embedded import stack
 from pipeline.errors import UnreachableError
 from pipeline.settings import Settings, load_settings
@@ -64,13 +63,13 @@ def run_demo(console: Console, *, data: Path | None, limit: int) -> None:
     """
     start = time.monotonic()
     demo = _start_stack(console)
-    archive = demo_data.prepare_archive(data, demo.settings.leukoflow_home)
-    uri, reused = demo_data.upload(archive, NAME, demo.store)
+    archive = archive_upload.prepare_archive(data, demo.settings.leukoflow_home)
+    uri, reused = archive_upload.upload(archive, NAME, demo.store)
     console.print(f"archive: {uri}" + (" (already in S3)" if reused else ""))
     cached = _count_cached(demo.store)
     deployed = {run.run_id for run in demo.client.runs(DEPLOYMENT)}
     trained = _train(demo, uri, limit)
-    pointer = Registry(demo.store.objects, demo.store.root, NAME).read()
+    pointer = PointerStore(demo.store.objects, demo.store.root, NAME).read()
     report = summary.Summary(summary.data_rows(*_data_counts(demo, trained)))
     report.rows += summary.reuse_rows(reused, cached, _count_cached(demo.store))
     report.rows += _verdict_rows(demo, trained, pointer)

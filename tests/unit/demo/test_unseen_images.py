@@ -10,9 +10,9 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, BundleManifest, Parity, ServedManifest, SplitManifest
 from pipeline.contract.spec import ModelContract
-from pipeline.demo.unseen import unseen
+from pipeline.demo.unseen_images import unseen
 from pipeline.records import Part, Record, to_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 
 MADE: dict[str, Any] = {"name": "demo", **RunContext.now("test", "test").model_dump()}
 PARTS: tuple[Part, ...] = ("train", "val", "test", "reserve")

@@ -49,7 +49,7 @@ class PromotionRefusal(Frozen):
     time: datetime
 
 
-class Registry:
+class PointerStore:
     """Pointer, ledger, refusals and shadow challenger of one model name."""
 
     def __init__(self, objects: ObjectStore, root: str, name: str) -> None:
@@ -145,7 +145,7 @@ class Registry:
         self._objects.write(self._shadow.uri, _body(to))
 
     def _require_own(self, name: str, tag: str) -> None:
-        """Raise InvalidInputError if a model has another name than this registry."""
+        """Raise InvalidInputError if a model has another name than this store."""
         if name != self.name:
             raise InvalidInputError(
                 f"{tag} is another model; the pointer of {self.name} is unchanged",

@@ -1,4 +1,4 @@
-"""Registry entry points: pointer, history, shadow challenger, and the pointer's mirrors."""
+"""PointerStore entry points: pointer, history, shadow challenger, and the pointer's mirrors."""
 
 import logging
 import tempfile
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, PromotionRefusal
+from pipeline.adapters.pointer_store import Pointer, PromotionRefusal
 from pipeline.artifacts import ServedManifest, VerdictManifest
-from pipeline.entrypoints.configs import named_model
-from pipeline.entrypoints.jobs.job import open_store, registry_of
+from pipeline.entrypoints.config_lookup import named_model
+from pipeline.entrypoints.jobs.job import open_store, pointers_of
 from pipeline.errors import InvalidInputError, PipelineError
 from pipeline.settings import Settings, load_settings
 
@@ -25,17 +25,17 @@ def history(name: str) -> "list[ServingPeriod]":
     """Serving periods, with author and reason of each move; oldest first."""
     from pipeline.steps.promotion.history import serving_periods
 
-    return serving_periods(registry_of(name, open_store()).history(), datetime.now(UTC))
+    return serving_periods(pointers_of(name, open_store()).history(), datetime.now(UTC))
 
 
 def refusals(name: str) -> list[PromotionRefusal]:
     """Refusals of judged models; oldest first."""
-    return registry_of(name, open_store()).refusals()
+    return pointers_of(name, open_store()).refusals()
 
 
 def served_now(name: str) -> Pointer | None:
     """Pointer of a name; None before the first promotion."""
-    return registry_of(name, open_store()).read()
+    return pointers_of(name, open_store()).read()
 
 
 def find_model(name: str, model: str) -> Pointer:
@@ -48,15 +48,15 @@ def find_model(name: str, model: str) -> Pointer:
     Raises:
         InvalidInputError: when the model never served, or the name is not the tag's.
     """
-    registry = registry_of(named_model(name, model), open_store())
-    current = registry.read()
+    pointers = pointers_of(named_model(name, model), open_store())
+    current = pointers.read()
     if model == "champion" and current is not None:
         return current
-    history = registry.history()
+    history = pointers.history()
     matches = [entry for entry in history if entry.tag == model]
     if not matches:
         raise InvalidInputError(
-            f"{registry.name} has no such model",
+            f"{pointers.name} has no such model",
             expected=", ".join(sorted({entry.tag for entry in history})) or "a promoted model",
             received=model,
         )
@@ -91,14 +91,14 @@ def set_shadow(uri: str, author: str, reason: str, name: str = "") -> Pointer:
         reason=reason,
         time=datetime.now(UTC),
     )
-    registry_of(name or manifest.name, store).set_shadow(pointer)
+    pointers_of(name or manifest.name, store).set_shadow(pointer)
     return pointer
 
 
 def clear_shadow(name: str) -> None:
     """Clear the shadow challenger of a name."""
     store = open_store()
-    registry_of(name, store).set_shadow(None)
+    pointers_of(name, store).set_shadow(None)
 
 
 def repair(name: str) -> Pointer | None:
@@ -115,11 +115,11 @@ def repair(name: str) -> Pointer | None:
 
     settings = load_settings()
     store = open_store(settings)
-    registry = registry_of(name, store)
-    while (pointer := registry.settle()) is not None:
+    pointers = pointers_of(name, store)
+    while (pointer := pointers.settle()) is not None:
         _mirror(pointer, settings, store)
         # Of two concurrent calls, the last to write reads again and sees the newer move.
-        if registry.read() == pointer:
+        if pointers.read() == pointer:
             break
     for abandoned in Tracking(settings.mlflow_tracking_uri, name).end_abandoned():
         log.info("ended abandoned MLflow run %s as FAILED", abandoned)

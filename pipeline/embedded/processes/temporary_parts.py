@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipeline.embedded import credentials, environment, object_store, ports, preflight
+from pipeline.embedded import credentials, environment, ports, preflight, seaweedfs_access
 from pipeline.embedded.parts import PARTS, ROOT, Part, commands
 from pipeline.embedded.processes import discovery, supervisor, waiting
 from pipeline.embedded.processes.health import is_healthy
@@ -49,7 +49,7 @@ def running(settings: Settings, *names: str) -> Iterator[Settings]:
     """
     home = settings.leukoflow_home
     preflight.make_folders(home)
-    object_store.write_access_files(settings)
+    seaweedfs_access.write_access_files(settings)
     variables = environment.stack_variables(settings, os.environ)
     started_at = time.time()
     processes = {name: _start(home, name, variables) for name in names}

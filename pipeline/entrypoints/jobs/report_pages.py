@@ -10,7 +10,7 @@ from pipeline.artifacts import Artifact, M
 from pipeline.entrypoints.jobs.job import Job
 from pipeline.errors import InvalidInputError
 from pipeline.pages.report_site import INDEX, Page, publish_page
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 
 
 def publish(
