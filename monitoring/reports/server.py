@@ -86,6 +86,8 @@ def main() -> None:
     """Run the server until it is stopped; exits with 2 if STORE_URI is not set."""
     import uvicorn
 
+    from pipeline.http.connections import Connections
+
     parser = argparse.ArgumentParser(prog="python -m monitoring.reports.server")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument(
@@ -98,7 +100,11 @@ def main() -> None:
     except InvalidInputError as error:
         parser.exit(error.exit_code, f"{error}\n")
     site = create_site(UriStore(settings), root)
-    uvicorn.run(site, host=options.host, port=options.port, log_level="warning")
+    server = uvicorn.Server(
+        uvicorn.Config(site, host=options.host, port=options.port, log_level="warning")
+    )
+    Connections(server, settings)
+    server.run()
 
 
 if __name__ == "__main__":
