@@ -65,7 +65,7 @@ def digest_of(manifest: Mapping[str, Any]) -> str:
 
 
 class ArchiveManifest(Manifest):
-    """An archive's images, verified and repacked as stored zips by image hash."""
+    """An ingested archive: its images, verified and repacked into packs by image hash."""
 
     kind: Literal["archive"] = "archive"
     sha256: str
@@ -88,7 +88,7 @@ class RefusedArchive(Frozen):
 
 
 class SnapshotManifest(Manifest):
-    """The union of archives, fixed by their content: `records.csv`.
+    """All archives of a model, frozen by their hashes: `records.csv` lists the images.
 
     With `refused`, the input `content` is the same snapshot without it.
     """
@@ -233,7 +233,7 @@ M = TypeVar("M", bound=Manifest)
 
 @dataclass(frozen=True)
 class Artifact(Generic[M]):
-    """A URI and the manifest stored there."""
+    """An artefact: URI and manifest."""
 
     uri: str
     manifest: M

@@ -66,7 +66,7 @@ class Loader:
         """
         artifact = self._artifacts.open(pointer.served, ServedManifest)
         self._require_named(artifact, pointer)
-        self._artifacts.require_closed(artifact)
+        self._artifacts.require_no_extra_files(artifact)
         with tempfile.TemporaryDirectory(prefix="leukoflow-model-") as folder:
             classifier = Classifier(self._artifacts.fetch(artifact, Path(folder)))
             require_fast(classifier.golden_ms, self._max_answer_ms)

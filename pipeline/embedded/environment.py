@@ -29,7 +29,7 @@ _REGION = "us-east-1"
 
 
 def stack_variables(settings: Settings, caller: Mapping[str, str]) -> dict[str, str]:
-    """The caller's environment with the variables of the Procfile, and the secrets of `stack.env`.
+    """Environment of the stack: the caller's, the Procfile's variables, the secrets of `stack.env`.
 
     Args:
         settings: as `credentials.prepare` returns them.
@@ -64,7 +64,7 @@ def stack_variables(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
 
 
 def part_variables(variables: Mapping[str, str], name: str) -> dict[str, str]:
-    """Variables of one part, from those of the stack; MLflow gets its own key of the store only."""
+    """Environment of one part, from that of the stack; MLflow gets a restricted store key."""
     own = seaweedfs_access.MLFLOW_VARIABLES if name == "mlflow" else {}
     replaced = {variable: variables[source] for variable, source in own.items()}
     return {**variables, **replaced, PART_VARIABLE: name}
@@ -82,7 +82,7 @@ def _settings(settings: Settings) -> dict[str, str]:
 
 
 def _ports(settings: Settings) -> dict[str, str]:
-    """Port variables of all parts."""
+    """Variable to port number, for the ports of all parts."""
     return {
         name: str(number)
         for part in PARTS

@@ -1,4 +1,4 @@
-"""Lookup of the config and the model name of a call."""
+"""Find the config file and the model name of a call; defaults come from MODEL_NAME."""
 
 import logging
 from pathlib import Path
@@ -19,8 +19,8 @@ def config_path(config: str) -> Path:
     return path if path.is_absolute() or path.is_file() else ROOT / path
 
 
-def named_model(name: str, tag: str) -> str:
-    """The model name of a tag, else `name`, else MODEL_NAME; InvalidInputError if two differ.
+def resolve_model_name(name: str, tag: str) -> str:
+    """Model name: that of `tag`, else `name`, else MODEL_NAME; InvalidInputError if two differ.
 
     Args:
         name: may be empty.
@@ -31,21 +31,21 @@ def named_model(name: str, tag: str) -> str:
         raise InvalidInputError(
             f"{tag} has another model name", expected=f"--name {own}, or none", received=name
         )
-    return own or name or model_name()
+    return own or name or default_model_name()
 
 
-def model_name() -> str:
-    """MODEL_NAME: the name whose pointer the service follows."""
+def default_model_name() -> str:
+    """The setting MODEL_NAME: the model that the service serves."""
     return load_settings().model_name
 
 
-def own_config() -> str:
-    """Path of the run config of MODEL_NAME."""
+def default_config() -> str:
+    """Path of the run config `configs/<MODEL_NAME>.yaml`."""
     return load_settings().run_config
 
 
-def run_configs() -> list[str]:
-    """Paths of configs whose archives are watched: each `configs/NAME.yaml` named like its model.
+def watched_configs() -> list[str]:
+    """Paths of the configs whose new archives start training: `configs/NAME.yaml` of model NAME.
 
     A variant under another file name has the same archives and would start a second run. A config
     that cannot be read is skipped with a warning.

@@ -141,7 +141,7 @@ def _own_evaluation(
 
 
 def _score(archive: str, name: str, model: str) -> Scored:
-    """Fetch a promoted model and predict every readable image of an archive."""
+    """Download a promoted model and predict every readable image of an archive."""
     from pipeline.adapters.image_packs import read_images
     from pipeline.steps.evaluation.omissions import is_unknown, omissions
     from pipeline.steps.evaluation.predictions import predict_images
@@ -168,7 +168,7 @@ def _score(archive: str, name: str, model: str) -> Scored:
 
 
 def _with_unreadable(images: Grouped) -> list[Quarantined]:
-    """Quarantined images; unknown classes are decoded here, a failure becomes their reason.
+    """The quarantined images; those of unknown classes that cannot be decoded get that reason.
 
     Validation does not decode them.
     """
@@ -189,6 +189,6 @@ def _with_unreadable(images: Grouped) -> list[Quarantined]:
 
 
 def _as_record(image: Quarantined) -> Record:
-    """Record of an image of an unknown class, in its own group."""
+    """Record of a quarantined image, which is its own group and cell."""
     fields = image.model_dump(exclude={"reason"})
     return Record(**fields, group=image.sha256, cell=image.sha256)

@@ -1,4 +1,4 @@
-"""Training entry points: weights, activations, training, export, and the end of a run."""
+"""Training entry points: weights, cached activations, training, export, and closing a run."""
 
 import logging
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def weights() -> str:
-    """Download and verify the backbone's weights, once per machine; returns their URI."""
+    """Download and verify the ImageNet weights, once per machine; returns the URI."""
     from pipeline.modeling.weights import ensure_weights
 
     settings = load_settings()
@@ -49,7 +49,7 @@ def shards(config: str) -> list[int]:
 
 
 def featurize(config: str, run_id: str, split: str, shard: int) -> str:
-    """Compute one shard's activations, except those in the cache; returns their URI."""
+    """Compute and store one shard's activations that are not cached; returns the URI."""
     from pipeline.steps.training.featurize import ShardInputs
     from pipeline.steps.training.featurize import featurize as step
 
@@ -60,7 +60,7 @@ def featurize(config: str, run_id: str, split: str, shard: int) -> str:
 
 
 def train(config: str, run_id: str, split: str, features: Sequence[str]) -> str:
-    """Train in an MLflow run that `evaluate` ends, or untracked; returns the bundle's URI.
+    """Train a model, in an MLflow run that `evaluate` ends; returns the bundle's URI.
 
     Untracked when MLflow is unreachable.
     """
@@ -101,7 +101,7 @@ def _start_tracking(job: Job, split: Artifact[SplitManifest]) -> str:
 
 
 def export(config: str, run_id: str, bundle: str, split: str) -> str:
-    """Convert the bundle to the serving engine; an error ends its MLflow run as FAILED."""
+    """Convert a Keras bundle to the serving engine; an error ends its MLflow run as FAILED."""
     from pipeline.steps.export.export import export as step
 
     job = open_job(config, run_id)
@@ -119,7 +119,7 @@ def close_training(
     sentence: str,
     snapshot: str = "",
 ) -> None:
-    """Note the outcome on the run's page; end a failed MLflow run; errors are only warnings.
+    """Write the outcome to the Airflow run's note; end a failed MLflow run; errors are warnings.
 
     Archives that ingest skipped are in the note, and a tag of the MLflow run.
 

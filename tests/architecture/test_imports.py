@@ -25,6 +25,7 @@ ALLOWED = {
     "settings": ("pipeline.errors",),
     "telemetry": (),
     "version": (),
+    "http": ("pipeline.http", *SETTLED),
     "adapters": ("pipeline.adapters", "pipeline.artifacts", "pipeline.contract", *SETTLED),
     "statistics": ("pipeline.statistics", "pipeline.config", "pipeline.contract", *SETTLED),
     "engine": (

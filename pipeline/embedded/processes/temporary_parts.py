@@ -1,4 +1,4 @@
-"""Run single parts of the Procfile inside a `with` block, for tests and benchmarks."""
+"""Run some parts of the Procfile inside a `with` block, for tests and benchmarks."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ _N_PORTS = len(ports.SEAWEEDFS_SERVERS) + len(PARTS)
 
 
 def on_free_ports(home: Path) -> Settings:
-    """Settings of a stack at `home` on free ports; writes `stack.env` with new passwords."""
+    """Settings of a new stack at `home` on free ports; writes `stack.env` with passwords."""
     first = ports.free_block(_N_PORTS)
     mlflow, airflow, service, reports = range(first, first + 4)
     return credentials.prepare(

@@ -1,4 +1,4 @@
-"""Settings, config and adapters of an entry point's call."""
+"""Job: config, settings and stores that an entry point works with."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +23,7 @@ LOCAL_STORE = "artifacts"
 
 @dataclass(frozen=True)
 class Job:
-    """Settings, config and adapters of one call."""
+    """Config, settings and run of one call; opens stores and MLflow on first use."""
 
     config: RunConfig
     settings: Settings
@@ -31,7 +31,7 @@ class Job:
 
     @cached_property
     def store(self) -> ArtifactStore:
-        """The artefact store of the settings."""
+        """The artefact store at STORE_URI."""
         return open_store(self.settings)
 
     @cached_property
@@ -72,23 +72,23 @@ class Job:
 
 
 def open_job(config: str, run_id: str, limit: int = 0) -> Job:
-    """Job of one entry point call: loads the config and the settings; opens no connection."""
+    """Load config and settings for one call of an entry point; opens no connection."""
     overrides = {"ingest.limit": limit} if limit else {}
     loaded = load_config(config_path(config), overrides)
     return Job(loaded, load_settings(), RunContext.now(run_id, code_version()))
 
 
 def open_store(settings: Settings | None = None) -> ArtifactStore:
-    """Artefact store of some settings (default: `load_settings`); InvalidInputError without one."""
+    """Artefact store at STORE_URI; InvalidInputError if the setting is empty."""
     settings = settings or load_settings()
     return ArtifactStore(UriStore(settings), settings.require_store())
 
 
 def pointers_of(name: str, store: ArtifactStore) -> PointerStore:
-    """PointerStore of a model name, in a store."""
+    """Store of the pointer and ledger of a model name."""
     return PointerStore(store.objects, store.root, name)
 
 
 def local_store(settings: Settings) -> ArtifactStore:
-    """Artefacts on this machine, whatever STORE_URI is: weights and pages of refused archives."""
+    """Artefact store in LEUKOFLOW_HOME, for weights and for pages of refused archives."""
     return ArtifactStore(UriStore(settings), str(settings.leukoflow_home.resolve() / LOCAL_STORE))

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 def build(
     served: Artifact[ServedManifest], *, store: ArtifactStore, run: RunContext
 ) -> Artifact[BentoManifest]:
-    """Build a Bento with the bundle inside, serve it, and replay its golden images over HTTP.
+    """Build a Bento with the bundle inside, test it by its golden images, and publish it.
 
     Nothing is published when a check fails.
 

@@ -1,4 +1,4 @@
-"""Cross-validation: score a config's recipe on cells that its models were not trained on.
+"""Cross-validation: train a model per fold, score each cell by a model not trained on the cell.
 
 Only cells outside the locked test part are assigned to folds, so that the choice of a recipe never
 uses that part.
@@ -112,7 +112,7 @@ def without_class(config: RunConfig, unknown: str) -> RunConfig:
 
 
 def _fit(data: TrainingData, config: RunConfig) -> "FittedModel":
-    """Fit a model without a lasting checkpoint; seeds this process's generators."""
+    """Fit a model, keeping no checkpoint; sets the random seeds of this process."""
     from pipeline.modeling.fit import Checkpoint
     from pipeline.modeling.network import set_determinism
 

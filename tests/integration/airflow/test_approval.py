@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from monitoring.retraining.policy import RetrainDecision, RetrainRequest
-from monitoring.retraining.retrain_requests import RetrainRequests
+from monitoring.retraining.retrain_requests import RetrainRequestStore
 from pipeline.adapters.airflow import AirflowClient, DagRun
 from pipeline.artifacts import ServedManifest
 from pipeline.embedded.parts import ROOT
@@ -255,7 +255,7 @@ def test_a_retrain_that_produces_the_champion_is_unchanged(stack: ApprovalStack)
     ended = stack.promotion(run)
     assert (ended["outcome"], ended["served"]) == ("unchanged", stack.model.served)
     assert stack.note(run).startswith("unchanged: the challenger is the champion (same bundle)")
-    closed = RetrainRequests(store.objects, store.root, "tiny").last()
+    closed = RetrainRequestStore(store.objects, store.root, "tiny").last()
     assert closed is not None
     assert closed.outcome.startswith(f"unchanged ({run.run_id})")
     assert served_models.served_now("tiny") == serving

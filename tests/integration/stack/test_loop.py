@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from monitoring.drift.detect import read_reference, read_window
-from monitoring.retraining.retrain_requests import RetrainRequests
+from monitoring.retraining.retrain_requests import RetrainRequestStore
 from pipeline.adapters.airflow import AirflowClient, DagRun
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
@@ -217,7 +217,7 @@ def _check(settings: Settings) -> None:
         for item in store.objects.list(f"{store.root}/retrain/demo/")
     ]
     assert any(decision.get("requested") for decision in decisions)
-    request = RetrainRequests(store.objects, store.root, "demo").last()
+    request = RetrainRequestStore(store.objects, store.root, "demo").last()
     assert request is not None
     assert request.outcome.startswith("failed (retrain__demo__"), "the demo cancels its retrain"
 
