@@ -13,7 +13,13 @@ import cv2
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
-from pipeline.artifacts import ArchiveManifest, Artifact, DatasetManifest, GroupingManifest
+from pipeline.artifacts import (
+    ArchiveManifest,
+    Artifact,
+    DatasetManifest,
+    GroupingManifest,
+    content_uri,
+)
 from pipeline.config.run_config import RunConfig
 from pipeline.contract.decoding import decode
 from pipeline.digests import canonical_json, sha256_bytes
@@ -62,7 +68,7 @@ def group(
     manifest = GroupingManifest(
         name=config.name,
         **run.model_dump(),
-        inputs={"dataset": dataset.uri},
+        inputs={"dataset": content_uri(dataset)},
         method=_describe_method(records, searched=bool(sets), config=config),
     )
     artifact = _publish(named, matches, manifest, store)
