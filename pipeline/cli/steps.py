@@ -9,6 +9,7 @@ import typer
 
 from pipeline.cli.options import (
     Config,
+    Json,
     Limit,
     ModelConfig,
     RunId,
@@ -59,9 +60,21 @@ def ingest(
     config: Config = "",
     limit: Limit = 0,
     run_id: RunId = "",
+    as_json: Json = False,
 ) -> None:
-    """Freeze archives into a snapshot; by default all of archives/<name>/."""
-    print(dataset.ingest(config, name_run(run_id), archive or [], limit))
+    """Freeze archives into a snapshot; by default all of archives/<name>/.
+
+    Of archives that are not named, broken ones are skipped and reported on stderr and in the JSON.
+    """
+    snapshot = dataset.ingest(config, name_run(run_id), archive or [], limit)
+    manifest = dataset.snapshot_manifest(snapshot)
+    warn(f"skipped {refused.uri}: {refused.reason}" for refused in manifest.refused)
+    report = {
+        "snapshot": snapshot,
+        "counts": manifest.counts,
+        "refused": [refused.model_dump() for refused in manifest.refused],
+    }
+    print(json.dumps(report, indent=2) if as_json else snapshot)
 
 
 @app.command()

@@ -13,13 +13,19 @@ import cv2
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
-from pipeline.artifacts import ArchiveManifest, Artifact, DatasetManifest, GroupingManifest
+from pipeline.artifacts import (
+    ArchiveManifest,
+    Artifact,
+    DatasetManifest,
+    GroupingManifest,
+    content_uri,
+)
 from pipeline.config.run import RunConfig
 from pipeline.contract.decoding import decode
 from pipeline.digests import canonical_json, sha256_bytes
 from pipeline.errors import ArtifactError
 from pipeline.records import ImageMatch, Record, to_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.cells.lock import LockedImages, read_lock
 from pipeline.steps.cells.matching.near_duplicates import (
     MatchedPair,
@@ -62,7 +68,7 @@ def group(
     manifest = GroupingManifest(
         name=config.name,
         **run.model_dump(),
-        inputs={"dataset": dataset.uri},
+        inputs={"dataset": content_uri(dataset)},
         method=_describe_method(records, searched=bool(sets), config=config),
     )
     artifact = _publish(named, matches, manifest, store)

@@ -1,0 +1,125 @@
+"""Send many images to the service, concurrently, and list the predictions as CSV rows."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Any
+
+from pipeline.adapters.service_client import classify, served_model
+from pipeline.errors import InvalidInputError, PipelineError, UnreachableError
+from pipeline.records import Frozen, to_csv
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+"""Suffixes of the images in a folder; a file that is named is sent with any suffix."""
+
+
+class PredictionRow(Frozen):
+    """CSV row of one file: the service's prediction, or the error."""
+
+    file: str
+    label: str = ""
+    probability: float | None = None
+    decision: str = ""
+    reasons: str = ""
+    """Codes of the review reasons, separated by spaces."""
+    tag: str = ""
+    request_id: str = ""
+    error: str = ""
+
+
+def find_images(arguments: Iterable[str]) -> list[Path]:
+    """Files that arguments name, in order, each once; InvalidInputError if an argument has none.
+
+    Args:
+        arguments: files, folders (all images below) and glob patterns.
+    """
+    images: dict[Path, None] = {}
+    for text in arguments:
+        paths = list(_matches(text))
+        if not paths:
+            raise InvalidInputError(
+                "no image found",
+                expected="a file, a folder with JPEG or PNG files, or a glob pattern of files",
+                received=text,
+            )
+        images |= dict.fromkeys(paths)
+    return list(images)
+
+
+def _matches(text: str) -> Iterator[Path]:
+    """Files that an argument names: itself, the images in a folder, or matches of a pattern."""
+    path = Path(text)
+    if path.is_dir():
+        below = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        yield from sorted(p for p in below if p.is_file())
+    elif path.is_file():
+        yield path
+    elif has_magic(text):
+        matched = sorted(glob(text, recursive=True))  # noqa: PTH207  # accepts absolute patterns
+        yield from (Path(one) for one in matched if Path(one).is_file())
+
+
+def predict_all(
+    url: str,
+    paths: Iterable[Path],
+    parallel: int,
+    report: Callable[[], object],
+    key: str = "",
+) -> list[tuple[PredictionRow, dict[str, Any]]]:
+    """Send all files to the service; each failure is a row with an error and stops no other.
+
+    Args:
+        url: the service's URL.
+        paths: files to send.
+        parallel: concurrent requests.
+        report: called after each file.
+        key: API key; empty for a service without keys.
+
+    Returns:
+        For each file, in order: its row and the service's response, empty after an error.
+
+    Raises:
+        UnreachableError: when every file failed and there is no service or no model.
+    """
+
+    def predict(path: Path) -> tuple[PredictionRow, dict[str, Any]]:
+        try:
+            response = classify(url, "image", path.read_bytes(), key)
+        except (PipelineError, OSError) as error:
+            return PredictionRow(file=str(path), error=str(error)), {}
+        finally:
+            report()
+        return _row(path, response), response
+
+    with ThreadPoolExecutor(parallel) as pool:
+        results = list(pool.map(predict, paths))
+    # Distinguish invalid files from a missing service or model.
+    if all(row.error for row, _ in results) and served_model(url, key) is None:
+        raise UnreachableError(f"no model is served at {url} yet", expected="a promoted model")
+    return results
+
+
+def spreadsheet(rows: Iterable[PredictionRow]) -> str:
+    """Rows as CSV; a file name that a spreadsheet would run as a formula gets an apostrophe."""
+    safe = (row.model_copy(update={"file": _escape_formula(row.file)}) for row in rows)
+    # Quoted, because a lone carriage return would start a new row.
+    return to_csv(safe, PredictionRow, quote_all=True)
+
+
+def _escape_formula(value: str) -> str:
+    """The value; with an apostrophe first if a spreadsheet would run it as a formula."""
+    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def _row(path: Path, response: dict[str, Any]) -> PredictionRow:
+    """The CSV row of a successful response."""
+    return PredictionRow(
+        file=str(path),
+        label=response["label"],
+        probability=response["probabilities"][response["label"]],
+        decision=response["decision"],
+        reasons=" ".join(reason["code"] for reason in response["reasons"]),
+        tag=response["tag"],
+        request_id=response["request_id"],
+    )

@@ -1,0 +1,88 @@
+"""Publish reports of artefacts and of refused datasets as pages of the report site."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.artifacts import Artifact, M
+from pipeline.entrypoints.jobs.job import Job
+from pipeline.errors import InvalidInputError
+from pipeline.pages.report_site import INDEX, Page, publish_page
+from pipeline.run_context import RunContext
+
+
+def publish(
+    job: Job,
+    artifact: Artifact[M],
+    section: str,
+    badge: str,
+    files: list[str],
+) -> str:
+    """Publish files of an artefact on the report site; returns the page's URI.
+
+    Args:
+        job: its config names the model, its run has the page's time.
+        artifact: contains the files.
+        section: section of the report site.
+        badge: one or two words for the index.
+        files: the page's file name, then the files that it links to.
+    """
+    page, *attachments = files
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / INDEX).write_bytes(job.store.read(artifact, page))
+        for name in attachments:
+            (Path(folder) / name).write_bytes(job.store.read(artifact, name))
+        listed = Page(
+            name=job.config.name,
+            section=section,
+            title=f"{section.rstrip('s').capitalize()} {artifact.digest[:12]}",
+            badge=badge,
+            time=job.run.created_at,
+        )
+        return publish_page(job.store.objects, job.store.root, listed, Path(folder))
+
+
+@contextmanager
+def publish_refusal(
+    artifact: Artifact[M], *, store: ArtifactStore, run: RunContext, site: str = ""
+) -> Iterator[None]:
+    """If the block raises DatasetRefusedError, publish the report and raise an error with its URL.
+
+    Args:
+        artifact: a snapshot or its grouping, which the block checks.
+        store: the page is written below its root.
+        run: its time is the page's.
+        site: URL of the report site of `store`; empty if there is none.
+
+    Raises:
+        InvalidInputError: when the block raises DatasetRefusedError.
+    """
+    from pipeline.steps.dataset.validate import DatasetRefusedError
+
+    try:
+        yield
+    except DatasetRefusedError as refused:
+        page = Page(
+            name=artifact.manifest.name,
+            section="validation",
+            title=f"Validation {artifact.digest[:12]}",
+            badge="refused",
+            note=refused.message,
+            time=run.created_at,
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / INDEX).write_text(refused.page)
+            uri = publish_page(store.objects, store.root, page, Path(folder))
+        report = f"the report with examples is {page_url(uri, store, site)}"
+        raise InvalidInputError(
+            refused.message, expected=refused.expected, received=f"{refused.received}; {report}"
+        ) from refused
+
+
+def page_url(page: str, store: ArtifactStore, site: str) -> str:
+    """URL of a published page on the report site; the path of a page in a local folder."""
+    if site and page.startswith("s3://"):
+        page = page.replace(f"{store.root}/reports", site.rstrip("/"), 1)
+    return f"{page}/{INDEX}"
