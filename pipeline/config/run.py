@@ -14,6 +14,7 @@ from pipeline.config.ingest import IngestConfig
 from pipeline.config.split import SplitConfig
 from pipeline.config.training import FeaturesConfig, TrainConfig
 from pipeline.config.validation import ValidateConfig
+from pipeline.contract.class_names import require_distinct
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
 from pipeline.records import Frozen
@@ -41,8 +42,7 @@ class RunConfig(Frozen):
 
     @model_validator(mode="after")
     def _require_distinct_classes(self) -> "RunConfig":
-        if len(set(self.contract.classes)) != len(self.contract.classes):
-            raise ValueError("classes must be distinct")
+        require_distinct(self.contract.classes)
         return self
 
     @model_validator(mode="after")
