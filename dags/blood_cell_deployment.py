@@ -47,7 +47,7 @@ def build(**context: Any) -> str:
     """Package the model, its contract and the service as a Bento; returns its URI."""
     from pipeline.entrypoints import deployment
 
-    return deployment.build(*_config_and_run_id(context), promoted(context, "served") or "")
+    return deployment.build(*_config_and_run_id(context), promoted(context, "served"))
 
 
 @task
