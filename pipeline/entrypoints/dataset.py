@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pipeline.artifacts import (
     SnapshotManifest,
 )
+from pipeline.config.path_filter import ALL_FILES, PathFilter
 from pipeline.entrypoints.jobs.job import open_job
 from pipeline.entrypoints.jobs.pages import publish, refusal_published
 
@@ -23,12 +24,19 @@ def has_archives(config: str) -> bool:
     return any_archive
 
 
-def ingest(config: str, run_id: str, archives: Sequence[str] = (), limit: int = 0) -> str:
+def ingest(
+    config: str,
+    run_id: str,
+    archives: Sequence[str] = (),
+    limit: int = 0,
+    paths: PathFilter = ALL_FILES,
+) -> str:
     """Freeze archives (default: all of the name's) into a snapshot; returns its URI."""
     from pipeline.steps.dataset.ingest import ingest as step
 
-    job = open_job(config, run_id, limit)
-    return step(archives, job.config, store=job.store, run=job.run).uri
+    job = open_job(config, run_id, limit, paths)
+    named = [uri for uri in archives if uri.strip()]
+    return step(named, job.config, store=job.store, run=job.run).uri
 
 
 def validate(config: str, run_id: str, snapshot: str) -> str:

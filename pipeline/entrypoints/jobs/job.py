@@ -8,6 +8,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.registry import Registry
 from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import Artifact, M, WeightsManifest
+from pipeline.config.path_filter import ALL_FILES, PathFilter
 from pipeline.config.run import RunConfig, load_config
 from pipeline.entrypoints.configs import config_path
 from pipeline.errors import InvalidInputError
@@ -71,9 +72,13 @@ class Job:
         )
 
 
-def open_job(config: str, run_id: str, limit: int = 0) -> Job:
-    """Job of one entry point call: loads the config and the settings; opens no connection."""
-    overrides = {"ingest.limit": limit} if limit else {}
+def open_job(config: str, run_id: str, limit: int = 0, paths: PathFilter = ALL_FILES) -> Job:
+    """Job of one entry point call: loads the config and the settings; opens no connection.
+
+    A limit and patterns replace those of the config.
+    """
+    ingest = ({"limit": limit} if limit else {}) | paths.model_dump()
+    overrides = {f"ingest.{name}": value for name, value in ingest.items()}
     loaded = load_config(config_path(config), overrides)
     return Job(loaded, load_settings(), RunContext.now(run_id, code_version()))
 
