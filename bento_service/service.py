@@ -19,7 +19,8 @@ from bento_service.http.middleware import Limits, ServiceMiddleware, ServiceStat
 from bento_service.http.openapi import complete_openapi
 from bento_service.http.routes import create_app
 from bento_service.http.schemas import Classification
-from bento_service.process.graceful_shutdown import GracefulShutdown
+from bento_service.process.graceful_shutdown import GracefulShutdown, running_server
+from pipeline.http.connections import Connections
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Service:
     """Classifies photographs of white blood cells. Research use, not for diagnosis."""
 
     def __init__(self) -> None:
-        """Wait for a baked-in model, publish the state to the app, and handle SIGTERM."""
+        """Wait for a baked-in model, publish the state, limit connections and handle SIGTERM."""
         # Imported here: BentoML's supervisor imports this module too and starts faster without it.
         from bento_service.serving import shared_serving
 
@@ -81,6 +82,8 @@ class Service:
         self.shutdown = GracefulShutdown(self.serving.settings.drain_seconds)
         app.state.serving, app.state.shutdown = self.serving, self.shutdown
         self.serving.require_loaded()  # no request is accepted before
+        server = running_server()
+        app.state.connections = server and Connections(server, self.serving.settings)
         self.shutdown.watch()
 
     @bentoml.api(route="/classify", input_spec=ImageUpload)  # type: ignore[untyped-decorator]
@@ -138,6 +141,7 @@ def _middleware(application: ASGIApp) -> ServiceMiddleware:
         limits=Limits(body_timeout_s=settings.body_seconds),
         state=ServiceState(
             reject_if_full=lambda: _serving().reject_if_full(),
+            too_many_connections=_too_many_connections,
             shutting_down=_shutting_down,
             not_ready_reason=lambda: _serving().not_ready_reason(),
         ),
@@ -154,6 +158,12 @@ def _shutting_down() -> bool:
     """Whether SIGTERM has begun a graceful shutdown."""
     shutdown: GracefulShutdown = app.state.shutdown
     return shutdown.begun
+
+
+def _too_many_connections() -> bool:
+    """Whether a request runs on each allowed connection, and there are more."""
+    connections: Connections | None = app.state.connections
+    return connections is not None and connections.full
 
 
 Service.add_asgi_middleware(_middleware)  # type: ignore[attr-defined]

@@ -34,7 +34,7 @@ from bento_service.inference.work_queue import WorkQueue
 from bento_service.prediction_log.writer import PredictionLog
 from bento_service.process.periodic import Periodic
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Registry
+from pipeline.adapters.pointer_store import PointerStore
 from pipeline.adapters.storage import UriStore
 from pipeline.contract.class_names import match
 from pipeline.contract.feedback import FeedbackRecord
@@ -63,12 +63,12 @@ class Serving:
             settings.require_store()
         self._queue = WorkQueue(timeout_s=settings.answer_seconds)
         objects = UriStore(settings, fail_fast=True)
-        registry = Registry(objects, settings.store_uri, settings.model_name)
+        pointers = PointerStore(objects, settings.store_uri, settings.model_name)
         artifacts = ArtifactStore(objects, settings.store_uri)
         loader = Loader(artifacts, settings.model_name, max_answer_ms=settings.max_answer_ms)
-        self._follower = Follower(registry, loader)
+        self._follower = Follower(pointers, loader)
         shadow_loader = Loader(artifacts, settings.model_name, max_answer_ms=settings.max_answer_ms)
-        self._challenger = Challenger(registry, shadow_loader)
+        self._challenger = Challenger(pointers, shadow_loader)
         self._shadow = Shadow(self._challenger)
         self._in_flight = 0
         self._baked: Future[Classifier] | None = None

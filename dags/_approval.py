@@ -9,7 +9,7 @@ APPROVE, REJECT = "Approve", "Reject"
 
 
 class Approval(HITLOperator):
-    """Shows the verdict to a person and waits for a response, without occupying a worker.
+    """Operator that shows the verdict to a person and waits for a response, outside a worker.
 
     Skipped when the run requires no approval, the gate refused, or the challenger already serves.
     """

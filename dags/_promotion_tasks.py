@@ -1,4 +1,4 @@
-"""Tasks of the training DAG from the verdict to the promotion, and the end of the run."""
+"""Tasks of the training DAG after the gate: approval, promotion, and closing the run."""
 
 # TaskFlow hands over an XComArg where the task's body gets the value.
 # mypy: disable-error-code="arg-type"
@@ -18,9 +18,9 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 def record_decision(
     verdict: str, response: dict[str, Any] | None, **context: Any
 ) -> dict[str, Any]:
-    """Author and reason of the promotion; {} when the gate or a person refused.
+    """Author and reason of the promotion; {} if the gate or a person refused.
 
-    A person's refusal is recorded in the registry.
+    A person's refusal is recorded beside the pointer.
     """
     from pipeline.entrypoints import promotion, verdicts
 
@@ -37,7 +37,7 @@ def record_decision(
 
 @task(outlets=[MODEL_PROMOTED])
 def promote(verdict: str, decision: dict[str, Any], **context: Any) -> str:
-    """Move the pointer to the judged model; skipped if it already serves or was refused.
+    """Promote the judged model; skipped if the model already serves or was refused.
 
     A skipped task emits no asset event, so nothing is deployed. The XCom `promotion` holds the
     outcome.
@@ -58,7 +58,7 @@ def promote(verdict: str, decision: dict[str, Any], **context: Any) -> str:
 
 
 def decide(verdict: Any, response_timeout: timedelta = timedelta(days=2)) -> Any:
-    """Create the tasks approve, record_decision and promote; returns the output of promote."""
+    """Add the tasks approve, record_decision and promote to the DAG; returns promote's output."""
     response = Approval(
         task_id="approve",
         verdict=verdict,
@@ -73,7 +73,7 @@ def decide(verdict: Any, response_timeout: timedelta = timedelta(days=2)) -> Any
 
 @task
 def close_request(**context: Any) -> None:
-    """Report the run's outcome to monitoring and on the run's page; fails if the run failed."""
+    """Close the retrain request, write the outcome to the run's note; fails if the run failed."""
     from monitoring import entrypoints as monitoring
     from pipeline.entrypoints import training
 
@@ -93,7 +93,7 @@ def close_request(**context: Any) -> None:
 
 
 def _promotion(ti: Any, dag_id: str, run_id: str) -> dict[str, str]:
-    """Outcome that `promote` pushed; `failed` when the run did not reach the end of `promote`.
+    """Outcome of the task `promote`, from its XCom; `failed` if it did not end.
 
     When `promote` was cleared and not reached again, the XCom of its earlier try is still there: it
     counts only if the task's state is final.

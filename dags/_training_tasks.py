@@ -1,4 +1,4 @@
-"""Tasks of the training DAG from the archives to the gate's verdict."""
+"""Tasks of the training DAG up to the gate: ingest, validate, group, split, train, evaluate."""
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -20,15 +20,15 @@ def config_and_run_id(context: Mapping[str, Any]) -> tuple[str, str]:
 @task.short_circuit
 def ingest(**context: Any) -> str:
     """Freeze the archives into a snapshot; a scheduled run without archives skips all tasks."""
-    from pipeline.entrypoints import configs, dataset
+    from pipeline.entrypoints import config_lookup, dataset
 
     params, run = context["params"], context["dag_run"]
-    config = text(params, "config") or configs.own_config()
+    config = text(params, "config") or config_lookup.default_config()
     idle = run.run_type == "scheduled" and not dataset.has_archives(config)
     context["ti"].xcom_push("config", "" if idle else config)
     if idle:
         return ""
-    paths = configs.path_filter(texts(params, "include"), texts(params, "exclude"))
+    paths = config_lookup.path_filter(texts(params, "include"), texts(params, "exclude"))
     return dataset.ingest(
         config, run.run_id, texts(params, "archives"), params["limit"] or 0, paths
     )
@@ -36,7 +36,7 @@ def ingest(**context: Any) -> str:
 
 @task
 def validate(snapshot: str, **context: Any) -> str:
-    """Quarantine unusable images and publish the report; fails when there are too many."""
+    """Quarantine unusable images and publish the report; fails if too many are unusable."""
     from pipeline.entrypoints import dataset
 
     return dataset.validate(*config_and_run_id(context), snapshot)
@@ -44,7 +44,7 @@ def validate(snapshot: str, **context: Any) -> str:
 
 @task
 def group(dataset: str, **context: Any) -> str:
-    """Group the images of one cell, quarantine contradictory ones; the data gate may fail it."""
+    """Group the images of one cell; fails if too many images have contradictory labels."""
     from pipeline.entrypoints import cells
 
     return cells.group(*config_and_run_id(context), dataset)

@@ -80,21 +80,21 @@ def _config_and_run_id(context: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _end(run: Any) -> str:
-    """End of a run's window: of its data interval, or the trigger time of a manual run."""
+    """End of a run's data interval; for a manual run, the trigger time."""
     end: datetime = run.data_interval_end or run.run_after
     return end.isoformat()
 
 
 def _name(context: Mapping[str, Any]) -> str:
-    """The monitored model."""
-    from pipeline.entrypoints import configs
+    """Name of the monitored model."""
+    from pipeline.entrypoints import config_lookup
 
-    return text(context["params"], "name") or configs.model_name()
+    return text(context["params"], "name") or config_lookup.default_model_name()
 
 
 def _promoted_name(context: Mapping[str, Any]) -> str:
-    """The monitored model; skips the task when no model of that name is promoted."""
-    from pipeline.entrypoints.registry import served_now
+    """Name of the monitored model; skips the task if no model of that name is promoted."""
+    from pipeline.entrypoints.served_models import served_now
 
     name = _name(context)
     if served_now(name) is None:
@@ -122,7 +122,7 @@ def gather(**context: Any) -> str:
 
 @task
 def detect(window: str, **context: Any) -> str:
-    """Test the window for drift; an alarm is a result, not a failure."""
+    """Test the window for drift and publish the result; an alarm does not fail the task."""
     from monitoring import entrypoints
 
     return entrypoints.detect(*_config_and_run_id(context), window)
@@ -130,7 +130,7 @@ def detect(window: str, **context: Any) -> str:
 
 @task
 def decide(drift: str, **context: Any) -> str:
-    """Apply the retrain policy; open a retrain request when it decides so."""
+    """Apply the retrain policy; stores the decision, opens a retrain request if needed."""
     from monitoring import entrypoints
 
     return entrypoints.decide(*_config_and_run_id(context), _name(context), drift)
@@ -138,14 +138,14 @@ def decide(drift: str, **context: Any) -> str:
 
 @task
 def publish(drift: str, decision: str, **context: Any) -> str:
-    """Publish the drift report on the report site."""
+    """Copy the drift report to the report site; returns the URI of the page."""
     from monitoring import entrypoints
 
     return entrypoints.publish(*_config_and_run_id(context), _name(context), drift, decision)
 
 
 class Retraining(TriggerDagRunOperator):
-    """Triggers the training run of a decision to retrain; skipped for a decision to wait."""
+    """Operator that triggers a training run if the policy decided to retrain; else skipped."""
 
     def __init__(self, *, decision: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -154,7 +154,7 @@ class Retraining(TriggerDagRunOperator):
     template_fields = (*TriggerDagRunOperator.template_fields, "decision")
 
     def execute(self, context: Any) -> Any:
-        """Trigger the run named after the decision; skips a decision to wait."""
+        """Trigger a run whose id is made from the decision; skipped without a request."""
         from monitoring import entrypoints
 
         retraining = entrypoints.training_run_of(self.decision)

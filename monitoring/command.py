@@ -9,7 +9,7 @@ import typer
 from monitoring import entrypoints as monitoring
 from monitoring.config import load_monitoring_config
 from pipeline.entrypoints import evaluation, labels
-from pipeline.entrypoints.configs import config_path, path_filter
+from pipeline.entrypoints.config_lookup import config_path, path_filter
 from pipeline.settings import load_settings
 
 Config = Annotated[str, typer.Option(help="Path of the monitoring configuration.")]

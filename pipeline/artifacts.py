@@ -63,7 +63,7 @@ def digest_of(manifest: Mapping[str, Any]) -> str:
 
 
 class ArchiveManifest(Manifest):
-    """An archive's images, verified and repacked as stored zips by image hash."""
+    """An ingested archive: its images, verified and repacked into packs by image hash."""
 
     kind: Literal["archive"] = "archive"
     sha256: str
@@ -78,7 +78,7 @@ class ArchiveRef(Frozen):
 
 
 class SnapshotManifest(Manifest):
-    """The union of archives, fixed by their content: `records.csv`."""
+    """All archives of a model, frozen by their hashes: `records.csv` lists the images."""
 
     kind: Literal["snapshot"] = "snapshot"
     archives: tuple[ArchiveRef, ...]
@@ -215,7 +215,7 @@ M = TypeVar("M", bound=Manifest)
 
 @dataclass(frozen=True)
 class Artifact(Generic[M]):
-    """A URI and the manifest stored there."""
+    """An artefact: URI and manifest."""
 
     uri: str
     manifest: M

@@ -58,6 +58,15 @@ class Settings(BaseSettings):
     answer_seconds: float = Field(default=20.0, gt=0, le=60)
     """Timeout of a prediction. A worker whose threads all exceed three times this is restarted. A
     graceful shutdown waits at most 20 s for a prediction."""
+    keep_alive_seconds: int = Field(default=75, ge=1, le=3600)
+    """Time for which service and report site keep an idle connection open. It must exceed that of a
+    load balancer (usually 60), which otherwise sends a request into a connection that closes."""
+    header_timeout_seconds: float = Field(default=10.0, gt=0, le=60)
+    """Timeout for receiving the header of a request."""
+    max_connections: int = Field(default=1000, ge=10)
+    """Connections of service or report site. Above it, those that wait longest without a request
+    are closed; when a request runs on each, the service answers further ones with 503, except
+    health checks."""
     drain_seconds: float = Field(default=2.0, ge=0, le=7)
     """Graceful shutdown: time for which a worker still accepts requests after it is not ready."""
     api_keys_file: Path | None = None
@@ -122,7 +131,7 @@ def load_settings() -> Settings:
 
 
 def _store_fields(environment: Settings, stack: Mapping[str, str]) -> dict[str, object]:
-    """URI, endpoint and keys of the store: all from `stack`, or none of them.
+    """Store URI, endpoint and keys: of `stack.env`, unless the environment names another store.
 
     The generated keys are sent to the embedded store only. For a store that the environment names,
     boto3's own credential chain is used.

@@ -1,4 +1,4 @@
-"""The running code's version: `code_version` of every artefact.
+"""Version of the running code, which every artefact records as `code_version`.
 
 Imports the standard library alone, so that `make cluster` can run it without dependencies.
 """

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, Parity, ServedManifest
 from pipeline.contract import golden
@@ -63,9 +63,9 @@ class Stage:
         return ArtifactStore(LocalStore(), str(self.root))
 
     @property
-    def registry(self) -> Registry:
-        """The registry with the pointer of the contract's name."""
-        return Registry(LocalStore(), str(self.root), self.contract.name)
+    def pointers(self) -> PointerStore:
+        """The pointer and ledger of the contract's name."""
+        return PointerStore(LocalStore(), str(self.root), self.contract.name)
 
     def publish(
         self, folder: Path, seed: int = 0, change: Callable[[Path], None] = lambda _: None
@@ -103,7 +103,7 @@ class Stage:
             reason="a test",
             time=datetime.now(UTC),
         )
-        return self.registry.move(target, self.registry.read())
+        return self.pointers.move(target, self.pointers.read())
 
 
 def write_bundle(folder: Path, contract: ModelContract, seed: int) -> None:

@@ -10,7 +10,7 @@ import httpx
 import psutil
 
 from benchmarks.service.promoted import NAME
-from pipeline.embedded.processes.foreground import on_free_ports, running
+from pipeline.embedded.processes.temporary_parts import on_free_ports, running
 
 _START_TIMEOUT_S = 60.0
 

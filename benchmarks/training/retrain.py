@@ -18,7 +18,7 @@ from pipeline.config.run import RunConfig
 from pipeline.config.training import FeaturesConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.records import Record, to_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.dataset.ingest import ingest
 from pipeline.steps.training.featurize import ShardInputs, featurize
 

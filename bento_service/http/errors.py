@@ -98,6 +98,24 @@ def busy() -> HttpError:
     )
 
 
+def too_many_connections() -> HttpError:
+    """503: a request runs on each of `MAX_CONNECTIONS`; closes the connection."""
+    return HttpError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "too_many_connections",
+        "the service has too many open connections",
+        expected="a retry after the seconds in Retry-After",
+        headers={"Retry-After": "1", "Connection": "close"},
+    )
+
+
+def unsupported_media_type(message: str, *, expected: str, received: str) -> HttpError:
+    """415: another content type or encoding than the route accepts."""
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "unsupported_media_type"
+    return HttpError(status, code, message, expected=expected, received=received[:100])
+
+
 CLIENT_CLOSED_REQUEST = 499
 """nginx's status for a client that disconnected; for the access log and the metrics only."""
 
@@ -163,7 +181,7 @@ def from_pipeline_error(error: PipelineError) -> HttpError:
 
 
 _BY_STATUS: dict[int, tuple[str, str]] = {
-    400: ("bad_request", "the request is malformed"),
+    400: ("bad_request", "the request or its body is malformed"),
     404: ("not_found", "no such route"),
     405: ("method_not_allowed", "the route does not support this method"),
     415: ("unsupported_media_type", "the route does not accept this content type"),

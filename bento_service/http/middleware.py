@@ -26,6 +26,9 @@ MAX_BUFFERED_BYTES = 10 * MAX_BODY_BYTES
 NAMED_ROUTES = frozenset(BODIES) | {"/", "/model", "/metrics", "/docs.json", "/livez", "/readyz"}
 """Routes with a name of their own in metrics and access log; all other paths are `other`."""
 
+HEALTH_PATHS = ("/livez", "/readyz", "/healthz")
+"""Paths that are answered whatever the number of connections."""
+
 SINGLE_IMAGE_ROUTES = ("/classify", "/explain", "/predict")
 """A full queue rejects these at once; images of a differential wait and retry."""
 
@@ -47,6 +50,7 @@ class ServiceState:
 
     reject_if_full: Callable[[], bool] = lambda: False
     """Whether the work queue is full; if so, counts a rejection."""
+    too_many_connections: Callable[[], bool] = lambda: False
     shutting_down: Callable[[], bool] = lambda: False
     not_ready_reason: Callable[[], HttpError | None] = lambda: None
 
@@ -78,6 +82,8 @@ class ServiceMiddleware:
         close = self.state.shutting_down()
         sender = ResponseSender(scope, send, entry, self.state.not_ready_reason, close=close)
         try:
+            if self.state.too_many_connections() and scope["path"] not in HEALTH_PATHS:
+                raise errors.too_many_connections()
             entry.key = self.keys.authenticate(scope["path"], headers)
             _check_route(scope, headers)
             if _takes_one_image(scope) and self.state.reject_if_full():
@@ -183,7 +189,7 @@ def _request_id(headers: Headers) -> str:
 
 
 def _check_route(scope: Scope, headers: Headers) -> None:
-    """Raise 404 for a path with a non-printable character, 415 for a wrong content type."""
+    """Raise 404 for a non-printable path, 415 for a wrong content type or a compressed body."""
     path: str = scope["path"]
     if not path.isprintable():  # a router's `$` also matches before a final line feed
         raise HttpError(
@@ -194,14 +200,21 @@ def _check_route(scope: Scope, headers: Headers) -> None:
             received=ascii(path[:200]),
         )
     spec = BODIES.get(path)
+    if scope["method"] != "POST" or spec is None:
+        return
     media_type = headers.get("content-type", "").partition(";")[0].strip()
-    if scope["method"] == "POST" and spec is not None and media_type.lower() != spec.media_type:
-        raise HttpError(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
+    if media_type.lower() != spec.media_type:
+        raise errors.unsupported_media_type(
             "the route does not accept this content type",
             expected=spec.media_type,
-            received=media_type[:100] or "no content type",
+            received=media_type or "no content type",
+        )
+    encoding = headers.get("content-encoding", "").strip()
+    if encoding.lower() not in ("", "identity"):
+        raise errors.unsupported_media_type(
+            "the route does not accept a compressed body",
+            expected="a body without Content-Encoding",
+            received=f"Content-Encoding: {encoding}",
         )
 
 

@@ -1,7 +1,5 @@
 """FastAPI routes: the page, the model card, differentials, feedback, training, and `/predict`."""
 
-import base64
-import binascii
 import hmac
 from http import HTTPStatus
 from pathlib import Path
@@ -16,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from bento_service import metrics
 from bento_service.http import errors
+from bento_service.http.base64_image import decode_image
 from bento_service.http.errors import HttpError
 from bento_service.http.openapi import error_responses, upload_body
 from bento_service.http.schemas import (
@@ -91,7 +90,7 @@ def _shares(body: DifferentialCounts, request: Request) -> CountedDifferential:
 
 async def _predict(body: LegacyRequest, request: Request) -> list[LegacyPrediction]:
     """The replaced application's contract: a base64 image in, its class out; logged."""
-    image = _decode(body.image)
+    image = decode_image(body.image)
     result = await _serving(request).classify(
         image, route="/predict", request_id=request.state.request_id
     )
@@ -128,20 +127,6 @@ def _train(
     except PipelineError as error:
         raise errors.from_pipeline_error(error) from error
     return TrainStarted(run_id=run.run_id, url=run.url)
-
-
-def _decode(text: str) -> bytes:
-    """Bytes of a base64 text, which may contain white space; HttpError 422 for other characters."""
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise HttpError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "invalid_base64",
-            "the image is not valid base64",
-            expected="a JPEG or PNG as base64",
-            received=str(error),
-        ) from error
 
 
 async def _error_response(_: Request, error: Exception) -> Response:

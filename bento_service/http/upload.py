@@ -3,6 +3,7 @@
 Every part must be a file. BentoML would accept a URL in place of a file and fetch it.
 """
 
+import re
 from collections.abc import AsyncGenerator, Sequence
 from http import HTTPStatus
 from typing import TypeGuard
@@ -59,10 +60,24 @@ def _received(parts: Sequence[Part]) -> str:
     return (f"{named} and {more} more" if more > 0 else named) or "no parts"
 
 
+_FILE_NAME = re.compile(rb";\s*filename\s*=", re.IGNORECASE)
+_EXTENDED = re.compile(rb"(;\s*filename)\*[\d*]*=", re.IGNORECASE)
+
+
 class _InMemoryParser(MultiPartParser):
     """Starlette's parser without temporary files, which would hold photographs of patients."""
 
     spool_max_size = 0  # SpooledTemporaryFile never writes to disk with 0
+
+    def on_headers_finished(self) -> None:
+        """Begin a part, which is also a file if it has its name in the form of RFC 5987 only.
+
+        RFC 7578 forbids that form; urllib3 1 (requests) uses it for a name that is not ASCII.
+        """
+        disposition = self._current_part.content_disposition or b""
+        if not _FILE_NAME.search(disposition):
+            self._current_part.content_disposition = _EXTENDED.sub(rb"\1=", disposition)
+        super().on_headers_finished()
 
 
 async def _parse(headers: Headers, body: bytes, max_files: int) -> list[Part]:

@@ -1,4 +1,4 @@
-"""Following the registry pointer: load and verify the new model, then replace the served one."""
+"""Follow the pointer: load and verify a newly promoted model, then replace the served one."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ from bento_service import metrics
 from bento_service.inference.classifier import Classifier
 from bento_service.inference.loading import Loader
 from bento_service.process.reachability import ReachabilityLog
-from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.errors import ArtifactError, PipelineError, UnreachableError
 
 logger = logging.getLogger(__name__)
@@ -32,11 +32,11 @@ class Follower:
     models = metrics.MODEL
     refusals = metrics.RELOAD_FAILURES
 
-    def __init__(self, registry: Registry, loader: Loader) -> None:
+    def __init__(self, pointers: PointerStore, loader: Loader) -> None:
         self.current: Served | None = None
         self.unreadable: UnreachableError | None = None
         """Error of the last attempt to read the pointer; None after a success."""
-        self._registry = registry
+        self._pointers = pointers
         self._loader = loader
         self._reachability = ReachabilityLog(f"the store with the pointer to {self.role}")
         self._refused: Pointer | None = None
@@ -65,7 +65,7 @@ class Follower:
 
     def _read(self) -> Pointer | None:
         """The pointer, None before the first promotion; UnreachableError if it has disappeared."""
-        pointer = self._registry.read()
+        pointer = self._pointers.read()
         if pointer is None and self.current is not None:
             raise UnreachableError("the pointer has disappeared")
         return pointer

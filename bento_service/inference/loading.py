@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bento_service.inference.classifier import Classifier
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer
+from pipeline.adapters.pointer_store import Pointer
 from pipeline.artifacts import Artifact, ServedManifest
 from pipeline.errors import ArtifactError, SlowModelError
 
@@ -66,7 +66,7 @@ class Loader:
         """
         artifact = self._artifacts.open(pointer.served, ServedManifest)
         self._require_named(artifact, pointer)
-        self._artifacts.require_closed(artifact)
+        self._artifacts.require_no_extra_files(artifact)
         with tempfile.TemporaryDirectory(prefix="leukoflow-model-") as folder:
             classifier = Classifier(self._artifacts.fetch(artifact, Path(folder)))
             require_fast(classifier.golden_ms, self._max_answer_ms)

@@ -5,7 +5,7 @@ import queue
 
 from bento_service import metrics
 from bento_service.inference.follow import Follower
-from pipeline.adapters.registry import Pointer
+from pipeline.adapters.pointer_store import Pointer
 
 _WAIT_S = 0.5
 
@@ -19,7 +19,7 @@ class Challenger(Follower):
 
     def _read(self) -> Pointer | None:
         """The shadow pointer; without one, stops serving the challenger and returns None."""
-        pointer = self._registry.shadow()
+        pointer = self._pointers.shadow()
         if pointer is None and self.current is not None:
             self.models.labels(self.current.classifier.tag).set(0)
             self.current = None

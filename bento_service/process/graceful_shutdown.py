@@ -38,8 +38,8 @@ class GracefulShutdown:
 
     def watch(self) -> None:
         """Replace Uvicorn's SIGTERM handler; does nothing where Uvicorn does not run."""
-        server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-        if isinstance(server, Server):
+        server = running_server()
+        if server is not None:
             loop = asyncio.get_running_loop()
             signal.signal(
                 signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(self._begin, loop, server)
@@ -75,6 +75,15 @@ class GracefulShutdown:
         for asyncio_server in server.servers:
             asyncio_server.close()
         loop.call_later(LINGER_S, server.handle_exit, signal.SIGTERM, None)
+
+
+def running_server() -> Server | None:
+    """The Uvicorn server of this process, found by its SIGTERM handler; None without one.
+
+    `bentoml serve` makes it and passes it to nobody.
+    """
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return server if isinstance(server, Server) else None
 
 
 def _exit_now() -> None:

@@ -1,6 +1,6 @@
-"""Detect drift: test a window against the reference of its model and write the drift report.
+"""Detect drift, the task of the DAG: read window and reference, test, publish the report.
 
-The result comes from `detector`; Evidently draws the distributions and decides nothing.
+The result comes from `compare`; Evidently draws the distributions and decides nothing.
 """
 
 import logging
@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from monitoring.config import DriftTestConfig
-from monitoring.drift.detector import detect_drift
+from monitoring.drift.compare import detect_drift
 from monitoring.drift.drift_page import write_summary
 from monitoring.drift.result import DriftResult
 from monitoring.windows.collect import PREDICTIONS
@@ -17,7 +17,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, DriftManifest, EvaluationManifest, WindowManifest
 from pipeline.contract.image_stats import comparable
 from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 
 REFERENCE = "reference.jsonl"
 RESULT = "drift.json"
@@ -33,7 +33,7 @@ def detect(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[DriftManifest]:
-    """Publish the result (also of an alarm or a window too small), its page and Evidently's report.
+    """Test a window for drift; publish the result, the page and Evidently's report.
 
     Raises:
         ArtifactError: if the evaluation of the window is missing.
@@ -66,7 +66,7 @@ def detect(
 
 
 def read_window(store: ArtifactStore, window: Artifact[WindowManifest]) -> list[PredictionRecord]:
-    """The predictions of a window."""
+    """Download the predictions of a window."""
     lines = store.read(window, PREDICTIONS).splitlines()
     return [PredictionRecord.model_validate_json(line) for line in lines]
 
@@ -74,13 +74,13 @@ def read_window(store: ArtifactStore, window: Artifact[WindowManifest]) -> list[
 def read_reference(
     store: ArtifactStore, evaluation: Artifact[EvaluationManifest]
 ) -> list[ReferenceRecord]:
-    """The model's predictions on its held-out images."""
+    """Download the drift reference: the model's predictions on its held-out images."""
     lines = store.read(evaluation, REFERENCE).splitlines()
     return [ReferenceRecord.model_validate_json(line) for line in lines]
 
 
 def read_result(store: ArtifactStore, drift: Artifact[DriftManifest]) -> DriftResult:
-    """The result in a drift artefact."""
+    """Download the result of a drift test."""
     return DriftResult.model_validate_json(store.read(drift, RESULT))
 
 

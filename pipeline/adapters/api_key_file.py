@@ -44,7 +44,7 @@ def digest(key: str) -> str:
 
 
 def parse(text: bytes) -> tuple[ApiKey, ...]:
-    """The keys in the text of a key file; ArtifactError, without the text, if it is damaged."""
+    """Parse a key file; ArtifactError, which does not quote the file, if it is damaged."""
     try:
         return _KEYS.validate_json(text)
     except ValidationError as error:
@@ -110,7 +110,7 @@ def revoke(path: Path, name: str) -> int:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Serialise changes, waiting for others: two concurrent ones could restore a revoked key."""
+    """Lock the key file during the block: concurrent changes could restore a revoked key."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with path.with_name(f".{path.name}.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -118,7 +118,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _write(path: Path, keys: Sequence[ApiKey]) -> None:
-    """Replace the file atomically; a new file is readable by its owner only, else modes stay."""
+    """Replace the key file atomically; keeps mode and owner, or creates it with mode 600."""
     descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     with os.fdopen(descriptor, "wb") as stream:
         if path.exists():

@@ -1,4 +1,4 @@
-"""BentoML: the model store as a mirror of promoted models, and Bentos with a model inside.
+"""BentoML: copy promoted models into its model store, and build Bentos with a model inside.
 
 BentoML's model store is not crash-safe: a kill while saving leaves a model that `get` returns
 without its weights and that a retry cannot overwrite. So a model is saved into a temporary
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 def mirror(settings: Settings, folder: Path, tag: str, labels: Mapping[str, str]) -> Path:
-    """Save a served bundle into the BentoML model store unless it is there; set `latest` to it.
+    """Copy a served bundle into the BentoML model store, unless it is there, and tag it `latest`.
 
     Args:
         settings: `bento_home` is the folder of the store.
@@ -100,7 +100,7 @@ def baked_bundle(bento: Path) -> Path:
 
 
 def _make_context(context: Path, served_folder: Path) -> Path:
-    """Fill a new folder with the files that `bentofile.yaml` may include; returns it."""
+    """Make the build folder `context`: sources, `bentofile.yaml`, bundle, requirements."""
     context.mkdir()
     for package in ("bento_service", "pipeline"):
         source = ROOT / package
@@ -112,14 +112,14 @@ def _make_context(context: Path, served_folder: Path) -> Path:
 
 
 def _save(private: Path, folder: Path, tag: str, labels: Mapping[str, str]) -> Path:
-    """Save a bundle as a BentoML model below `private` by a subprocess; returns its folder."""
+    """Save a bundle as a BentoML model below `private`; returns the model's folder."""
     module = [sys.executable, "-m", "pipeline.adapters.bento_model"]
     _run([*module, tag, str(folder.resolve()), json.dumps(dict(labels))], private)
     return private / "models" / Path(*tag.split(":"))
 
 
 def _run(command: list[str], private: Path) -> None:
-    """Run a command with BENTOML_HOME; on failure ArtifactError with the end of its output."""
+    """Run a command with BENTOML_HOME `private`; ArtifactError, with its output, if it fails."""
     done = subprocess.run(
         command,
         env={**os.environ, **TELEMETRY_OFF, "BENTOML_HOME": str(private)},

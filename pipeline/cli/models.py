@@ -19,7 +19,7 @@ from pipeline.cli.options import (
     report_promotion,
 )
 from pipeline.dag_ids import TRAINING
-from pipeline.entrypoints import deployment, promotion, registry
+from pipeline.entrypoints import deployment, promotion, served_models
 from pipeline.settings import load_settings
 
 app = typer.Typer()
@@ -80,15 +80,15 @@ def shadow(
     if off == bool(uri):
         raise typer.BadParameter("give either the URI of a challenger or --off")
     if off:
-        registry.clear_shadow(name or load_settings().model_name)
+        served_models.clear_shadow(name or load_settings().model_name)
     else:
-        print(registry.set_shadow(uri, getpass.getuser(), reason, name).tag)
+        print(served_models.set_shadow(uri, getpass.getuser(), reason, name).tag)
 
 
 @app.command()
 def repair(name: Name = "") -> None:
     """Update MLflow's alias and BentoML's model store from the pointer."""
-    pointer = registry.repair(name or load_settings().model_name)
+    pointer = served_models.repair(name or load_settings().model_name)
     print(f"{pointer.tag} (move {pointer.sequence})" if pointer else "no model is promoted")
 
 
@@ -98,14 +98,14 @@ def history(name: Name = "", as_json: Json = False) -> None:
     from pipeline.steps.promotion.history import refusal_table, table
 
     name = name or load_settings().model_name
-    periods = registry.history(name)
+    periods = served_models.history(name)
     if as_json:
         _show([period.model_dump(mode="json") for period in periods], as_json)
         return
     console = Console()
     wide = console if console.is_terminal else Console(width=WIDE)
     wide.print(table(name, periods) if periods else f"no model named {name} has been promoted")
-    if refusals := registry.refusals(name):
+    if refusals := served_models.refusals(name):
         wide.print(refusal_table(refusals))
 
 
@@ -131,7 +131,7 @@ def predict(
     """Classify images by the service; exit code 2 when one fails."""
     from rich.progress import Progress
 
-    from pipeline.cli.predicting import find_images, predict_all, spreadsheet
+    from pipeline.cli.batch_prediction import find_images, predict_all, spreadsheet
 
     paths = find_images(images)
     with Progress(console=Console(stderr=True), transient=True) as progress:

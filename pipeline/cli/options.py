@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.entrypoints.configs import own_config
+from pipeline.entrypoints.config_lookup import default_config
 from pipeline.errors import GateRefusedError
 
 if TYPE_CHECKING:
-    from pipeline.steps.promotion.promote import Promotion
+    from pipeline.steps.promotion.promote import PromotionReport
 
 Config = Annotated[
     str,
     typer.Option(
         help="Run config. Default: configs/MODEL_NAME.yaml.",
-        callback=lambda config: config or own_config(),
+        callback=lambda config: config or default_config(),
     ),
 ]
 Split = Annotated[str, typer.Argument(help="URI of a split.")]
@@ -42,12 +42,12 @@ RunId = Annotated[str, typer.Option(help="Run id in manifests; default: generate
 
 
 def name_run(run_id: str) -> str:
-    """The run id, by default a generated one."""
+    """The given run id, or a new random one."""
     return run_id or f"cli-{uuid.uuid4().hex[:8]}"
 
 
-def report_promotion(result: "Promotion") -> None:
-    """Print the promoted bundle's URI, or that it serves; GateRefusedError if it was refused."""
+def report_promotion(result: "PromotionReport") -> None:
+    """Print the promoted bundle's URI, or the outcome; raise GateRefusedError for a refusal."""
     if result.outcome == "refused":
         raise GateRefusedError(result.sentence)
     promoted = result.outcome == "promoted"
@@ -61,7 +61,7 @@ def warn(lines: Iterable[str]) -> None:
 
 
 def require_one(**alternatives: object) -> None:
-    """Raise BadParameter, with the names, unless exactly one of the alternatives has a value.
+    """Raise BadParameter unless exactly one of the alternatives has a value.
 
     Args:
         alternatives: name to value; arguments in capitals, options in small letters.

@@ -32,7 +32,7 @@ from pipeline.entrypoints import (
     training,
     verdicts,
 )
-from pipeline.entrypoints.configs import path_filter
+from pipeline.entrypoints.config_lookup import path_filter
 
 app = typer.Typer()
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from pipeline.adapters.airflow import DagRun
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer
+from pipeline.adapters.pointer_store import Pointer
 from pipeline.artifacts import VerdictManifest
 from pipeline.demo.traffic import Traffic
 from pipeline.errors import PipelineError
@@ -71,7 +71,7 @@ def score_rows(report: Mapping[str, Any]) -> Rows:
 
 
 def verdict_rows(store: ArtifactStore, uri: str, pointer: Pointer | None) -> Rows:
-    """Verdict of the gate, and the champion, which is of an earlier run if the gate refused."""
+    """Verdict of the gate on the trained model, and the champion."""
     artifact = store.open(uri, VerdictManifest)
     checks = json.loads(store.read(artifact, "verdict.json"))["checks"]
     passed = sum(check["passed"] for check in checks)
@@ -96,7 +96,7 @@ def _served(pointer: Pointer | None, trained: str) -> str:
 
 
 def served_rows(traffic: Traffic) -> Rows:
-    """The first prediction, and the accuracy on held-out images over HTTP."""
+    """The first prediction, and the accuracy on held-out images; no row without predictions."""
     if not traffic.predictions:
         return []
     first, truth = traffic.predictions[0], traffic.labels[0]
@@ -116,13 +116,13 @@ def served_rows(traffic: Traffic) -> Rows:
 
 
 def drift_rows(title: str, content: str, result: Mapping[str, Any]) -> Rows:
-    """The row of one window: verdict, number of images, `content` (what was sent) and reasons."""
+    """Drift test of one window: verdict, number of images, `content` (what was sent), reasons."""
     reasons = "; ".join(result["reasons"])
     return [(title, f"{result['verdict']} (n = {result['n']}, {content}): {reasons}")]
 
 
 def no_drift_rows(tag: str) -> Rows:
-    """Reason why no drift window was sent."""
+    """Why no drift window was sent: the champion was trained or evaluated on every cell."""
     return [
         (
             "drift",

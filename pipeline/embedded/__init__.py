@@ -1,8 +1,8 @@
 """The embedded stack: every server of Leukoflow as a local process, started from the Procfile.
 
 `up` runs, in this order: `preflight` (folders, disk space, lock), `credentials` (passwords in
-`stack.env`), `ports` (are they free?), `object_store` and `airflow_home` (files and database that
-the servers read), `environment` (their variables), `processes/supervisor` (honcho) and
+`stack.env`), `ports` (are they free?), `seaweedfs_access` and `airflow_home` (files and database
+that the servers read), `environment` (their variables), `processes/supervisor` (honcho) and
 `processes/waiting` (until each part is healthy). `parts` lists the parts, `doctor` checks the
 machine, `stack` is the entry point.
 

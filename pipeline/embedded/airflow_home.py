@@ -18,12 +18,12 @@ _LOCK_TIMEOUT_SECONDS = 30
 
 
 def folder(home: Path) -> Path:
-    """AIRFLOW_HOME of a stack."""
+    """Path of AIRFLOW_HOME."""
     return home / "data" / "airflow"
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Airflow's settings as variables, without the secrets, which `stack.env` has."""
+    """Airflow's settings as environment variables, without the secrets of `stack.env`."""
     home = settings.leukoflow_home
     url = settings.airflow_url.rstrip("/")
     return {
@@ -61,7 +61,7 @@ def write_passwords(settings: Settings) -> None:
 
 
 def migrate(home: Path, variables: Mapping[str, str]) -> bool:
-    """Run `airflow db migrate`, unless this version has; enable WAL; returns whether it ran.
+    """Run `airflow db migrate` if Airflow's version is new, and enable WAL; True if it migrated.
 
     The file `migrated` holds Airflow's version, so that later starts skip the migration.
 
@@ -86,7 +86,7 @@ def migrate(home: Path, variables: Mapping[str, str]) -> bool:
 
 
 def _enable_wal(home: Path) -> None:
-    """Switch Airflow's database to SQLite's write-ahead log, for reads during a write.
+    """Switch Airflow's database to SQLite's write-ahead log, which allows reads during a write.
 
     Without support of the file system, SQLite silently keeps its rollback journal.
     """

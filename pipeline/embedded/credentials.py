@@ -26,7 +26,7 @@ S3_URL = "http://127.0.0.1:8333"
 
 
 def prepare(settings: Settings) -> Settings:
-    """Complete the settings with stored or new secrets, and write them to `stack.env`.
+    """Return the settings with secrets and addresses, stored or new; writes `stack.env`.
 
     The environment wins over the file. Addresses, store URI and model name are copied from it into
     the file, so that later commands find a stack that a variable moved; secrets are not copied.
@@ -59,7 +59,7 @@ def read(home: Path) -> dict[str, str]:
 
 
 def _generate_secrets() -> dict[str, str]:
-    """New random secrets for every variable; stores nothing."""
+    """Variable to a new random secret, for every secret; stores nothing."""
     return {
         "AWS_ACCESS_KEY_ID": secrets.token_hex(10),
         "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(30),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from pipeline.embedded import airflow_home, credentials, object_store, ports
+from pipeline.embedded import airflow_home, credentials, ports, seaweedfs_access
 from pipeline.embedded.parts import PARTS, ROOT
 from pipeline.settings import Settings
 from pipeline.telemetry import TELEMETRY_OFF
@@ -29,7 +29,7 @@ _REGION = "us-east-1"
 
 
 def stack_variables(settings: Settings, caller: Mapping[str, str]) -> dict[str, str]:
-    """The caller's environment with the variables of the Procfile, and the secrets of `stack.env`.
+    """Environment of the stack: the caller's, the Procfile's variables, the secrets of `stack.env`.
 
     Args:
         settings: as `credentials.prepare` returns them.
@@ -44,9 +44,9 @@ def stack_variables(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
         **_settings(settings),
         **_ports(settings),
         **airflow_home.environment(settings),
-        **object_store.environment(settings),
+        **seaweedfs_access.environment(settings),
         STACK_VARIABLE: str(home),
-        "S3_BUCKET": object_store.bucket(settings),
+        "S3_BUCKET": seaweedfs_access.bucket(settings),
         "AWS_REGION": settings.aws_region or _REGION,
         "AWS_DEFAULT_REGION": settings.aws_region or _REGION,  # boto3 reads this name
         "BENTOML_HOME": str(settings.bento_home.resolve()),
@@ -64,8 +64,8 @@ def stack_variables(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
 
 
 def part_variables(variables: Mapping[str, str], name: str) -> dict[str, str]:
-    """Variables of one part, from those of the stack; MLflow gets its own key of the store only."""
-    own = object_store.MLFLOW_VARIABLES if name == "mlflow" else {}
+    """Environment of one part, from that of the stack; MLflow gets a restricted store key."""
+    own = seaweedfs_access.MLFLOW_VARIABLES if name == "mlflow" else {}
     replaced = {variable: variables[source] for variable, source in own.items()}
     return {**variables, **replaced, PART_VARIABLE: name}
 
@@ -82,7 +82,7 @@ def _settings(settings: Settings) -> dict[str, str]:
 
 
 def _ports(settings: Settings) -> dict[str, str]:
-    """Port variables of all parts."""
+    """Variable to port number, for the ports of all parts."""
     return {
         name: str(number)
         for part in PARTS

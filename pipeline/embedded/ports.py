@@ -29,7 +29,7 @@ _FREE_RANGE = range(20_000, 32_000)  # below Linux's ephemeral ports (32768 and 
 
 
 def variables(part: Part, settings: Settings) -> dict[str, int]:
-    """Port by variable of the Procfile, for every port that a part opens (may be none)."""
+    """Variable of the Procfile to port number, for every port that a part opens (may be none)."""
     if part.heartbeat:
         return {}
     first = port(part, settings)
@@ -69,7 +69,7 @@ def require_free(
 
 
 def listener(number: int) -> str:
-    """Text with the process that listens on a loopback port; '' when the port is free."""
+    """Pid and name of the process that listens on a loopback port, as text; '' if it is free."""
     if is_free(number):
         return ""
     try:

@@ -15,7 +15,14 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.embedded import airflow_home, credentials, environment, object_store, ports, preflight
+from pipeline.embedded import (
+    airflow_home,
+    credentials,
+    environment,
+    ports,
+    preflight,
+    seaweedfs_access,
+)
 from pipeline.embedded.parts import PROCFILE, ROOT, Part, parts
 from pipeline.embedded.processes import discovery, supervisor, waiting
 from pipeline.embedded.processes.health import is_healthy
@@ -68,7 +75,7 @@ def up(settings: Settings, console: Console, *, procfile: Path = PROCFILE) -> Se
 
 
 def down(settings: Settings) -> int:
-    """Stop every process of the stack and wait; returns how many there were. The data stays."""
+    """Stop every process of the stack and wait; returns their number. The data stays."""
     home = settings.leukoflow_home.resolve()
     count = sum(1 for _ in discovery.stack_processes(home))
     process = find_supervisor(home)
@@ -100,7 +107,7 @@ def status(settings: Settings, *, procfile: Path = PROCFILE) -> list[PartStatus]
 
 
 def failure(settings: Settings) -> str:
-    """Which part ended by itself and so stopped the stack last; '' if none did."""
+    """Name, exit code and log of the part whose end stopped the stack, as text; '' if none did."""
     home = settings.leukoflow_home.resolve()
     output = supervisor.log_path(home, "supervisor")
     stopped = supervisor.first_stopped(output.read_text()) if output.is_file() else None
@@ -121,9 +128,9 @@ def table(states: list[PartStatus]) -> Table:
 
 
 def find_supervisor(home: Path) -> psutil.Process | None:
-    """Running supervisor of the stack at `home`, from its pid file.
+    """Running supervisor process of the stack at `home`, from its pid file; None if there is none.
 
-    None if the pid belongs to another process by now.
+    A pid that belongs to another process by now does not count.
     """
     with contextlib.suppress(OSError, ValueError, psutil.Error):
         process = psutil.Process(int(_pid_file(home).read_text()))
@@ -163,7 +170,7 @@ def _launch(settings: Settings, to_start: list[Part], console: Console, procfile
     """Write files, migrate Airflow's database, rotate logs, start the supervisor."""
     home = settings.leukoflow_home
     variables = environment.stack_variables(settings, os.environ)
-    object_store.write_access_files(settings)
+    seaweedfs_access.write_access_files(settings)
     if any(part.name.startswith("airflow") for part in to_start):
         airflow_home.write_passwords(settings)
         with waiting.spinner(console, "preparing Airflow's database"):
@@ -213,7 +220,7 @@ def _started_at(home: Path) -> float:
 
 
 def _rotate(path: Path) -> None:
-    """Rename a log, if there is one, to `.log.1`, replacing that of the start before."""
+    """Rename a log to `.log.1`, which it replaces; does nothing if there is no log."""
     if path.is_file():
         path.replace(path.with_suffix(".log.1"))
 

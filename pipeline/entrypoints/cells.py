@@ -17,9 +17,9 @@ from pipeline.artifacts import (
 from pipeline.config.path_filter import ALL_FILES, PathFilter
 from pipeline.config.run import RunConfig
 from pipeline.entrypoints.jobs.job import local_store, open_job
-from pipeline.entrypoints.jobs.pages import publish, refusal_published
+from pipeline.entrypoints.jobs.report_pages import publish, publish_refusal
 from pipeline.records import Quarantined, Record, Skipped, from_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.settings import load_settings
 from pipeline.version import code_version
 
@@ -41,7 +41,7 @@ def group(config: str, run_id: str, dataset: str) -> str:
     job = open_job(config, run_id)
     opened = job.open(dataset, DatasetManifest)
     grouping = step(opened, job.config, store=job.store, run=job.run)
-    with refusal_published(grouping, store=job.store, run=job.run, site=job.settings.reports_url):
+    with publish_refusal(grouping, store=job.store, run=job.run, site=job.settings.reports_url):
         passed = data_gate(grouping, job.config, store=job.store, run=job.run)
     badge = f"{passed.manifest.counts['quarantined']} quarantined"
     publish(job, passed, "grouping", badge, ["report.html"])
@@ -105,7 +105,7 @@ def grouped(archive: str, config: RunConfig) -> Iterator[Grouped]:
         store = ArtifactStore(UriStore(settings), folder)
         snapshot = ingest([archive], config, store=store, run=run)
         # In the local store, because the folder is temporary and no stack need be running.
-        with refusal_published(snapshot, store=local_store(settings), run=run):
+        with publish_refusal(snapshot, store=local_store(settings), run=run):
             dataset = validate(snapshot, config, store=store, run=run)
         grouping = group(dataset, config, store=store, run=run)
         quarantined = from_csv(store.read(dataset, "quarantine.csv").decode(), Quarantined)

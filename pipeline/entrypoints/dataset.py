@@ -8,13 +8,13 @@ from pipeline.artifacts import (
 )
 from pipeline.config.path_filter import ALL_FILES, PathFilter
 from pipeline.entrypoints.jobs.job import open_job
-from pipeline.entrypoints.jobs.pages import publish, refusal_published
+from pipeline.entrypoints.jobs.report_pages import publish, publish_refusal
 
 log = logging.getLogger(__name__)
 
 
 def has_archives(config: str) -> bool:
-    """Whether `archives/<name>/` contains an archive; logs when it does not."""
+    """Whether the config's folder `archives/<name>/` contains an archive; logs if it does not."""
     from pipeline.steps.dataset.watch import list_archives
 
     job = open_job(config, "look")
@@ -49,7 +49,7 @@ def validate(config: str, run_id: str, snapshot: str) -> str:
 
     job = open_job(config, run_id)
     opened = job.open(snapshot, SnapshotManifest)
-    with refusal_published(opened, store=job.store, run=job.run, site=job.settings.reports_url):
+    with publish_refusal(opened, store=job.store, run=job.run, site=job.settings.reports_url):
         dataset = step(opened, job.config, store=job.store, run=job.run)
     counts = dataset.manifest.counts
     badge = f"{counts.get('quarantined', 0)} quarantined"
@@ -58,7 +58,7 @@ def validate(config: str, run_id: str, snapshot: str) -> str:
 
 
 def claim_archives(config: str) -> list[dict[str, str]]:
-    """Mark new and changed archives pending in the watermark; returns all pending ones."""
+    """Store new and changed archives as pending in the watermark; returns all pending archives."""
     from pipeline.steps.dataset.watch import claim_archives as step
 
     job = open_job(config, "watch")
@@ -66,7 +66,7 @@ def claim_archives(config: str) -> list[dict[str, str]]:
 
 
 def mark_seen(config: str, archives: Iterable[dict[str, str]]) -> None:
-    """Mark archives seen in the watermark, so that no later claim takes them."""
+    """Store archives as seen in the watermark, so that `claim_archives` skips them."""
     from pipeline.steps.dataset.watch import mark_seen as step
 
     job = open_job(config, "watch")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer
+from pipeline.adapters.pointer_store import Pointer
 from pipeline.artifacts import (
     BundleManifest,
     EvaluationManifest,
@@ -21,13 +21,17 @@ from pipeline.config.validation import ValidateConfig
 from pipeline.contract.decoding import decode
 from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.entrypoints.cells import Grouped, grouped
+from pipeline.entrypoints.jobs.best_effort_mlflow import (
+    fail_run_on_error,
+    log_to_mlflow,
+    tracked_run,
+)
 from pipeline.entrypoints.jobs.job import open_job, open_store
-from pipeline.entrypoints.jobs.mlflow_run import fail_run_on_error, log_to_mlflow, tracked_run
-from pipeline.entrypoints.jobs.pages import publish
-from pipeline.entrypoints.registry import find_model
+from pipeline.entrypoints.jobs.report_pages import publish
+from pipeline.entrypoints.served_models import find_model
 from pipeline.errors import InvalidInputError
 from pipeline.records import Quarantined, Record, Skipped
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 
 if TYPE_CHECKING:
     from pipeline.steps.evaluation.evaluation_report import EvaluationReport
@@ -41,7 +45,7 @@ ANY_DATASET = ValidateConfig(min_images_per_class=0, max_quarantined_share=1.0)
 def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> str:
     """Score the exported model on the locked test part, publish the report; returns its URI."""
     from pipeline.steps.evaluation.evaluate import evaluate as step
-    from pipeline.steps.evaluation.run_log import track_evaluation
+    from pipeline.steps.evaluation.mlflow_evaluation import track_evaluation
 
     job = open_job(config, run_id)
     opened = job.open(served, ServedManifest)
@@ -139,7 +143,7 @@ def _own_evaluation(
 
 
 def _score(archive: str, name: str, model: str, paths: PathFilter) -> Scored:
-    """Fetch a promoted model and predict every readable image of an archive."""
+    """Download a promoted model and predict every readable image of an archive."""
     from pipeline.adapters.image_packs import read_images
     from pipeline.steps.evaluation.omissions import is_unknown, omissions
     from pipeline.steps.evaluation.predictions import predict_images
@@ -169,7 +173,7 @@ def _score(archive: str, name: str, model: str, paths: PathFilter) -> Scored:
 
 
 def _with_unreadable(images: Grouped) -> list[Quarantined]:
-    """Quarantined images; unknown classes are decoded here, a failure becomes their reason.
+    """The quarantined images; those of unknown classes that cannot be decoded get that reason.
 
     Validation does not decode them.
     """
@@ -190,6 +194,6 @@ def _with_unreadable(images: Grouped) -> list[Quarantined]:
 
 
 def _as_record(image: Quarantined) -> Record:
-    """Record of an image of an unknown class, in its own group."""
+    """Record of a quarantined image, which is its own group and cell."""
     fields = image.model_dump(exclude={"reason"})
     return Record(**fields, group=image.sha256, cell=image.sha256)

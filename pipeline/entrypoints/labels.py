@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.config.gather import GatherConfig
 from pipeline.entrypoints.jobs.job import open_store
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.version import code_version
 
 if TYPE_CHECKING:

@@ -1,23 +1,23 @@
-"""Promotion entry points: move the pointer to a judged model, or roll it back."""
+"""Promotion entry points: promote a model that the gate judged, or roll back to an earlier one."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, PromotionRefusal, Registry
+from pipeline.adapters.pointer_store import Pointer, PointerStore, PromotionRefusal
 from pipeline.artifacts import Artifact, VerdictManifest
-from pipeline.entrypoints.configs import named_model
-from pipeline.entrypoints.jobs.job import open_job, open_store, registry_of
-from pipeline.entrypoints.registry import repair_if_possible
+from pipeline.entrypoints.config_lookup import resolve_model_name
+from pipeline.entrypoints.jobs.job import open_job, open_store, pointers_of
+from pipeline.entrypoints.served_models import repair_if_possible
 from pipeline.entrypoints.verdicts import gate
 from pipeline.errors import GateRefusedError, UnreachableError
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.settings import load_settings
 from pipeline.version import code_version
 
 if TYPE_CHECKING:
-    from pipeline.steps.promotion.promote import Authorization, Promoted, Promotion
+    from pipeline.steps.promotion.promote import Authorization, PromotionReport, PromotionResult
 
 
 def promote(
@@ -26,8 +26,8 @@ def promote(
     verdict: str,
     decision: Mapping[str, Any],
     untracked: bool = False,
-) -> "Promotion":
-    """Serve the model of a verdict, unless it serves, and repair mirrors; a refusal is a result.
+) -> "PromotionReport":
+    """Promote a verdict's model, then update BentoML and MLflow; a refusal is returned, not raised.
 
     While MLflow is unreachable, a promotion fails, because MLflow would not show the new champion;
     a rollback does not wait. A mirror that cannot be written is a warning: the move stands.
@@ -51,18 +51,18 @@ def promote(
         InvalidInputError: when the config belongs to another model.
         StaleVerdictError: when an approved verdict is stale.
     """
-    from pipeline.steps.promotion.promote import Authorization, Promotion, promote_with_retry
+    from pipeline.steps.promotion.promote import Authorization, PromotionReport, promote_with_retry
     from pipeline.steps.promotion.promote import promote as step
 
     authorization = Authorization.model_validate(decision)
     store, run = open_store(), RunContext.now(run_id, code_version())
     opened = _open(verdict, config, run_id, store)
-    registry = registry_of(opened.manifest.name, store)
+    pointers = pointers_of(opened.manifest.name, store)
     if not untracked:
-        _require_tracking(opened, registry, authorization, run_id, store)
+        _require_tracking(opened, pointers, authorization, run_id, store)
 
-    def attempt(uri: str) -> "Promoted":
-        return step(store.open(uri, VerdictManifest), registry, authorization, store=store, run=run)
+    def attempt(uri: str) -> "PromotionResult":
+        return step(store.open(uri, VerdictManifest), pointers, authorization, store=store, run=run)
 
     def judge_again(uri: str) -> str:
         inputs = store.open(uri, VerdictManifest).manifest.inputs
@@ -76,14 +76,14 @@ def promote(
         )
     except GateRefusedError as error:
         record_refusal(run_id, verdict, "gate", str(error))
-        return Promotion(outcome="refused", sentence=str(error))
-    repair_if_possible(registry.name)
+        return PromotionReport(outcome="refused", sentence=str(error))
+    repair_if_possible(pointers.name)
     return _summary(result, opened.manifest.tag)
 
 
-def _summary(result: "Promoted", tag: str) -> "Promotion":
-    """The outcome of a promotion, with one sentence for people."""
-    from pipeline.steps.promotion.promote import Promotion
+def _summary(result: "PromotionResult", tag: str) -> "PromotionReport":
+    """Outcome of a promotion with a sentence that describes it."""
+    from pipeline.steps.promotion.promote import PromotionReport
 
     serving = f"{result.pointer.tag} serves (move {result.pointer.sequence})"
     if result.outcome == "unchanged":
@@ -93,13 +93,13 @@ def _summary(result: "Promoted", tag: str) -> "Promotion":
         sentence = serving
     else:
         sentence = f"{tag} was promoted, and a newer model since; {serving}"
-    return Promotion(outcome=result.outcome, sentence=sentence, served=result.pointer.served)
+    return PromotionReport(outcome=result.outcome, sentence=sentence, served=result.pointer.served)
 
 
 def _open(
     verdict: str, config: str, run_id: str, store: ArtifactStore
 ) -> Artifact[VerdictManifest]:
-    """The verdict; InvalidInputError if a config is given and is another model's."""
+    """Read a verdict; InvalidInputError if a config is given and belongs to another model."""
     opened = store.open(verdict, VerdictManifest)
     if config:
         open_job(config, run_id).require_model(opened.manifest.name)
@@ -108,21 +108,21 @@ def _open(
 
 def _require_tracking(
     opened: Artifact[VerdictManifest],
-    registry: Registry,
+    pointers: PointerStore,
     authorization: "Authorization",
     run_id: str,
     store: ArtifactStore,
 ) -> None:
-    """Raise UnreachableError if MLflow is unreachable and the pointer would move; does not wait."""
+    """Raise UnreachableError if the promotion would move the pointer and MLflow is unreachable."""
     from pipeline.adapters.mlflow_runs import Tracking
     from pipeline.steps.promotion.ledger_rules import earlier_outcome
     from pipeline.steps.promotion.verdict import read_verdict
 
-    judged, moves = read_verdict(opened, store), registry.history()
+    judged, moves = read_verdict(opened, store), pointers.history()
     if not judged.passed or earlier_outcome(judged, moves, run_id, authorization.approved_at):
         return
     try:
-        Tracking(load_settings().mlflow_tracking_uri, registry.name).reach()
+        Tracking(load_settings().mlflow_tracking_uri, pointers.name).reach()
     except UnreachableError as error:
         raise UnreachableError(
             f"nothing was promoted; the verdict {opened.uri} stands: promote it once MLflow is "
@@ -131,7 +131,7 @@ def _require_tracking(
 
 
 def record_refusal(run_id: str, verdict: str, author: str, reason: str) -> str:
-    """Record in the registry who refused a promotion and why; returns the entry's URI."""
+    """Record who refused a promotion and why; returns the entry's URI."""
     store = open_store()
     judged = store.open(verdict, VerdictManifest).manifest
     refusal = PromotionRefusal(
@@ -142,11 +142,11 @@ def record_refusal(run_id: str, verdict: str, author: str, reason: str) -> str:
         run_id=run_id,
         time=datetime.now(UTC),
     )
-    return registry_of(judged.name, store).record_refusal(refusal)
+    return pointers_of(judged.name, store).record_refusal(refusal)
 
 
 def rollback(name: str, tag: str, author: str, reason: str, run_id: str = "rollback") -> Pointer:
-    """Serve an earlier model again: moves the pointer, repairs the mirrors, returns the pointer.
+    """Serve an earlier model again: changes the pointer, then updates BentoML and MLflow.
 
     Args:
         name: model name; empty takes the tag's, else MODEL_NAME.
@@ -163,8 +163,8 @@ def rollback(name: str, tag: str, author: str, reason: str, run_id: str = "rollb
 
     store = open_store()
     run = RunContext.now(run_id, code_version())
-    registry = registry_of(named_model(name, tag), store)
+    pointers = pointers_of(resolve_model_name(name, tag), store)
     authorization = Authorization(author=author, reason=reason, approved_at=run.created_at)
-    pointer = step(registry, tag, authorization, store=store, run=run)
-    repair_if_possible(registry.name)
+    pointer = step(pointers, tag, authorization, store=store, run=run)
+    repair_if_possible(pointers.name)
     return pointer

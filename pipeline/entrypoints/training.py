@@ -1,4 +1,4 @@
-"""Training entry points: weights, activations, training, export, and the end of a run."""
+"""Training entry points: weights, cached activations, training, export, and closing a run."""
 
 import logging
 from collections.abc import Sequence
@@ -12,11 +12,15 @@ from pipeline.artifacts import (
     SplitManifest,
 )
 from pipeline.config.run import load_config
-from pipeline.entrypoints.configs import config_path
+from pipeline.entrypoints.config_lookup import config_path
+from pipeline.entrypoints.jobs.best_effort_mlflow import (
+    end_training,
+    fail_run_on_error,
+    log_to_mlflow,
+)
 from pipeline.entrypoints.jobs.job import Job, local_store, open_job
-from pipeline.entrypoints.jobs.mlflow_run import end_training, fail_run_on_error, log_to_mlflow
 from pipeline.errors import InvalidInputError, UnreachableError
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.settings import load_settings
 from pipeline.version import code_version
 
@@ -29,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def weights() -> str:
-    """Download and verify the backbone's weights, once per machine; returns their URI."""
+    """Download and verify the ImageNet weights, once per machine; returns the URI."""
     from pipeline.modeling.weights import ensure_weights
 
     settings = load_settings()
@@ -43,7 +47,7 @@ def shards(config: str) -> list[int]:
 
 
 def featurize(config: str, run_id: str, split: str, shard: int) -> str:
-    """Compute one shard's activations, except those in the cache; returns their URI."""
+    """Compute and store one shard's activations that are not cached; returns the URI."""
     from pipeline.steps.training.featurize import ShardInputs
     from pipeline.steps.training.featurize import featurize as step
 
@@ -54,7 +58,7 @@ def featurize(config: str, run_id: str, split: str, shard: int) -> str:
 
 
 def train(config: str, run_id: str, split: str, features: Sequence[str]) -> str:
-    """Train in an MLflow run that `evaluate` ends, or untracked; returns the bundle's URI.
+    """Train a model, in an MLflow run that `evaluate` ends; returns the bundle's URI.
 
     Untracked when MLflow is unreachable.
     """
@@ -78,7 +82,7 @@ def train(config: str, run_id: str, split: str, features: Sequence[str]) -> str:
 
 def _start_tracking(job: Job, split: Artifact[SplitManifest]) -> str:
     """Start an MLflow run and return its id; '', with a warning, when MLflow is unreachable."""
-    from pipeline.steps.evaluation.run_log import environment, parameters
+    from pipeline.steps.evaluation.mlflow_evaluation import environment, parameters
 
     try:
         tracked = job.tracking.start(
@@ -95,7 +99,7 @@ def _start_tracking(job: Job, split: Artifact[SplitManifest]) -> str:
 
 
 def export(config: str, run_id: str, bundle: str, split: str) -> str:
-    """Convert the bundle to the serving engine; an error ends its MLflow run as FAILED."""
+    """Convert a Keras bundle to the serving engine; an error ends its MLflow run as FAILED."""
     from pipeline.steps.export.export import export as step
 
     job = open_job(config, run_id)
@@ -108,7 +112,7 @@ def export(config: str, run_id: str, bundle: str, split: str) -> str:
 def close_training(
     config: str | None, dag_id: str, run_id: str, outcome: "Outcome", sentence: str
 ) -> None:
-    """Note the outcome on the run's page; end a failed MLflow run; errors are only warnings.
+    """Write the outcome to the Airflow run's note; end a failed MLflow run; errors are warnings.
 
     Args:
         config: path of the run's config; None when the run ended before it read one.

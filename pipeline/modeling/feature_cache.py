@@ -25,7 +25,7 @@ from pipeline.contract.spec import ModelContract
 from pipeline.digests import sha256_bytes
 from pipeline.engine.regions import VERSION as REGIONS_VERSION
 from pipeline.errors import ArtifactError
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 
 log = logging.getLogger(__name__)
 

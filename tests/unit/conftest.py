@@ -8,7 +8,7 @@ from pytest_socket import disable_socket, enable_socket
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 
 
 @pytest.fixture(autouse=True)

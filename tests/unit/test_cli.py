@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from pipeline.adapters.registry import Registry
+from pipeline.adapters.pointer_store import PointerStore
 from pipeline.artifacts import Artifact, VerdictManifest
 from pipeline.digests import canonical_json
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.promotion.verdict import Check, GateVerdict
 from tests.unit.steps.promotion.promotion_harness import PromotionHarness
 
@@ -143,7 +143,7 @@ def test_a_refused_promotion_is_exit_code_1(
     verdict = refused(stage, tmp_path / "verdict")
     assert leukoflow("promote", verdict.uri) == 1
     assert capsys.readouterr().err == "error the gate refused blood_cells:1; received parity\n"
-    assert stage.registry.read() is None
+    assert stage.pointers.read() is None
     assert leukoflow("history") == 0
     assert "gate: the gate refused blood_cells:1; received parity" in capsys.readouterr().out
 
@@ -163,7 +163,7 @@ def test_promoting_the_champion_changes_nothing(
     assert leukoflow("promote", harness.judge(model)) == 0
     output = capsys.readouterr().out
     assert output.startswith("unchanged: the challenger is the champion (same bundle); demo:0")
-    assert len(harness.registry.history()) == 1
+    assert len(harness.pointers.history()) == 1
 
 
 def test_the_verdict_names_the_model(
@@ -183,8 +183,8 @@ def test_the_verdict_names_the_model(
     assert output.endswith("expected a config whose contract.name is demo; received blood_cells")
     assert leukoflow("promote", verdict, "--untracked") == 0
     assert capsys.readouterr().out.strip() == model.uri
-    assert [move.tag for move in harness.registry.history()] == [model.manifest.tag]
-    assert Registry(stage.artifacts.objects, stage.artifacts.root, "blood_cells").read() is None
+    assert [move.tag for move in harness.pointers.history()] == [model.manifest.tag]
+    assert PointerStore(stage.artifacts.objects, stage.artifacts.root, "blood_cells").read() is None
 
 
 def test_a_tag_names_the_model_to_roll_back(
@@ -202,7 +202,7 @@ def test_a_tag_names_the_model_to_roll_back(
     assert output.endswith("expected --name demo, or none; received blood_cells")
     assert leukoflow("rollback", first.tag) == 0
     assert capsys.readouterr().out.strip() == first.tag
-    now = harness.registry.read()
+    now = harness.pointers.read()
     assert now is not None
     assert (now.tag, now.kind) == (first.tag, "rollback")
 
@@ -216,7 +216,7 @@ def test_a_shadow_challenger_must_have_the_name(
     assert leukoflow("shadow", model.uri, "--name", "blood_cells") == 2
     assert "received a model of demo" in " ".join(capsys.readouterr().err.split())
     assert leukoflow("shadow", model.uri) == 0
-    shadow = harness.registry.shadow()
+    shadow = harness.pointers.shadow()
     assert shadow is not None
     assert shadow.tag == model.manifest.tag
 

@@ -54,7 +54,7 @@ class LocalStore:
             _replace(target, source)
 
     def download(self, uri: str, path: Path) -> None:
-        """Copy an object to a local file, with its folders; or MissingArtifactError."""
+        """Copy an object to `path`, and make its folders; MissingArtifactError if there is none."""
         if not _path(uri).is_file():
             raise MissingArtifactError("no such file", received=uri)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ class LocalStore:
         return ObjectInfo(uri, status.st_size, _etag(path.read_bytes()), modified)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Files below `prefix`, spelled like it; hidden ones are left out."""
+        """Metadata of the files whose path starts with `prefix`, without hidden files."""
         # A Path drops the final slash, which distinguishes `a/` from `a` and `ab`.
         start = str(_path(prefix)) + ("/" if prefix.endswith("/") else "")
         folder = Path(start) if start.endswith("/") else Path(start).parent

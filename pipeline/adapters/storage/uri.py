@@ -1,4 +1,4 @@
-"""One store for every URI."""
+"""Object store that takes S3 or local files, by the URI's scheme."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from pipeline.settings import Settings
 
 
 class UriStore:
-    """Dispatches by URI to S3 (`s3://`) or local files; methods as in `ObjectStore`."""
+    """`ObjectStore` that passes `s3://` URIs to S3 and others to local files."""
 
     def __init__(self, settings: Settings, *, fail_fast: bool = False) -> None:
         """Use the settings' S3 store; `fail_fast` as in `S3Store`."""

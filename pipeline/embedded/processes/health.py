@@ -1,4 +1,4 @@
-"""Health of a part: its HTTP answer, Airflow's heartbeats, and a round trip through the store."""
+"""Health checks of parts: HTTP status, Airflow's heartbeats, and a write and read of the store."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from pipeline.adapters.storage import S3Store
-from pipeline.embedded import object_store
+from pipeline.embedded import seaweedfs_access
 from pipeline.embedded.parts import Part
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
@@ -34,13 +34,13 @@ def is_healthy(part: Part, settings: Settings, started_at: float) -> bool:
 
 
 def store_works(settings: Settings) -> bool:
-    """Whether the embedded store takes an object (it writes a probe) and returns it.
+    """Write an object to the embedded store and read it back; False on any error.
 
     SeaweedFS's S3 gateway answers about a second before its volumes are ready. An object read then
     is "not found" for several seconds, because the filer caches the answer. So the probe writes
     first: a write fails without a volume.
     """
-    uri = f"s3://{object_store.bucket(settings)}/{_PROBE_KEY}"
+    uri = f"s3://{seaweedfs_access.bucket(settings)}/{_PROBE_KEY}"
     store = S3Store(settings, fail_fast=True)
     try:
         store.require_bucket(uri)
@@ -51,7 +51,7 @@ def store_works(settings: Settings) -> bool:
 
 
 def sent_heartbeat(report: Mapping[str, Any], component: str, started_at: float) -> bool:
-    """Whether Airflow's health report has a heartbeat of this start, not of an earlier one."""
+    """Whether Airflow's health report has a heartbeat of a component after `started_at`."""
     state = report.get(component, {})
     heartbeat = state.get(f"latest_{component}_heartbeat")
     if state.get("status") != "healthy" or not heartbeat:

@@ -1,5 +1,5 @@
-"""What entry points share.
+"""The job of an entry point: its settings and adapters, its MLflow run, its report pages.
 
-`job` has the settings, config and adapters of one call, `mlflow_run` its MLflow run, `pages` its
-reports on the report site. An unreachable MLflow is logged and stops no training.
+`job` has the settings, config and adapters of one call, `best_effort_mlflow` its MLflow run,
+`report_pages` its pages on the report site. An unreachable MLflow is logged and stops no training.
 """

@@ -1,18 +1,18 @@
-"""Settings, config and adapters of an entry point's call."""
+"""Job: config, settings and stores that an entry point works with."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Registry
+from pipeline.adapters.pointer_store import PointerStore
 from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import Artifact, M, WeightsManifest
 from pipeline.config.path_filter import ALL_FILES, PathFilter
 from pipeline.config.run import RunConfig, load_config
-from pipeline.entrypoints.configs import config_path
+from pipeline.entrypoints.config_lookup import config_path
 from pipeline.errors import InvalidInputError
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.settings import Settings, load_settings
 from pipeline.version import code_version
 
@@ -24,7 +24,7 @@ LOCAL_STORE = "artifacts"
 
 @dataclass(frozen=True)
 class Job:
-    """Settings, config and adapters of one call."""
+    """Config, settings and run of one call; opens stores and MLflow on first use."""
 
     config: RunConfig
     settings: Settings
@@ -32,13 +32,13 @@ class Job:
 
     @cached_property
     def store(self) -> ArtifactStore:
-        """The artefact store of the settings."""
+        """The artefact store at STORE_URI."""
         return open_store(self.settings)
 
     @cached_property
-    def registry(self) -> Registry:
-        """The registry of the config's name."""
-        return registry_of(self.config.name, self.store)
+    def pointers(self) -> PointerStore:
+        """The pointer and its ledger, for the config's name."""
+        return pointers_of(self.config.name, self.store)
 
     @cached_property
     def tracking(self) -> "Tracking":
@@ -73,7 +73,7 @@ class Job:
 
 
 def open_job(config: str, run_id: str, limit: int = 0, paths: PathFilter = ALL_FILES) -> Job:
-    """Job of one entry point call: loads the config and the settings; opens no connection.
+    """Load config and settings for one call of an entry point; opens no connection.
 
     A limit and patterns replace those of the config.
     """
@@ -84,16 +84,16 @@ def open_job(config: str, run_id: str, limit: int = 0, paths: PathFilter = ALL_F
 
 
 def open_store(settings: Settings | None = None) -> ArtifactStore:
-    """Artefact store of some settings (default: `load_settings`); InvalidInputError without one."""
+    """Artefact store at STORE_URI; InvalidInputError if the setting is empty."""
     settings = settings or load_settings()
     return ArtifactStore(UriStore(settings), settings.require_store())
 
 
-def registry_of(name: str, store: ArtifactStore) -> Registry:
-    """Registry of a model name, in a store."""
-    return Registry(store.objects, store.root, name)
+def pointers_of(name: str, store: ArtifactStore) -> PointerStore:
+    """Store of the pointer and ledger of a model name."""
+    return PointerStore(store.objects, store.root, name)
 
 
 def local_store(settings: Settings) -> ArtifactStore:
-    """Artefacts on this machine, whatever STORE_URI is: weights and pages of refused archives."""
+    """Artefact store in LEUKOFLOW_HOME, for weights and for pages of refused archives."""
     return ArtifactStore(UriStore(settings), str(settings.leukoflow_home.resolve() / LOCAL_STORE))

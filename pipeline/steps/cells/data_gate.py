@@ -9,7 +9,7 @@ from pipeline.artifacts import Artifact, GroupingManifest
 from pipeline.config.grouping import DataGateConfig
 from pipeline.config.run import RunConfig
 from pipeline.records import ImageMatch, Quarantined, Record, from_csv, to_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.cells.contradictions import (
     cells_per_class,
     cells_under_two_labels,

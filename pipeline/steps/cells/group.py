@@ -19,7 +19,7 @@ from pipeline.contract.decoding import decode
 from pipeline.digests import canonical_json, sha256_bytes
 from pipeline.errors import ArtifactError
 from pipeline.records import ImageMatch, Record, to_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.cells.lock import LockedImages, read_lock
 from pipeline.steps.cells.matching.near_duplicates import (
     MatchedPair,

@@ -8,7 +8,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, GroupingManifest, SplitManifest
 from pipeline.config.run import RunConfig
 from pipeline.records import Quarantined, Record, from_csv, to_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.cells.assignment import assign, groups_in
 from pipeline.steps.cells.group import LOCKED
 from pipeline.steps.cells.lock import LockedImage, LockedImages, extend_lock

@@ -15,7 +15,7 @@ from pipeline.config.run import RunConfig
 from pipeline.digests import canonical_json, sha256_bytes, sha256_file
 from pipeline.errors import ConflictError, InvalidInputError
 from pipeline.records import Record, Skipped, from_csv, to_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.dataset.repack import RECORDS, SKIPPED, repack
 from pipeline.steps.dataset.watch import list_archives
 

@@ -14,7 +14,7 @@ from pipeline.config.validation import ValidateConfig
 from pipeline.contract.decoding import Pixels
 from pipeline.errors import InvalidInputError
 from pipeline.records import Quarantined, Record, to_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.dataset.proposals import proposals
 from pipeline.steps.dataset.validation_page import (
     EXAMPLES,

@@ -1,6 +1,6 @@
 """Deployment: from a served bundle to a container image.
 
-1. `build` packs the bundle into a Bento, serves it (`served_bento`) and replays its golden images.
+1. `build` packs the bundle into a Bento, serves it (`smoke_check`) and replays its golden images.
 2. `container_image` builds the image with docker, podman or buildah, and pushes it when
    IMAGE_REGISTRY is set.
 

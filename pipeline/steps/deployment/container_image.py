@@ -38,7 +38,7 @@ class ImageResult(Frozen):
 
     @property
     def summary(self) -> str:
-        """The result in one line."""
+        """One line: what was built, and whether it was pushed."""
         if self.pushed:
             return f"pushed {self.reference}"
         command = " ".join(self.push_command)
@@ -74,7 +74,7 @@ def build_image(
 def build_and_push(
     bento: Artifact[BentoManifest], *, settings: Settings, store: ArtifactStore
 ) -> str:
-    """Build and push an image, or nothing without a registry or a builder; returns a sentence.
+    """Build and push an image; without a registry or builder, only return what is missing.
 
     Raises:
         ArtifactError: when the builder or the push fails.
@@ -139,7 +139,7 @@ def push_command(tool: str, reference: str) -> tuple[str, ...]:
 
 
 def _works(tool: str) -> bool:
-    """Run `<tool> info`; whether it succeeds."""
+    """Whether `<tool> info` succeeds."""
     return subprocess.run([tool, "info"], capture_output=True, check=False).returncode == 0
 
 

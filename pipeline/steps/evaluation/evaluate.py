@@ -12,7 +12,7 @@ from pipeline.config.evaluation import EvaluateConfig
 from pipeline.config.run import RunConfig
 from pipeline.contract.decision import read_review
 from pipeline.digests import canonical_json
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.evaluation import evaluation_page
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.lineage import trace

@@ -1,4 +1,4 @@
-"""Cross-validation: score a config's recipe on cells that its models were not trained on.
+"""Cross-validation: train a model per fold, score each cell by a model not trained on the cell.
 
 Only cells outside the locked test part are assigned to folds, so that the choice of a recipe never
 uses that part.
@@ -24,7 +24,7 @@ from pipeline.records import FITTED, Record
 from pipeline.statistics.metrics import Floats
 from pipeline.steps.evaluation.scoring import score_predictions
 from pipeline.steps.experiments.crossval_report import CrossvalReport
-from pipeline.steps.experiments.folds import assign_folds, parts_of
+from pipeline.steps.experiments.group_folds import assign_folds, parts_of
 from pipeline.steps.experiments.novelty import NoveltyScores, novelty
 from pipeline.steps.training.examples import (
     TrainingData,
@@ -112,7 +112,7 @@ def without_class(config: RunConfig, unknown: str) -> RunConfig:
 
 
 def _fit(data: TrainingData, config: RunConfig) -> "FittedModel":
-    """Fit a model without a lasting checkpoint; seeds this process's generators."""
+    """Fit a model, keeping no checkpoint; sets the random seeds of this process."""
     from pipeline.modeling.fit import Checkpoint
     from pipeline.modeling.network import set_determinism
 

@@ -30,7 +30,7 @@ from pipeline.engine.engine import MODEL_XML
 from pipeline.engine.low_rank import write_low_rank
 from pipeline.engine.quantization import quantize
 from pipeline.records import Part
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.statistics.metrics import Floats
 from pipeline.steps.export.parity import Candidate, ParityImages, choose_engine
 
@@ -54,7 +54,7 @@ def export(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[ServedManifest]:
-    """Publish the bundle on the fastest engine that passes parity; ArtifactError if none passes."""
+    """Publish the model in the fastest engine that passes parity; ArtifactError if none passes."""
     with tempfile.TemporaryDirectory() as scratch:
         source = store.fetch(bundle, Path(scratch) / "bundle")
         folder = Path(scratch) / "served"
@@ -96,7 +96,7 @@ def _write_engine(
     calibration: Pixels,
     gate: GateConfig,
 ) -> Parity:
-    """Replace the converted model in `folder` by the first engine that passes; its parity."""
+    """Replace the model in `folder` by the first engine that passes; returns its parity."""
     with tempfile.TemporaryDirectory() as scratch:
         candidates = _candidates(folder, Path(scratch), calibration)
         chosen, parity = choose_engine(candidates, folder, contract, images, gate)

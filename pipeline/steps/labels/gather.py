@@ -25,7 +25,7 @@ from pipeline.contract.feedback import FeedbackRecord
 from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.digests import canonical_json, sha256_bytes
 from pipeline.records import Frozen
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.labels.returned_archive import write_archive
 from pipeline.steps.labels.returned_labels import (
     Agreement,
@@ -42,7 +42,7 @@ LineT = TypeVar("LineT", bound=BaseModel)
 
 
 class GatherState(Frozen):
-    """`returned/<name>.json`: labels that are in archives; changed only by compare-and-set."""
+    """`returned/<name>.json`: which returned labels were written into archives."""
 
     sequence: int = 0
     used: dict[str, str] = Field(default_factory=dict)
@@ -189,7 +189,7 @@ def _sizes(name: str, paths: Iterable[str], store: ArtifactStore) -> dict[str, i
 
 
 def _fitting(sizes: Mapping[str, int], max_bytes: int) -> list[str]:
-    """The first paths that fit into one archive; the others wait for the next."""
+    """First paths whose images fit into one archive of `max_bytes`; others wait for the next."""
     totals = accumulate(sizes.values())
     return [path for path, total in zip(sizes, totals, strict=True) if total <= max_bytes]
 
@@ -197,7 +197,7 @@ def _fitting(sizes: Mapping[str, int], max_bytes: int) -> list[str]:
 def _finish(
     name: str, state: GatherState, etag: str | None, store: ArtifactStore
 ) -> tuple[str, int]:
-    """Upload the pending labels' archive and mark them used; URI and images, or `""` and 0."""
+    """Upload pending labels as an archive, and store them as used; (URI, images) or ("", 0)."""
     digest = sha256_bytes(canonical_json(state.pending).encode())[:12]
     uri = f"{store.root}/archives/{name}/returned-{digest}.zip"
     with tempfile.TemporaryDirectory(prefix="leukoflow-returned-") as folder:

@@ -1,4 +1,4 @@
-"""Join returned labels to the predictions that they correct; pure, without store or clock."""
+"""Join returned labels to the predictions that they correct, and count agreement."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence

@@ -2,7 +2,8 @@
 
 1. `gate` compares the challenger with fixed limits and with the champion (`checks`), on the test
    cells that neither was trained on (`eligible_cells`), and publishes a verdict (`verdict`).
-   `serve_check` loads the bundle in the service's code; `verdict_page` and `verdict_log` show it.
+   `serve_check` loads the bundle in the service's code; `verdict_page` and `mlflow_verdict` show
+   the verdict.
 2. `promote` moves the pointer on a passed verdict, within the rules of `ledger_rules`; `rollback`
    moves it back.
 3. `history` renders the ledger: what served when, who decided and why.

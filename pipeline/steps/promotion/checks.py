@@ -1,4 +1,4 @@
-"""The gate's checks: pure comparisons of measured figures with limits, each with a sentence."""
+"""The gate's checks: each compares a measured figure with a limit, and says so in a sentence."""
 
 from collections.abc import Sequence
 

@@ -4,24 +4,24 @@ import logging
 from collections.abc import Sequence
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.artifacts import ServedManifest
 from pipeline.errors import InvalidInputError
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.promotion.promote import Authorization
 
 log = logging.getLogger(__name__)
 
 
 def rollback(
-    registry: Registry,
+    pointers: PointerStore,
     tag: str,
     authorization: Authorization,
     *,
     store: ArtifactStore,
     run: RunContext,
 ) -> Pointer:
-    """Move the pointer to an earlier model; nothing moves when that model serves already.
+    """Point to an earlier model and return the pointer; changes nothing if the model serves.
 
     An empty tag takes the model that served before the serving one.
 
@@ -30,7 +30,7 @@ def rollback(
         ArtifactError: when the bundle is missing from the store.
         ConflictError: when the pointer changed since it was read.
     """
-    history = registry.history()
+    history = pointers.history()
     if history and tag == history[-1].tag:
         log.info("rollback: %s already serves", tag)
         return history[-1]
@@ -43,13 +43,13 @@ def rollback(
         "run_id": run.run_id,
         "kind": "rollback",
     }
-    moved = registry.move(earlier.model_copy(update=update), history[-1])
+    moved = pointers.move(earlier.model_copy(update=update), history[-1])
     log.info("rollback: %s serves as move %d", moved.tag, moved.sequence)
     return moved
 
 
 def _earlier(history: Sequence[Pointer], tag: str) -> Pointer:
-    """Last move to a tag, or that before the serving model's first; InvalidInputError if none."""
+    """Last pointer to `tag`, or to the previous model if empty; InvalidInputError if none."""
     tags = [move.tag for move in history]
     # After A, B, C and back to B, the model before B is A.
     candidates = history if tag or not tags else history[: tags.index(tags[-1])]

@@ -1,4 +1,4 @@
-"""Renderings of a verdict: HTML page, Markdown table for forms and MLflow, lines for the log."""
+"""Render a verdict: HTML page, Markdown table for forms and MLflow, lines for the log."""
 
 from itertools import groupby
 

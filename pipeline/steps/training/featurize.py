@@ -27,7 +27,7 @@ from pipeline.modeling.feature_cache import (
 )
 from pipeline.modeling.weights import read_weights
 from pipeline.records import FITTED, Record
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 
 log = logging.getLogger(__name__)
 

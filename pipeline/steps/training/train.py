@@ -13,7 +13,7 @@ from pipeline.digests import canonical_json, sha256_bytes
 from pipeline.modeling.fit import Checkpoint, Epoch, FitExamples
 from pipeline.modeling.weights import read_weights
 from pipeline.records import FITTED, Record
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.training.bundle_files import write_bundle, write_golden_images
 from pipeline.steps.training.examples import (
     TrainingData,

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.embedded import airflow_home, preflight
 from pipeline.embedded.environment import stack_variables
-from pipeline.embedded.processes.foreground import on_free_ports
+from pipeline.embedded.processes.temporary_parts import on_free_ports
 from pipeline.settings import Settings
 from tests.integration.shared import shared_folder
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.retraining.retrain_requests import RetrainRequests
+from monitoring.retraining.retrain_requests import RetrainRequestStore
 from pipeline.adapters.airflow import AirflowClient, DagRun
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import EvaluationManifest
 from pipeline.dag_ids import DEPLOYMENT, INGESTION, MONITORING, TRAINING
 from pipeline.embedded.environment import stack_variables
 from pipeline.embedded.parts import ROOT
-from pipeline.embedded.processes.foreground import running
+from pipeline.embedded.processes.temporary_parts import running
 from pipeline.errors import InvalidInputError
 from pipeline.settings import Settings
 from tests.integration.waiting import until
@@ -63,7 +63,7 @@ def logged(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Call
             sequence=0, name=name, tag=TAG, served="s", evaluation=evaluation.uri, verdict="v",
             author="a", reason="r", time=now - timedelta(hours=1),
         )  # fmt: skip
-        Registry(store.objects, store.root, name).move(pointer, None)
+        PointerStore(store.objects, store.root, name).move(pointer, None)
 
     def log_predictions(segment: str, shift: float, name: str = "demo") -> None:
         now = datetime.now(UTC)
@@ -208,7 +208,7 @@ def test_each_request_starts_one_training_run_that_closes_it(
         assert training.conf["config"] == f"configs/{name}.yaml"
         assert "x the alarm threshold" in training.conf["reason"]
         assert _finished(airflow, training).state == "failed"
-        request = RetrainRequests(LocalStore(), settings.store_uri, name).last()
+        request = RetrainRequestStore(LocalStore(), settings.store_uri, name).last()
         assert request is not None
         assert request.outcome.startswith(f"failed ({training.run_id})")
 

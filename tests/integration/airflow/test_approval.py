@@ -12,12 +12,12 @@ import httpx
 import pytest
 
 from monitoring.retraining.policy import RetrainDecision, RetrainRequest
-from monitoring.retraining.retrain_requests import RetrainRequests
+from monitoring.retraining.retrain_requests import RetrainRequestStore
 from pipeline.adapters.airflow import AirflowClient, DagRun
 from pipeline.artifacts import ServedManifest
 from pipeline.embedded.parts import ROOT
-from pipeline.embedded.processes.foreground import running
-from pipeline.entrypoints import registry, verdicts
+from pipeline.embedded.processes.temporary_parts import running
+from pipeline.entrypoints import served_models, verdicts
 from pipeline.entrypoints.jobs.job import open_store
 from pipeline.settings import Settings
 from tests.integration.training.trained import Trained, variables
@@ -181,15 +181,14 @@ def test_only_an_approved_verdict_is_promoted_and_the_ledger_has_author_and_reas
     assert "|---|" in shown
     stack.respond(run, "Reject", "the eosinophils look wrong")
     assert stack.finish(run)["promote"] == "skipped"
-    assert registry.served_now("tiny") is None
+    assert served_models.served_now("tiny") is None
     stack.clear_approval(run)
     stack.request(run)
     stack.respond(run, "Approve", "a second look was fine")
     assert stack.finish(run)["promote"] == "success"
     user = stack.settings.airflow_user
-    assert [
-        (refusal.author, refusal.reason, refusal.run_id) for refusal in registry.refusals("tiny")
-    ] == [
+    refusals = served_models.refusals("tiny")
+    assert [(refusal.author, refusal.reason, refusal.run_id) for refusal in refusals] == [
         ("approval timeout", "weekly", late.run_id),
         (user, "the eosinophils look wrong", run.run_id),
     ]
@@ -197,7 +196,7 @@ def test_only_an_approved_verdict_is_promoted_and_the_ledger_has_author_and_reas
     assert stack.note(run).startswith("promoted: tiny:")
     until(stack.deployed, 240)
     assert stack.deployed() == [stack.model.served]
-    (move,) = registry.history("tiny")
+    (move,) = served_models.history("tiny")
     assert move.served == stack.model.served
     assert (move.author, move.reason, move.run_id) == (user, "a second look was fine", run.run_id)
 
@@ -215,15 +214,15 @@ def test_a_rolled_back_model_is_promoted_only_with_approval(stack: ApprovalStack
     verdict = harness.judge(model)
     automatic = stack.start("patient", verdict=verdict, require_approval=False)
     assert stack.finish(automatic)["promote"] == "skipped"
-    assert registry.served_now("tiny") == champion
-    refusal = registry.refusals("tiny")[-1]
+    assert served_models.served_now("tiny") == champion
+    refusal = served_models.refusals("tiny")[-1]
     assert (refusal.author, refusal.run_id) == ("gate", automatic.run_id)
     assert "somebody rolled back from this model (it was better)" in refusal.reason
     manual = stack.start("patient", verdict=verdict)
     assert "rolled back from this model" in stack.request(manual)["body"]
     stack.respond(manual, "Approve", "the microscope was at fault")
     assert stack.finish(manual)["promote"] == "success"
-    returned = registry.history("tiny")[-1]
+    returned = served_models.history("tiny")[-1]
     assert (returned.tag, returned.reason) == (model.manifest.tag, "the microscope was at fault")
 
 
@@ -232,9 +231,9 @@ def test_a_retrain_that_produces_the_champion_is_unchanged(stack: ApprovalStack)
     store = open_store()
     model = store.open(stack.model.served, ServedManifest)
     harness = PromotionHarness(store, "tiny")
-    if registry.served_now("tiny") is None:
+    if served_models.served_now("tiny") is None:
         harness.serve(model)
-    serving, shipped = registry.served_now("tiny"), stack.deployed()
+    serving, shipped = served_models.served_now("tiny"), stack.deployed()
     assert serving is not None
     assert serving.tag == model.manifest.tag
     judged = verdicts.gate("", "again", stack.model.evaluation, stack.model.served)
@@ -256,10 +255,10 @@ def test_a_retrain_that_produces_the_champion_is_unchanged(stack: ApprovalStack)
     ended = stack.promotion(run)
     assert (ended["outcome"], ended["served"]) == ("unchanged", stack.model.served)
     assert stack.note(run).startswith("unchanged: the challenger is the champion (same bundle)")
-    closed = RetrainRequests(store.objects, store.root, "tiny").last()
+    closed = RetrainRequestStore(store.objects, store.root, "tiny").last()
     assert closed is not None
     assert closed.outcome.startswith(f"unchanged ({run.run_id})")
-    assert registry.served_now("tiny") == serving
+    assert served_models.served_now("tiny") == serving
     assert stack.deployed() == shipped
 
 
@@ -279,6 +278,6 @@ def test_an_approval_of_a_stale_verdict_is_not_retried(stack: ApprovalStack) -> 
     assert any("StaleVerdictError: the approved verdict on tiny:" in line for line in log), log
     assert any("clear the task `gate` and all after it" in line for line in log), log
     assert stack.note(run).startswith("failed: ")
-    serving = registry.served_now("tiny")
+    serving = served_models.served_now("tiny")
     assert serving is not None
     assert serving.tag == harness.model(8).manifest.tag

@@ -13,11 +13,11 @@ import pytest
 from monitoring.drift.detect import read_window
 from pipeline.adapters.airflow import AirflowClient, DagRun
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, EvaluationManifest, WindowManifest
 from pipeline.dag_ids import MONITORING
-from pipeline.embedded.processes.foreground import running
+from pipeline.embedded.processes.temporary_parts import running
 from pipeline.settings import Settings
 from tests.integration.waiting import until
 from tests.unit.monitoring.fake_predictions import TAG, FakePredictions
@@ -51,7 +51,7 @@ class MonitoringStack:
             sequence=0, name=NAME, tag=TAG, served="s", evaluation=evaluation.uri, verdict="v",
             author="a", reason="r", time=FIRST - HOUR,
         )  # fmt: skip
-        Registry(self.store.objects, self.store.root, NAME).move(pointer, None)
+        PointerStore(self.store.objects, self.store.root, NAME).move(pointer, None)
 
     def log_predictions(self, hour: float, count: int) -> None:
         """Log predictions made `hour` hours after the end of the first interval."""

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.adapters.bento import baked_bundle
 from pipeline.artifacts import Artifact, BentoManifest
-from pipeline.steps.deployment.served_bento import replay_golden_images, serve_bento
+from pipeline.steps.deployment.smoke_check import replay_golden_images, serve_bento
 
 if TYPE_CHECKING:
     from tests.conftest import Stage

@@ -14,12 +14,12 @@ import pytest
 
 from pipeline.adapters.airflow import AirflowClient, DagRun
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Registry
+from pipeline.adapters.pointer_store import PointerStore
 from pipeline.adapters.storage import LocalStore, UriStore
 from pipeline.artifacts import MANIFEST, ServedManifest
 from pipeline.dag_ids import DEPLOYMENT, TRAINING
 from pipeline.modeling.weights import ensure_weights
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.sample.archive import write_archive
 from pipeline.settings import Settings
 from pipeline.steps.deployment.container_image import WORKFLOW
@@ -171,7 +171,7 @@ def test_a_training_on_two_workers_promotes_its_model(
     hosts = _query(cluster, "airflow", "select distinct hostname from task_instance")
     assert set(hosts) >= WORKERS
     with cluster.containers["s3"].network():
-        pointer = Registry(store.objects, store.root, "demo").read()
+        pointer = PointerStore(store.objects, store.root, "demo").read()
         assert pointer is not None
         served = store.open(pointer.served, ServedManifest)
     assert served.manifest.tag == pointer.tag
@@ -189,7 +189,7 @@ def test_the_replica_serves_the_promoted_model(
 ) -> None:
     """The service becomes ready with the model of the pointer."""
     with cluster.containers["s3"].network():
-        pointer = Registry(store.objects, store.root, "demo").read()
+        pointer = PointerStore(store.objects, store.root, "demo").read()
     assert pointer is not None
     with _service(cluster) as client:
         until(lambda: client.get("/readyz").status_code == 200, 120)

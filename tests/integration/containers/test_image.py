@@ -15,7 +15,7 @@ import pytest
 from pipeline.adapters.bento import baked_bundle
 from pipeline.artifacts import Artifact, BentoManifest
 from pipeline.steps.deployment.container_image import build_command
-from pipeline.steps.deployment.served_bento import replay_golden_images
+from pipeline.steps.deployment.smoke_check import replay_golden_images
 from tests.integration.containers import buildah as builder
 from tests.integration.containers.buildah import Buildah
 

@@ -14,10 +14,10 @@ import pytest
 import uvicorn
 
 from monitoring import entrypoints
-from monitoring.reports.site import create_site
-from monitoring.retraining.retrain_requests import RetrainRequests
+from monitoring.reports.server import create_site
+from monitoring.retraining.retrain_requests import RetrainRequestStore
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import DriftManifest, EvaluationManifest
 from pipeline.settings import Settings
@@ -46,7 +46,7 @@ class FakeLog:
             sequence=0, name=NAME, tag=TAG, served="s", evaluation=evaluation.uri, verdict="v",
             author="a", reason="r", time=now - timedelta(hours=1),
         )  # fmt: skip
-        Registry(store.objects, store.root, NAME).move(pointer, None)
+        PointerStore(store.objects, store.root, NAME).move(pointer, None)
 
     def upload(self, segment: str, shift: float) -> None:
         """Upload a segment with fifty predictions."""
@@ -98,7 +98,7 @@ def monitored(seaweed: Settings, tmp_path_factory: pytest.TempPathFactory) -> It
 
 def test_a_shifted_window_requests_one_retrain(monitored: Monitored) -> None:
     """Quiet, then alarm, then one open request that its own training run closes once."""
-    requests = RetrainRequests(monitored.store.objects, monitored.store.root, NAME)
+    requests = RetrainRequestStore(monitored.store.objects, monitored.store.root, NAME)
     retraining = entrypoints.training_run_of(monitored.decision)
     assert retraining == entrypoints.training_run_of(monitored.decision)
     assert retraining is not None

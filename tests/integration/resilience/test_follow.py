@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.adapters.registry import Pointer
+from pipeline.adapters.pointer_store import Pointer
 from pipeline.artifacts import Artifact, ServedManifest
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from tests.integration.resilience.clients import Clients, counted, sending
 from tests.integration.resilience.mutants import MUTANTS, Mutant
 from tests.integration.service.asking import worker_of
@@ -73,7 +73,7 @@ def test_twenty_promotions_and_five_rollbacks_fail_no_request(scene: Scene, tmp_
     """Each client sees every model in order; old models leave no memory or files."""
     harness = PromotionHarness(scene.stage.artifacts, scene.stage.contract.name)
     models = [scene.stage.publish(tmp_path / f"{seed}", seed) for seed in range(1, 7)]
-    moves, waits = list(harness.registry.history()), []
+    moves, waits = list(harness.pointers.history()), []
     wait_for(lambda: all(scene.clients.responses))
     before = worker_of(scene.url).memory_info().rss / 1e6
     for move in range(25):
@@ -94,13 +94,13 @@ def test_twenty_promotions_and_five_rollbacks_fail_no_request(scene: Scene, tmp_
 
 def forward(harness: PromotionHarness, served: Artifact[ServedManifest]) -> Pointer:
     """Evaluate a model against the champion and promote it with approval, in its own run."""
-    run = RunContext.now(f"move-{len(harness.registry.history())}", "test")
+    run = RunContext.now(f"move-{len(harness.pointers.history())}", "test")
     return harness.attempt(harness.judge(served), approved_at=run.created_at, run=run).pointer
 
 
 def back(harness: PromotionHarness) -> Pointer:
     """Roll back to the model before this one."""
-    history = harness.registry.history()
+    history = harness.pointers.history()
     return harness.back(history[-2].tag)
 
 
@@ -118,9 +118,9 @@ def test_a_mutant_is_refused_and_the_previous_model_stays(
     serving, refused = scene.card, scene.refusals(mutant.reason)
     before, logged = scene.clients.requests, len(scene.log)
     uri = mutant.publish(scene.stage, tmp_path)
-    expected = scene.stage.registry.read()
+    expected = scene.stage.pointers.read()
     tag = f"{scene.stage.contract.name}:{7:012x}"
-    scene.stage.registry.move(expected.model_copy(update={"served": uri, "tag": tag}), expected)
+    scene.stage.pointers.move(expected.model_copy(update={"served": uri, "tag": tag}), expected)
     wait_for(lambda: scene.refusals(mutant.reason) == refused + 1, 120)
     wait_for(lambda: scene.clients.requests > before + 20)
     (line,) = [row for row in scene.log[logged:].splitlines() if "is refused" in row]
@@ -139,7 +139,7 @@ def test_a_pointer_to_another_tag_is_refused(scene: Scene, tmp_path: Path) -> No
     lie = pointer.model_copy(update={"tag": "blood_cells:ffffffffffff"})
     wait_for(lambda: scene.card["promoted"]["sequence"] == pointer.sequence)
     serving = scene.card
-    scene.stage.registry.move(lie, pointer)
+    scene.stage.pointers.move(lie, pointer)
     wait_for(lambda: scene.refusals("unfit") == refused + 1)
     assert "leads to another model" in scene.log
     assert scene.card == serving
@@ -175,7 +175,7 @@ def test_a_shadow_challenger_is_counted_and_never_served(
     pointer = stage.point_to(stage.publish(tmp_path / "served", 0))
     served = stage.publish(tmp_path / "challenger", 1)
     tag = served.manifest.tag
-    stage.registry.set_shadow(pointer.model_copy(update={"served": served.uri, "tag": tag}))
+    stage.pointers.set_shadow(pointer.model_copy(update={"served": served.uri, "tag": tag}))
     series = f'leukoflow_shadow_total{{agree="yes",tag="{tag}"}}'
 
     def score_one(url: str) -> bool:
@@ -187,7 +187,7 @@ def test_a_shadow_challenger_is_counted_and_never_served(
         wait_for(lambda: httpx.get(f"{url}/readyz").status_code == 200)
         wait_for(lambda: score_one(url))
         assert counted(url, f'leukoflow_shadow_model{{tag="{tag}"}}') == 1
-        stage.registry.set_shadow(None)
+        stage.pointers.set_shadow(None)
         wait_for(lambda: counted(url, f'leukoflow_shadow_model{{tag="{tag}"}}') == 0)
     logged = [path.read_text() for path in (stage.root / "logs").rglob("*.jsonl")]
     assert logged

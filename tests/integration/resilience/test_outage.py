@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import UriStore
 from pipeline.adapters.storage.s3 import S3Store
-from pipeline.embedded.processes.foreground import on_free_ports, running
+from pipeline.embedded.processes.temporary_parts import on_free_ports, running
 from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
 from tests.integration.resilience.clients import counted, sending

@@ -19,7 +19,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.config.run import RunConfig
 from pipeline.contract.feedback import FeedbackRecord
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.dataset.ingest import ingest
 from tests.integration.service.asking import answers
 from tests.integration.waiting import wait_for

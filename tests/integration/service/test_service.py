@@ -178,6 +178,7 @@ def test_the_bentoml_client_works(
         assert client.classify(image=path)["cell_found"]
 
 
+@pytest.mark.field("data_url")
 def test_predict_has_the_replaced_contract(
     served: tuple[str, Any, Path], cell_image: Callable[..., bytes]
 ) -> None:
@@ -185,7 +186,13 @@ def test_predict_has_the_replaced_contract(
     url = served[0]
     image = cell_image(2)
     label = httpx.post(f"{url}/classify", files={"image": ("x", image)}).json()["label"]
-    for text in (base64.b64encode(image).decode(), base64.encodebytes(image).decode()):
+    plain, url_safe = base64.b64encode(image).decode(), base64.urlsafe_b64encode(image).decode()
+    texts = [
+        *(plain, plain.rstrip("="), url_safe, url_safe.rstrip("=")),
+        base64.encodebytes(image).decode(),
+        *(f"data:image/jpeg;base64,{plain}", f"DATA:image/jpeg;charset=utf-8;BASE64,{url_safe}"),
+    ]
+    for text in texts:
         assert httpx.post(f"{url}/predict", json={"image": text}).json() == [{"image": label}]
 
 

@@ -15,11 +15,11 @@ import pytest
 from rich.console import Console
 
 from monitoring.drift.detect import read_reference, read_window
-from monitoring.retraining.retrain_requests import RetrainRequests
+from monitoring.retraining.retrain_requests import RetrainRequestStore
 from pipeline.adapters.airflow import AirflowClient, DagRun
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
-from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import (
     Artifact,
@@ -36,7 +36,7 @@ from pipeline.contract.preprocessing import prepare
 from pipeline.dag_ids import TRAINING
 from pipeline.demo.progress import follow
 from pipeline.embedded import stack
-from pipeline.embedded.processes.foreground import on_free_ports
+from pipeline.embedded.processes.temporary_parts import on_free_ports
 from pipeline.records import Record, from_csv
 from pipeline.sample.cells import CLASSES
 from pipeline.settings import Settings
@@ -201,7 +201,7 @@ def _remove(settings: Settings, uri: str) -> None:
 
 def _check(settings: Settings) -> None:
     store = ArtifactStore(UriStore(settings), settings.store_uri)
-    pointer = Registry(store.objects, store.root, "demo").read()
+    pointer = PointerStore(store.objects, store.root, "demo").read()
     assert pointer is not None
     assert pointer.sequence == 1
     drifts = [
@@ -217,7 +217,7 @@ def _check(settings: Settings) -> None:
         for item in store.objects.list(f"{store.root}/retrain/demo/")
     ]
     assert any(decision.get("requested") for decision in decisions)
-    request = RetrainRequests(store.objects, store.root, "demo").last()
+    request = RetrainRequestStore(store.objects, store.root, "demo").last()
     assert request is not None
     assert request.outcome.startswith("failed (retrain__demo__"), "the demo cancels its retrain"
 

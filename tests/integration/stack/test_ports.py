@@ -18,10 +18,10 @@ import pytest
 from rich.console import Console
 
 from pipeline.adapters.storage import S3Store
-from pipeline.embedded import environment, object_store, ports, stack
+from pipeline.embedded import environment, ports, seaweedfs_access, stack
 from pipeline.embedded.parts import PARTS
 from pipeline.embedded.processes import discovery
-from pipeline.embedded.processes.foreground import on_free_ports
+from pipeline.embedded.processes.temporary_parts import on_free_ports
 from pipeline.settings import Settings
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -91,7 +91,7 @@ def file_id(up: Settings, numbers: dict[str, int]) -> str:
 
 def shell(settings: Settings, numbers: dict[str, int], line: str, **own: str) -> str:
     """Output of SeaweedFS's administration shell over gRPC, by default with the certificate."""
-    variables = own or object_store.environment(settings)
+    variables = own or seaweedfs_access.environment(settings)
     master = f"127.0.0.1:{numbers['MASTER_PORT']}.{numbers['MASTER_GRPC_PORT']}"
     filer = f"127.0.0.1:{numbers['FILER_PORT']}.{numbers['FILER_GRPC_PORT']}"
     try:

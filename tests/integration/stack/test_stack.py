@@ -17,7 +17,7 @@ from pipeline.adapters.storage import S3Store
 from pipeline.embedded import stack
 from pipeline.embedded.parts import commands
 from pipeline.embedded.processes import discovery
-from pipeline.embedded.processes.foreground import on_free_ports
+from pipeline.embedded.processes.temporary_parts import on_free_ports
 from pipeline.errors import InvalidInputError, UnreachableError
 from pipeline.settings import STACK_ENV_FILE, Settings
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.embedded.processes.foreground import on_free_ports
+from pipeline.embedded.processes.temporary_parts import on_free_ports
 
 ROOT = Path(__file__).resolve().parents[3]
 ADDRESSES = (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Registry
+from pipeline.adapters.pointer_store import PointerStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import MANIFEST, Manifest
 from pipeline.sample.archive import write_archive
@@ -94,7 +94,7 @@ class Workspace:
 
     def served(self) -> str:
         """Tag of the serving model, or an empty string."""
-        pointer = Registry(self.store.objects, self.store.root, "tiny").read()
+        pointer = PointerStore(self.store.objects, self.store.root, "tiny").read()
         return pointer.tag if pointer else ""
 
 

@@ -14,7 +14,7 @@ from pipeline.config.run import RunConfig
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record, from_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.sample.archive import write_archive
 from pipeline.sample.cells import CLASSES
 from pipeline.settings import Settings

@@ -17,7 +17,7 @@ from bento_service.inference.classifier import Classifier
 from pipeline.adapters.mlflow_models import CHAMPION, MlflowModels
 from pipeline.adapters.mlflow_runs import Tracking
 from pipeline.artifacts import ServedManifest
-from pipeline.entrypoints import chain, evaluation, promotion, registry, training, verdicts
+from pipeline.entrypoints import chain, evaluation, promotion, served_models, training, verdicts
 from pipeline.entrypoints.jobs.job import open_store
 from pipeline.entrypoints.training import close_training
 from pipeline.errors import ArtifactError
@@ -170,7 +170,7 @@ def test_a_run_on_the_same_archive_is_unchanged(trained: Trained) -> None:
     last = done.stdout.splitlines()[-1]
     assert last.startswith("unchanged: the challenger is the champion (same bundle); tiny:")
     with variables(trained.environment):
-        assert len(registry.history("tiny")) == 1
+        assert len(served_models.history("tiny")) == 1
 
 
 def test_a_failure_after_training_fails_the_mlflow_run(
@@ -224,7 +224,7 @@ def test_the_mlflow_run_of_a_killed_training_is_ended(
     yesterday = int((time.time() - 25 * 3600) * 1000)
     old = client.create_run(experiment.experiment_id, start_time=yesterday).info.run_id
     with variables({**trained.environment, "AIRFLOW_URL": "http://127.0.0.1:9"}):
-        assert registry.repair("tiny") is not None
+        assert served_models.repair("tiny") is not None
         assert (status(old), status(again)) == ("FAILED", "RUNNING")
         close_training(trained.config, "dag", 'killed "run"', "failed", "a task was killed")
     assert status(again) == "FAILED"

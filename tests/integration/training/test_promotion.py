@@ -21,8 +21,8 @@ from urllib3.connectionpool import HTTPConnectionPool
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore, UriStore
 from pipeline.embedded import environment
-from pipeline.embedded.processes.foreground import on_free_ports, running
-from pipeline.entrypoints import promotion, registry
+from pipeline.embedded.processes.temporary_parts import on_free_ports, running
+from pipeline.entrypoints import promotion, served_models
 from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
 from pipeline.steps.promotion.promote import promote_with_retry
@@ -58,7 +58,7 @@ def test_the_loser_of_two_concurrent_promotions_is_compared_again(
         for first in range(0, 20, 2):
             verdicts = [racer.judge(racer.model(first + n)) for n, racer in enumerate(racers)]
             list(pool.map(run, racers, verdicts))
-    history = racers[0].registry.history()
+    history = racers[0].pointers.history()
     assert len(judged) == 10
     assert [move.sequence for move in history] == list(range(1, 21))
     assert len({move.tag for move in history}) == 20
@@ -125,11 +125,11 @@ def killed_and_repeated(settings: Settings, folder: Path, last: int) -> bool:
     verdict = harness.judge(new)
     if not promote_and_die(config, verdict, last):
         return False
-    left = harness.registry.read()
+    left = harness.pointers.read()
     assert left is not None
     assert left == old or left.tag == new.manifest.tag
     assert promotion.promote(config, "killed-run", verdict, DECISION).served == new.uri
-    assert [move.tag for move in harness.registry.history()] == [old.tag, new.manifest.tag]
+    assert [move.tag for move in harness.pointers.history()] == [old.tag, new.manifest.tag]
     ledger = harness.store.objects.list(f"{harness.store.root}/pointer/{name}/ledger/")
     assert [item.uri[-6] for item in ledger] == ["1", "2"]
     assert champion_tag(settings.mlflow_tracking_uri, name) == new.manifest.tag
@@ -164,12 +164,12 @@ def test_repair_updates_mlflow_once_it_is_reachable(tmp_path: Path) -> None:
         latest = settings.bento_home / "models" / "late" / "latest"
         assert f"late:{latest.read_text()}" == first.manifest.tag
         with pytest.raises(UnreachableError):
-            registry.repair("late")
+            served_models.repair("late")
         with running(settings, "mlflow"):
             assert champion_tag(settings.mlflow_tracking_uri, "late") is None
             shutil.rmtree(latest.parent)
             for _ in range(2):
-                assert registry.repair("late") == harness.registry.read()
+                assert served_models.repair("late") == harness.pointers.read()
                 assert champion_tag(settings.mlflow_tracking_uri, "late") == first.manifest.tag
             assert f"late:{latest.read_text()}" == first.manifest.tag
 
@@ -200,11 +200,11 @@ def test_a_mirror_that_cannot_be_written_does_not_undo_a_promotion(
         assert "run `leukoflow repair --name odd`" in caplog.text
         assert str(tmp_path / "bentoml") in caplog.text
         assert promotion.rollback("", first.manifest.tag, "ada", "worse").sequence == 3
-        verdict = harness.registry.history()[1].verdict
+        verdict = harness.pointers.history()[1].verdict
         approved = {"author": "ada", "reason": "it was not", "approved_at": datetime.now(UTC)}
         again = promotion.promote("", "later", verdict, approved, untracked=True)
         assert (again.outcome, again.served) == ("promoted", second.uri)
-    assert [move.tag for move in harness.registry.history()] == [
+    assert [move.tag for move in harness.pointers.history()] == [
         model.manifest.tag for model in (first, second, first, second)
     ]
 

@@ -9,7 +9,14 @@ import yaml
 from pipeline.adapters.mlflow_runs import Tracking
 from pipeline.artifacts import EvaluationManifest, ServedManifest, SplitManifest, VerdictManifest
 from pipeline.config.crossval import CrossvalConfig
-from pipeline.entrypoints import evaluation, experiments, promotion, registry, training, verdicts
+from pipeline.entrypoints import (
+    evaluation,
+    experiments,
+    promotion,
+    served_models,
+    training,
+    verdicts,
+)
 from pipeline.entrypoints.jobs.job import open_store
 from pipeline.errors import ArtifactError, InvalidInputError, UnreachableError
 from pipeline.settings import Settings
@@ -159,7 +166,7 @@ def test_promotion_moves_the_pointer_once(tracked: Trained) -> None:
         for _ in range(2):
             result = promotion.promote(tracked.config, RUN, tracked.verdict, DECISION)
             assert (result.outcome, result.served) == ("promoted", tracked.served)
-        moves = registry.history("tiny")
+        moves = served_models.history("tiny")
         tag = open_store().open(tracked.served, ServedManifest).manifest.tag
     assert [move.tag for move in moves] == [tag]
     assert champion_tag(tracked.environment["MLFLOW_TRACKING_URI"], "tiny") == tag

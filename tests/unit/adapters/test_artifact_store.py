@@ -10,7 +10,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import MANIFEST, Artifact, BentoManifest, DatasetManifest, digest_of
 from pipeline.errors import ArtifactError
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 
 
 @pytest.fixture

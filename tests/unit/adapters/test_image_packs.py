@@ -10,7 +10,7 @@ from pipeline.adapters.image_packs import PARTITIONS, pack_name, partition, read
 from pipeline.artifacts import ArchiveManifest
 from pipeline.errors import ArtifactError
 from pipeline.records import Record
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 
 IMAGES = {hashlib.sha256(data).hexdigest(): data for data in (b"%d" % n for n in range(40))}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer
+from pipeline.adapters.pointer_store import Pointer
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import VerdictManifest
 from pipeline.config.evaluation import EvaluateConfig
@@ -22,7 +22,7 @@ from pipeline.demo.summary import (
 from pipeline.demo.traffic import shifted_title
 from pipeline.errors import InvalidInputError, UnreachableError
 from pipeline.records import Record
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.evaluation.scoring import score_predictions
 
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from pipeline.embedded import credentials, environment, object_store
+from pipeline.embedded import credentials, environment, seaweedfs_access
 from pipeline.embedded.parts import commands
 from pipeline.settings import Settings
 from pipeline.telemetry import TELEMETRY_OFF
@@ -27,7 +27,7 @@ def test_mlflow_gets_no_key_but_its_own(tmp_path: Path) -> None:
     own = environment.part_variables(variables, "mlflow")
     (identity,) = [
         one
-        for one in object_store.identities(settings)["identities"]
+        for one in seaweedfs_access.identities(settings)["identities"]
         if one["credentials"][0]["accessKey"] == own["AWS_ACCESS_KEY_ID"]
     ]
     assert identity["credentials"][0]["secretKey"] == own["AWS_SECRET_ACCESS_KEY"]
@@ -66,5 +66,5 @@ def test_telemetry_is_off(tmp_path: Path) -> None:
 
 def test_bucket_is_that_of_the_store() -> None:
     """SeaweedFS creates the bucket that the pipeline writes to."""
-    assert object_store.bucket(Settings(store_uri="s3://cells/prefix")) == "cells"
-    assert object_store.bucket(Settings(store_uri="/tmp/store")) == "leukoflow"  # noqa: S108
+    assert seaweedfs_access.bucket(Settings(store_uri="s3://cells/prefix")) == "cells"
+    assert seaweedfs_access.bucket(Settings(store_uri="/tmp/store")) == "leukoflow"  # noqa: S108

@@ -14,10 +14,10 @@ import pytest
 from pipeline.artifacts import EngineParity, EvaluationManifest
 from pipeline.config.evaluation import EvaluateConfig
 from pipeline.contract.decision import read_review
-from pipeline.entrypoints import registry
+from pipeline.entrypoints import served_models
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.predictions import predict_images
 from pipeline.steps.evaluation.scoring import score_predictions
@@ -73,7 +73,7 @@ def champion(
         folder, EvaluationManifest(name="blood_cells", tag=served.manifest.tag, **run)
     )
     first = stage.point_to(served)
-    stage.registry.move(first.model_copy(update={"evaluation": evaluation.uri}), first)
+    stage.pointers.move(first.model_copy(update={"evaluation": evaluation.uri}), first)
     return served.manifest.tag
 
 
@@ -93,12 +93,12 @@ def archive(cell_image: Callable[..., bytes], tmp_path: Path) -> str:
 
 def test_a_tag_names_the_model(champion: str) -> None:
     """Whatever MODEL_NAME is; a different name is refused, with both names."""
-    assert registry.find_model("", champion).tag == champion
-    assert registry.find_model("blood_cells", champion).tag == champion
+    assert served_models.find_model("", champion).tag == champion
+    assert served_models.find_model("blood_cells", champion).tag == champion
     with pytest.raises(InvalidInputError, match="expected --name blood_cells, or none; received d"):
-        registry.find_model("demo", champion)
+        served_models.find_model("demo", champion)
     with pytest.raises(InvalidInputError, match="blood_cells has no such model; expected blood_c"):
-        registry.find_model("", "blood_cells:0123456789ab")
+        served_models.find_model("", "blood_cells:0123456789ab")
 
 
 def test_omissions_of_an_archive_are_reported_everywhere(

@@ -19,7 +19,7 @@ from pipeline.modeling.feature_cache import (
     fetch_activations,
     write_pack,
 )
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 
 RUN = RunContext.now("test", "test")
 CONTRACT = ModelContract(name="cells", classes=("ROUND", "LOBED"))

@@ -22,7 +22,7 @@ from pipeline.modeling.fit import (
     logits_of,
     mixup,
 )
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 
 CONFIG = TrainConfig(epochs=4, steps=20, batch_size=16, learning_rate=0.05, averaging=0.8)
 SHAPE = (2, 2, 4)

@@ -13,7 +13,7 @@ from pipeline.contract.spec import ModelContract
 from pipeline.modeling.feature_cache import fetch_activations, write_pack
 from pipeline.modeling.fit import Checkpoint, Epoch, Examples, FitExamples
 from pipeline.modeling.fitted_model import FittedModel, embedding_inputs, fit_blocks, fit_head
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 
 CONFIG = RunConfig(
     contract=ModelContract(name="cells", classes=("ROUND", "LOBED"), embedding_size=4),

@@ -16,7 +16,7 @@ from pipeline.engine.frozen import LAYERS, Arrays
 from pipeline.errors import ArtifactError, InvalidInputError
 from pipeline.modeling import weights
 from pipeline.modeling.weights import ensure_shared_weights, ensure_weights, read_weights
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 
 RUN = RunContext.now("test", "test")
 WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)

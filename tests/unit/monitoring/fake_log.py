@@ -8,11 +8,11 @@ from monitoring.config import DriftTestConfig, MonitoringConfig
 from monitoring.drift.detect import read_window
 from monitoring.windows.collect import WindowRequest, collect
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, WindowManifest
 from pipeline.contract.prediction_log import PredictionRecord
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from tests.unit.monitoring.fake_predictions import START, TAG, FakePredictions
 
 CONFIG = MonitoringConfig(test=DriftTestConfig(min_sample=10))
@@ -29,7 +29,7 @@ class FakeLog:
         self._config, self._promoted = config, promoted
         self._runs = 0
         self._predictions = FakePredictions(seed=2)
-        self._registry = Registry(self.store.objects, self.store.root, "demo")
+        self._pointers = PointerStore(self.store.objects, self.store.root, "demo")
         self.promote(TAG)
 
     def promote(self, tag: str) -> None:
@@ -38,7 +38,7 @@ class FakeLog:
             sequence=0, name="demo", tag=tag, served="s", evaluation="evaluation/demo/x",
             verdict="v", author="a", reason="r", time=self._promoted,
         )  # fmt: skip
-        self._registry.move(pointer, self._registry.read())
+        self._pointers.move(pointer, self._pointers.read())
 
     def records(self, count: int, time: datetime, tag: str = TAG) -> list[PredictionRecord]:
         """Predictions with the same time."""

@@ -8,13 +8,13 @@ import pytest
 from bento_service import metrics
 from bento_service.inference.follow import Follower
 from bento_service.inference.loading import Loader
-from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.errors import UnreachableError
 
 
 def follower(stage: Any) -> Follower:
     loader = Loader(stage.artifacts, stage.contract.name, max_answer_ms=2000)
-    return Follower(stage.registry, loader)
+    return Follower(stage.pointers, loader)
 
 
 def tag(following: Follower) -> str:
@@ -77,14 +77,14 @@ def test_a_pointer_to_another_model_is_refused(stage: Any, tmp_path: Path) -> No
     """The tag in the pointer must be the bundle's own."""
     served = stage.publish(tmp_path / "a")
     pointer = stage.point_to(served)
-    stage.registry.move(pointer.model_copy(update={"tag": "blood_cells:ffffffffffff"}), pointer)
+    stage.pointers.move(pointer.model_copy(update={"tag": "blood_cells:ffffffffffff"}), pointer)
     following = follower(stage)
     following.poll()
     assert following.current is None
 
 
-class Unreachable(Registry):
-    """A registry whose store is down."""
+class Unreachable(PointerStore):
+    """A pointer store whose object store is down."""
 
     def read(self) -> Pointer | None:
         """Fail as a store that does not answer."""
@@ -97,7 +97,7 @@ def test_a_store_that_is_down_changes_nothing(stage: Any, tmp_path: Path) -> Non
     stage.point_to(served)
     following = follower(stage)
     following.poll()
-    following._registry = Unreachable(stage.artifacts.objects, str(stage.root), "blood_cells")
+    following._pointers = Unreachable(stage.artifacts.objects, str(stage.root), "blood_cells")
     following.poll()
     assert tag(following) == served.manifest.tag
 
@@ -109,13 +109,13 @@ def test_an_hour_without_the_store_is_two_lines_in_the_log(
     stage.point_to(stage.publish(tmp_path / "a"))
     following = follower(stage)
     following.poll()
-    reachable = following._registry
-    following._registry = Unreachable(stage.artifacts.objects, str(stage.root), "blood_cells")
+    reachable = following._pointers
+    following._pointers = Unreachable(stage.artifacts.objects, str(stage.root), "blood_cells")
     before = metrics.POINTER_FAILURES._value.get()
     caplog.clear()
     for _ in range(1800):
         following.poll()
-    following._registry = reachable
+    following._pointers = reachable
     following.poll()
     unreachable, recovered = caplog.messages
     assert "is unreachable" in unreachable

@@ -11,7 +11,7 @@ import pytest
 from bento_service.inference.classifier import Classifier
 from bento_service.inference.loading import Loader, require_fast
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer
+from pipeline.adapters.pointer_store import Pointer
 from pipeline.adapters.storage import LocalStore
 from pipeline.errors import ArtifactError, SlowModelError
 

@@ -9,7 +9,7 @@ import pytest
 from bento_service import metrics
 from bento_service.inference.loading import Loader
 from bento_service.inference.shadow import Challenger, Shadow
-from pipeline.entrypoints import registry
+from pipeline.entrypoints import served_models
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def challenger(stage: Any, monkeypatch: pytest.MonkeyPatch) -> Challenger:
     """A follower of the shadow pointer of a store."""
     monkeypatch.setenv("STORE_URI", str(stage.root))
     loader = Loader(stage.artifacts, stage.contract.name, max_answer_ms=2000)
-    return Challenger(stage.registry, loader)
+    return Challenger(stage.pointers, loader)
 
 
 def agreed(tag: str) -> tuple[float, float]:
@@ -34,14 +34,14 @@ def test_a_challenger_is_followed_until_its_pointer_is_removed(
     assert challenger.current is None
     for seed in range(2):
         served = stage.publish(tmp_path / f"{seed}", seed)
-        assert registry.set_shadow(served.uri, "ada", "curious").tag == served.manifest.tag
+        assert served_models.set_shadow(served.uri, "ada", "curious").tag == served.manifest.tag
         challenger.poll()
         assert challenger.current is not None
         assert challenger.current.classifier.tag == served.manifest.tag
-    registry.clear_shadow("blood_cells")
+    served_models.clear_shadow("blood_cells")
     challenger.poll()
     assert challenger.current is None
-    assert stage.registry.read() is None
+    assert stage.pointers.read() is None
 
 
 def test_agreement_is_counted_and_excess_images_are_dropped(
@@ -51,7 +51,7 @@ def test_agreement_is_counted_and_excess_images_are_dropped(
     shadow = Shadow(challenger)
     shadow.offer(cell_image(0), "EOSINOPHIL")
     shadow.score()
-    tag = registry.set_shadow(stage.publish(tmp_path / "a", 3).uri, "ada", "curious").tag
+    tag = served_models.set_shadow(stage.publish(tmp_path / "a", 3).uri, "ada", "curious").tag
     challenger.poll()
     for label in ("EOSINOPHIL", "LYMPHOCYTE"):
         for _ in range(5):

@@ -9,7 +9,7 @@ from monitoring.windows.collect import PREDICTIONS, WindowRequest, collect
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.errors import ArtifactError, InvalidInputError
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from tests.unit.monitoring.fake_log import CONFIG, HOUR, FakeLog
 from tests.unit.monitoring.fake_predictions import START, TAG
 

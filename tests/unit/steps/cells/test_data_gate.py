@@ -11,7 +11,7 @@ from pipeline.artifacts import Artifact, GroupingManifest
 from pipeline.config.grouping import DataGateConfig
 from pipeline.config.run import RunConfig
 from pipeline.records import Quarantined, from_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import IN_DOMAIN
 from pipeline.steps.cells.data_gate import cells_rule, data_gate, label_rules

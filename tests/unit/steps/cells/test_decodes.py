@@ -12,7 +12,7 @@ from pipeline.config.grouping import DataGateConfig
 from pipeline.config.run import RunConfig
 from pipeline.contract import decoding
 from pipeline.digests import sha256_bytes
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import IN_DOMAIN
 from pipeline.steps.cells.data_gate import data_gate

@@ -12,7 +12,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, GroupingManifest
 from pipeline.config.run import RunConfig
 from pipeline.records import Record, from_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.sample.archive import draw_images, write_archive
 from pipeline.sample.laboratory import IN_DOMAIN
 from pipeline.steps.cells.group import LOCKED, group, groups_csv

@@ -13,7 +13,7 @@ from pipeline.config.evaluation import EvaluateConfig
 from pipeline.config.run import RunConfig
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import IN_DOMAIN
 from pipeline.steps.cells.data_gate import data_gate

@@ -21,7 +21,7 @@ from pipeline.contract.spec import ModelContract
 from pipeline.digests import sha256_bytes
 from pipeline.errors import InvalidInputError
 from pipeline.records import ImageMatch, Record, from_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import IN_DOMAIN
 from pipeline.steps.cells.data_gate import data_gate

@@ -13,7 +13,7 @@ from pipeline.config.run import RunConfig
 from pipeline.config.split import SplitConfig
 from pipeline.errors import ConflictError, InvalidInputError
 from pipeline.records import Quarantined, Record, from_csv, to_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.cells.group import LOCKED
 from pipeline.steps.cells.lock import LockedImage, extend_lock, read_lock
 from pipeline.steps.cells.split import classes_without_reserve, split

@@ -15,7 +15,7 @@ from pipeline.artifacts import Artifact, SnapshotManifest
 from pipeline.config.run import RunConfig
 from pipeline.errors import ConflictError, InvalidInputError
 from pipeline.records import Record, from_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.dataset.ingest import ingest, union
 
 WriteZip = Callable[..., str]

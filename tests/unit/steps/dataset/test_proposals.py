@@ -11,7 +11,7 @@ from pipeline.config.ingest import IngestConfig
 from pipeline.config.path_filter import PathFilter
 from pipeline.config.run import RunConfig
 from pipeline.errors import InvalidInputError
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.dataset.ingest import ingest
 from pipeline.steps.dataset.proposals import propose_filter
 from pipeline.steps.dataset.validate import validate

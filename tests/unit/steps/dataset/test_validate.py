@@ -9,7 +9,7 @@ from PIL import Image
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.config.run import RunConfig
 from pipeline.records import Quarantined, Record, from_csv
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.dataset.ingest import ingest
 from pipeline.steps.dataset.validate import DatasetRefusedError, validate
 

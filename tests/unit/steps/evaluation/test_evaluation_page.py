@@ -18,7 +18,7 @@ from pipeline.config.run import RunConfig
 from pipeline.contract.decision import ReviewRule
 from pipeline.digests import sha256_bytes
 from pipeline.records import Record
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.evaluation import evaluation_page
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.lineage import trace

@@ -15,7 +15,7 @@ from pipeline.config.ingest import IngestConfig
 from pipeline.config.run import RunConfig
 from pipeline.contract.prediction_log import kept_path
 from pipeline.errors import ConflictError, UnreachableError
-from pipeline.run import RunContext
+from pipeline.run_context import RunContext
 from pipeline.steps.dataset.ingest import ingest
 from pipeline.steps.dataset.watch import claim_archives
 from pipeline.steps.labels.gather import ReturnedLabels, gather, report_uri

@@ -5,12 +5,17 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer, Registry
+from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.artifacts import Artifact, Parity, ServedManifest, VerdictManifest
 from pipeline.contract.spec import ModelContract
 from pipeline.digests import canonical_json
-from pipeline.run import RunContext
-from pipeline.steps.promotion.promote import Authorization, Promoted, promote, promote_with_retry
+from pipeline.run_context import RunContext
+from pipeline.steps.promotion.promote import (
+    Authorization,
+    PromotionResult,
+    promote,
+    promote_with_retry,
+)
 from pipeline.steps.promotion.rollback import rollback
 from pipeline.steps.promotion.verdict import Check, GateVerdict, read_verdict
 
@@ -24,7 +29,7 @@ class PromotionHarness:
     def __init__(self, store: ArtifactStore, name: str = "cells") -> None:
         self.store = store
         self.name = name
-        self.registry = Registry(store.objects, store.root, name)
+        self.pointers = PointerStore(store.objects, store.root, name)
 
     def model(self, number: int) -> Artifact[ServedManifest]:
         """Publish a served bundle with a file of one line."""
@@ -48,7 +53,7 @@ class PromotionHarness:
         verdict = GateVerdict(
             name=self.name,
             tag=tag,
-            champion=self.registry.read(),
+            champion=self.pointers.read(),
             passed=passed,
             checks=(check,),
         )
@@ -72,13 +77,13 @@ class PromotionHarness:
 
     def attempt(
         self, verdict: str, *, approved_at: datetime | None = None, run: RunContext = RUN
-    ) -> Promoted:
+    ) -> PromotionResult:
         """Promote by a verdict in a run; returns the outcome."""
         authorization = Authorization(
             author="somebody", reason="it is better", approved_at=approved_at
         )
         artifact = self.store.open(verdict, VerdictManifest)
-        return promote(artifact, self.registry, authorization, store=self.store, run=run)
+        return promote(artifact, self.pointers, authorization, store=self.store, run=run)
 
     def promote_with_retry(self, verdict: str) -> Pointer:
         """Promote by a verdict, with a new one after each conflict."""
@@ -91,7 +96,7 @@ class PromotionHarness:
     def back(self, tag: str = "") -> Pointer:
         """Roll back, by default to the model before."""
         authorization = Authorization(author="somebody", reason="it was better")
-        return rollback(self.registry, tag, authorization, store=self.store, run=RUN)
+        return rollback(self.pointers, tag, authorization, store=self.store, run=RUN)
 
     def champion_of(self, move: Pointer) -> Pointer | None:
         """The champion in the verdict of a move."""

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.adapters.registry import Pointer, PromotionRefusal
+from pipeline.adapters.pointer_store import Pointer, PromotionRefusal
 from pipeline.steps.promotion.history import duration, refusal_table, serving_periods, table
 
 START = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)

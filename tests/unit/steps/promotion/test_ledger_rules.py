@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.adapters.registry import Pointer
+from pipeline.adapters.pointer_store import Pointer
 from pipeline.steps.promotion.ledger_rules import rollback_refusal
 
 

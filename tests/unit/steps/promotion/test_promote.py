@@ -13,7 +13,7 @@ def test_a_passed_verdict_moves_the_pointer(harness: PromotionHarness, models: l
     """The pointer has the model, the author, the reason and the run."""
     verdict = harness.judge(models[0])
     moved = harness.promote(verdict)
-    assert harness.registry.read() == moved
+    assert harness.pointers.read() == moved
     assert (moved.tag, moved.served) == (models[0].manifest.tag, models[0].uri)
     assert (moved.verdict, moved.evaluation) == (verdict, "evaluation")
     assert (moved.author, moved.reason, moved.kind) == ("somebody", "it is better", "promotion")
@@ -26,7 +26,7 @@ def test_a_refused_verdict_moves_nothing(harness: PromotionHarness, models: list
     with pytest.raises(GateRefusedError, match=r"refused.*received parity") as refused:
         harness.promote(verdict)
     assert refused.value.exit_code == 1
-    assert harness.registry.read() is None
+    assert harness.pointers.read() is None
 
 
 def test_an_edited_verdict_moves_nothing(harness: PromotionHarness, models: list[Model]) -> None:
@@ -47,7 +47,7 @@ def test_a_verdict_against_another_champion_is_stale(
     with pytest.raises(ConflictError, match="run the gate again; expected no champion") as stale:
         harness.promote(verdicts[1])
     assert stale.value.received == first.tag
-    assert harness.registry.read() == first
+    assert harness.pointers.read() == first
 
 
 def test_a_champion_that_returned_by_rollback_makes_a_verdict_stale(
@@ -67,7 +67,7 @@ def test_promoting_twice_moves_once(harness: PromotionHarness, models: list[Mode
     verdict = harness.judge(models[0])
     first = harness.promote(verdict)
     assert harness.promote(verdict) == first
-    assert harness.registry.history() == [first]
+    assert harness.pointers.history() == [first]
 
 
 def test_a_verdict_of_mixed_names_is_refused(
@@ -78,7 +78,7 @@ def test_a_verdict_of_mixed_names_is_refused(
     verdict = mixed.judge(harness.model(1))
     with pytest.raises(InvalidInputError, match=r"of demo; received cells:.* of cells"):
         mixed.promote(verdict)
-    assert mixed.registry.read() is None
+    assert mixed.pointers.read() is None
 
 
 def test_approval_does_not_override_a_refusal(

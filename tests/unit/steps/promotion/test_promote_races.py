@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.registry import Pointer
+from pipeline.adapters.pointer_store import Pointer
 from pipeline.adapters.storage import LocalStore
 from pipeline.errors import ConflictError
 from pipeline.steps.promotion.promote import MAX_ATTEMPTS, promote_with_retry
@@ -24,7 +24,7 @@ def test_the_loser_of_two_concurrent_promotions_is_compared_again(tmp_path: Path
             harness = PromotionHarness(ArtifactStore(LocalStore(), str(tmp_path / str(number))))
             verdicts = [harness.judge(harness.model(n)) for n in range(2)]
             list(pool.map(harness.promote_with_retry, verdicts))
-            history = harness.registry.history()
+            history = harness.pointers.history()
             assert [move.sequence for move in history] == [1, 2]
             assert len({move.tag for move in history}) == 2
             assert [harness.champion_of(move) for move in history] == [None, history[0]]
@@ -98,12 +98,12 @@ def test_a_promotion_killed_anywhere_can_be_repeated(tmp_path: Path) -> None:
             if not killed(root, stale, last, before=before):
                 break
             kills += 1
-            left = harness.registry.read()
+            left = harness.pointers.read()
             assert left is not None
             assert left == old or left.tag == models[2].manifest.tag
             assert harness.promote_with_retry(stale).tag == models[2].manifest.tag
-            harness.registry.settle()
-            history = harness.registry.history()
+            harness.pointers.read_and_record()
+            history = harness.pointers.history()
             assert [move.sequence for move in history] == [1, 2, 3]
             assert history[1] == old
             assert len(list((Path(root) / "pointer/cells/ledger").glob("[0-9]*.json"))) == 3

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipeline.errors import ConflictError, GateRefusedError, StaleVerdictError
-from pipeline.run import RunContext
-from pipeline.steps.promotion.promote import Promoted
+from pipeline.run_context import RunContext
+from pipeline.steps.promotion.promote import PromotionResult
 from tests.unit.steps.promotion.promotion_harness import RUN, Model, PromotionHarness
 
 
@@ -18,7 +18,7 @@ def test_a_repeated_promotion_takes_nothing_back(
     harness.promote(verdict)
     newer = harness.serve(models[1])
     assert harness.promote_with_retry(verdict) == newer
-    assert harness.registry.read() == newer
+    assert harness.pointers.read() == newer
 
 
 def run_of(run_id: str) -> RunContext:
@@ -47,8 +47,8 @@ def test_an_unchanged_run_that_is_cleared_takes_nothing_back(
     verdict, run = harness.judge(models[0]), run_of("monday")
     assert harness.attempt(verdict, run=run).outcome == "unchanged"
     newer = harness.serve(models[1])
-    assert harness.attempt(verdict, run=run) == Promoted("unchanged", newer)
-    assert harness.registry.read() == newer
+    assert harness.attempt(verdict, run=run) == PromotionResult("unchanged", newer)
+    assert harness.pointers.read() == newer
 
 
 def test_a_second_gate_in_the_same_run_keeps_the_outcome(
@@ -67,8 +67,8 @@ def test_a_retry_finds_its_own_promotion(harness: PromotionHarness, models: list
     for _ in range(2):
         assert harness.attempt(verdict, run=run).outcome == "promoted"
     newer = harness.serve(models[1])
-    assert harness.attempt(verdict, run=run) == Promoted("promoted", newer)
-    assert len(harness.registry.history()) == 2
+    assert harness.attempt(verdict, run=run) == PromotionResult("promoted", newer)
+    assert len(harness.pointers.history()) == 2
 
 
 def test_a_retry_does_not_undo_a_rollback(harness: PromotionHarness, models: list[Model]) -> None:
@@ -80,7 +80,7 @@ def test_a_retry_does_not_undo_a_rollback(harness: PromotionHarness, models: lis
     for approved_at in (None, RUN.created_at - timedelta(hours=1)):
         with pytest.raises(GateRefusedError, match="somebody rolled back from this model"):
             harness.attempt(verdict, approved_at=approved_at, run=run)
-    assert harness.registry.read() == back
+    assert harness.pointers.read() == back
 
 
 def test_an_approval_after_a_rollback_moves_the_pointer_again(
@@ -93,7 +93,7 @@ def test_an_approval_after_a_rollback_moves_the_pointer_again(
     harness.back()
     made = harness.attempt(verdict, approved_at=datetime.now(UTC), run=run)
     assert (made.outcome, made.pointer.sequence) == ("promoted", 4)
-    assert harness.registry.read() == made.pointer
+    assert harness.pointers.read() == made.pointer
     assert made.pointer.tag == models[1].manifest.tag
 
 
@@ -107,4 +107,4 @@ def test_an_approved_stale_verdict_is_not_retried(
     with pytest.raises(StaleVerdictError, match=r"clear the task `gate`.*expected no champion"):
         harness.attempt(verdict, approved_at=datetime.now(UTC), run=run)
     assert not issubclass(StaleVerdictError, ConflictError)
-    assert harness.registry.read() == newer
+    assert harness.pointers.read() == newer

@@ -18,7 +18,7 @@ def test_rollback_returns_to_the_model_before(
     assert (moved.tag, moved.served, moved.sequence) == (models[1].manifest.tag, models[1].uri, 4)
     assert (moved.author, moved.reason, moved.kind) == ("somebody", "it was better", "rollback")
     assert (moved.run_id, moved.time) == (RUN.run_id, RUN.created_at)
-    assert harness.registry.read() == moved
+    assert harness.pointers.read() == moved
 
 
 def test_rollback_to_a_tag(harness: PromotionHarness, models: list[Model]) -> None:
@@ -60,7 +60,7 @@ def test_rolling_back_to_the_serving_model_moves_nothing(
         harness.serve(model)
     first = harness.back(models[0].manifest.tag)
     assert harness.back(models[0].manifest.tag) == first
-    assert len(harness.registry.history()) == 4
+    assert len(harness.pointers.history()) == 4
 
 
 def test_a_missing_bundle_is_not_rolled_back_to(
@@ -72,7 +72,7 @@ def test_a_missing_bundle_is_not_rolled_back_to(
     (Path(models[0].uri) / "manifest.json").unlink()
     with pytest.raises(ArtifactError, match="no manifest"):
         harness.back()
-    assert len(harness.registry.history()) == 2
+    assert len(harness.pointers.history()) == 2
 
 
 def test_a_model_returns_after_a_rollback_only_with_approval(
@@ -85,5 +85,5 @@ def test_a_model_returns_after_a_rollback_only_with_approval(
     verdict = harness.judge(models[1])
     with pytest.raises(GateRefusedError, match=r"somebody rolled back .*\(it was better\)"):
         harness.promote_with_retry(verdict)
-    assert harness.registry.read() == champion
+    assert harness.pointers.read() == champion
     assert harness.promote(verdict, approved=True).tag == models[1].manifest.tag

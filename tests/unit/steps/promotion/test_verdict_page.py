@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from pipeline.adapters.registry import Pointer
+from pipeline.adapters.pointer_store import Pointer
 from pipeline.statistics.metrics import Interval
 from pipeline.statistics.paired import Difference
 from pipeline.steps.promotion.eligible_cells import EligibleCells

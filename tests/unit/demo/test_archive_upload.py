@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.demo.data import prepare_archive, upload
+from pipeline.demo.archive_upload import prepare_archive, upload
 from pipeline.errors import InvalidInputError
 from pipeline.steps.dataset.watch import claim_archives
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.cli import predicting
+from pipeline.cli import batch_prediction
 from pipeline.errors import InvalidInputError
 
 RESPONSE = {
@@ -32,13 +32,13 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_means_all_images_below_it(folder: Path) -> None:
     """By suffix, sorted, and each once."""
-    found = predicting.find_images([str(folder), str(folder / "a.jpg")])
+    found = batch_prediction.find_images([str(folder), str(folder / "a.jpg")])
     assert [path.name for path in found] == ["a.jpg", "b.PNG", "c.jpeg"]
 
 
 def test_a_pattern_means_its_matches(folder: Path) -> None:
     """Also below folders; a named file is sent with any suffix."""
-    found = predicting.find_images([str(folder / "**/*.jp*g"), str(folder / "notes.txt")])
+    found = batch_prediction.find_images([str(folder / "**/*.jp*g"), str(folder / "notes.txt")])
     assert [path.name for path in found] == ["a.jpg", "c.jpeg", "notes.txt"]
 
 
@@ -47,7 +47,7 @@ def test_an_argument_without_a_match_is_an_error(folder: Path, name: str) -> Non
     """The error names it; a typing mistake gives no empty result."""
     (folder / "empty").mkdir()
     with pytest.raises(InvalidInputError, match=r"no image found; expected a file.*received .*/"):
-        predicting.find_images([str(folder / name)])
+        batch_prediction.find_images([str(folder / name)])
 
 
 def test_results_keep_the_order_of_the_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,10 +61,10 @@ def test_results_keep_the_order_of_the_files(folder: Path, monkeypatch: pytest.M
             raise InvalidInputError("not an image")
         return RESPONSE
 
-    monkeypatch.setattr(predicting, "classify", classify)
+    monkeypatch.setattr(batch_prediction, "classify", classify)
     done: list[None] = []
     paths = [folder / "a.jpg", folder / "b.PNG"]
-    results = predicting.predict_all(
+    results = batch_prediction.predict_all(
         "http://service.test", paths, 2, lambda: done.append(None), "sesame"
     )
     assert [(row.file, row.label, row.error) for row, _ in results] == [
@@ -80,6 +80,6 @@ def test_results_keep_the_order_of_the_files(folder: Path, monkeypatch: pytest.M
 def test_a_file_name_is_never_a_formula(first: str) -> None:
     """A spreadsheet runs no file name; other names are unchanged."""
     names = [f"{first}HYPERLINK(1)", f"a{first}b"]
-    text = predicting.spreadsheet(predicting.PredictionRow(file=name) for name in names)
+    text = batch_prediction.spreadsheet(batch_prediction.PredictionRow(file=name) for name in names)
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert [row["file"] for row in rows] == [f"'{names[0]}", names[1]]

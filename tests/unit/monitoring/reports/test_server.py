@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from monitoring.reports.site import create_site, is_safe
+from monitoring.reports.server import create_site, is_safe
 from pipeline.adapters.storage import LocalStore
 from pipeline.pages.report_site import Page, publish_page
 from tests.unit.monitoring.fake_predictions import START

@@ -1,4 +1,4 @@
-"""Run single parts of the Procfile inside a `with` block, for tests and benchmarks."""
+"""Run some parts of the Procfile inside a `with` block, for tests and benchmarks."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipeline.embedded import credentials, environment, object_store, ports, preflight
+from pipeline.embedded import credentials, environment, ports, preflight, seaweedfs_access
 from pipeline.embedded.parts import PARTS, ROOT, Part, commands
 from pipeline.embedded.processes import discovery, supervisor, waiting
 from pipeline.embedded.processes.health import is_healthy
@@ -23,7 +23,7 @@ _N_PORTS = len(ports.SEAWEEDFS_SERVERS) + len(PARTS)
 
 
 def on_free_ports(home: Path) -> Settings:
-    """Settings of a stack at `home` on free ports; writes `stack.env` with new passwords."""
+    """Settings of a new stack at `home` on free ports; writes `stack.env` with passwords."""
     first = ports.free_block(_N_PORTS)
     mlflow, airflow, service, reports = range(first, first + 4)
     return credentials.prepare(
@@ -49,7 +49,7 @@ def running(settings: Settings, *names: str) -> Iterator[Settings]:
     """
     home = settings.leukoflow_home
     preflight.make_folders(home)
-    object_store.write_access_files(settings)
+    seaweedfs_access.write_access_files(settings)
     variables = environment.stack_variables(settings, os.environ)
     started_at = time.time()
     processes = {name: _start(home, name, variables) for name in names}

@@ -5,7 +5,7 @@ import pytest
 from pipeline.contract.golden import GoldenExample
 from pipeline.contract.spec import ModelContract
 from pipeline.errors import ArtifactError
-from pipeline.steps.deployment.served_bento import difference
+from pipeline.steps.deployment.smoke_check import difference
 
 CONTRACT = ModelContract(name="cells", classes=("A", "B"), golden_tolerance=0.02)
 EXAMPLE = GoldenExample(file="0.png", label="A", probabilities=(0.7, 0.3))

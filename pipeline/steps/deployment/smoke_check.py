@@ -1,4 +1,4 @@
-"""Served Bento: run a built Bento in a process, and replay its golden images over HTTP."""
+"""Smoke check of a Bento: serve it in a process and replay its golden images over HTTP."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ _REQUEST_TIMEOUT_S = 30.0
 
 @contextlib.contextmanager
 def serve_bento(bento: Path) -> Iterator[str]:
-    """Serve a Bento on a free loopback port; yields its URL, and stops the service at the end.
+    """Serve a Bento on a free loopback port during the block; yields the service's URL.
 
     The service uses the Bento's code and model, and a temporary home for its logs and store.
 
@@ -98,7 +98,7 @@ def difference(
 
 @contextlib.contextmanager
 def _process(command: list[str], bento: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the service with its log and home in `folder`; stop it at the end."""
+    """Run the service during the block, with its log and home in `folder`."""
     bundle = baked_bundle(bento).resolve()
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     variables = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.adapters.registry import Pointer, PromotionRefusal, Registry
+from pipeline.adapters.pointer_store import Pointer, PointerStore, PromotionRefusal
 from pipeline.adapters.storage import LocalStore
 from pipeline.errors import ConflictError, InvalidInputError
 
@@ -26,85 +26,85 @@ def to(tag: str) -> Pointer:
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    """The registry of a name without a promotion."""
-    return Registry(LocalStore(), str(tmp_path), "cells")
+def pointers(tmp_path: Path) -> PointerStore:
+    """The pointer store of a name without a promotion."""
+    return PointerStore(LocalStore(), str(tmp_path), "cells")
 
 
-def test_before_the_first_promotion_there_is_no_pointer(registry: Registry) -> None:
+def test_before_the_first_promotion_there_is_no_pointer(pointers: PointerStore) -> None:
     """None and an empty history, not an error."""
-    assert registry.read() is None
-    assert registry.history() == []
+    assert pointers.read() is None
+    assert pointers.history() == []
 
 
-def test_each_move_has_the_next_sequence_number(registry: Registry) -> None:
+def test_each_move_has_the_next_sequence_number(pointers: PointerStore) -> None:
     """A return to an earlier model has a sequence number of its own."""
-    first = registry.move(to("a"), None)
-    second = registry.move(to("b"), first)
-    third = registry.move(to("a"), second)
+    first = pointers.move(to("a"), None)
+    second = pointers.move(to("b"), first)
+    third = pointers.move(to("a"), second)
     assert [move.sequence for move in (first, second, third)] == [1, 2, 3]
-    assert registry.read() == third
-    assert registry.history() == [first, second, third]
+    assert pointers.read() == third
+    assert pointers.history() == [first, second, third]
 
 
-def test_a_move_from_an_outdated_pointer_is_a_conflict(registry: Registry) -> None:
+def test_a_move_from_an_outdated_pointer_is_a_conflict(pointers: PointerStore) -> None:
     """The error has the expected and the current model, and nothing changes."""
-    first = registry.move(to("a"), None)
-    second = registry.move(to("b"), first)
+    first = pointers.move(to("a"), None)
+    second = pointers.move(to("b"), first)
     with pytest.raises(ConflictError, match=r"expected a \(move 1\); received b \(move 2\)"):
-        registry.move(to("c"), first)
+        pointers.move(to("c"), first)
     with pytest.raises(ConflictError, match="expected no model"):
-        registry.move(to("c"), None)
-    assert registry.history() == [first, second]
+        pointers.move(to("c"), None)
+    assert pointers.history() == [first, second]
 
 
-def test_a_return_to_an_earlier_model_is_a_change(registry: Registry) -> None:
+def test_a_return_to_an_earlier_model_is_a_change(pointers: PointerStore) -> None:
     """Moves from a to b and back to a are detected, though the model is the same."""
-    first = registry.move(to("a"), None)
-    registry.move(to("a"), registry.move(to("b"), first))
+    first = pointers.move(to("a"), None)
+    pointers.move(to("a"), pointers.move(to("b"), first))
     with pytest.raises(ConflictError):
-        registry.move(to("c"), first)
+        pointers.move(to("c"), first)
 
 
 @pytest.mark.parametrize("moves", [1, 2])
 def test_a_crash_between_pointer_and_ledger_loses_no_entry(
-    registry: Registry, tmp_path: Path, moves: int
+    pointers: PointerStore, tmp_path: Path, moves: int
 ) -> None:
     """The history is complete, and the next move writes the missing entry."""
     made = []
     for number in range(moves):
-        made.append(registry.move(to(str(number)), registry.read()))
+        made.append(pointers.move(to(str(number)), pointers.read()))
     entry = tmp_path / f"pointer/cells/ledger/{moves:08d}.json"
     entry.unlink()
-    assert registry.history() == made
-    last = registry.move(to("last"), made[-1])
+    assert pointers.history() == made
+    last = pointers.move(to("last"), made[-1])
     assert entry.is_file()
-    assert registry.history() == [*made, last]
+    assert pointers.history() == [*made, last]
 
 
-def test_names_are_independent(registry: Registry, tmp_path: Path) -> None:
+def test_names_are_independent(pointers: PointerStore, tmp_path: Path) -> None:
     """A promotion of the demo never replaces a real model."""
-    registry.move(to("a"), None)
-    assert Registry(LocalStore(), str(tmp_path), "cell").read() is None
-    assert Registry(LocalStore(), str(tmp_path), "cell").history() == []
+    pointers.move(to("a"), None)
+    assert PointerStore(LocalStore(), str(tmp_path), "cell").read() is None
+    assert PointerStore(LocalStore(), str(tmp_path), "cell").history() == []
 
 
-def test_twenty_concurrent_moves_are_all_recorded(registry: Registry) -> None:
+def test_twenty_concurrent_moves_are_all_recorded(pointers: PointerStore) -> None:
     """Each retries until it succeeds; the ledger has every move once."""
 
     def promote(number: int) -> Pointer:
         while True:
             try:
-                return registry.move(to(str(number)), registry.read())
+                return pointers.move(to(str(number)), pointers.read())
             except ConflictError:
                 continue
 
     with ThreadPoolExecutor(20) as pool:
         moves = list(pool.map(promote, range(20)))
-    history = registry.history()
+    history = pointers.history()
     assert [move.sequence for move in history] == list(range(1, 21))
     assert sorted(history, key=lambda move: int(move.tag)) == moves
-    assert registry.read() == history[-1]
+    assert pointers.read() == history[-1]
 
 
 class LosesResponses(LocalStore):
@@ -123,23 +123,23 @@ class LosesResponses(LocalStore):
 
 def test_a_lost_response_is_not_a_conflict(tmp_path: Path) -> None:
     """A move that is in the pointer succeeded, whatever the store reported."""
-    registry = Registry(LosesResponses(), str(tmp_path), "cells")
-    first = registry.move(to("a"), None)
-    second = registry.move(to("b"), first)
-    assert registry.history() == [first, second]
+    pointers = PointerStore(LosesResponses(), str(tmp_path), "cells")
+    first = pointers.move(to("a"), None)
+    second = pointers.move(to("b"), first)
+    assert pointers.history() == [first, second]
 
 
-def test_settling_writes_a_missing_ledger_entry(registry: Registry, tmp_path: Path) -> None:
+def test_settling_writes_a_missing_ledger_entry(pointers: PointerStore, tmp_path: Path) -> None:
     """Before the next move; without a missing entry nothing changes."""
-    assert registry.settle() is None
-    moved = registry.move(to("a"), None)
+    assert pointers.read_and_record() is None
+    moved = pointers.move(to("a"), None)
     entry = tmp_path / "pointer/cells/ledger/00000001.json"
     entry.unlink()
-    assert [registry.settle(), registry.settle()] == [moved, moved]
+    assert [pointers.read_and_record(), pointers.read_and_record()] == [moved, moved]
     assert Pointer.model_validate_json(entry.read_bytes()) == moved
 
 
-def test_equal_refusals_are_recorded_once(registry: Registry) -> None:
+def test_equal_refusals_are_recorded_once(pointers: PointerStore) -> None:
     """A retried task repeats its refusal; another author is another entry."""
     fields = {"verdict": "v", "tag": "cells:a", "reason": "blurred", "run_id": "run"}
     first, again, late = (
@@ -147,26 +147,26 @@ def test_equal_refusals_are_recorded_once(registry: Registry) -> None:
         for author, day in (("ada", 2), ("ada", 3), ("approval timeout", 1))
     )
     assert (
-        registry.record_refusal(first)
-        == registry.record_refusal(again)
-        != registry.record_refusal(late)
+        pointers.record_refusal(first)
+        == pointers.record_refusal(again)
+        != pointers.record_refusal(late)
     )
-    assert registry.refusals() == [late, first]
-    assert registry.history() == []
+    assert pointers.refusals() == [late, first]
+    assert pointers.history() == []
 
 
-def test_another_models_pointer_shadow_and_refusal_are_refused(registry: Registry) -> None:
+def test_another_models_pointer_shadow_and_refusal_are_refused(pointers: PointerStore) -> None:
     """The error has both names, and nothing is written."""
     demo = to("demo:1").model_copy(update={"name": "demo"})
     other = r"expected a model of cells; received a model of demo"
     with pytest.raises(InvalidInputError, match=other):
-        registry.move(demo, None)
+        pointers.move(demo, None)
     with pytest.raises(InvalidInputError, match=other):
-        registry.set_shadow(demo)
+        pointers.set_shadow(demo)
     when = datetime(2026, 11, 1, tzinfo=UTC)
     refusal = PromotionRefusal(
         verdict="v", tag="demo:1", author="a", reason="r", run_id="x", time=when
     )
     with pytest.raises(InvalidInputError, match=other):
-        registry.record_refusal(refusal)
-    assert (registry.read(), registry.shadow(), registry.refusals()) == (None, None, [])
+        pointers.record_refusal(refusal)
+    assert (pointers.read(), pointers.shadow(), pointers.refusals()) == (None, None, [])

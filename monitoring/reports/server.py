@@ -1,6 +1,6 @@
 """Report site: an HTTP server for the static pages under `<root>/reports/` in the object store.
 
-`python -m monitoring.reports.site [--host 127.0.0.1] [--port 8001]`
+`python -m monitoring.reports.server [--host 127.0.0.1] [--port 8001]`
 """
 
 import argparse
@@ -30,7 +30,7 @@ _HEADERS = {
 
 
 def create_site(objects: ObjectStore, root: str) -> Starlette:
-    """ASGI application with `/healthz` and every published file; builds a missing index.
+    """ASGI application: `/healthz` and every published file; builds a missing index.
 
     Args:
         objects: the object store with the pages.
@@ -62,7 +62,7 @@ def create_site(objects: ObjectStore, root: str) -> Starlette:
 
 
 def is_safe(path: str) -> bool:
-    """Whether a path stays below the site: no empty, hidden or unprintable part, no backslash."""
+    """Whether a URL path is safe: no empty, hidden or unprintable part, and no backslash."""
     parts = path.removesuffix("/").split("/") if path else []
     return all(part and not part.startswith(".") and part.isprintable() for part in parts) and (
         "\\" not in path
@@ -70,7 +70,7 @@ def is_safe(path: str) -> bool:
 
 
 def _healthy(_: Request) -> Response:
-    """200: the server runs; says nothing about the store."""
+    """Respond 200 while the server runs; does not check the store."""
     return PlainTextResponse("ok")
 
 
@@ -86,7 +86,9 @@ def main() -> None:
     """Run the server until it is stopped; exits with 2 if STORE_URI is not set."""
     import uvicorn
 
-    parser = argparse.ArgumentParser(prog="python -m monitoring.reports.site")
+    from pipeline.http.connections import Connections
+
+    parser = argparse.ArgumentParser(prog="python -m monitoring.reports.server")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument(
         "--port", type=int, default=int(os.environ.get("REPORTS_PORT", DEFAULT_PORT))
@@ -98,7 +100,11 @@ def main() -> None:
     except InvalidInputError as error:
         parser.exit(error.exit_code, f"{error}\n")
     site = create_site(UriStore(settings), root)
-    uvicorn.run(site, host=options.host, port=options.port, log_level="warning")
+    server = uvicorn.Server(
+        uvicorn.Config(site, host=options.host, port=options.port, log_level="warning")
+    )
+    Connections(server, settings)
+    server.run()
 
 
 if __name__ == "__main__":

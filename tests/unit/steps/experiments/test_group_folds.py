@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record
-from pipeline.steps.experiments.folds import assign_folds, parts_of
+from pipeline.steps.experiments.group_folds import assign_folds, parts_of
 
 RECORDS = [
     Record(sha256=f"{label}{cell}{copy}", label=label, file="", archive="", group=f"{label}{cell}")

@@ -6,7 +6,7 @@ import pytest
 
 from monitoring.config import DriftTestConfig
 from monitoring.drift.columns import EMBEDDING
-from monitoring.drift.detector import detect_drift
+from monitoring.drift.compare import detect_drift
 from monitoring.drift.result import DriftResult
 from pipeline.contract.image_stats import STATISTICS, ImageStats
 from pipeline.contract.prediction_log import PredictionRecord

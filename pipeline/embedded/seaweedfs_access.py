@@ -41,7 +41,7 @@ MLFLOW_FOLDER = "mlflow"
 
 
 def bucket(settings: Settings) -> str:
-    """Bucket that SeaweedFS creates: that of `store_uri`, else `leukoflow`."""
+    """Name of the bucket that SeaweedFS creates: that of `store_uri`, else `leukoflow`."""
     return bucket_of(settings.store_uri) or bucket_of(EMBEDDED_STORE_URI)
 
 
@@ -89,7 +89,7 @@ def _identity(name: str, key_id: str, secret: str, *, actions: list[str]) -> dic
 
 
 def _derive_secret(settings: Settings, purpose: str) -> str:
-    """Secret for one purpose: HMAC of the store's generated secret, which it does not reveal."""
+    """Secret for one purpose, derived from the store's secret key by HMAC-SHA256."""
     secret = settings.aws_secret_access_key.get_secret_value().encode()
     return hmac.digest(secret, purpose.encode(), hashlib.sha256).hex()
 
@@ -103,7 +103,7 @@ def _certificate_paths(home: Path) -> tuple[Path, Path]:
 
 
 def _make_certificate() -> tuple[str, str]:
-    """New private key and its self-signed certificate, in PEM; servers and clients share it."""
+    """New private key and self-signed certificate (PEM), shared by servers and clients."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _COMMON_NAME)])
     now = datetime.now(UTC)
