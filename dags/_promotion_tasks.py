@@ -87,7 +87,8 @@ def close_request(**context: Any) -> None:
     request = (context["dag_run"].conf or {}).get("request")
     if request:
         monitoring.close_request(run_id, request, outcome)
-    training.close_training(config, dag_id, run_id, outcome, sentence)
+    snapshot = context["ti"].xcom_pull(task_ids="ingest") or ""
+    training.close_training(config, dag_id, run_id, outcome, sentence, snapshot)
     if outcome == "failed":
         raise AirflowFailException(sentence)
 

@@ -11,6 +11,7 @@ from pipeline.cli.options import (
     Config,
     Exclude,
     Include,
+    Json,
     Limit,
     ModelConfig,
     RunId,
@@ -67,10 +68,22 @@ def ingest(
     include: Include = None,
     exclude: Exclude = None,
     run_id: RunId = "",
+    as_json: Json = False,
 ) -> None:
-    """Freeze archives into a snapshot; by default all of archives/<name>/."""
+    """Freeze archives into a snapshot; by default all of archives/<name>/.
+
+    Of archives that are not named, broken ones are skipped and reported on stderr and in the JSON.
+    """
     paths = path_filter(include, exclude)
-    print(dataset.ingest(config, name_run(run_id), archive or [], limit, paths))
+    snapshot = dataset.ingest(config, name_run(run_id), archive or [], limit, paths)
+    manifest = dataset.snapshot_manifest(snapshot)
+    warn(f"skipped {refused.uri}: {refused.reason}" for refused in manifest.refused)
+    report = {
+        "snapshot": snapshot,
+        "counts": manifest.counts,
+        "refused": [refused.model_dump() for refused in manifest.refused],
+    }
+    print(json.dumps(report, indent=2) if as_json else snapshot)
 
 
 @app.command()

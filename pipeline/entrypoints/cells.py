@@ -14,8 +14,8 @@ from pipeline.artifacts import (
     GroupingManifest,
     SnapshotManifest,
 )
-from pipeline.config.path_filter import ALL_FILES, PathFilter
-from pipeline.config.run import RunConfig
+from pipeline.config.archive_limits import ALL_FILES, PathFilter
+from pipeline.config.run_config import RunConfig
 from pipeline.entrypoints.jobs.job import local_store, open_job
 from pipeline.entrypoints.jobs.report_pages import publish, publish_refusal
 from pipeline.records import Quarantined, Record, Skipped, from_csv

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.config.path_filter import ALL_FILES, PathFilter
+from pipeline.config.archive_limits import ALL_FILES, PathFilter
 from pipeline.entrypoints.cells import group, split
 from pipeline.entrypoints.dataset import ingest, validate
 from pipeline.entrypoints.evaluation import evaluate

@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipeline.artifacts import model_name as model_name_of
-from pipeline.config.path_filter import PathFilter
-from pipeline.config.run import load_config
+from pipeline.config.archive_limits import PathFilter
+from pipeline.config.run_config import load_config
 from pipeline.errors import InvalidInputError
 from pipeline.settings import load_settings
 

@@ -3,11 +3,9 @@
 import logging
 from collections.abc import Iterable, Sequence
 
-from pipeline.artifacts import (
-    SnapshotManifest,
-)
-from pipeline.config.path_filter import ALL_FILES, PathFilter
-from pipeline.entrypoints.jobs.job import open_job
+from pipeline.artifacts import SnapshotManifest
+from pipeline.config.archive_limits import ALL_FILES, PathFilter
+from pipeline.entrypoints.jobs.job import open_job, open_store
 from pipeline.entrypoints.jobs.report_pages import publish, publish_refusal
 
 log = logging.getLogger(__name__)
@@ -39,6 +37,11 @@ def ingest(
     return step(named, job.config, store=job.store, run=job.run).uri
 
 
+def snapshot_manifest(snapshot: str) -> SnapshotManifest:
+    """Manifest of a snapshot: its counts, and the archives that ingest skipped."""
+    return open_store().open(snapshot, SnapshotManifest).manifest
+
+
 def validate(config: str, run_id: str, snapshot: str) -> str:
     """Quarantine unusable images; returns the dataset's URI, publishes the report in any case.
 
@@ -53,6 +56,8 @@ def validate(config: str, run_id: str, snapshot: str) -> str:
         dataset = step(opened, job.config, store=job.store, run=job.run)
     counts = dataset.manifest.counts
     badge = f"{counts.get('quarantined', 0)} quarantined"
+    if refused := opened.manifest.refused:
+        badge = f"{len(refused)} skipped, {badge}"
     publish(job, dataset, "validation", badge, ["report.html"])
     return dataset.uri
 

@@ -13,11 +13,10 @@ from pipeline.artifacts import (
     ServedManifest,
     SplitManifest,
 )
+from pipeline.config.archive_limits import ALL_FILES, IngestConfig, PathFilter
 from pipeline.config.evaluation import EvaluateConfig
-from pipeline.config.ingest import IngestConfig
-from pipeline.config.path_filter import ALL_FILES, PathFilter
-from pipeline.config.run import RunConfig
-from pipeline.config.validation import ValidateConfig
+from pipeline.config.run_config import RunConfig
+from pipeline.config.validation_limits import ValidateConfig
 from pipeline.contract.decoding import decode
 from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.entrypoints.cells import Grouped, grouped

@@ -8,8 +8,8 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.pointer_store import PointerStore
 from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import Artifact, M, WeightsManifest
-from pipeline.config.path_filter import ALL_FILES, PathFilter
-from pipeline.config.run import RunConfig, load_config
+from pipeline.config.archive_limits import ALL_FILES, PathFilter
+from pipeline.config.run_config import RunConfig, load_config
 from pipeline.entrypoints.config_lookup import config_path
 from pipeline.errors import InvalidInputError
 from pipeline.run_context import RunContext
@@ -64,7 +64,7 @@ class Job:
 
     def weights(self) -> Artifact[WeightsManifest]:
         """The backbone's weights, downloaded on first use and published in the store."""
-        from pipeline.modeling.weights import ensure_shared_weights
+        from pipeline.modeling.imagenet_weights import ensure_shared_weights
 
         local = local_store(self.settings)
         return ensure_shared_weights(

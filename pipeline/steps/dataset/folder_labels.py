@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from pipeline.config.ingest import IngestConfig
+from pipeline.config.archive_limits import IngestConfig
 from pipeline.contract.class_names import canonical
 from pipeline.errors import InvalidInputError
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from glob import escape
 from pathlib import PurePosixPath
 
-from pipeline.config.path_filter import PathFilter
+from pipeline.config.archive_limits import PathFilter
 from pipeline.contract.class_names import nearest_classes
 from pipeline.records import Quarantined, Record
 from pipeline.steps.dataset.validation_rules import UNKNOWN_CLASS

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.adapters.image_packs import write_packs
-from pipeline.config.ingest import IngestConfig
+from pipeline.config.archive_limits import IngestConfig
 from pipeline.contract.class_names import by_canonical
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record, Skipped, is_returned, to_csv

@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.config.run import RunConfig
-from pipeline.config.validation import ValidateConfig
+from pipeline.config.run_config import RunConfig
+from pipeline.config.validation_limits import ValidateConfig
 from pipeline.contract.class_names import by_canonical, canonical, did_you_mean
 from pipeline.contract.decoding import Pixels, decode
 from pipeline.errors import InvalidInputError

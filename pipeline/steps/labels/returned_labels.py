@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.contract.class_names import canonical
-from pipeline.contract.feedback import FeedbackRecord
+from pipeline.contract.feedback_log import FeedbackRecord
 from pipeline.contract.prediction_log import PredictionRecord, kept_path
 from pipeline.records import Frozen
 

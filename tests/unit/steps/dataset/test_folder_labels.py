@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.config.ingest import IngestConfig
+from pipeline.config.archive_limits import IngestConfig
 from pipeline.contract.class_names import by_canonical
 from pipeline.errors import InvalidInputError
 from pipeline.steps.dataset.folder_labels import group_of, label_of

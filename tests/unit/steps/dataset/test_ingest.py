@@ -12,7 +12,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, SnapshotManifest
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.errors import ConflictError, InvalidInputError
 from pipeline.records import Record, from_csv
 from pipeline.run_context import RunContext

@@ -7,9 +7,8 @@ import pytest
 import yaml
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.config.ingest import IngestConfig
-from pipeline.config.path_filter import PathFilter
-from pipeline.config.run import RunConfig
+from pipeline.config.archive_limits import IngestConfig, PathFilter
+from pipeline.config.run_config import RunConfig
 from pipeline.errors import InvalidInputError
 from pipeline.run_context import RunContext
 from pipeline.steps.dataset.ingest import ingest

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from pipeline.contract.feedback import FeedbackRecord
+from pipeline.contract.feedback_log import FeedbackRecord
 from pipeline.contract.image_stats import ImageStats
 from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.steps.labels.returned_labels import (
