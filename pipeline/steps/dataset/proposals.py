@@ -33,20 +33,20 @@ def proposals(
         "folder, or correct the label in manifest.csv"
         for label, name in sorted(meant.items(), key=lambda pair: -counts[pair[0]])
     ]
-    unwanted = [image.file for image in unknown if image.label not in meant]
-    chosen = propose_filter([record.file for record in known], unwanted)
+    unneeded = [image.file for image in unknown if image.label not in meant]
+    chosen = propose_filter([record.file for record in known], unneeded)
     return (
         *names,
-        *([f"to leave out {len(unwanted)} images, {_setting(chosen)}"] if chosen else []),
+        *([f"to leave out {len(unneeded)} images, {_setting(chosen)}"] if chosen else []),
     )
 
 
-def propose_filter(wanted: Iterable[str], unwanted: Iterable[str]) -> PathFilter | None:
-    """The shortest filter that reads all wanted files and no unwanted one; None without one.
+def propose_filter(needed: Iterable[str], unneeded: Iterable[str]) -> PathFilter | None:
+    """The shortest filter that reads all needed files and no unneeded one; None without one.
 
-    It includes the folders of the wanted files, excludes those of the unwanted ones, or both.
+    It includes the folders of the needed files, excludes those of the unneeded ones, or both.
     """
-    good, bad = sorted(set(wanted)), sorted(set(unwanted))
+    good, bad = sorted(set(needed)), sorted(set(unneeded))
     if not good or not bad:
         return None
     (base,) = _narrowed(["."], good)
@@ -82,9 +82,9 @@ def _patterns(folders: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{escape(f) if '*' in f else f}/**" for f in folders if f != ".")
 
 
-def _divides(one: PathFilter, wanted: Iterable[str], unwanted: Iterable[str]) -> bool:
-    """Whether a filter reads every wanted file and no unwanted one."""
-    return not any(map(one.reason, wanted)) and all(map(one.reason, unwanted))
+def _divides(one: PathFilter, needed: Iterable[str], unneeded: Iterable[str]) -> bool:
+    """Whether a filter reads every needed file and no unneeded one."""
+    return not any(map(one.reason, needed)) and all(map(one.reason, unneeded))
 
 
 def _size(one: PathFilter) -> int:

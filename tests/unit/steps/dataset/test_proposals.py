@@ -19,7 +19,7 @@ GOOD = [f"{label}/{n}.png" for label in ("LOBED", "ROUND") for n in range(3)]
 
 
 @pytest.mark.parametrize(
-    ("folder", "unwanted", "expected"),
+    ("folder", "unneeded", "expected"),
     [
         ("data/TRAIN/", ["other/JPEGImages/1.png"], PathFilter(include=("data/TRAIN/**",))),
         ("", ["masks/1.png", "masks/2.png"], PathFilter(exclude=("masks/**",))),
@@ -36,17 +36,17 @@ GOOD = [f"{label}/{n}.png" for label in ("LOBED", "ROUND") for n in range(3)]
     ],
 )
 def test_the_shortest_filter_is_proposed(
-    folder: str, unwanted: list[str], expected: PathFilter | None
+    folder: str, unneeded: list[str], expected: PathFilter | None
 ) -> None:
     """Folders are included or excluded; files of one folder cannot be told apart."""
-    wanted = [folder + file for file in GOOD]
-    assert propose_filter(wanted, unwanted) == expected
+    needed = [folder + file for file in GOOD]
+    assert propose_filter(needed, unneeded) == expected
 
 
 def test_twenty_classes_beside_other_folders_have_a_short_filter() -> None:
     """The common folder is included, and what is wrong in it is excluded."""
-    wanted = [f"data/class {n}/1.png" for n in range(20)]
-    chosen = propose_filter(wanted, ["data/masks/1.png", "x/1.png", "y/1.png", "1.png"])
+    needed = [f"data/class {n}/1.png" for n in range(20)]
+    chosen = propose_filter(needed, ["data/masks/1.png", "x/1.png", "y/1.png", "1.png"])
     assert chosen == PathFilter(include=("data/**",), exclude=("data/masks/**",))
 
 
