@@ -38,7 +38,7 @@ GOOD = [f"{label}/{n}.png" for label in ("LOBED", "ROUND") for n in range(3)]
 def test_the_shortest_filter_is_proposed(
     folder: str, unneeded: list[str], expected: PathFilter | None
 ) -> None:
-    """Folders are included or excluded; files of one folder cannot be told apart."""
+    """Folders are included or excluded; files of one folder cannot be separated."""
     needed = [folder + file for file in GOOD]
     assert propose_filter(needed, unneeded) == expected
 
@@ -50,7 +50,7 @@ def test_twenty_classes_beside_other_folders_have_a_short_filter() -> None:
     assert chosen == PathFilter(include=("data/**",), exclude=("data/masks/**",))
 
 
-def test_no_filter_without_a_wanted_file() -> None:
+def test_no_filter_without_a_needed_file() -> None:
     """An archive of other classes has nothing to include."""
     assert propose_filter([], ["x/1.png"]) is None
 
