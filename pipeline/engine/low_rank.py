@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from pipeline.contract.decoding import Pixels
-from pipeline.engine.compiled import compile_graph, convolutions, multiplications, save_graph
+from pipeline.engine.openvino_graph import compile_graph, convolutions, multiplications, save_graph
 
 Floats = NDArray[np.float32]
 _POSITIONS = 250

@@ -11,7 +11,7 @@ from pipeline.artifacts import (
     FeaturesManifest,
     SplitManifest,
 )
-from pipeline.config.run import load_config
+from pipeline.config.run_config import load_config
 from pipeline.entrypoints.config_lookup import config_path
 from pipeline.entrypoints.dataset import snapshot_manifest
 from pipeline.entrypoints.jobs.best_effort_mlflow import (
@@ -27,7 +27,7 @@ from pipeline.settings import load_settings
 from pipeline.version import code_version
 
 if TYPE_CHECKING:
-    from pipeline.modeling.fit import Epoch
+    from pipeline.modeling.training_loop import Epoch
     from pipeline.steps.promotion.ledger_rules import Outcome
 
 
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 def weights() -> str:
     """Download and verify the ImageNet weights, once per machine; returns the URI."""
-    from pipeline.modeling.weights import ensure_weights
+    from pipeline.modeling.imagenet_weights import ensure_weights
 
     settings = load_settings()
     run = RunContext.now("weights", code_version())

@@ -8,7 +8,7 @@ import pytest
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore, ObjectInfo
 from pipeline.artifacts import Artifact, SnapshotManifest
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.errors import BucketError, InvalidInputError, UnreachableError
 from pipeline.run_context import RunContext
 from pipeline.steps.cells.group import group
