@@ -9,6 +9,8 @@ from pipeline.errors import InvalidInputError, UnreachableError
 from pipeline.settings import Settings
 
 _RETRY_DELAYS_S = (0.5, 1.0, 2.0)
+_TIMEOUT = httpx.Timeout(90, connect=10)
+"""Seconds. On SQLite, a request waits up to 30 for each lock of the database."""
 
 
 class AirflowSession:
@@ -20,7 +22,7 @@ class AirflowSession:
             "username": settings.airflow_user,
             "password": settings.airflow_password.get_secret_value(),
         }
-        self._http = httpx.Client(base_url=self.url, timeout=30, transport=transport)
+        self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT, transport=transport)
 
     def get(self, path: str, **params: Any) -> Any:
         """Send a GET and return its JSON; retries as `send`, raises as `require_success`."""

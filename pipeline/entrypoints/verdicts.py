@@ -11,7 +11,7 @@ from pipeline.artifacts import (
     ServedManifest,
     VerdictManifest,
 )
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.entrypoints.jobs.best_effort_mlflow import (
     fail_run_on_error,
     log_to_mlflow,

@@ -1,7 +1,7 @@
 """Best-effort MLflow tracking: an unreachable MLflow is a warning, and training continues."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from pipeline.entrypoints.jobs.job import Job, open_job
@@ -54,6 +54,13 @@ def end_training(config: str, run_id: str) -> None:
     job = open_job(config, run_id)
     own = _own_run(job)
     log_to_mlflow(own, lambda: _fail_unfinished(job, own))
+
+
+def tag_training(config: str, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a training's MLflow run, if it has one; a warning if MLflow is unreachable."""
+    job = open_job(config, run_id)
+    own = _own_run(job)
+    log_to_mlflow(own, lambda: job.tracking.set_tags(own, tags))
 
 
 def _own_run(job: Job) -> str:

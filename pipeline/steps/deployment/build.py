@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.bento import baked_bundle, build_bento
 from pipeline.artifacts import Artifact, BentoManifest, ServedManifest
-from pipeline.contract.golden import read_golden
+from pipeline.contract.golden_images import read_golden
 from pipeline.run_context import RunContext
 from pipeline.steps.deployment.smoke_check import replay_golden_images, serve_bento
 

@@ -15,8 +15,8 @@ import psutil
 
 from pipeline.adapters.bento import baked_bundle
 from pipeline.artifacts import Precision
-from pipeline.contract.golden import GOLDEN, GoldenExample, read_golden, tolerance
-from pipeline.contract.spec import ModelContract
+from pipeline.contract.golden_images import GOLDEN, GoldenExample, read_golden, tolerance
+from pipeline.contract.model_contract import ModelContract
 from pipeline.errors import ArtifactError, UnreachableError
 from pipeline.telemetry import TELEMETRY_OFF
 

@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw
 
 from pipeline.artifacts import ServedManifest
 from pipeline.contract.preprocessing import Prepared
-from pipeline.engine.occlusion import evidence_picture
+from pipeline.engine.evidence_map import evidence_picture
 from pipeline.pages.report_site import page_templates
-from pipeline.statistics.metrics import Interval
+from pipeline.statistics.intervals import Interval
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.mistakes import ExplainedMistake, Mistake
 from pipeline.steps.evaluation.scoring import UnitScores

@@ -9,7 +9,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.mlflow_models import MlflowModels
 from pipeline.adapters.mlflow_runs import Tracking
 from pipeline.artifacts import Artifact, BundleManifest
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.steps.evaluation.evaluate import Evaluated
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.scoring import Scores

@@ -10,9 +10,9 @@ from pipeline.config.evaluation import EvaluateConfig
 from pipeline.errors import InvalidInputError
 from pipeline.records import Frozen, Record
 from pipeline.statistics.calibration import Bin, calibration_interval, reliability
-from pipeline.statistics.intervals import Resamples, predictive_value
-from pipeline.statistics.metrics import Bools, Floats, Interval, Ints, group_codes, vote
-from pipeline.statistics.review import auroc, least_uncertain
+from pipeline.statistics.groups import Bools, Floats, Ints, group_codes, vote
+from pipeline.statistics.intervals import Interval, Resamples, predictive_value
+from pipeline.statistics.review_rule import auroc, least_uncertain
 
 COVERAGES = np.round(np.arange(0.05, 1.001, 0.05), 2)
 """Shares of the images at which the accuracy of the least uncertain ones is computed."""

@@ -19,9 +19,9 @@ from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import Document
-from pipeline.config.gather import GatherConfig
-from pipeline.config.ingest import IngestConfig
-from pipeline.contract.feedback import FeedbackRecord
+from pipeline.config.archive_limits import IngestConfig
+from pipeline.config.returned_label_limits import GatherConfig
+from pipeline.contract.feedback_log import FeedbackRecord
 from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.digests import canonical_json, sha256_bytes
 from pipeline.records import Frozen

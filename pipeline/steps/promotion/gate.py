@@ -14,7 +14,7 @@ from pipeline.artifacts import (
     SplitManifest,
     VerdictManifest,
 )
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.digests import canonical_json
 from pipeline.errors import InvalidInputError
 from pipeline.run_context import RunContext

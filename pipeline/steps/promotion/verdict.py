@@ -7,7 +7,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.pointer_store import Pointer
 from pipeline.artifacts import Artifact, VerdictManifest
 from pipeline.records import Frozen
-from pipeline.statistics.metrics import Interval
+from pipeline.statistics.intervals import Interval
 from pipeline.steps.promotion.eligible_cells import EligibleCells
 
 Topic = Literal["evidence", "champion", "floors", "calibration", "serving"]

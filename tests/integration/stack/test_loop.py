@@ -30,7 +30,7 @@ from pipeline.artifacts import (
     SplitManifest,
     WindowManifest,
 )
-from pipeline.contract.golden import GOLDEN
+from pipeline.contract.golden_images import GOLDEN
 from pipeline.contract.image_stats import image_stats
 from pipeline.contract.preprocessing import prepare
 from pipeline.dag_ids import TRAINING
@@ -40,7 +40,7 @@ from pipeline.embedded.processes.temporary_parts import on_free_ports
 from pipeline.records import Record, from_csv
 from pipeline.sample.cells import CLASSES
 from pipeline.settings import Settings
-from pipeline.steps.cells.lock import read_lock
+from pipeline.steps.cells.locked_images import read_lock
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(3600)]
 

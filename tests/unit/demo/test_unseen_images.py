@@ -9,7 +9,7 @@ import pytest
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, BundleManifest, Parity, ServedManifest, SplitManifest
-from pipeline.contract.spec import ModelContract
+from pipeline.contract.model_contract import ModelContract
 from pipeline.demo.unseen_images import select_unseen
 from pipeline.records import Part, Record, to_csv
 from pipeline.run_context import RunContext

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.artifacts import Artifact, Parity, ServedManifest, VerdictManifest
-from pipeline.contract.spec import ModelContract
+from pipeline.contract.model_contract import ModelContract
 from pipeline.digests import canonical_json
 from pipeline.run_context import RunContext
 from pipeline.steps.promotion.promote import (
