@@ -97,8 +97,7 @@ def set_shadow(uri: str, author: str, reason: str, name: str = "") -> Pointer:
 
 def clear_shadow(name: str) -> None:
     """Clear the shadow challenger of a name."""
-    store = open_store()
-    pointers_of(name, store).set_shadow(None)
+    pointers_of(name, open_store()).set_shadow(None)
 
 
 def repair(name: str) -> Pointer | None:
