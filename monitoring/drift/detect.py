@@ -52,13 +52,11 @@ def detect(
         write_summary(result, window.manifest, folder, evidently=tested)
         manifest = DriftManifest(
             name=window.manifest.name,
-            run_id=run.run_id,
-            code_version=run.code_version,
-            created_at=run.created_at,
             inputs={"window": window.uri, "evaluation": evaluation.uri},
             counts={"predictions": result.n, "distinct": result.distinct},
             tag=evaluation.manifest.tag,
             alarm=result.alarm,
+            **run.model_dump(),
         )
         drift = store.publish(folder, manifest)
     _LOG.info("tested %s: %s: %s", drift.uri, result.verdict, result.summary)

@@ -72,13 +72,11 @@ def part_variables(variables: Mapping[str, str], name: str) -> dict[str, str]:
 
 def _settings(settings: Settings) -> dict[str, str]:
     """Every setting as a variable, secrets in plain text; without those that are None."""
-    values = {}
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        if value is not None:
-            values[name.upper()] = text
-    return values
+    return {
+        name.upper(): value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in settings
+        if value is not None
+    }
 
 
 def _ports(settings: Settings) -> dict[str, str]:
