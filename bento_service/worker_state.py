@@ -1,4 +1,4 @@
-"""WorkerState state of one worker: model, work queue, prediction log and metrics."""
+"""State of a worker process: served model, work queue and prediction log; handles requests."""
 
 import logging
 import os
