@@ -36,6 +36,7 @@ from bento_service.process.periodic import Periodic
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.pointer_store import PointerStore
 from pipeline.adapters.storage import UriStore
+from pipeline.contract.class_names import match
 from pipeline.contract.feedback_log import FeedbackRecord
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings, load_settings
@@ -207,14 +208,18 @@ class WorkerState:
     def feedback(self, request: FeedbackRequest) -> FeedbackReceipt:
         """Write a returned label to the log; whether its request id exists only `gather` checks.
 
+        The label is stored as the model spells its class.
+
         Raises:
             HttpError: 422 for an unknown class, 503 without a model, a store or disk space.
         """
         if not self._log.enabled:
             raise errors.no_store()
         classifier = self._served().classifier
-        if request.label not in classifier.contract.classes:
+        label = match(request.label, classifier.contract.classes)
+        if label is None:
             raise errors.unknown_label(request.label, classifier.contract.classes)
+        request = request.model_copy(update={"label": label})
         record = FeedbackRecord(**request.model_dump(), time=datetime.now(UTC), tag=classifier.tag)
         try:
             self._log.log_feedback(record)

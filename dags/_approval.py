@@ -43,8 +43,8 @@ def decision_of(response: dict[str, Any] | None, reason: str | None) -> dict[str
     """
     if response is None:
         return {"author": "gate", "reason": reason or "the gate passed"}
-    person, note = response["responded_by_user"], response["params_input"].get("note")
+    person, note = response["responded_by_user"], response["params_input"].get("note") or ""
     return {
         "author": person["name"] if person else "approval timeout",
-        "reason": note or reason or "no reason given",
+        "reason": note.strip() or reason or "no reason given",
     }

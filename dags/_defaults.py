@@ -53,8 +53,8 @@ def config_field(description: str, default: str | None = None) -> Param:
     """
     return Param(
         default,
-        type="string" if default else ["null", "string"],
-        pattern=r"^configs/[\w.-]+\.ya?ml$",
+        type=["null", "string"],
+        pattern=r"^\s*(configs/[\w.-]+\.ya?ml)?\s*$",
         title="Config",
-        description=description if default else f"{description} Empty: configs/<MODEL_NAME>.yaml.",
+        description=f"{description} Empty: {default or 'configs/<MODEL_NAME>.yaml'}.",
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from _approval import APPROVE, REJECT, Approval, decision_of
 from _assets import MODEL_PROMOTED
+from _form_values import text
 from _training_tasks import config_and_run_id
 from airflow.sdk import Param, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -25,7 +26,7 @@ def record_decision(
 
     if not verdicts.passed(verdict):
         return {}
-    decision = decision_of(response, context["params"]["reason"])
+    decision = decision_of(response, text(context["params"], "reason"))
     if response is None:
         return decision
     if response["chosen_options"] == [APPROVE]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from _form_values import text, texts
 from airflow.sdk import task
 
 
@@ -22,12 +23,15 @@ def ingest(**context: Any) -> str:
     from pipeline.entrypoints import config_lookup, dataset
 
     params, run = context["params"], context["dag_run"]
-    config = params["config"] or config_lookup.default_config()
+    config = text(params, "config") or config_lookup.default_config()
     idle = run.run_type == "scheduled" and not dataset.has_archives(config)
     context["ti"].xcom_push("config", "" if idle else config)
     if idle:
         return ""
-    return dataset.ingest(config, run.run_id, params["archives"], params["limit"])
+    paths = config_lookup.path_filter(texts(params, "include"), texts(params, "exclude"))
+    return dataset.ingest(
+        config, run.run_id, texts(params, "archives"), params["limit"] or 0, paths
+    )
 
 
 @task

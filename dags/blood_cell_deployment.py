@@ -47,7 +47,7 @@ def build(**context: Any) -> str:
     """Package model, contract and service as a Bento; returns the Bento's URI."""
     from pipeline.entrypoints import deployment
 
-    return deployment.build(*_config_and_run_id(context), promotion_field(context, "served") or "")
+    return deployment.build(*_config_and_run_id(context), promotion_field(context, "served"))
 
 
 @task

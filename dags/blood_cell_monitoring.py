@@ -37,17 +37,19 @@ from typing import Any
 
 from _assets import RETRAIN_REQUESTED
 from _defaults import DEFAULT_ARGS, config_field
+from _form_values import text
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import CronTriggerTimetable, Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pipeline.dag_ids import TRAINING
 
+CONFIG = "configs/monitoring.yaml"
 PARAMS = {
     "name": Param(
         None,
         type=["null", "string"],
-        pattern=r"^[a-z][a-z0-9_]{0,40}$",
+        pattern=r"^\s*([a-z][a-z0-9_]{0,40})?\s*$",
         title="Model",
         description="Model whose predictions are monitored. Empty: MODEL_NAME. "
         "Retraining uses configs/<name>.yaml.",
@@ -68,13 +70,13 @@ PARAMS = {
         description="End of the window, in UTC unless it has an offset. Empty: the end of the "
         "run's data interval, or the trigger time of a manual run.",
     ),
-    "config": config_field("Minimum sample, thresholds and the policy.", "configs/monitoring.yaml"),
+    "config": config_field("Minimum sample, thresholds and the policy.", CONFIG),
 }
 
 
 def _config_and_run_id(context: Mapping[str, Any]) -> tuple[str, str]:
     """Config and run id, the first two arguments of every entry point."""
-    return context["params"]["config"], context["run_id"]
+    return text(context["params"], "config") or CONFIG, context["run_id"]
 
 
 def _end(run: Any) -> str:
@@ -87,7 +89,7 @@ def _name(context: Mapping[str, Any]) -> str:
     """Name of the monitored model."""
     from pipeline.entrypoints import config_lookup
 
-    return context["params"]["name"] or config_lookup.default_model_name()
+    return text(context["params"], "name") or config_lookup.default_model_name()
 
 
 def _promoted_name(context: Mapping[str, Any]) -> str:
@@ -106,8 +108,8 @@ def collect(**context: Any) -> str:
     from monitoring import entrypoints
 
     name, params = _promoted_name(context), context["params"]
-    until = params["until"] or _end(context["dag_run"])
-    return entrypoints.collect(*_config_and_run_id(context), name, until, params["since"])
+    until = text(params, "until") or _end(context["dag_run"])
+    return entrypoints.collect(*_config_and_run_id(context), name, until, text(params, "since"))
 
 
 @task

@@ -18,6 +18,12 @@ RETURNED = "returned/"
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
+def is_returned(file: str) -> bool:
+    """Whether a path is that of an image in an archive of returned labels."""
+    folder, slash, name = file.partition("/")
+    return f"{folder}{slash}" == RETURNED and "/" not in name
+
+
 def utc(time: datetime) -> datetime:
     """The time converted to UTC; a time without an offset is taken as UTC."""
     return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
@@ -66,8 +72,7 @@ class Record(Frozen):
     @property
     def returned(self) -> bool:
         """Whether the label was returned through the service, not given by the archive's maker."""
-        folder, slash, name = self.file.partition("/")
-        return f"{folder}{slash}" == RETURNED and "/" not in name
+        return is_returned(self.file)
 
 
 class Quarantined(Frozen):
@@ -77,6 +82,13 @@ class Quarantined(Frozen):
     label: str
     file: str
     archive: str
+    reason: str
+
+
+class Skipped(Frozen):
+    """A file of an archive that ingest does not read, and the reason."""
+
+    file: str
     reason: str
 
 

@@ -22,6 +22,17 @@ Config = Annotated[
 Split = Annotated[str, typer.Argument(help="URI of a split.")]
 ModelConfig = Annotated[str, typer.Option(help="Default: the config of the model's training.")]
 Limit = Annotated[int, typer.Option(min=0, help="Images per class and archive; 0: all.")]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Read only files that match, such as 'images/TRAIN/**'; repeatable. "
+        "Default: the config's."
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(help="Do not read files that match, such as masks; repeatable."),
+]
 Name = Annotated[str, typer.Option(help="Model name; default MODEL_NAME.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Untracked = Annotated[

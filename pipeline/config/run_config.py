@@ -16,6 +16,7 @@ from pipeline.config.promotion_gate_limits import GateConfig
 from pipeline.config.review_targets import ReviewConfig
 from pipeline.config.split_shares import SplitConfig
 from pipeline.config.validation_limits import ValidateConfig
+from pipeline.contract.class_names import require_distinct
 from pipeline.contract.model_contract import ModelContract
 from pipeline.errors import InvalidInputError
 from pipeline.records import Frozen
@@ -43,8 +44,7 @@ class RunConfig(Frozen):
 
     @model_validator(mode="after")
     def _require_distinct_classes(self) -> "RunConfig":
-        if len(set(self.contract.classes)) != len(self.contract.classes):
-            raise ValueError("classes must be distinct")
+        require_distinct(self.contract.classes)
         return self
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pipeline.config.archive_limits import ALL_FILES, PathFilter
 from pipeline.entrypoints.cells import group, split
 from pipeline.entrypoints.dataset import ingest, validate
 from pipeline.entrypoints.evaluation import evaluate
@@ -33,9 +34,10 @@ def to_split(
     archives: Sequence[str] = (),
     limit: int = 0,
     run_step: RunStep = _run_step,
+    paths: PathFilter = ALL_FILES,
 ) -> str:
     """Ingest, validate, group and split archives (default: all of the model); returns the URI."""
-    snapshot = run_step(ingest, config, run_id, archives, limit)
+    snapshot = run_step(ingest, config, run_id, archives, limit, paths)
     grouping = run_step(group, config, run_id, run_step(validate, config, run_id, snapshot))
     return run_step(split, config, run_id, grouping)
 

@@ -1,9 +1,16 @@
-"""Find the config file and the model name of a call; defaults come from MODEL_NAME."""
+"""Find the config file, the model name and the file patterns of a call.
+
+Defaults come from MODEL_NAME.
+"""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from pipeline.artifacts import model_name as model_name_of
+from pipeline.config.archive_limits import PathFilter
 from pipeline.config.run_config import load_config
 from pipeline.errors import InvalidInputError
 from pipeline.settings import load_settings
@@ -17,6 +24,19 @@ def config_path(config: str) -> Path:
     """Path of a config, relative to the working folder, else to the checkout; may not exist."""
     path = Path(config)
     return path if path.is_absolute() or path.is_file() else ROOT / path
+
+
+def path_filter(include: Iterable[str] | None, exclude: Iterable[str] | None) -> PathFilter:
+    """The patterns of a command or a form; InvalidInputError for an invalid one."""
+    try:
+        return PathFilter(include=tuple(include or ()), exclude=tuple(exclude or ()))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise InvalidInputError(
+            f"invalid {problem['loc'][0]} pattern: {problem['msg']}",
+            expected="a pattern of paths inside the archive, such as images/TRAIN/**",
+            received=repr(problem["input"]),
+        ) from error
 
 
 def resolve_model_name(name: str, tag: str) -> str:

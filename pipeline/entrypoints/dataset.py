@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from pipeline.artifacts import SnapshotManifest
+from pipeline.config.archive_limits import ALL_FILES, PathFilter
 from pipeline.entrypoints.jobs.job import open_job, open_store
 from pipeline.entrypoints.jobs.report_pages import publish, publish_refusal
 
@@ -21,12 +22,19 @@ def has_archives(config: str) -> bool:
     return any_archive
 
 
-def ingest(config: str, run_id: str, archives: Sequence[str] = (), limit: int = 0) -> str:
+def ingest(
+    config: str,
+    run_id: str,
+    archives: Sequence[str] = (),
+    limit: int = 0,
+    paths: PathFilter = ALL_FILES,
+) -> str:
     """Freeze archives (default: all of the name's) into a snapshot; returns its URI."""
     from pipeline.steps.dataset.ingest import ingest as step
 
-    job = open_job(config, run_id, limit)
-    return step(archives, job.config, store=job.store, run=job.run).uri
+    job = open_job(config, run_id, limit, paths)
+    named = [uri for uri in archives if uri.strip()]
+    return step(named, job.config, store=job.store, run=job.run).uri
 
 
 def snapshot_manifest(snapshot: str) -> SnapshotManifest:

@@ -8,6 +8,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.pointer_store import PointerStore
 from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import Artifact, M, WeightsManifest
+from pipeline.config.archive_limits import ALL_FILES, PathFilter
 from pipeline.config.run_config import RunConfig, load_config
 from pipeline.entrypoints.config_lookup import config_path
 from pipeline.errors import InvalidInputError
@@ -71,9 +72,13 @@ class Job:
         )
 
 
-def open_job(config: str, run_id: str, limit: int = 0) -> Job:
-    """Load config and settings for one call of an entry point; opens no connection."""
-    overrides = {"ingest.limit": limit} if limit else {}
+def open_job(config: str, run_id: str, limit: int = 0, paths: PathFilter = ALL_FILES) -> Job:
+    """Load config and settings for one call of an entry point; opens no connection.
+
+    A limit and patterns replace those of the config.
+    """
+    ingest = ({"limit": limit} if limit else {}) | paths.model_dump()
+    overrides = {f"ingest.{name}": value for name, value in ingest.items()}
     loaded = load_config(config_path(config), overrides)
     return Job(loaded, load_settings(), RunContext.now(run_id, code_version()))
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -20,14 +21,14 @@ from pipeline.artifacts import (
 from pipeline.config.run_config import RunConfig
 from pipeline.digests import canonical_json, sha256_bytes, sha256_file
 from pipeline.errors import ConflictError, InvalidInputError
-from pipeline.records import Record, from_csv, to_csv
+from pipeline.records import Record, Skipped, from_csv, to_csv
 from pipeline.run_context import RunContext
 from pipeline.steps.dataset.refused_archives import (
     ingest_usable,
     raise_if_remembered,
     remember_refusal,
 )
-from pipeline.steps.dataset.repack import RECORDS, repack
+from pipeline.steps.dataset.repack import RECORDS, SKIPPED, repack
 from pipeline.steps.dataset.watch import list_archives
 
 _log = logging.getLogger(__name__)
@@ -67,6 +68,13 @@ def ingest(
     snapshot = _publish_snapshot(ingested, refused, config, store, run)
     _log.info("ingest: %s %s", snapshot.uri, snapshot.manifest.counts)
     return snapshot
+
+
+def skipped_files(snapshot: Artifact[SnapshotManifest], store: ArtifactStore) -> list[Skipped]:
+    """Files of a snapshot's archives that ingest did not read, archive by archive."""
+    archives = [store.open(ref.uri, ArchiveManifest) for ref in snapshot.manifest.archives]
+    tables = [store.read(one, SKIPPED) for one in archives if SKIPPED in one.manifest.files]
+    return [row for table in tables for row in from_csv(table.decode(), Skipped)]
 
 
 def union(records: Iterable[Record]) -> list[Record]:
@@ -155,7 +163,8 @@ def _check_size(info: ObjectInfo, limit: int) -> None:
 
 
 def _marker_key(info: ObjectInfo, config: RunConfig) -> str:
-    inputs = [_LAYOUT, info.uri, info.etag, config.ingest.model_dump(mode="json")]
+    read_as = config.ingest.model_dump(mode="json"), sorted(config.contract.classes)
+    inputs = [_LAYOUT, info.uri, info.etag, *read_as]
     return sha256_bytes(canonical_json(inputs).encode())[:24]
 
 
@@ -176,11 +185,14 @@ def _publish_archive(
 ) -> Artifact[ArchiveManifest]:
     """Repack a downloaded archive, and publish its records and packs."""
     with tempfile.TemporaryDirectory(prefix="leukoflow-packs-") as packs:
-        records = repack(path, Path(packs), config.ingest)
+        records, skipped = repack(path, Path(packs), config.ingest, config.contract.classes)
+        for reason, count in sorted(Counter(one.reason for one in skipped).items()):
+            _log.info("ingest: %s: %d files are %s", path.name, count, reason)
         manifest = ArchiveManifest(
             name=config.name,
             **run.model_dump(),
-            counts={"files": len(records), "images": len({r.sha256 for r in records})},
+            counts={"files": len(records), "images": len({r.sha256 for r in records})}
+            | ({"skipped": len(skipped)} if skipped else {}),
             sha256=sha256_file(path),
             bytes=path.stat().st_size,
         )

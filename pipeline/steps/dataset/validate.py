@@ -21,6 +21,7 @@ from pipeline.contract.decoding import Pixels
 from pipeline.errors import InvalidInputError
 from pipeline.records import Quarantined, Record, to_csv
 from pipeline.run_context import RunContext
+from pipeline.steps.dataset.proposals import proposals
 from pipeline.steps.dataset.validation_page import (
     EXAMPLES,
     Picture,
@@ -47,11 +48,15 @@ _Pictures = dict[str, list[Picture]]
 
 
 class DatasetRefusedError(InvalidInputError):
-    """A dataset breaks a rule and cannot be trained on; `page` is its HTML report."""
+    """A dataset breaks a rule and cannot be trained on.
 
-    def __init__(self, broken: Rule, page: str) -> None:
-        super().__init__(broken.problem, expected=broken.expected, received=broken.received)
-        self.page = page
+    `page` is its HTML report, `proposals` are sentences that say what would help.
+    """
+
+    def __init__(self, broken: Rule, page: str, proposed: Sequence[str] = ()) -> None:
+        problem = "; ".join([broken.problem, *proposed])
+        super().__init__(problem, expected=broken.expected, received=broken.received)
+        self.page, self.proposals = page, tuple(proposed)
 
 
 @dataclass
@@ -89,12 +94,13 @@ def validate(
     counts = images_per_class(inspection.usable, classes)
     rules = count_rules(counts, quarantined, config)
     shown = {reason: inspection.rejected[reason] for reason, _ in _top_reasons(quarantined)}
-    result = ValidationResult(counts, quarantined, rules, inspection.examples, shown)
+    proposed = proposals(known, unknown, classes)
+    result = ValidationResult(counts, quarantined, rules, proposed, inspection.examples, shown)
     page = render(snapshot, result, config)
     broken = next((rule for rule in rules if not rule.passed), None)
     if broken is not None:
         _log.warning("validate: refused %s: %s", snapshot.uri, broken.problem)
-        raise DatasetRefusedError(broken, page)
+        raise DatasetRefusedError(broken, page, proposed)
     manifest = DatasetManifest(
         name=config.name,
         **run.model_dump(),
@@ -109,6 +115,8 @@ def validate(
     artifact = _publish(
         files, manifest, snapshot, lambda plain: render(plain, result, config), store
     )
+    for proposal in proposed:
+        _log.warning("validate: %s", proposal)
     _log.info("validate: %s %s", artifact.uri, artifact.manifest.counts)
     return artifact
 

@@ -49,6 +49,8 @@ class ValidationResult:
     """Usable images per class, in the contract's order."""
     quarantined: Sequence[Quarantined]
     rules: Sequence[Rule]
+    proposals: Sequence[str]
+    """What would help images of unknown classes (`proposals`)."""
     examples: Mapping[str, Sequence[Picture]]
     """Some usable images of each class."""
     rejected: Mapping[str, Sequence[Picture]]

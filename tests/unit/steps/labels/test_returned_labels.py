@@ -118,3 +118,9 @@ def test_agreement_is_counted_for_the_model_that_predicted() -> None:
         "cells:0": Agreement(labels=1, agreeing=1),
         "cells:1": Agreement(labels=2, agreeing=1),
     }
+
+
+def test_a_label_in_another_spelling_of_the_class_agrees() -> None:
+    """The model that was served when the label was returned may have another spelling."""
+    (one,) = join_labels(latest_feedback([feedback("a", "Round")]), [prediction("a")]).labelled
+    assert one.agrees
