@@ -8,10 +8,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import PurePosixPath
 
-from pipeline.contract.files.file_rules import RULES, FileRule, Kind
-from pipeline.contract.files.image_signatures import IMAGE_SUFFIXES, has_image_signature
+from pipeline.contract.files.file_rules import RULES, Kind
+from pipeline.contract.files.image_signatures import has_image_signature, has_image_suffix
 
 HEAD_BYTES = 512
 """First bytes of a file that `left_out_by_content` needs."""
@@ -29,7 +28,9 @@ class LeftOut:
     reason: str
 
 
-def left_out_by_path(path: str, is_class: Callable[[str], bool] = lambda _: False) -> LeftOut | None:
+def left_out_by_path(
+    path: str, is_class: Callable[[str], bool] = lambda _: False
+) -> LeftOut | None:
     """The first rule that fits a file's name or a folder above it; None if there is none.
 
     Args:
@@ -56,7 +57,7 @@ def left_out_by_content(path: str, head: bytes) -> LeftOut | None:
     """
     if head.startswith(_APPLE_DOUBLE):
         return LeftOut("ignored", "macOS metadata")
-    if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES or has_image_signature(head):
+    if has_image_suffix(path) or has_image_signature(head):
         return None
     if not head:
         return LeftOut("ignored", "empty file")
@@ -92,9 +93,7 @@ def _compiled(names: tuple[str, ...]) -> re.Pattern[str]:
 
 def _pattern(names: tuple[str, ...]) -> str:
     """One regular expression for all names, the same in Python and JavaScript."""
-    return "|".join(
-        re.escape(name).replace(r"\*", ".*").replace(r"\ ", "[ _-]") for name in names
-    )
+    return "|".join(re.escape(name).replace(r"\*", ".*").replace(r"\ ", "[ _-]") for name in names)
 
 
 def _is_text(head: bytes) -> bool:

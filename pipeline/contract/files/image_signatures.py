@@ -1,5 +1,7 @@
 """Suffixes and first bytes by which a file claims to be an image, whether or not it can be read."""
 
+from pathlib import PurePosixPath
+
 IMAGE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .bmp .dib .tif .tiff .gif .webp .heic .heif .avif .jp2 .j2k .jpx "
     ".jxl .jxr .dcm .dicom .pgm .ppm .pbm .pnm .tga .ico .psd .raw .cr2 .cr3 .nef .arw .dng .orf "
@@ -19,6 +21,11 @@ _SIGNATURES = (
     b"8BPS",  # Photoshop
 )
 _DICOM_AT = 128
+
+
+def has_image_suffix(path: str) -> bool:
+    """Whether a file's name is that of an image."""
+    return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
 
 
 def has_image_signature(head: bytes) -> bool:
