@@ -19,8 +19,8 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
+from pipeline.contract.model_contract import ModelContract
 from pipeline.contract.preprocessing import prepare
-from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
 from pipeline.sample.archive import draw_images
 from pipeline.sample.cells import CLASSES

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.statistics.metrics import Interval
+from pipeline.statistics.intervals import Interval
 
 
 class Row(BaseModel):

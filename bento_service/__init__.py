@@ -1,4 +1,8 @@
-"""The service: prediction over HTTP, its web page, and the worker that follows the pointer."""
+"""The service: prediction over HTTP, its web page, and the worker that follows the pointer.
+
+`__main__` (supervisor process) starts `worker` (server process), which serves the routes of
+`service` (BentoML) and `http.routes`. They call `worker_state`: model, queue and prediction log.
+"""
 
 from pipeline.telemetry import configure_process
 

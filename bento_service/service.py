@@ -24,7 +24,7 @@ from pipeline.http.connections import Connections
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from bento_service.serving import Serving
+    from bento_service.worker_state import WorkerState
 
 app = create_app()
 
@@ -76,9 +76,9 @@ class Service:
     def __init__(self) -> None:
         """Wait for a baked-in model, publish the state, limit connections and handle SIGTERM."""
         # Imported here: BentoML's supervisor imports this module too and starts faster without it.
-        from bento_service.serving import shared_serving
+        from bento_service.worker_state import shared_worker_state
 
-        self.serving = shared_serving()
+        self.serving = shared_worker_state()
         self.shutdown = GracefulShutdown(self.serving.settings.drain_seconds)
         app.state.serving, app.state.shutdown = self.serving, self.shutdown
         self.serving.require_loaded()  # no request is accepted before
@@ -149,8 +149,8 @@ def _middleware(application: ASGIApp) -> ServiceMiddleware:
     )
 
 
-def _serving() -> "Serving":
-    serving: Serving = app.state.serving
+def _serving() -> "WorkerState":
+    serving: WorkerState = app.state.serving
     return serving
 
 

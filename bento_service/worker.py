@@ -50,10 +50,10 @@ def _application() -> ASGIApp:
     """
     gc.disable()
     start_logging()  # before the first log line about a model
-    from bento_service.serving import shared_serving
+    from bento_service.worker_state import shared_worker_state
 
     with contextlib.suppress(PipelineError):  # raised again when the application starts
-        shared_serving()
+        shared_worker_state()
     from bento_service.service import Service
 
     app: ASGIApp = Service.to_asgi()  # type: ignore[attr-defined]

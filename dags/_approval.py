@@ -9,7 +9,7 @@ APPROVE, REJECT = "Approve", "Reject"
 
 
 class Approval(HITLOperator):
-    """Shows the verdict to a person and waits for a response, without occupying a worker.
+    """Operator that shows the verdict to a person and waits for a response, outside a worker.
 
     Skipped when the run requires no approval, the gate refused, or the challenger already serves.
     """
@@ -43,8 +43,8 @@ def decision_of(response: dict[str, Any] | None, reason: str | None) -> dict[str
     """
     if response is None:
         return {"author": "gate", "reason": reason or "the gate passed"}
-    person, note = response["responded_by_user"], response["params_input"].get("note")
+    person, note = response["responded_by_user"], response["params_input"].get("note") or ""
     return {
         "author": person["name"] if person else "approval timeout",
-        "reason": note or reason or "no reason given",
+        "reason": note.strip() or reason or "no reason given",
     }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from _form_values import text
 from airflow.sdk import Asset
 
 RETRAIN_REQUESTED = Asset("retrain_requested")
@@ -12,8 +13,8 @@ MODEL_PROMOTED = Asset("model_promoted")
 """Starts a deployment. Extra: training `config` and URI of the `served` bundle."""
 
 
-def promoted(context: Mapping[str, Any], field: str) -> Any:
-    """A field of the promotion that triggered this run, or of the form for a manual run."""
+def promotion_field(context: Mapping[str, Any], field: str) -> str:
+    """Field of the promotion that triggered this run; for a manual run, field of the form."""
     events = context["triggering_asset_events"]
     source = events[MODEL_PROMOTED][-1].extra if MODEL_PROMOTED in events else context["params"]
-    return source[field]
+    return text(source, field)

@@ -1,4 +1,4 @@
-"""Defaults of every task, the retry policy, and a field of the trigger forms."""
+"""Task defaults: retries, retry policy and timeouts; and the form field `config`."""
 
 from datetime import timedelta
 from typing import Any
@@ -47,14 +47,14 @@ DEFAULT_ARGS: dict[str, Any] = {
 
 
 def config_field(description: str, default: str | None = None) -> Param:
-    """The form's `config`: a file in `configs/`; empty means the config of MODEL_NAME.
+    """Form field `config`: a file in `configs/`; empty means `configs/<MODEL_NAME>.yaml`.
 
     A task reads MODEL_NAME when it runs: a DAG file reads no environment.
     """
     return Param(
         default,
-        type="string" if default else ["null", "string"],
-        pattern=r"^configs/[\w.-]+\.ya?ml$",
+        type=["null", "string"],
+        pattern=r"^\s*(configs/[\w.-]+\.ya?ml)?\s*$",
         title="Config",
-        description=description if default else f"{description} Empty: configs/<MODEL_NAME>.yaml.",
+        description=f"{description} Empty: {default or 'configs/<MODEL_NAME>.yaml'}.",
     )

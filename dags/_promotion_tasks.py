@@ -1,4 +1,4 @@
-"""Tasks of the training DAG from the verdict to the promotion, and the end of the run."""
+"""Tasks of the training DAG after the gate: approval, promotion, and closing the run."""
 
 # TaskFlow hands over an XComArg where the task's body gets the value.
 # mypy: disable-error-code="arg-type"
@@ -8,6 +8,7 @@ from typing import Any
 
 from _approval import APPROVE, REJECT, Approval, decision_of
 from _assets import MODEL_PROMOTED
+from _form_values import text
 from _training_tasks import config_and_run_id
 from airflow.sdk import Param, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -17,7 +18,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 def record_decision(
     verdict: str, response: dict[str, Any] | None, **context: Any
 ) -> dict[str, Any]:
-    """Author and reason of the promotion; {} when the gate or a person refused.
+    """Author and reason of the promotion; {} if the gate or a person refused.
 
     A person's refusal is recorded beside the pointer.
     """
@@ -25,7 +26,7 @@ def record_decision(
 
     if not verdicts.passed(verdict):
         return {}
-    decision = decision_of(response, context["params"]["reason"])
+    decision = decision_of(response, text(context["params"], "reason"))
     if response is None:
         return decision
     if response["chosen_options"] == [APPROVE]:
@@ -36,7 +37,7 @@ def record_decision(
 
 @task(outlets=[MODEL_PROMOTED])
 def promote(verdict: str, decision: dict[str, Any], **context: Any) -> str:
-    """Move the pointer to the judged model; skipped if it already serves or was refused.
+    """Promote the judged model; skipped if the model already serves or was refused.
 
     A skipped task emits no asset event, so nothing is deployed. The XCom `promotion` holds the
     outcome.
@@ -57,7 +58,7 @@ def promote(verdict: str, decision: dict[str, Any], **context: Any) -> str:
 
 
 def decide(verdict: Any, response_timeout: timedelta = timedelta(days=2)) -> Any:
-    """Create the tasks approve, record_decision and promote; returns the output of promote."""
+    """Add the tasks approve, record_decision and promote to the DAG; returns promote's output."""
     response = Approval(
         task_id="approve",
         verdict=verdict,
@@ -72,7 +73,7 @@ def decide(verdict: Any, response_timeout: timedelta = timedelta(days=2)) -> Any
 
 @task
 def close_request(**context: Any) -> None:
-    """Report the run's outcome to monitoring and on the run's page; fails if the run failed."""
+    """Close the retrain request, write the outcome to the run's note; fails if the run failed."""
     from monitoring import entrypoints as monitoring
     from pipeline.entrypoints import training
 
@@ -86,13 +87,14 @@ def close_request(**context: Any) -> None:
     request = (context["dag_run"].conf or {}).get("request")
     if request:
         monitoring.close_request(run_id, request, outcome)
-    training.close_training(config, dag_id, run_id, outcome, sentence)
+    snapshot = context["ti"].xcom_pull(task_ids="ingest") or ""
+    training.close_training(config, dag_id, run_id, outcome, sentence, snapshot)
     if outcome == "failed":
         raise AirflowFailException(sentence)
 
 
 def _promotion(ti: Any, dag_id: str, run_id: str) -> dict[str, str]:
-    """Outcome that `promote` pushed; `failed` when the run did not reach the end of `promote`.
+    """Outcome of the task `promote`, from its XCom; `failed` if it did not end.
 
     When `promote` was cleared and not reached again, the XCom of its earlier try is still there: it
     counts only if the task's state is final.

@@ -1,9 +1,10 @@
-"""Tasks of the training DAG from the archives to the gate's verdict."""
+"""Tasks of the training DAG up to the gate: ingest, validate, group, split, train, evaluate."""
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from _form_values import text, texts
 from airflow.sdk import task
 
 
@@ -22,17 +23,20 @@ def ingest(**context: Any) -> str:
     from pipeline.entrypoints import config_lookup, dataset
 
     params, run = context["params"], context["dag_run"]
-    config = params["config"] or config_lookup.own_config()
+    config = text(params, "config") or config_lookup.default_config()
     idle = run.run_type == "scheduled" and not dataset.has_archives(config)
     context["ti"].xcom_push("config", "" if idle else config)
     if idle:
         return ""
-    return dataset.ingest(config, run.run_id, params["archives"], params["limit"])
+    paths = config_lookup.path_filter(texts(params, "include"), texts(params, "exclude"))
+    return dataset.ingest(
+        config, run.run_id, texts(params, "archives"), params["limit"] or 0, paths
+    )
 
 
 @task
 def validate(snapshot: str, **context: Any) -> str:
-    """Quarantine unusable images and publish the report; fails when there are too many."""
+    """Quarantine unusable images and publish the report; fails if too many are unusable."""
     from pipeline.entrypoints import dataset
 
     return dataset.validate(*config_and_run_id(context), snapshot)
@@ -40,7 +44,7 @@ def validate(snapshot: str, **context: Any) -> str:
 
 @task
 def group(dataset: str, **context: Any) -> str:
-    """Group the images of one cell, quarantine contradictory ones; the data gate may fail it."""
+    """Group the images of one cell; fails if too many images have contradictory labels."""
     from pipeline.entrypoints import cells
 
     return cells.group(*config_and_run_id(context), dataset)

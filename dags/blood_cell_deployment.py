@@ -20,7 +20,7 @@ the ways to build it.
 from collections.abc import Mapping
 from typing import Any
 
-from _assets import MODEL_PROMOTED, promoted
+from _assets import MODEL_PROMOTED, promotion_field
 from _defaults import DEFAULT_ARGS, config_field
 from airflow.sdk import Param, dag, task
 
@@ -39,15 +39,15 @@ def _config_and_run_id(context: Mapping[str, Any]) -> tuple[str, str]:
     """Config and run id, the first two arguments of every entry point."""
     from pipeline.entrypoints import config_lookup
 
-    return promoted(context, "config") or config_lookup.own_config(), context["run_id"]
+    return promotion_field(context, "config") or config_lookup.default_config(), context["run_id"]
 
 
 @task
 def build(**context: Any) -> str:
-    """Package the model, its contract and the service as a Bento; returns its URI."""
+    """Package model, contract and service as a Bento; returns the Bento's URI."""
     from pipeline.entrypoints import deployment
 
-    return deployment.build(*_config_and_run_id(context), promoted(context, "served") or "")
+    return deployment.build(*_config_and_run_id(context), promotion_field(context, "served"))
 
 
 @task

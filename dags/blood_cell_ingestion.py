@@ -40,10 +40,12 @@ from pipeline.dag_ids import TRAINING
 
 @task.short_circuit
 def look() -> list[dict[str, Any]]:
-    """Claim new archives: each config with its pending ones; without any, the run ends here."""
+    """Each config with its new archives, which are stored as pending; without any, the run ends."""
     from pipeline.entrypoints import config_lookup, dataset
 
-    arrivals = {config: dataset.claim_archives(config) for config in config_lookup.run_configs()}
+    arrivals = {
+        config: dataset.claim_archives(config) for config in config_lookup.watched_configs()
+    }
     return [{"config": config, "archives": new} for config, new in arrivals.items() if new]
 
 
@@ -59,7 +61,7 @@ def _training(arrival: dict[str, Any]) -> dict[str, Any]:
 
 @task(trigger_rule="none_failed")
 def mark_seen(arrivals: list[dict[str, Any]]) -> None:
-    """Record archives whose training run exists as seen, so that no later run claims them."""
+    """Store archives as seen once their training run exists, so that no later run takes them."""
     from pipeline.entrypoints import dataset
 
     for arrival in arrivals:

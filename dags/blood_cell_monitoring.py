@@ -37,17 +37,19 @@ from typing import Any
 
 from _assets import RETRAIN_REQUESTED
 from _defaults import DEFAULT_ARGS, config_field
+from _form_values import text
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import CronTriggerTimetable, Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pipeline.dag_ids import TRAINING
 
+CONFIG = "configs/monitoring.yaml"
 PARAMS = {
     "name": Param(
         None,
         type=["null", "string"],
-        pattern=r"^[a-z][a-z0-9_]{0,40}$",
+        pattern=r"^\s*([a-z][a-z0-9_]{0,40})?\s*$",
         title="Model",
         description="Model whose predictions are monitored. Empty: MODEL_NAME. "
         "Retraining uses configs/<name>.yaml.",
@@ -68,30 +70,30 @@ PARAMS = {
         description="End of the window, in UTC unless it has an offset. Empty: the end of the "
         "run's data interval, or the trigger time of a manual run.",
     ),
-    "config": config_field("Minimum sample, thresholds and the policy.", "configs/monitoring.yaml"),
+    "config": config_field("Minimum sample, thresholds and the policy.", CONFIG),
 }
 
 
 def _config_and_run_id(context: Mapping[str, Any]) -> tuple[str, str]:
     """Config and run id, the first two arguments of every entry point."""
-    return context["params"]["config"], context["run_id"]
+    return text(context["params"], "config") or CONFIG, context["run_id"]
 
 
 def _end(run: Any) -> str:
-    """End of a run's window: of its data interval, or the trigger time of a manual run."""
+    """End of a run's data interval; for a manual run, the trigger time."""
     end: datetime = run.data_interval_end or run.run_after
     return end.isoformat()
 
 
 def _name(context: Mapping[str, Any]) -> str:
-    """The monitored model."""
+    """Name of the monitored model."""
     from pipeline.entrypoints import config_lookup
 
-    return context["params"]["name"] or config_lookup.model_name()
+    return text(context["params"], "name") or config_lookup.default_model_name()
 
 
 def _promoted_name(context: Mapping[str, Any]) -> str:
-    """The monitored model; skips the task when no model of that name is promoted."""
+    """Name of the monitored model; skips the task if no model of that name is promoted."""
     from pipeline.entrypoints.served_models import served_now
 
     name = _name(context)
@@ -106,8 +108,8 @@ def collect(**context: Any) -> str:
     from monitoring import entrypoints
 
     name, params = _promoted_name(context), context["params"]
-    until = params["until"] or _end(context["dag_run"])
-    return entrypoints.collect(*_config_and_run_id(context), name, until, params["since"])
+    until = text(params, "until") or _end(context["dag_run"])
+    return entrypoints.collect(*_config_and_run_id(context), name, until, text(params, "since"))
 
 
 @task
@@ -120,7 +122,7 @@ def gather(**context: Any) -> str:
 
 @task
 def detect(window: str, **context: Any) -> str:
-    """Test the window for drift; an alarm is a result, not a failure."""
+    """Test the window for drift and publish the result; an alarm does not fail the task."""
     from monitoring import entrypoints
 
     return entrypoints.detect(*_config_and_run_id(context), window)
@@ -128,7 +130,7 @@ def detect(window: str, **context: Any) -> str:
 
 @task
 def decide(drift: str, **context: Any) -> str:
-    """Apply the retrain policy; open a retrain request when it decides so."""
+    """Apply the retrain policy; stores the decision, opens a retrain request if needed."""
     from monitoring import entrypoints
 
     return entrypoints.decide(*_config_and_run_id(context), _name(context), drift)
@@ -136,14 +138,14 @@ def decide(drift: str, **context: Any) -> str:
 
 @task
 def publish(drift: str, decision: str, **context: Any) -> str:
-    """Publish the drift report on the report site."""
+    """Copy the drift report to the report site; returns the URI of the page."""
     from monitoring import entrypoints
 
     return entrypoints.publish(*_config_and_run_id(context), _name(context), drift, decision)
 
 
 class Retraining(TriggerDagRunOperator):
-    """Triggers the training run of a decision to retrain; skipped for a decision to wait."""
+    """Operator that triggers a training run if the policy decided to retrain; else skipped."""
 
     def __init__(self, *, decision: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -152,7 +154,7 @@ class Retraining(TriggerDagRunOperator):
     template_fields = (*TriggerDagRunOperator.template_fields, "decision")
 
     def execute(self, context: Any) -> Any:
-        """Trigger the run named after the decision; skips a decision to wait."""
+        """Trigger a run whose id is made from the decision; skipped without a request."""
         from monitoring import entrypoints
 
         retraining = entrypoints.training_run_of(self.decision)

@@ -16,9 +16,10 @@ whose remaining tasks were skipped.
 
 ## When it fails
 
-- **ingest**: a manual run found no archive under `archives/<name>/`, or an archive was refused; the
-  last line of the log names the member and the rule. Nothing was stored. Fix the archive and
-  trigger the run again.
+- **ingest**: a manual run found no archive under `archives/<name>/`, an archive of the form was
+  refused, or all of `archives/<name>/` were; the last line of the log has each reason. Fix the
+  archive and trigger the run again. Without archives in the form, a refused one is skipped while
+  others can be used: the run's note and the validation page name it.
 - **validate**: too many images are unusable, or a class has too few; the error counts the most
   frequent reasons.
 - **group**: too many images have contradictory labels, or a class has fewer than 3 cells.

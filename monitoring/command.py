@@ -9,11 +9,13 @@ import typer
 from monitoring import entrypoints as monitoring
 from monitoring.config import load_monitoring_config
 from pipeline.entrypoints import evaluation, labels
-from pipeline.entrypoints.config_lookup import config_path
+from pipeline.entrypoints.config_lookup import config_path, path_filter
 from pipeline.settings import load_settings
 
 Config = Annotated[str, typer.Option(help="Path of the monitoring configuration.")]
 Name = Annotated[str, typer.Option(help="Model name (default: MODEL_NAME).")]
+Include = Annotated[list[str] | None, typer.Option(help="Read only files that match; repeatable.")]
+Exclude = Annotated[list[str] | None, typer.Option(help="Skip files that match; repeatable.")]
 CONFIG = "configs/monitoring.yaml"
 
 
@@ -23,10 +25,14 @@ def drift(
     window: Annotated[int, typer.Option(min=1, help="Images per window.")] = 100,
     n_windows: Annotated[int, typer.Option("--draws", min=1, help="Number of windows.")] = 20,
     name: Name = "",
+    include: Include = None,
+    exclude: Exclude = None,
     config: Config = CONFIG,
 ) -> None:
     """Draw windows from an archive, test each against the champion's reference, write a report."""
-    records, reference, skipped = evaluation.drift_records(archive, name)
+    records, reference, skipped = evaluation.drift_records(
+        archive, name, path_filter(include, exclude)
+    )
     rate = monitoring.drift(records, reference, window, n_windows, config)
     for warning in skipped.warnings():
         typer.echo(f"warning: {warning}", err=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 from pydantic import Field, ValidationError
 
-from pipeline.config.gather import GatherConfig
+from pipeline.config.returned_label_limits import GatherConfig
 from pipeline.errors import InvalidInputError
 from pipeline.records import Frozen
 

@@ -1,4 +1,4 @@
-"""Entry points of the monitoring DAG and the command line: URIs in, a URI out.
+"""Monitoring entry points: one function per task or command, called with URIs; most return one.
 
 `config` is the path of a monitoring configuration. Functions import their steps when called:
 parsing a DAG loads none of them.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Job:
-    """Configuration, store and run of one call."""
+    """Configuration, artefact store and run of one call."""
 
     config: MonitoringConfig
     store: ArtifactStore
@@ -59,14 +59,14 @@ def collect(config: str, run_id: str, name: str, until: str, since: str | None =
 
 
 def gather(config: str, run_id: str, name: str) -> str:
-    """Write an archive once enough labels were returned; returns the URI of the counts' report."""
+    """Count returned labels, and archive them once there are enough; returns the report's URI."""
     from pipeline.entrypoints.labels import gather as returned
 
     return returned(name, run_id, _job(config, run_id).config.gather)[1]
 
 
 def detect(config: str, run_id: str, window_uri: str) -> str:
-    """Test a window against its model's reference; publishes the result and returns its URI."""
+    """Test a window for drift against its model's reference; returns the published result's URI."""
     from monitoring.drift.detect import detect as step
 
     job = _job(config, run_id)
@@ -75,17 +75,17 @@ def detect(config: str, run_id: str, window_uri: str) -> str:
 
 
 def decide(config: str, run_id: str, name: str, drift_uri: str) -> str:
-    """Decide once per window whether to retrain; returns the URI of the first decision.
+    """Decide once per window whether to retrain; returns the URI of the window's decision.
 
     Stored as `<store>/retrain/<name>/decisions/*.json`; an earlier decision on the window stays.
     """
     from monitoring.drift.detect import read_result
-    from monitoring.retraining.retrain_requests import RetrainRequests
+    from monitoring.retraining.retrain_requests import RetrainRequestStore
 
     job = _job(config, run_id)
     drift = job.store.open(drift_uri, DriftManifest)
     window = job.store.open(drift.manifest.inputs["window"], WindowManifest)
-    requests = RetrainRequests(job.store.objects, job.store.root, name)
+    requests = RetrainRequestStore(job.store.objects, job.store.root, name)
     result = read_result(job.store, drift)
     return requests.decide(drift, result, window, job.config.policy, job.run)
 
@@ -113,7 +113,7 @@ def publish(config: str, run_id: str, name: str, drift_uri: str, decision_uri: s
 
 
 def training_run_of(decision_uri: str) -> tuple[str, dict[str, str]] | None:
-    """Run id and form of the training run that a decision requests, else None; starts nothing."""
+    """Run id and form of the training run that a decision requests; None if it requests none."""
     from monitoring.retraining.retrain_requests import read_decision
 
     decision = read_decision(open_store().objects, decision_uri)
@@ -139,11 +139,11 @@ def close_request(run_id: str, decision_uri: str, outcome: str) -> bool:
     Returns:
         False if the request is not open: it is closed already, or a later request replaced it.
     """
-    from monitoring.retraining.retrain_requests import RetrainRequests, read_decision
+    from monitoring.retraining.retrain_requests import RetrainRequestStore, read_decision
 
     store = open_store()
     decision = read_decision(store.objects, decision_uri)
-    requests = RetrainRequests(store.objects, store.root, decision.name)
+    requests = RetrainRequestStore(store.objects, store.root, decision.name)
     return requests.close(decision.window, f"{outcome} ({run_id})", datetime.now(UTC))
 
 
@@ -154,7 +154,7 @@ def drift(
     n_windows: int,
     config: str,
 ) -> "AlarmRate":
-    """Draw `n_windows` windows of `window` images from a scored archive and test each."""
+    """Share of random windows, of `window` images from an archive, that raise a drift alarm."""
     from monitoring.drift.alarm_rate import measure_alarm_rate
 
     loaded = load_monitoring_config(config_path(config))
@@ -162,13 +162,13 @@ def drift(
 
 
 def _job(config: str, run_id: str) -> _Job:
-    """Job from a configuration file and the settings; InvalidInputError if one is invalid."""
+    """Load configuration and settings for one call; InvalidInputError if one is invalid."""
     loaded = load_monitoring_config(config_path(config))
     return _Job(loaded, open_store(), RunContext.now(run_id, code_version()))
 
 
 def _time(text: str) -> datetime:
-    """ISO 8601 text as a time in UTC; UTC unless it has an offset; else InvalidInputError."""
+    """Parse ISO 8601 into UTC, also the default offset; InvalidInputError for other text."""
     try:
         return utc(datetime.fromisoformat(text))
     except ValueError as error:

@@ -14,12 +14,14 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import Field, field_validator
 
-from pipeline.contract.spec import ModelContract
+from pipeline.contract.model_contract import ModelContract
 from pipeline.records import Frozen, UtcTime
 
 MANIFEST = "manifest.json"
 PROVENANCE = ("run_id", "code_version", "created_at", "tracking_run")
 """Fields that do not count for the digest: who made an artefact, when, and where it is tracked."""
+CONTENT = "content"
+"""Role of an input with the same content and no remarks, such as refused archives."""
 Precision = Literal["int8-thin", "int8", "bf16", "f32"]
 """Precision of an engine's convolutions; `int8-thin`: low-rank convolutions in 8 bits."""
 
@@ -63,7 +65,7 @@ def digest_of(manifest: Mapping[str, Any]) -> str:
 
 
 class ArchiveManifest(Manifest):
-    """An archive's images, verified and repacked as stored zips by image hash."""
+    """An ingested archive: its images, verified and repacked into packs by image hash."""
 
     kind: Literal["archive"] = "archive"
     sha256: str
@@ -77,15 +79,31 @@ class ArchiveRef(Frozen):
     sha256: str
 
 
+class RefusedArchive(Frozen):
+    """An uploaded archive that no caller named and that ingest skipped."""
+
+    uri: str
+    etag: str
+    reason: str
+
+
 class SnapshotManifest(Manifest):
-    """The union of archives, fixed by their content: `records.csv`."""
+    """All archives of a model, frozen by their hashes: `records.csv` lists the images.
+
+    With `refused`, the input `content` is the same snapshot without it.
+    """
 
     kind: Literal["snapshot"] = "snapshot"
     archives: tuple[ArchiveRef, ...]
+    refused: tuple[RefusedArchive, ...] = Field(default=(), exclude_if=lambda refused: not refused)
+    """Archives that are not in the snapshot, each with its reason."""
 
 
 class DatasetManifest(Manifest):
-    """A validated snapshot: `records.csv`, `quarantine.csv`, `report.html`."""
+    """A validated snapshot: `records.csv`, `quarantine.csv`, `report.html`.
+
+    If the report lists refused archives, the input `content` is the same dataset without the list.
+    """
 
     kind: Literal["dataset"] = "dataset"
 
@@ -215,7 +233,7 @@ M = TypeVar("M", bound=Manifest)
 
 @dataclass(frozen=True)
 class Artifact(Generic[M]):
-    """A URI and the manifest stored there."""
+    """An artefact: URI and manifest."""
 
     uri: str
     manifest: M
@@ -224,6 +242,15 @@ class Artifact(Generic[M]):
     def digest(self) -> str:
         """SHA-256 of the manifest; the first 24 digits are the last part of the URI."""
         return self.manifest.digest()
+
+
+def content_uri(artifact: Artifact[M]) -> str:
+    """URI of the artefact with the same content and no remarks; its own if it has none.
+
+    Later steps name it as their input: a list of refused archives changes no image, so it must
+    give no other model.
+    """
+    return artifact.manifest.inputs.get(CONTENT, artifact.uri)
 
 
 def model_tag(bundle: Artifact[BundleManifest]) -> str:

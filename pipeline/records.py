@@ -18,6 +18,12 @@ RETURNED = "returned/"
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
+def is_returned(file: str) -> bool:
+    """Whether a path is that of an image in an archive of returned labels."""
+    folder, slash, name = file.partition("/")
+    return f"{folder}{slash}" == RETURNED and "/" not in name
+
+
 def utc(time: datetime) -> datetime:
     """The time converted to UTC; a time without an offset is taken as UTC."""
     return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
@@ -66,8 +72,7 @@ class Record(Frozen):
     @property
     def returned(self) -> bool:
         """Whether the label was returned through the service, not given by the archive's maker."""
-        folder, slash, name = self.file.partition("/")
-        return f"{folder}{slash}" == RETURNED and "/" not in name
+        return is_returned(self.file)
 
 
 class Quarantined(Frozen):
@@ -77,6 +82,13 @@ class Quarantined(Frozen):
     label: str
     file: str
     archive: str
+    reason: str
+
+
+class Skipped(Frozen):
+    """A file of an archive that ingest does not read, and the reason."""
+
+    file: str
     reason: str
 
 
@@ -94,10 +106,7 @@ def to_csv(records: Iterable[BaseModel], model: type[BaseModel], *, quote_all: b
     out = io.StringIO()
     fields = list(model.model_fields)
     writer = csv.DictWriter(
-        out,
-        fields,
-        lineterminator="\n",
-        quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL,
+        out, fields, lineterminator="\n", quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
     )
     writer.writeheader()
     writer.writerows(record.model_dump() for record in records)

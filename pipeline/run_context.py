@@ -1,4 +1,4 @@
-"""Identity of a run, which is passed to every step."""
+"""RunContext: run id, code version and start time, passed to every step."""
 
 from datetime import UTC, datetime
 
@@ -16,5 +16,5 @@ class RunContext(BaseModel):
 
     @classmethod
     def now(cls, run_id: str, code_version: str) -> "RunContext":
-        """A context stamped with the current UTC time."""
+        """Context of a run that starts now, in UTC."""
         return cls(run_id=run_id, code_version=code_version, created_at=datetime.now(UTC))

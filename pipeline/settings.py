@@ -187,7 +187,7 @@ def _require_clean_credentials(environment: Mapping[str, str]) -> None:
 
 
 def _store_fields(environment: Settings, stack: Mapping[str, str]) -> dict[str, object]:
-    """URI, endpoint and keys of the store: all from `stack`, or none of them.
+    """Store URI, endpoint and keys: of `stack.env`, unless the environment names another store.
 
     The generated keys are sent to the embedded store only. For a store that the environment names,
     boto3's own credential chain is used.

@@ -23,11 +23,11 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, Parity, ServedManifest
-from pipeline.contract import golden
+from pipeline.contract import golden_images
 from pipeline.contract.decision import ReviewRule, write_review
 from pipeline.contract.decoding import Pixels
+from pipeline.contract.model_contract import ModelContract
 from pipeline.contract.preprocessing import prepare
-from pipeline.contract.spec import ModelContract
 from pipeline.embedded.ports import free_block
 from pipeline.telemetry import TELEMETRY_OFF, configure_process
 
@@ -108,7 +108,7 @@ class Stage:
 
 def write_bundle(folder: Path, contract: ModelContract, seed: int) -> None:
     """Write a model that classifies by mean colour, and golden images with its predictions."""
-    from pipeline.engine.engine import Engine
+    from pipeline.engine.serving_engine import Engine
 
     folder.mkdir(parents=True, exist_ok=True)
     _write_model(folder, contract, seed)
@@ -119,14 +119,14 @@ def write_bundle(folder: Path, contract: ModelContract, seed: int) -> None:
 
     images = [draw_cell(kind) for kind in range(len(contract.classes))]
     examples = [
-        golden.GoldenExample(
+        golden_images.GoldenExample(
             file=f"{kind}.jpeg",
             label=contract.classes[kind],
             probabilities=predict(prepare(image, contract).crop),
         )
         for kind, image in enumerate(images)
     ]
-    golden.write_golden(folder, examples, images)
+    golden_images.write_golden(folder, examples, images)
     centre = (0.0,) * contract.embedding_size
     rule = ReviewRule(min_confidence=0.8, max_distance=100.0, centre=centre)
     write_review(folder, rule)

@@ -19,10 +19,10 @@ from benchmarks.measure import Row, single_row
 from benchmarks.service.arrivals import ARRIVALS, Arrival, random_times
 from benchmarks.service.clients import post_image, run_workers
 from benchmarks.service.graceful_shutdown import Shutdown, end_under_load
-from benchmarks.service.promoted import promote
-from benchmarks.service.served import served, supervisor
+from benchmarks.service.promoted_model import promote
+from benchmarks.service.running_service import served, supervisor
 from benchmarks.service.serving import SATURATION
-from pipeline.engine.engine import CONCURRENT_REQUESTS
+from pipeline.engine.serving_engine import CONCURRENT_REQUESTS
 
 SECONDS, RECOVERY_SECONDS = 8.0, 6.0
 SHUTDOWNS = 20

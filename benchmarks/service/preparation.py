@@ -6,8 +6,8 @@ from benchmarks.images import CAMERA, drawn_jpeg, resize_jpeg
 from benchmarks.measure import Row, mean_row, milliseconds
 from pipeline.contract.decoding import decode
 from pipeline.contract.locating import locate
+from pipeline.contract.model_contract import ModelContract
 from pipeline.contract.preprocessing import crop, frame
-from pipeline.contract.spec import ModelContract
 
 CONTRACT = ModelContract(name="bench", classes=("A", "B"), crop_share=0.41, crop_margin=1.4)
 SIZES = {"320x240": ((320, 240), 60), "12-megapixel": (CAMERA, 6)}

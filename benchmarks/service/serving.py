@@ -15,9 +15,9 @@ import numpy as np
 from benchmarks.images import drawn_jpeg, random_crops
 from benchmarks.measure import Row, ratio, ratio_row, single_row
 from benchmarks.service.clients import Load, post_image, run_workers
-from benchmarks.service.peak import peak_rows
-from benchmarks.service.promoted import Promoted, promote
-from benchmarks.service.served import megabytes, served
+from benchmarks.service.engine_utilisation import peak_rows
+from benchmarks.service.promoted_model import Promoted, promote
+from benchmarks.service.running_service import megabytes, served
 from benchmarks.service.stages import stage_rows
 from benchmarks.service.start_time import start_rows, started
 from bento_service.inference.classifier import Classifier
@@ -25,7 +25,7 @@ from bento_service.inference.work_queue import THREADS
 from pipeline.artifacts import MANIFEST, ServedManifest
 from pipeline.contract.image_stats import image_stats
 from pipeline.embedded.ports import free_block
-from pipeline.engine.engine import Engine
+from pipeline.engine.serving_engine import Engine
 
 SATURATION = 4
 """Clients that keep all worker threads busy and one request in the queue."""

@@ -12,7 +12,7 @@ from pipeline.contract.decoding import decode
 from pipeline.contract.image_stats import image_stats
 from pipeline.contract.locating import locate
 from pipeline.contract.preprocessing import prepare
-from pipeline.engine.engine import Engine
+from pipeline.engine.serving_engine import Engine
 
 _ROUNDS = 15
 

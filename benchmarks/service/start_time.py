@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 
 from benchmarks.measure import Row, range_row, ratio_row
-from benchmarks.service.served import served
+from benchmarks.service.running_service import served
 from pipeline.embedded.ports import free_block
 
 ROUNDS = 5

@@ -1,5 +1,5 @@
 """Simulations of the statistics: coverage of intervals, error rates of the gate.
 
-Part: `coverage`, on the cells of `simulated`. `gate_errors` and `calibration_errors` print the
+Part: `coverage`, on `simulated_cells`. `gate_errors` and `calibration_errors` print the
 tables of decision 0005; fixed seeds make every table reproducible.
 """

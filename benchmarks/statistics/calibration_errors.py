@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.statistics.gate_errors import CONFIG, LOCKED
-from pipeline.config.run import load_config
+from pipeline.config.run_config import load_config
 from pipeline.statistics.calibration import calibration_error, calibration_interval
-from pipeline.statistics.intervals import Resamples
-from pipeline.statistics.metrics import Floats, Interval, Ints
+from pipeline.statistics.groups import Floats, Ints
+from pipeline.statistics.intervals import Interval, Resamples
 
 POWERS = (1.0, 1.3, 1.6, 2.0, 3.0)
 MEAN, SPREAD, JITTER, SHARPNESS = 2.5, 1.3, 0.7, 2.0

@@ -15,8 +15,14 @@ from rich.table import Table
 
 from benchmarks.measure import Row
 from benchmarks.statistics.gate_errors import LOCKED
-from benchmarks.statistics.simulated import Estimate, Population, estimate_auroc, estimate_scores
-from pipeline.statistics.metrics import Floats, Interval
+from benchmarks.statistics.simulated_cells import (
+    Estimate,
+    Population,
+    estimate_auroc,
+    estimate_scores,
+)
+from pipeline.statistics.groups import Floats
+from pipeline.statistics.intervals import Interval
 
 CELLS = (2, 4, 16, 50)
 """Number of cells of each of four classes; for an AUROC, of each set."""

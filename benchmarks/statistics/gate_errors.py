@@ -19,11 +19,11 @@ from rich.console import Console
 from rich.table import Table
 from scipy.optimize import brentq
 
-from pipeline.config.gate import GateConfig
-from pipeline.config.run import load_config
-from pipeline.statistics.intervals import Resamples, percentile_interval
-from pipeline.statistics.metrics import Floats, Interval
-from pipeline.statistics.paired import Differences, PairedPredictions, paired_differences
+from pipeline.config.promotion_gate_limits import GateConfig
+from pipeline.config.run_config import load_config
+from pipeline.statistics.groups import Floats
+from pipeline.statistics.intervals import Interval, Resamples, percentile_interval
+from pipeline.statistics.paired_comparison import Differences, PairedPredictions, paired_differences
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "blood_cells.yaml"
 DEMO_CONFIG = CONFIG.with_name("demo.yaml")

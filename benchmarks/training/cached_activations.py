@@ -15,10 +15,10 @@ import numpy as np
 from benchmarks.images import random_crops
 from benchmarks.measure import Row, ratio
 from benchmarks.training.random_weights import draw_weights
-from pipeline.config.training import FeaturesConfig, TrainConfig
-from pipeline.contract.spec import ModelContract
-from pipeline.engine.frozen import FrozenNetwork
-from pipeline.modeling.head import solve
+from pipeline.config.hyperparameters import FeaturesConfig, TrainConfig
+from pipeline.contract.model_contract import ModelContract
+from pipeline.engine.frozen_network import FrozenNetwork
+from pipeline.modeling.linear_head import solve
 from pipeline.modeling.network import backbone, classifier, pooled_blocks
 
 BATCH = 32

@@ -8,9 +8,9 @@ from functools import partial
 from benchmarks.images import random_crops
 from benchmarks.measure import Row, ratio
 from benchmarks.training.random_weights import draw_weights
-from pipeline.config.training import FeaturesConfig
-from pipeline.contract.spec import ModelContract
-from pipeline.engine.frozen import FrozenNetwork
+from pipeline.config.hyperparameters import FeaturesConfig
+from pipeline.contract.model_contract import ModelContract
+from pipeline.engine.frozen_network import FrozenNetwork
 
 BATCH = 16
 MAPS = FeaturesConfig(boundary="block5_pool", keep="maps")

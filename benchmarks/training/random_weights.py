@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, WeightsManifest
-from pipeline.engine.frozen import LAYERS, Arrays
+from pipeline.engine.frozen_network import LAYERS, Arrays
 from pipeline.run_context import RunContext
 
 _WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)

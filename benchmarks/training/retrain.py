@@ -14,9 +14,9 @@ from benchmarks.training.random_weights import publish_weights
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, SplitManifest
-from pipeline.config.run import RunConfig
-from pipeline.config.training import FeaturesConfig
-from pipeline.contract.spec import ModelContract
+from pipeline.config.hyperparameters import FeaturesConfig
+from pipeline.config.run_config import RunConfig
+from pipeline.contract.model_contract import ModelContract
 from pipeline.records import Record, to_csv
 from pipeline.run_context import RunContext
 from pipeline.steps.dataset.ingest import ingest

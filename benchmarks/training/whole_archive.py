@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.environment import isolated
+from benchmarks.isolated_settings import isolated
 from benchmarks.measure import Row, interval_row, single_row
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore

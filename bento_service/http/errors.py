@@ -5,6 +5,7 @@ from http import HTTPStatus
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.responses import JSONResponse
 
+from pipeline.contract.class_names import did_you_mean
 from pipeline.errors import InvalidInputError, PipelineError, UnreachableError
 
 
@@ -136,10 +137,11 @@ def timed_out(timeout_s: float) -> HttpError:
 
 def unknown_label(label: str, classes: tuple[str, ...]) -> HttpError:
     """422: feedback with a label that is not a class of the served model."""
+    question = did_you_mean(label, classes)
     return HttpError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "unknown_label",
-        "the label is not a class of the served model",
+        "the label is not a class of the served model" + (f": {question}" if question else ""),
         expected=", ".join(classes),
         received=label,
     )

@@ -33,7 +33,7 @@ from pipeline.dag_ids import TRAINING
 from pipeline.errors import InvalidInputError, PipelineError
 
 if TYPE_CHECKING:
-    from bento_service.serving import Serving
+    from bento_service.worker_state import WorkerState
 
 PAGE = Path(__file__).parents[1] / "page"
 
@@ -57,9 +57,9 @@ def create_app() -> FastAPI:
     return app
 
 
-def _serving(request: Request) -> "Serving":
+def _serving(request: Request) -> "WorkerState":
     """The state of this worker; AttributeError before the service has started."""
-    serving: Serving = request.app.state.serving
+    serving: WorkerState = request.app.state.serving
     return serving
 
 

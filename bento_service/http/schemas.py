@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from pipeline.artifacts import Parity
-from pipeline.contract.box import CellBox
+from pipeline.contract.cell_box import CellBox
 from pipeline.contract.decision import ReasonCode, ReviewDecision
-from pipeline.contract.spec import ModelContract
+from pipeline.contract.model_contract import ModelContract
 
 REQUEST_ID = "[A-Za-z0-9._-]{1,64}"
 """Pattern of a request id that a client may choose."""

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bento_service.http.schemas import Reason
-from bento_service.inference.bundle import verify_bundle
+from bento_service.inference.bundle_verification import verify_bundle
 from pipeline.artifacts import ServedManifest
-from pipeline.contract import golden
+from pipeline.contract import golden_images
 from pipeline.contract.decision import ReasonCode, ReviewDecision, ReviewRule, decide, read_review
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import Prepared, prepare
-from pipeline.engine.engine import Engine
-from pipeline.engine.occlusion import evidence_picture, occlusion_map
+from pipeline.engine.evidence_map import evidence_picture, occlusion_map
+from pipeline.engine.serving_engine import Engine
 from pipeline.errors import (
     ArtifactError,
     PipelineError,
@@ -94,7 +94,7 @@ class Classifier:
         precision = self.manifest.parity.precision
         # Single requests last: they are timed, and at a start another core still imports BentoML.
         concurrent, single = (
-            golden.replay(
+            golden_images.replay(
                 folder, self.contract, partial(self._probabilities, concurrent=mode), precision
             )
             for mode in (True, False)
@@ -216,8 +216,8 @@ def _load_engine(folder: Path, manifest: ServedManifest) -> Engine:
 def median_latency_ms(classifier: Classifier, folder: Path, rounds: int) -> float:
     """Median latency of a golden image in milliseconds, one at a time, over `rounds` runs."""
     images = [
-        (folder / golden.GOLDEN / example.file).read_bytes()
-        for example in golden.read_golden(folder)
+        (folder / golden_images.GOLDEN / example.file).read_bytes()
+        for example in golden_images.read_golden(folder)
     ]
     times = []
     for index in range(rounds):

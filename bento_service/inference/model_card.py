@@ -1,7 +1,7 @@
 """Model card: the served model, its provenance and its limits of use."""
 
 from bento_service.http.schemas import Lineage, ModelCard, PromotionEntry, ReviewLimits
-from bento_service.inference.follow import Served
+from bento_service.inference.pointer_follower import Served
 
 LIMITS = (
     "Research use only; not for diagnosis.",

@@ -4,7 +4,7 @@ import contextlib
 import queue
 
 from bento_service import metrics
-from bento_service.inference.follow import Follower
+from bento_service.inference.pointer_follower import Follower
 from pipeline.adapters.pointer_store import Pointer
 
 _WAIT_S = 0.5

@@ -11,7 +11,7 @@ from bento_service.inference.classifier import Prediction
 from bento_service.prediction_log.uploader import LogUploader
 from pipeline.adapters.storage import ObjectStore
 from pipeline.contract.decoding import Pixels
-from pipeline.contract.feedback import FeedbackRecord
+from pipeline.contract.feedback_log import FeedbackRecord
 from pipeline.contract.image_stats import image_stats
 from pipeline.contract.prediction_log import PredictionRecord, kept_path
 from pipeline.digests import sha256_bytes

@@ -1,4 +1,4 @@
-"""Alarm rate: the share of windows, drawn from a scored archive, that alarm."""
+"""Alarm rate: share of random windows, drawn from an archive, that raise a drift alarm."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from pipeline.records import Frozen
 
 
 class AlarmRate(Frozen):
-    """The JSON of `leukoflow drift`."""
+    """Result of the windows, the JSON of `leukoflow drift`."""
 
     alarm_share: float
     """Share of the windows that alarm, 0 to 1."""
@@ -26,7 +26,7 @@ class AlarmRate(Frozen):
     windows: tuple[DriftResult, ...]
 
     def examples(self) -> list[str]:
-        """One line per verdict other than quiet: number of windows and the first summary."""
+        """One line per verdict except `quiet`: number of windows, and the first one's reasons."""
         lines = []
         for verdict in ("alarm", "not_enough"):
             matching = [result for result in self.windows if result.verdict == verdict]

@@ -1,4 +1,4 @@
-"""Predicted class mix of a window and of the reference, and matching the one to the other."""
+"""Class mix: shares of predicted classes, and stratification of window and reference by class."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class StratifiedSamples:
 
 
 def class_mix(window: Sequence[str], reference: Sequence[str]) -> tuple[ClassShare, ...]:
-    """Share of each predicted label, in alphabetical order."""
+    """Share of each predicted class in window and reference, in alphabetical order."""
     live, known = Counter(window), Counter(reference)
     return tuple(
         ClassShare(
@@ -45,7 +45,7 @@ def mix_distance(mix: Sequence[ClassShare]) -> float:
 def match_class_mix(
     window: list[PredictionRecord], reference: list[ReferenceRecord]
 ) -> tuple[StratifiedSamples, tuple[str, ...]]:
-    """Both samples, stratified by classes with at least two reference groups, and caveats.
+    """Stratify both samples by predicted class; also returns caveats about classes left out.
 
     Images of other classes are left out; if they are most of the window, nothing is stratified.
     """
@@ -68,7 +68,7 @@ def match_class_mix(
 def _stratify(
     window: list[PredictionRecord], reference: list[ReferenceRecord], labels: list[str]
 ) -> StratifiedSamples:
-    """One stratum for each label; without labels, one for all images."""
+    """Stratify by these labels; without labels, put all images into one stratum."""
     code = {label: index for index, label in enumerate(labels)}
     strata = [code.get(item.record.label, 0) for item in reference]
     return StratifiedSamples(

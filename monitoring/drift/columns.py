@@ -1,4 +1,4 @@
-"""Each column's distance to the reference against its alarm threshold."""
+"""Compare each column of a window (image statistics, embedding) with its alarm threshold."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ def compare_columns(
     config: DriftTestConfig,
     rng: np.random.Generator,
 ) -> tuple[tuple[ColumnDrift, ...], float]:
-    """Every column against the family-wise threshold, and the p-value of the largest distance."""
+    """Compare every column with its alarm threshold; also returns the family-wise p-value."""
     n_reference, n_window = len(samples.reference), len(samples.window)
     chance = null_weights(samples.strata, samples.groups, samples.quotas, config.draws, rng)
     matched = matched_weights(samples.strata, samples.quotas)
@@ -50,7 +50,7 @@ def compare_columns(
 
 
 def _columns(records: Sequence[PredictionRecord], statistics: Sequence[str]) -> dict[str, Values]:
-    """Column to values (images, dimensions); the embedding is one column."""
+    """Column name to values (images, dimensions); the embedding is one column."""
     columns = {
         name: np.array([[getattr(r.stats, name)] for r in records], float) for name in statistics
     }

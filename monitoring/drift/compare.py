@@ -1,4 +1,4 @@
-"""The drift test: a window of predictions against the held-out reference. Pure."""
+"""The drift test: compare a window of predictions with the reference. Pure, without I/O."""
 
 from collections.abc import Sequence
 
@@ -59,7 +59,7 @@ def _untested(
     reference: Sequence[ReferenceRecord],
     config: DriftTestConfig,
 ) -> DriftResult:
-    """A result with sizes and class mix, verdict `not_enough`."""
+    """Result before any test: sizes and class mix, with verdict `not_enough`."""
     mix = class_mix([r.label for r in window], [r.record.label for r in reference])
     return DriftResult(
         verdict="not_enough",
@@ -88,7 +88,7 @@ def _subsample(
 def _subsample_groups(
     reference: Sequence[ReferenceRecord], config: DriftTestConfig, rng: np.random.Generator
 ) -> list[ReferenceRecord]:
-    """All records, or the same random share (at least one) of each group: no cell is lost."""
+    """All records, or the same random share, at least one record, of every group."""
     if len(reference) <= config.max_images:
         return list(reference)
     by_group: dict[str, list[ReferenceRecord]] = {}

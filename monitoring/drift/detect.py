@@ -1,4 +1,4 @@
-"""Detect drift: test a window against the reference of its model and write the drift report.
+"""Detect drift, the task of the DAG: read window and reference, test, publish the report.
 
 The result comes from `compare`; Evidently draws the distributions and decides nothing.
 """
@@ -33,7 +33,7 @@ def detect(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[DriftManifest]:
-    """Publish the result (also of an alarm or a window too small), its page and Evidently's report.
+    """Test a window for drift; publish the result, the page and Evidently's report.
 
     Raises:
         ArtifactError: if the evaluation of the window is missing.
@@ -52,13 +52,11 @@ def detect(
         write_summary(result, window.manifest, folder, evidently=tested)
         manifest = DriftManifest(
             name=window.manifest.name,
-            run_id=run.run_id,
-            code_version=run.code_version,
-            created_at=run.created_at,
             inputs={"window": window.uri, "evaluation": evaluation.uri},
             counts={"predictions": result.n, "distinct": result.distinct},
             tag=evaluation.manifest.tag,
             alarm=result.alarm,
+            **run.model_dump(),
         )
         drift = store.publish(folder, manifest)
     _LOG.info("tested %s: %s: %s", drift.uri, result.verdict, result.summary)
@@ -66,7 +64,7 @@ def detect(
 
 
 def read_window(store: ArtifactStore, window: Artifact[WindowManifest]) -> list[PredictionRecord]:
-    """The predictions of a window."""
+    """Download the predictions of a window."""
     lines = store.read(window, PREDICTIONS).splitlines()
     return [PredictionRecord.model_validate_json(line) for line in lines]
 
@@ -74,13 +72,13 @@ def read_window(store: ArtifactStore, window: Artifact[WindowManifest]) -> list[
 def read_reference(
     store: ArtifactStore, evaluation: Artifact[EvaluationManifest]
 ) -> list[ReferenceRecord]:
-    """The model's predictions on its held-out images."""
+    """Download the drift reference: the model's predictions on its held-out images."""
     lines = store.read(evaluation, REFERENCE).splitlines()
     return [ReferenceRecord.model_validate_json(line) for line in lines]
 
 
 def read_result(store: ArtifactStore, drift: Artifact[DriftManifest]) -> DriftResult:
-    """The result in a drift artefact."""
+    """Download the result of a drift test."""
     return DriftResult.model_validate_json(store.read(drift, RESULT))
 
 

@@ -1,4 +1,4 @@
-"""Texts about a drift test, the same in `drift.json`, page, retrain reason, log and demo."""
+"""Sentences about a drift test, for `drift.json`, page, retrain reason, log and demo."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ NO_DRIFT = "No drift: every column is below its alarm threshold."
 
 
 def alarms(columns: Sequence[ColumnDrift], quality: Quality) -> tuple[str, ...]:
-    """Sentences: columns above their alarm threshold, largest first, and quality; may be empty."""
+    """Why a window raises an alarm, a sentence per column or quality; empty without an alarm."""
     drifted = sorted((c for c in columns if c.ratio > 1), key=lambda c: -c.ratio)
     texts = [f"{c.name}: {c.ratio:.1f}x the alarm threshold" for c in drifted]
     if quality.alarm:
@@ -20,7 +20,7 @@ def alarms(columns: Sequence[ColumnDrift], quality: Quality) -> tuple[str, ...]:
 
 
 def too_few(result: DriftResult, config: DriftTestConfig) -> tuple[str, ...]:
-    """Sentences: what is missing for a test, and what to do next; empty when there is enough."""
+    """What a window lacks for a test, and what to do, as sentences; empty if testable."""
     texts = []
     if result.distinct < config.min_sample:
         texts.append(
@@ -39,7 +39,7 @@ def too_few(result: DriftResult, config: DriftTestConfig) -> tuple[str, ...]:
 def caveats(
     result: DriftResult, unmatched: Sequence[str], missing: Sequence[str]
 ) -> tuple[str, ...]:
-    """Limits of the test, as sentences; never empty.
+    """What the test did not cover, as sentences; never empty.
 
     Args:
         result: the sizes of window and reference.

@@ -1,4 +1,4 @@
-"""Share of images without a cell, tested against the reference."""
+"""Quality: whether a window has more images without a cell than the reference."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord
 def compare_quality(
     window: Sequence[PredictionRecord], reference: Sequence[ReferenceRecord], alpha: float
 ) -> Quality:
-    """Test the share of images without a cell against the prediction from the reference.
+    """Test whether a window has more images without a cell than the reference predicts.
 
     The prediction is beta-binomial with Jeffreys' prior; the reference counts as many trials as it
     has cells, not images.

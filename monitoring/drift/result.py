@@ -6,7 +6,7 @@ from pipeline.records import Frozen
 
 
 class ColumnDrift(Frozen):
-    """One column, or the embedding as a whole, against its alarm threshold."""
+    """Drift of one column, or of the embedding as a whole: distance and alarm threshold."""
 
     name: str
     statistic: float
@@ -21,7 +21,7 @@ class ColumnDrift(Frozen):
 
 
 class ClassShare(Frozen):
-    """Share of the images predicted as a class, 0 to 1."""
+    """Share of the images that are predicted as a class, 0 to 1."""
 
     label: str
     reference: float
@@ -29,7 +29,7 @@ class ClassShare(Frozen):
 
 
 class Quality(Frozen):
-    """Share of images in which no cell was found, 0 to 1."""
+    """Share of images in which no cell was found, 0 to 1, and its test."""
 
     reference: float
     window: float

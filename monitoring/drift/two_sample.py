@@ -65,7 +65,7 @@ def matched_weights(strata: Indices, quotas: Quotas) -> Values:
 def null_weights(
     strata: Indices, groups: Indices, quotas: Quotas, draws: int, rng: np.random.Generator
 ) -> Values:
-    """Weights (draws, images): positive for a window of a random half of cells, else negative."""
+    """Signed weights (draws, images): windows from one random half of the cells minus the other."""
     modal = _modal_strata(strata, groups)
     rows = [_draw(strata, _split(modal, rng)[groups], quotas, rng) for _ in range(draws)]
     return np.stack(rows)
@@ -79,7 +79,7 @@ def _modal_strata(strata: Indices, groups: Indices) -> Indices:
 
 
 def _split(modal: Indices, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Random half (True, False) of each group; alternates within a stratum, so both have it."""
+    """Assign groups to two random halves (True, False), evenly within each stratum."""
     order = np.lexsort((rng.random(len(modal)), modal))
     live = np.empty(len(modal), dtype=bool)
     live[order] = (np.arange(len(modal)) + rng.integers(2)) % 2 == 0
@@ -89,7 +89,7 @@ def _split(modal: Indices, rng: np.random.Generator) -> NDArray[np.bool_]:
 def _draw(
     strata: Indices, live: NDArray[np.bool_], quotas: Quotas, rng: np.random.Generator
 ) -> Values:
-    """Signed weights (images,) of one window from the live half against the other half."""
+    """Signed weights (images,): a window drawn from the live half minus the other half."""
     weights, total = np.zeros(len(strata)), 0
     for stratum, quota in quotas.items():
         inside = strata == stratum

@@ -30,7 +30,7 @@ _HEADERS = {
 
 
 def create_site(objects: ObjectStore, root: str) -> Starlette:
-    """ASGI application with `/healthz` and every published file; builds a missing index.
+    """ASGI application: `/healthz` and every published file; builds a missing index.
 
     Args:
         objects: the object store with the pages.
@@ -62,7 +62,7 @@ def create_site(objects: ObjectStore, root: str) -> Starlette:
 
 
 def is_safe(path: str) -> bool:
-    """Whether a path stays below the site: no empty, hidden or unprintable part, no backslash."""
+    """Whether a URL path is safe: no empty, hidden or unprintable part, and no backslash."""
     parts = path.removesuffix("/").split("/") if path else []
     return all(part and not part.startswith(".") and part.isprintable() for part in parts) and (
         "\\" not in path
@@ -70,7 +70,7 @@ def is_safe(path: str) -> bool:
 
 
 def _healthy(_: Request) -> Response:
-    """200: the server runs; says nothing about the store."""
+    """Respond 200 while the server runs; does not check the store."""
     return PlainTextResponse("ok")
 
 

@@ -1,4 +1,4 @@
-"""Retrain policy: whether a drift result requests a retrain. Pure."""
+"""Retrain policy: decide from a drift result whether to request a retrain. Pure, without I/O."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from pipeline.records import Frozen
 
 
 class RetrainRequest(Frozen):
-    """`retrain/<name>/open.json`: the last request; open until its training run ends."""
+    """The last retrain request, open until its training run ends: `retrain/<name>/open.json`."""
 
     sequence: int
     """Incremented by every change."""
@@ -29,7 +29,7 @@ class RetrainRequest(Frozen):
 
 
 class RetrainDecision(Frozen):
-    """`retrain/<name>/decisions/*.json`: the decision on one window, with its reason."""
+    """Whether one window requests a retrain, and why: `retrain/<name>/decisions/*.json`."""
 
     name: str
     run_id: str
@@ -48,7 +48,7 @@ def apply_policy(
     config: PolicyConfig,
     now: datetime,
 ) -> tuple[bool, str]:
-    """Whether to request a retrain, and the reason: the first rule that applies.
+    """Whether to request a retrain, and the reason, from the first rule that applies.
 
     Args:
         drift: result of the window.
@@ -83,6 +83,6 @@ def apply_policy(
 
 
 def _consecutive_alarms(verdicts: Sequence[str]) -> int:
-    """Number of alarms at the end; windows too small to test are ignored."""
+    """Number of alarms since the last quiet window; windows too small to test are ignored."""
     tested = [verdict for verdict in verdicts if verdict != "not_enough"]
     return len(list(takewhile(lambda verdict: verdict == "alarm", reversed(tested))))

@@ -1,4 +1,4 @@
-"""Retrain decisions and the open retrain request of a model, in the object store."""
+"""Store a model's retrain decisions and its open retrain request."""
 
 import logging
 from datetime import datetime
@@ -15,8 +15,8 @@ from pipeline.run_context import RunContext
 _LOG = logging.getLogger(__name__)
 
 
-class RetrainRequests:
-    """`<root>/retrain/<name>/`: `open.json` (compare-and-set) and immutable `decisions/`."""
+class RetrainRequestStore:
+    """Reads and writes `open.json` and the immutable `decisions/` in `<root>/retrain/<name>/`."""
 
     def __init__(self, objects: ObjectStore, root: str, name: str) -> None:
         self._objects = objects
@@ -34,7 +34,7 @@ class RetrainRequests:
         config: PolicyConfig,
         run: RunContext,
     ) -> str:
-        """Apply the policy, open a request if it says so, store the decision; returns its URI.
+        """Apply the policy, store the decision, open a request if needed; returns the URI.
 
         A window that has a decision keeps it.
         """
@@ -61,11 +61,11 @@ class RetrainRequests:
         return uri
 
     def last(self) -> RetrainRequest | None:
-        """The open request, else the last closed request."""
+        """The open request, else the last closed request; None before the first."""
         return self._last.read()[0]
 
     def close(self, window: str, outcome: str, time: datetime) -> bool:
-        """Close the request of a window; False if it is not the open request."""
+        """Close the request of a window, with the outcome; False if it is not the open request."""
 
         def closed(last: RetrainRequest | None) -> RetrainRequest | None:
             if last is None or not last.open or last.window != window:
@@ -83,7 +83,7 @@ class RetrainRequests:
         config: PolicyConfig,
         run: RunContext,
     ) -> tuple[bool, str]:
-        """Apply the policy and open a request if it says so; returns whether, and the reason."""
+        """Apply the policy and open a request if needed; returns (requested, reason)."""
         earlier = self._earlier(self._decision_uri(window))
 
         def opened(last: RetrainRequest | None) -> RetrainRequest | None:
@@ -106,7 +106,7 @@ class RetrainRequests:
         return apply_policy(result, earlier, last, config, run.created_at)
 
     def _decision_uri(self, window: Artifact[WindowManifest]) -> str:
-        """URI of the decision on a window; the names sort by the window's end."""
+        """URI of the decision on a window; URIs sort by the window's end."""
         key = sha256_bytes(window.uri.encode())[:12]
         return f"{self._root}/decisions/{window.manifest.end:%Y%m%dT%H%M%S}-{key}.json"
 
@@ -117,5 +117,5 @@ class RetrainRequests:
 
 
 def read_decision(objects: ObjectStore, uri: str) -> RetrainDecision:
-    """The retrain decision at a URI."""
+    """Download the retrain decision at a URI."""
     return RetrainDecision.model_validate_json(objects.read(uri))

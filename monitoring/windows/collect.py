@@ -1,4 +1,4 @@
-"""Collect: the service's log segments in S3 become a window of predictions.
+"""Collect a window: read the service's prediction log in S3, publish the predictions of a period.
 
 A run's window ends at the end of its data interval, in UTC, and starts at the end of the last
 tested window before that. The log watermark stores each window under its end: a run that is cleared
@@ -17,7 +17,7 @@ from datetime import date, datetime, timedelta
 from pydantic import ValidationError
 
 from monitoring.config import MonitoringConfig
-from monitoring.windows.log_watermark import CollectedWindow, LogWatermark, LogWatermarks
+from monitoring.windows.log_watermark import CollectedWindow, LogWatermark, LogWatermarkStore
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.pointer_store import PointerStore
 from pipeline.adapters.storage import ObjectStore
@@ -34,7 +34,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class WindowRequest(Frozen):
-    """Which predictions a window contains."""
+    """Model and time range of the window to collect."""
 
     name: str
     """Model name."""
@@ -46,7 +46,7 @@ class WindowRequest(Frozen):
 
 
 class Period(Frozen):
-    """Records that are due for a window."""
+    """Which log records belong to a window, by time and by log segment."""
 
     start: UtcTime
     end: UtcTime
@@ -65,7 +65,7 @@ class Period(Frozen):
 def collect(
     request: WindowRequest, config: MonitoringConfig, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[WindowManifest]:
-    """Publish the promoted model's predictions as a window; a repeated run returns its window.
+    """Publish the promoted model's logged predictions; a repeated run returns the same window.
 
     It moves the log watermark, unless the request has `since`.
 
@@ -76,7 +76,7 @@ def collect(
     """
     _require_past(request.until, run.created_at)
     name, late_days = request.name, config.collect.late_days
-    watermarks = LogWatermarks(store.objects, store.root, name)
+    watermarks = LogWatermarkStore(store.objects, store.root, name)
     watermark, etag = watermarks.read()
     if request.since is None and (
         known := watermarks.find_window(watermark, request.until, run.run_id)
@@ -140,7 +140,7 @@ def _require_past(until: datetime, now: datetime) -> None:
 def _period(
     request: WindowRequest, watermark: LogWatermark, promoted: datetime, late_days: int
 ) -> Period:
-    """The requested interval, else the records that the watermark says are due."""
+    """The requested time range, else from the last tested window to `until`."""
     since, until = request.since, request.until
     if since is None:
         start = watermark.start(until, promoted)
@@ -169,7 +169,7 @@ def _segments(store: ArtifactStore, name: str, period: Period) -> list[str]:
 def _read(
     objects: ObjectStore, segments: list[str], period: Period, tag: str
 ) -> tuple[list[PredictionRecord], Counter[str]]:
-    """Due records of one model in order of time, and counts; a repeated line counts once.
+    """Records of one model in the period, in order of time, and counts; equal lines count once.
 
     Clients choose request ids: two predictions with one id are two records.
     """
@@ -197,6 +197,6 @@ def _read(
 def _publish(
     records: list[PredictionRecord], manifest: WindowManifest, store: ArtifactStore
 ) -> Artifact[WindowManifest]:
-    """Publish the records as `predictions.jsonl`."""
+    """Publish records as the window's `predictions.jsonl`."""
     body = "".join(record.model_dump_json() + "\n" for record in records)
     return store.publish_texts({PREDICTIONS: body}, manifest)

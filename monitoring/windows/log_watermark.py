@@ -1,4 +1,4 @@
-"""Log watermark: which records of a prediction log were tested, and the window of each run.
+"""Log watermark: up to which time each log segment was tested, and the window of each run.
 
 `windows-seen/<name>.json` changes only by compare-and-set and does not depend on the order in which
 runs execute. Of a segment that a tested window has read, records from the end of that window on are
@@ -20,7 +20,7 @@ file."""
 
 
 class CollectedWindow(Frozen):
-    """The window of one run."""
+    """The window that one run collected, and whether it was tested."""
 
     end: UtcTime
     """End of the run's data interval, which identifies the run."""
@@ -34,7 +34,7 @@ class CollectedWindow(Frozen):
 
 
 class LogWatermark(Frozen):
-    """`windows-seen/<name>.json`: tested records and collected windows of one log."""
+    """What was tested of a model's prediction log: `windows-seen/<name>.json`."""
 
     sequence: int = 0
     end: UtcTime | None = None
@@ -81,7 +81,7 @@ class LogWatermark(Frozen):
     def add(
         self, entry: CollectedWindow, segments: Iterable[str], late_days: int
     ) -> "LogWatermark":
-        """A copy with the window of another run.
+        """Copy of the watermark with one more window.
 
         Args:
             entry: the window; only a tested window changes which records are due.
@@ -98,7 +98,7 @@ class LogWatermark(Frozen):
         return self.model_copy(update={**update, "end": end, "segments": listed})
 
 
-class LogWatermarks:
+class LogWatermarkStore:
     """Reads and writes the log watermark of one model name."""
 
     def __init__(self, objects: ObjectStore, root: str, name: str) -> None:

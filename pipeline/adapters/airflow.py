@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from pipeline.adapters.airflow_session import AirflowSession, checked
+from pipeline.adapters.airflow_session import AirflowSession, require_success
 from pipeline.errors import InvalidInputError, UnreachableError
 from pipeline.settings import Settings
 
@@ -57,7 +57,7 @@ class TaskState:
 
 
 class AirflowClient:
-    """Runs and tasks of DAGs, by one user's session.
+    """Client of Airflow's API: DAG runs and their tasks, under one login.
 
     Every method raises UnreachableError when Airflow does not respond, and InvalidInputError when
     it refuses the request.
@@ -67,7 +67,7 @@ class AirflowClient:
         self._session = AirflowSession(settings, transport)
 
     def trigger(self, dag_id: str, conf: dict[str, Any], *, run_id: str | None = None) -> DagRun:
-        """Start a run with the form's fields in `conf`; a taken `run_id` returns its run instead.
+        """Start a run with form fields `conf`; returns the existing run if `run_id` is taken.
 
         Returns at once, while the run is queued.
         """
@@ -75,7 +75,7 @@ class AirflowClient:
         response = self._session.send("POST", f"/dags/{dag_id}/dagRuns", json=body)
         if response.status_code == httpx.codes.CONFLICT and run_id is not None:
             return self.run(dag_id, run_id)
-        started = self._dag_run(checked(response).json())
+        started = self._dag_run(require_success(response).json())
         log.info("started %s as %s", dag_id, started.run_id)
         return started
 
@@ -101,17 +101,19 @@ class AirflowClient:
 
     def cancel(self, dag_id: str, run_id: str) -> None:
         """Mark a run as failed, which stops its tasks; returns before the teardown has ended."""
-        checked(self._session.send("PATCH", _run_path(dag_id, run_id), json={"state": "failed"}))
+        require_success(
+            self._session.send("PATCH", _run_path(dag_id, run_id), json={"state": "failed"})
+        )
         log.info("cancelled %s", run_id)
 
     def note(self, dag_id: str, run_id: str, text: str) -> None:
         """Replace the note on a run's page; the text is cut to 1,000 characters."""
         body = {"note": text[:_MAX_NOTE_CHARACTERS]}
-        checked(self._session.send("PATCH", _run_path(dag_id, run_id), json=body))
+        require_success(self._session.send("PATCH", _run_path(dag_id, run_id), json=body))
 
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler start runs of a DAG."""
-        checked(self._session.send("PATCH", f"/dags/{dag_id}", json={"is_paused": False}))
+        require_success(self._session.send("PATCH", f"/dags/{dag_id}", json={"is_paused": False}))
 
     def wait_for_dag(self, dag_id: str, timeout: float) -> None:
         """Poll each second until Airflow has parsed a DAG; UnreachableError if it has not in time.

@@ -10,6 +10,8 @@ from pipeline.http.client import failure, open_client
 from pipeline.settings import Settings
 
 _RETRY_DELAYS_S = (0.5, 1.0, 2.0)
+_TIMEOUT = httpx.Timeout(90, connect=10)
+"""Seconds. On SQLite, a request waits up to 30 for each lock of the database."""
 
 
 class AirflowSession:
@@ -21,11 +23,11 @@ class AirflowSession:
             "username": settings.airflow_user,
             "password": settings.airflow_password.get_secret_value(),
         }
-        self._http = open_client(self.url, timeout_s=30, transport=transport)
+        self._http = open_client(self.url, timeout=_TIMEOUT, transport=transport)
 
     def get(self, path: str, **params: Any) -> Any:
-        """JSON of a successful response; retries as `send`, errors as `checked`."""
-        return checked(self.send("GET", path, params=params)).json()
+        """Send a GET and return its JSON; retries as `send`, raises as `require_success`."""
+        return require_success(self.send("GET", path, params=params)).json()
 
     def send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """Send a request and return any response; a 5xx is retried 3 times, except for a POST.
@@ -54,7 +56,7 @@ class AirflowSession:
         return response
 
     def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """Send a request once, or twice if the response times out and it is no POST."""
+        """Send a request; after a read timeout, send it once more unless it is a POST."""
         try:
             return self._http.request(method, f"/api/v2{path}", **arguments)
         except httpx.ReadTimeout:
@@ -63,13 +65,13 @@ class AirflowSession:
             return self._http.request(method, f"/api/v2{path}", **arguments)
 
     def _log_in(self) -> None:
-        """Get a token and send it with every later request."""
-        response = checked(self._http.post("/auth/token", json=self._login))
+        """Log in, and send the token with every later request."""
+        response = require_success(self._http.post("/auth/token", json=self._login))
         self._http.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
 
 
-def checked(response: httpx.Response) -> httpx.Response:
-    """The response if successful; else UnreachableError (5xx) or InvalidInputError."""
+def require_success(response: httpx.Response) -> httpx.Response:
+    """Return a successful response; raise UnreachableError for a 5xx, else InvalidInputError."""
     if response.is_success:
         return response
     request = f"{response.request.method} {response.request.url.path}"

@@ -1,4 +1,4 @@
-"""Artefacts in an object store: published atomically, verified when read."""
+"""Artefact store: immutable directories in S3, published atomically, verified when read."""
 
 import json
 import logging
@@ -29,14 +29,14 @@ _TRANSFERS = 8
 
 
 class ArtifactStore:
-    """Immutable directories under one root: `<root>/<kind>/<name>/<digest>/`."""
+    """Publishes and reads artefacts under one root, at `<root>/<kind>/<name>/<digest>/`."""
 
     def __init__(self, objects: ObjectStore, root: str) -> None:
         self.objects = objects
         self.root = root.rstrip("/")
 
     def publish(self, folder: Path, manifest: M) -> Artifact[M]:
-        """Upload a folder's files, then its manifest; returns an intact existing artefact instead.
+        """Upload a folder as an artefact, manifest last; returns an existing intact one instead.
 
         A damaged existing artefact is replaced.
         """
@@ -52,14 +52,14 @@ class ArtifactStore:
         return self._write_manifest(artifact, damaged=exists)
 
     def publish_texts(self, files: Mapping[str, str], manifest: M) -> Artifact[M]:
-        """Publish text files, by name; see `publish`."""
+        """Publish text files (name to text) as an artefact; see `publish`."""
         with tempfile.TemporaryDirectory(prefix="leukoflow-") as folder:
             for name, text in files.items():
                 (Path(folder) / name).write_text(text)
             return self.publish(Path(folder), manifest)
 
     def _write_manifest(self, artifact: Artifact[M], *, damaged: bool) -> Artifact[M]:
-        """Complete an artefact; after a lost race returns the one that another writer completed."""
+        """Write the manifest, which completes the artefact; returns that of an earlier writer."""
         body = artifact.manifest.model_dump_json(indent=2).encode()
         try:
             self.objects.write(f"{artifact.uri}/{MANIFEST}", body, if_absent=not damaged)
@@ -68,7 +68,7 @@ class ArtifactStore:
         return artifact
 
     def intact(self, uri: str, kind: type[M]) -> Artifact[M] | None:
-        """The artefact, if a download shows every file unchanged; else None, and a log line."""
+        """Download and verify every file; None, with a warning in the log, if one is damaged."""
         try:
             artifact = self.open(uri, kind)
             for name in artifact.manifest.files:
@@ -83,7 +83,7 @@ class ArtifactStore:
         return f"{self.root}/{manifest.kind}/{manifest.name}/{manifest.digest()[:24]}"
 
     def open(self, uri: str, kind: type[M]) -> Artifact[M]:
-        """The artefact at a URI; reads and verifies the manifest, no file.
+        """Read and verify the manifest at a URI; downloads none of the files.
 
         Raises:
             ArtifactError: when it is missing, of another kind, or its digest differs from the URI.
@@ -103,8 +103,8 @@ class ArtifactStore:
             raise ChangedArtifactError("the manifest was changed", expected=uri, received=received)
         return Artifact(uri, manifest)
 
-    def require_closed(self, artifact: Artifact[M]) -> None:
-        """Raise ChangedArtifactError if there is a file that the manifest does not list."""
+    def require_no_extra_files(self, artifact: Artifact[M]) -> None:
+        """Raise ChangedArtifactError if the folder has a file that the manifest does not list."""
         listed = {f"{artifact.uri}/{name}" for name in (*artifact.manifest.files, MANIFEST)}
         present = {item.uri for item in self.objects.list(f"{artifact.uri}/")}
         if unlisted := sorted(present - listed):
@@ -114,7 +114,7 @@ class ArtifactStore:
             )
 
     def read(self, artifact: Artifact[M], name: str) -> bytes:
-        """Content of one file of an artefact; ArtifactError unless it matches the manifest."""
+        """Download one file of an artefact; ArtifactError unless it matches the manifest."""
         expected = artifact.manifest.files.get(name)
         if expected is None:
             raise ArtifactError(
@@ -125,11 +125,11 @@ class ArtifactStore:
         return data
 
     def records(self, artifact: Artifact[M]) -> list[Record]:
-        """The images in an artefact's `records.csv`."""
+        """Download an artefact's table of images, `records.csv`."""
         return from_csv(self.read(artifact, RECORDS).decode(), Record)
 
     def fetch(self, artifact: Artifact[M], folder: Path, names: list[str] | None = None) -> Path:
-        """Download files (default: all) and the manifest into `folder`, verified; returns it."""
+        """Download and verify files (default: all) and the manifest; returns `folder`."""
         selected = list(artifact.manifest.files) if names is None else names
 
         def download(name: str) -> None:

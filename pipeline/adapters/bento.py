@@ -1,4 +1,4 @@
-"""BentoML: the model store as a mirror of promoted models, and Bentos with a model inside.
+"""BentoML: copy promoted models into its model store, and build Bentos with a model inside.
 
 BentoML's model store is not crash-safe: a kill while saving leaves a model that `get` returns
 without its weights and that a retry cannot overwrite. So a model is saved into a temporary
@@ -6,7 +6,6 @@ BENTOML_HOME, verified, and moved into place by one rename.
 """
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipeline.adapters.requirements import ROOT, export_requirements
+from pipeline.adapters.storage.local import lock_file
 from pipeline.artifacts import MANIFEST, ServedManifest
 from pipeline.digests import require_files
 from pipeline.errors import ArtifactError
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 def mirror(settings: Settings, folder: Path, tag: str, labels: Mapping[str, str]) -> Path:
-    """Save a served bundle into the BentoML model store unless it is there; set `latest` to it.
+    """Copy a served bundle into the BentoML model store, unless it is there, and tag it `latest`.
 
     Args:
         settings: `bento_home` is the folder of the store.
@@ -55,7 +55,8 @@ def mirror(settings: Settings, folder: Path, tag: str, labels: Mapping[str, str]
     name, _, version = tag.partition(":")
     target = settings.bento_home / "models" / name / version
     files = _read_manifest(folder).files
-    with _locked(settings.bento_home):
+    settings.bento_home.mkdir(parents=True, exist_ok=True)
+    with lock_file(settings.bento_home / ".mirror.lock"):
         if not _is_complete(target, files):
             with _private_home(settings.bento_home) as private:
                 saved = _save(private, folder, tag, labels)
@@ -100,7 +101,7 @@ def baked_bundle(bento: Path) -> Path:
 
 
 def _make_context(context: Path, served_folder: Path) -> Path:
-    """Fill a new folder with the files that `bentofile.yaml` may include; returns it."""
+    """Make the build folder `context`: sources, `bentofile.yaml`, bundle, requirements."""
     context.mkdir()
     for package in ("bento_service", "pipeline"):
         source = ROOT / package
@@ -112,14 +113,14 @@ def _make_context(context: Path, served_folder: Path) -> Path:
 
 
 def _save(private: Path, folder: Path, tag: str, labels: Mapping[str, str]) -> Path:
-    """Save a bundle as a BentoML model below `private` by a subprocess; returns its folder."""
+    """Save a bundle as a BentoML model below `private`; returns the model's folder."""
     module = [sys.executable, "-m", "pipeline.adapters.bento_model"]
     _run([*module, tag, str(folder.resolve()), json.dumps(dict(labels))], private)
     return private / "models" / Path(*tag.split(":"))
 
 
 def _run(command: list[str], private: Path) -> None:
-    """Run a command with BENTOML_HOME; on failure ArtifactError with the end of its output."""
+    """Run a command with BENTOML_HOME `private`; ArtifactError, with its output, if it fails."""
     done = subprocess.run(
         command,
         env={**os.environ, **TELEMETRY_OFF, "BENTOML_HOME": str(private)},
@@ -163,18 +164,8 @@ def _swap(source: Path, target: Path, *, discarded: Path) -> None:
 @contextlib.contextmanager
 def _private_home(home: Path) -> Iterator[Path]:
     """A temporary BENTOML_HOME on the same disk as the real one; removed after the block."""
-    home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".incoming-", dir=home.resolve()) as private:
         yield Path(private)
-
-
-@contextlib.contextmanager
-def _locked(home: Path) -> Iterator[None]:
-    """Lock the model store during the block; waits for other processes."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / ".mirror.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _replace_text(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""`python -m pipeline.adapters.bento_model TAG FOLDER LABELS_JSON`: save a model for BentoML.
+"""`python -m pipeline.adapters.bento_model TAG FOLDER LABELS_JSON`: save a BentoML model.
 
 Runs in its own process, because BentoML reads BENTOML_HOME once per process.
 """

@@ -1,4 +1,4 @@
-"""Image packs: sixteen uncompressed zips, by hash, with the images of an ingested archive."""
+"""Image packs: the images of an ingested archive in sixteen uncompressed zips, by hash."""
 
 import io
 import zipfile
@@ -18,7 +18,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def partition(sha256: str) -> int:
-    """Number of the pack with an image: 0 to 15, the first hex digit of its hash."""
+    """Number of the pack that contains an image: the first hex digit of its hash, 0 to 15."""
     return int(sha256[0], 16)
 
 
@@ -28,7 +28,7 @@ def pack_name(number: int) -> str:
 
 
 def write_packs(folder: Path, hashes: Iterable[str], read: Callable[[str], bytes]) -> None:
-    """Write sixteen packs into a folder, also empty ones; one image is in memory at a time.
+    """Write the sixteen packs of some images into a folder; one image is in memory at a time.
 
     Args:
         folder: folder for the packs.
@@ -44,7 +44,7 @@ def write_packs(folder: Path, hashes: Iterable[str], read: Callable[[str], bytes
 
 
 def read_images(store: ArtifactStore, records: Iterable[Record]) -> Iterator[tuple[Record, bytes]]:
-    """Each record with the verified bytes of its image; one pack is in memory at a time.
+    """Yield each record with its image's bytes, verified; one pack is in memory at a time.
 
     Returns:
         Pairs sorted by archive and hash.

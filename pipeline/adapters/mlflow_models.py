@@ -21,7 +21,12 @@ CHAMPION = "champion"
 LOADER = "pipeline.engine.pyfunc"
 CODE = (
     *("__init__.py", "artifacts.py", "digests.py", "errors.py", "records.py", "contract"),
-    *("engine/__init__.py", "engine/compiled.py", "engine/engine.py", "engine/pyfunc.py"),
+    *(
+        "engine/__init__.py",
+        "engine/openvino_graph.py",
+        "engine/serving_engine.py",
+        "engine/pyfunc.py",
+    ),
 )
 """Modules of `pipeline` that the loader imports; they are stored with the model."""
 REQUIREMENTS = ("mlflow", "numpy", "openvino", "pandas", "pillow", "pydantic", "scipy")

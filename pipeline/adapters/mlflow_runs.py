@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PIPELINE_RUN = "pipeline_run"
 """Tag of an MLflow run: id of the Airflow run or of the command."""
+_MAX_TAG_LENGTH = 5000
+"""Characters that every MLflow since 1.0 accepts."""
 _RUNNING = "attributes.status = 'RUNNING'"
 _MAX_TRAINING_MS = 24 * 3600 * 1000
 """Longer than any training: the timeout of `train`, the longest task, is 12 hours."""
@@ -101,11 +103,11 @@ class Tracking:
             self._client.log_batch(run_id, metrics=points)
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set tags; existing ones are replaced."""
+        """Set tags, each value cut to MLflow's limit; existing ones are replaced."""
         from mlflow.entities import RunTag
 
         with errors(self.uri):
-            entries = [RunTag(name, value) for name, value in tags.items()]
+            entries = [RunTag(name, value[:_MAX_TAG_LENGTH]) for name, value in tags.items()]
             self._client.log_batch(run_id, tags=entries)
 
     def log_dataset(self, run_id: str, name: str, digest: str, source: str) -> None:

@@ -1,4 +1,4 @@
-"""The pointer to the served model, the ledger of its moves, and refusals."""
+"""The pointer to the served model, the ledger of its changes, and refused promotions."""
 
 from datetime import datetime
 from typing import Literal
@@ -14,7 +14,7 @@ from pipeline.records import Frozen
 
 
 class Pointer(Frozen):
-    """`pointer/<name>/pointer.json`: changed only by compare-and-set."""
+    """Which model is served, and who decided so: `pointer/<name>/pointer.json`, a ledger entry."""
 
     sequence: int
     """Grows by one with each move, so that a return to an earlier model is a change."""
@@ -36,7 +36,7 @@ _SHADOW = TypeAdapter[Pointer | None](Pointer | None)
 
 
 class PromotionRefusal(Frozen):
-    """`pointer/<name>/refusals/<digest>.json`: who refused to promote a judged model, and why.
+    """Who refused to promote a model, and why: `pointer/<name>/refusals/<digest>.json`.
 
     The author is a person, the timeout of the approval step, or the gate.
     """
@@ -50,17 +50,18 @@ class PromotionRefusal(Frozen):
 
 
 class PointerStore:
-    """Pointer, ledger, refusals and shadow challenger of one model name."""
+    """Reads and writes pointer, ledger, refusals and shadow challenger of one model name."""
 
     def __init__(self, objects: ObjectStore, root: str, name: str) -> None:
         self._objects = objects
         self.name = name
-        self._root = f"{root.rstrip('/')}/pointer/{name}"
+        folder = f"{root.rstrip('/')}/pointer/{name}"
+        self._ledger, self._refusals = f"{folder}/ledger/", f"{folder}/refusals/"
         self._document = Document[Pointer | None](
-            objects, f"{self._root}/pointer.json", Pointer.model_validate_json, None, _body
+            objects, f"{folder}/pointer.json", Pointer.model_validate_json, None, _body
         )
         self._shadow = Document[Pointer | None](
-            objects, f"{self._root}/shadow.json", _SHADOW.validate_json, None, _body
+            objects, f"{folder}/shadow.json", _SHADOW.validate_json, None, _body
         )
 
     def read(self) -> Pointer | None:
@@ -72,7 +73,7 @@ class PointerStore:
         return self._document.read()[0]
 
     def move(self, to: Pointer, expected: Pointer | None) -> Pointer:
-        """Move the pointer to `to` if it still is `expected`; records and returns the move.
+        """Replace the pointer if it still equals `expected`, and write the ledger entry.
 
         Raises:
             InvalidInputError: when `to` is a model of another name.
@@ -94,25 +95,24 @@ class PointerStore:
         self._record(moved)
         return moved
 
-    def settle(self) -> Pointer | None:
-        """The served model; writes its ledger entry if a crash prevented that."""
+    def read_and_record(self) -> Pointer | None:
+        """Read the pointer, and write its ledger entry if a crash prevented that."""
         current = self.read()
         if current is not None:
             self._record(current)
         return current
 
     def history(self) -> list[Pointer]:
-        """Every move up to the current pointer, oldest first and without gaps."""
+        """Every pointer so far, oldest first; the last one is the current pointer."""
         # Read the pointer first: earlier moves were recorded before it was written.
         current = self.read()
         if current is None:
             return []
-        bodies = (self._objects.read(item.uri) for item in self._objects.list(self._ledger))
-        entries = [Pointer.model_validate_json(body) for body in bodies]
+        entries = map(Pointer.model_validate_json, self._read_all(self._ledger))
         return [*(entry for entry in entries if entry.sequence < current.sequence), current]
 
     def record_refusal(self, refusal: PromotionRefusal) -> str:
-        """Store a refusal, once for equal ones, and return its URI; the pointer stays.
+        """Store a refusal, unless an equal one is stored, and return its URI.
 
         Raises:
             InvalidInputError: when the refused model has another name.
@@ -125,17 +125,15 @@ class PointerStore:
 
     def refusals(self) -> list[PromotionRefusal]:
         """Every refusal, oldest first."""
-        bodies = (self._objects.read(item.uri) for item in self._objects.list(self._refusals))
-        return sorted(
-            map(PromotionRefusal.model_validate_json, bodies), key=lambda entry: entry.time
-        )
+        entries = map(PromotionRefusal.model_validate_json, self._read_all(self._refusals))
+        return sorted(entries, key=lambda entry: entry.time)
 
     def shadow(self) -> Pointer | None:
-        """The challenger in shadow mode, which scores every request and affects none; or None."""
+        """The shadow challenger, whose predictions are not returned to clients; None if unset."""
         return self._shadow.read()[0]
 
     def set_shadow(self, to: Pointer | None) -> None:
-        """Set or clear the shadow challenger; the last write wins, since no response changes.
+        """Set the shadow challenger, or clear it with None; the last write wins.
 
         Raises:
             InvalidInputError: when the challenger has another name.
@@ -143,6 +141,10 @@ class PointerStore:
         if to is not None:
             self._require_own(to.name, to.tag)
         self._objects.write(self._shadow.uri, _body(to))
+
+    def _read_all(self, prefix: str) -> list[bytes]:
+        """Contents of all objects below a prefix, in order of their URIs."""
+        return [self._objects.read(item.uri) for item in self._objects.list(prefix)]
 
     def _require_own(self, name: str, tag: str) -> None:
         """Raise InvalidInputError if a model has another name than this store."""
@@ -152,16 +154,6 @@ class PointerStore:
                 expected=f"a model of {self.name}",
                 received=f"a model of {name}" if name else "a tag without a model name",
             )
-
-    @property
-    def _ledger(self) -> str:
-        """Prefix of the ledger's entries."""
-        return f"{self._root}/ledger/"
-
-    @property
-    def _refusals(self) -> str:
-        """Prefix of the refusals."""
-        return f"{self._root}/refusals/"
 
     def _replace(self, moved: Pointer, etag: str | None) -> None:
         """Write the pointer; ConflictError only if another writer was first."""
@@ -173,7 +165,7 @@ class PointerStore:
                 raise
 
     def _record(self, entry: Pointer) -> None:
-        """Write a move to the ledger, unless it is there."""
+        """Write a pointer to the ledger, unless it is there."""
         self._write_once(f"{self._ledger}{entry.sequence:08d}.json", entry)
 
     def _write_once(self, uri: str, entry: BaseModel) -> None:

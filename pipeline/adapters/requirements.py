@@ -1,4 +1,4 @@
-"""The locked requirements of some extras, from `uv.lock` and without a network."""
+"""Requirements of an image, exported from `uv.lock`."""
 
 import subprocess
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _EXPORT = ("export", "--frozen", "--offline", "--no-cache", "--quiet", "--no-hea
 
 
 def export_requirements(extras: Sequence[str], root: Path = ROOT) -> str:
-    """Pinned, hashed requirements of base and extras, by `uv export` without a network.
+    """Text of a requirements file, pinned and hashed, for base and extras; needs no network.
 
     For `pip install --no-deps --require-hashes`: the lock already resolved everything.
 

@@ -1,4 +1,4 @@
-"""HTTP client of the service."""
+"""HTTP client of the prediction service: `POST /classify` and `GET /model`."""
 
 import time
 from functools import cache
@@ -16,7 +16,7 @@ _KEEPALIVE_S = 2.0
 
 
 def classify(url: str, file_name: str, data: bytes, key: str = "") -> dict[str, Any]:
-    """Response of `POST /classify` for one image; at most 20 attempts, with pauses after a 429.
+    """Send an image to `POST /classify` and return the JSON; a 429 is retried up to 20 times.
 
     Raises:
         InvalidInputError: when the service refuses the image or the API key, or a proxy of the
@@ -50,7 +50,7 @@ def _post(url: str, files: dict[str, tuple[str, bytes, str]], key: str) -> httpx
 
 
 def served_model(url: str, key: str = "") -> dict[str, Any] | None:
-    """Response of `GET /model`; None while no model is served; raises as `classify`."""
+    """JSON of `GET /model`; None while no model is served; raises as `classify`."""
     try:
         response = _client(url).get("/model", headers=_headers(key))
     except httpx.TransportError as error:
@@ -62,7 +62,7 @@ def served_model(url: str, key: str = "") -> dict[str, Any] | None:
 def _client(url: str) -> httpx.Client:
     """The client of a service, made once: loading the certificates takes 40 ms."""
     limits = httpx.Limits(keepalive_expiry=_KEEPALIVE_S)
-    return open_client(url, timeout_s=_TIMEOUT_S, limits=limits)
+    return open_client(url, timeout=_TIMEOUT_S, limits=limits)
 
 
 def _unreachable(url: str, error: httpx.TransportError) -> UnreachableError:
@@ -79,7 +79,7 @@ def _media_type(data: bytes) -> str:
 
 
 def _checked(response: httpx.Response) -> dict[str, Any]:
-    """JSON of a successful response; else InvalidInputError (4xx) or UnreachableError."""
+    """Return a successful response's JSON; else InvalidInputError (4xx) or UnreachableError."""
     if response.is_success:
         body: dict[str, Any] = response.json()
         return body

@@ -1,4 +1,4 @@
-"""Predictions of many images by the service, with concurrent requests."""
+"""Send many images to the service, concurrently, and list the predictions as CSV rows."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
 
 class PredictionRow(Frozen):
-    """The service's prediction of one file, or the error: one row of the CSV."""
+    """CSV row of one file: the service's prediction, or the error."""
 
     file: str
     label: str = ""
@@ -29,7 +29,7 @@ class PredictionRow(Frozen):
 
 
 def find_images(arguments: Iterable[str]) -> list[Path]:
-    """Files of arguments in their order, each once; InvalidInputError if an argument has none.
+    """Files that arguments name, in order, each once; InvalidInputError if an argument has none.
 
     Args:
         arguments: files, folders (all images below) and glob patterns.
@@ -102,12 +102,12 @@ def predict_all(
 
 def spreadsheet(rows: Iterable[PredictionRow]) -> str:
     """Rows as CSV; a file name that a spreadsheet would run as a formula gets an apostrophe."""
-    safe = (row.model_copy(update={"file": _text(row.file)}) for row in rows)
+    safe = (row.model_copy(update={"file": _escape_formula(row.file)}) for row in rows)
     # Quoted, because a lone carriage return would start a new row.
     return to_csv(safe, PredictionRow, quote_all=True)
 
 
-def _text(value: str) -> str:
+def _escape_formula(value: str) -> str:
     """The value; with an apostrophe first if a spreadsheet would run it as a formula."""
     return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 

@@ -6,22 +6,33 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.entrypoints.config_lookup import own_config
+from pipeline.entrypoints.config_lookup import default_config
 from pipeline.errors import GateRefusedError
 
 if TYPE_CHECKING:
-    from pipeline.steps.promotion.promote import Promotion
+    from pipeline.steps.promotion.promote import PromotionReport
 
 Config = Annotated[
     str,
     typer.Option(
         help="Run config. Default: configs/MODEL_NAME.yaml.",
-        callback=lambda config: config or own_config(),
+        callback=lambda config: config or default_config(),
     ),
 ]
 Split = Annotated[str, typer.Argument(help="URI of a split.")]
 ModelConfig = Annotated[str, typer.Option(help="Default: the config of the model's training.")]
 Limit = Annotated[int, typer.Option(min=0, help="Images per class and archive; 0: all.")]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Read only files that match, such as 'images/TRAIN/**'; repeatable. "
+        "Default: the config's."
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(help="Do not read files that match, such as masks; repeatable."),
+]
 Name = Annotated[str, typer.Option(help="Model name; default MODEL_NAME.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Untracked = Annotated[
@@ -31,12 +42,12 @@ RunId = Annotated[str, typer.Option(help="Run id in manifests; default: generate
 
 
 def name_run(run_id: str) -> str:
-    """The run id, by default a generated one."""
+    """The given run id, or a new random one."""
     return run_id or f"cli-{uuid.uuid4().hex[:8]}"
 
 
-def report_promotion(result: "Promotion") -> None:
-    """Print the promoted bundle's URI, or that it serves; GateRefusedError if it was refused."""
+def report_promotion(result: "PromotionReport") -> None:
+    """Print the promoted bundle's URI, or the outcome; raise GateRefusedError for a refusal."""
     if result.outcome == "refused":
         raise GateRefusedError(result.sentence)
     promoted = result.outcome == "promoted"
@@ -50,7 +61,7 @@ def warn(lines: Iterable[str]) -> None:
 
 
 def require_one(**alternatives: object) -> None:
-    """Raise BadParameter, with the names, unless exactly one of the alternatives has a value.
+    """Raise BadParameter unless exactly one of the alternatives has a value.
 
     Args:
         alternatives: name to value; arguments in capitals, options in small letters.

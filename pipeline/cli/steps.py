@@ -9,6 +9,9 @@ import typer
 
 from pipeline.cli.options import (
     Config,
+    Exclude,
+    Include,
+    Json,
     Limit,
     ModelConfig,
     RunId,
@@ -30,6 +33,7 @@ from pipeline.entrypoints import (
     training,
     verdicts,
 )
+from pipeline.entrypoints.config_lookup import path_filter
 
 app = typer.Typer()
 
@@ -39,12 +43,15 @@ def run(
     archive: Annotated[str, typer.Option(help="Path or s3:// URI of an archive.")],
     config: Config = "",
     limit: Limit = 0,
+    include: Include = None,
+    exclude: Exclude = None,
     run_id: RunId = "",
     untracked: Untracked = False,
 ) -> None:
     """Run the whole pipeline without Airflow, promotion included; exit code 1 if it is refused."""
     run_id = name_run(run_id)
-    parts = chain.to_split(config, run_id, [archive], limit)
+    paths = path_filter(include, exclude)
+    parts = chain.to_split(config, run_id, [archive], limit, paths=paths)
     verdict = chain.to_verdict(config, run_id, parts).verdict
     print(verdicts.as_markdown(verdict))
     if not verdicts.passed(verdict):
@@ -58,10 +65,25 @@ def ingest(
     archive: Annotated[list[str] | None, typer.Argument()] = None,
     config: Config = "",
     limit: Limit = 0,
+    include: Include = None,
+    exclude: Exclude = None,
     run_id: RunId = "",
+    as_json: Json = False,
 ) -> None:
-    """Freeze archives into a snapshot; by default all of archives/<name>/."""
-    print(dataset.ingest(config, name_run(run_id), archive or [], limit))
+    """Freeze archives into a snapshot; by default all of archives/<name>/.
+
+    Of archives that are not named, broken ones are skipped and reported on stderr and in the JSON.
+    """
+    paths = path_filter(include, exclude)
+    snapshot = dataset.ingest(config, name_run(run_id), archive or [], limit, paths)
+    manifest = dataset.snapshot_manifest(snapshot)
+    warn(f"skipped {refused.uri}: {refused.reason}" for refused in manifest.refused)
+    report = {
+        "snapshot": snapshot,
+        "counts": manifest.counts,
+        "refused": [refused.model_dump() for refused in manifest.refused],
+    }
+    print(json.dumps(report, indent=2) if as_json else snapshot)
 
 
 @app.command()
@@ -77,6 +99,8 @@ def group(
     out: Annotated[
         Path, typer.Option(help="With --archive: CSV of file, label, group and cell.")
     ] = Path("groups.csv"),
+    include: Include = None,
+    exclude: Exclude = None,
     config: Config = "",
     run_id: RunId = "",
 ) -> None:
@@ -91,7 +115,7 @@ def group(
     if dataset:
         print(cells.group(config, name_run(run_id), dataset))
         return
-    records, left_out = cells.group_archive(archive, config)
+    records, left_out = cells.group_archive(archive, config, path_filter(include, exclude))
     out.write_text(groups_csv(records))
     warn(left_out.warnings())
     n_cells = len({record.cell for record in records})
@@ -137,6 +161,8 @@ def evaluate(
     ),
     model: Annotated[str, typer.Option(help="With --archive: champion, or a tag.")] = ("champion"),
     name: Annotated[str, typer.Option(help="Model name; default the tag's, else MODEL_NAME.")] = "",
+    include: Include = None,
+    exclude: Exclude = None,
     config: Config = "",
     run_id: RunId = "",
 ) -> None:
@@ -151,7 +177,9 @@ def evaluate(
             raise typer.BadParameter("expected three URIs: served bundle, bundle and split")
         print(evaluation.evaluate(config, name_run(run_id), *artefacts))
         return
-    report, table, left_out = evaluation.evaluate_archive(archive, name, model)
+    report, table, left_out = evaluation.evaluate_archive(
+        archive, name, model, path_filter(include, exclude)
+    )
     out.write_text(json.dumps(report, indent=2) + "\n")
     predictions.write_text(table)
     warn(left_out.warnings())

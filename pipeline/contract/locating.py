@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.contract.box import CellBox
+from pipeline.contract.cell_box import CellBox
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.morphology import opened
 

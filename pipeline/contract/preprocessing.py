@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from pipeline.contract.box import CellBox
+from pipeline.contract.cell_box import CellBox
 from pipeline.contract.decoding import Pixels, decode
 from pipeline.contract.locating import locate
-from pipeline.contract.spec import ModelContract
+from pipeline.contract.model_contract import ModelContract
 
 WEDGE_LEVEL = 16
 """Pixels darker than this in all channels belong to the black corners of a rotated image."""

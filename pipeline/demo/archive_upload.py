@@ -1,4 +1,4 @@
-"""The demo's archive and its upload to S3."""
+"""Make the demo's archive and upload it to S3."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ SEED, CELLS_PER_CLASS, COPIES = 2026, 22, 4
 
 
 def prepare_archive(data: Path | None, home: Path) -> Path:
-    """Path of the user's archive, else of the sample archive, which is drawn on first use.
+    """Path of the user's archive, else of a sample archive, which is generated on first use.
 
     Raises:
         InvalidInputError: the user's archive does not exist.
@@ -33,7 +33,7 @@ def prepare_archive(data: Path | None, home: Path) -> Path:
 
 
 def upload(path: Path, name: str, store: ArtifactStore) -> tuple[str, bool]:
-    """Upload the archive to S3, hidden from the watcher, unless the same file is there.
+    """Upload the archive unless S3 has it; the ingestion DAG starts no training for it.
 
     The archive is reserved until the watcher's watermark has its new ETag, so that the watcher
     does not start a second training run. The ETag of a multipart upload is no hash of the file;

@@ -1,4 +1,4 @@
-"""Steps of the demo: start the stack, upload, train, predict, monitor, print the table."""
+"""Run the demo: start the stack, upload, train, predict, monitor, print the closing table."""
 
 import json
 import time
@@ -24,7 +24,7 @@ from pipeline.artifacts import (
 from pipeline.dag_ids import DEPLOYMENT, MONITORING, TRAINING
 from pipeline.demo import archive_upload, summary, traffic
 from pipeline.demo.progress import follow
-from pipeline.demo.unseen_images import Unseen, first_by_hash, unseen
+from pipeline.demo.unseen_images import UnseenImages, first_by_hash, select_unseen
 from pipeline.embedded import stack
 from pipeline.errors import UnreachableError
 from pipeline.settings import Settings, load_settings
@@ -38,6 +38,8 @@ _TRAINING_SECONDS, _MONITORING_SECONDS, _TEARDOWN_SECONDS = 3600.0, 900.0, 180.0
 
 @dataclass(frozen=True)
 class _Demo:
+    """Settings and clients of one demo run."""
+
     settings: Settings
     store: ArtifactStore
     client: AirflowClient
@@ -50,7 +52,7 @@ class _Demo:
 
 
 def run_demo(console: Console, *, data: Path | None, limit: int) -> None:
-    """Run the loop and print the closing table; starts the stack and leaves it up.
+    """Run the whole demo and print the closing table; starts the stack and leaves it up.
 
     Args:
         console: output for progress and table.
@@ -86,7 +88,7 @@ def run_demo(console: Console, *, data: Path | None, limit: int) -> None:
 
 
 def _start_stack(console: Console) -> _Demo:
-    """Start the stack for the demo (stops one of another model); unpause its parsed DAGs."""
+    """Start the stack for the demo, after stopping one of another model; unpause the DAGs."""
     settings = load_settings()
     for_demo = settings.model_copy(update={"model_name": NAME})
     if settings.model_name != NAME and stack.find_supervisor(settings.leukoflow_home.resolve()):
@@ -108,7 +110,7 @@ def _train(demo: _Demo, archive: str, limit: int) -> DagRun:
 
 
 def _result(demo: _Demo, run: DagRun, task: str) -> str:
-    """Return value of a task of a run: a URI, or for `image` a sentence."""
+    """Return value of a task in a finished run: a URI, or for `image` a sentence."""
     return str(demo.client.returned(run.dag_id, run.run_id, task))
 
 
@@ -149,22 +151,22 @@ def _predict_and_monitor(
     with report.section("prediction"):
         traffic.wait_for_model(url, pointer.tag, key)
         demo.console.print(f"classifying {len(held_out)} held-out images through the service")
-        predicted = traffic.send(url, traffic.stored(demo.store, held_out), key)
+        predicted = traffic.send(url, traffic.labelled_images(demo.store, held_out), key)
         report.rows += summary.served_rows(predicted)
     with report.section("drift"):
-        cells = unseen(split, pointer.served, MAX_WINDOW_IMAGES, demo.store)
+        cells = select_unseen(split, pointer.served, MAX_WINDOW_IMAGES, demo.store)
         if cells.records:
             _show_drift(demo, cells, report, drawn)
         else:
             report.rows += summary.no_drift_rows(pointer.tag)
 
 
-def _show_drift(demo: _Demo, cells: Unseen, report: summary.Summary, drawn: bool) -> None:
-    """Send and monitor a null and a shifted window; cancel the retrain that they request."""
+def _show_drift(demo: _Demo, cells: UnseenImages, report: summary.Summary, drawn: bool) -> None:
+    """Send a window without drift and one with drift, monitor both, cancel requested retrains."""
     url, before = demo.settings.service_url, {run.run_id for run in demo.client.runs(TRAINING)}
     records = cells.records
-    null = traffic.send(url, traffic.stored(demo.store, records), demo.key)
-    shift = traffic.send(url, traffic.shifted(demo.store, records, drawn), demo.key)
+    null = traffic.send(url, traffic.labelled_images(demo.store, records), demo.key)
+    shift = traffic.send(url, traffic.shifted_images(demo.store, records, drawn), demo.key)
     shifted = traffic.shifted_title(len(records), drawn)
     windows = (("null window", str(cells), null), ("shifted window", shifted, shift))
     for title, content, sent in windows:
@@ -205,7 +207,9 @@ def _await_deployment(demo: _Demo, before: set[str], *, unchanged: bool) -> summ
 
 
 def _cancel_retrains(demo: _Demo, before: set[str]) -> list[str]:
-    """Cancel the retrains of the demo's windows only; waits up to 180 s for each; returns ids.
+    """Cancel the retrains that the demo's windows requested; returns their run ids.
+
+    Waits up to 180 s for each to end.
 
     Args:
         demo: the demo.

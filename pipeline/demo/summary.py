@@ -41,14 +41,12 @@ class Summary:
 
 def data_rows(snapshot: Counts, dataset: Counts, grouping: Counts) -> Rows:
     """Number of images, cells, groups, quarantined images and duplicates."""
-    return [
-        (
-            "data",
-            f"{dataset['images']} images of {grouping['cells']} cells in "
-            f"{grouping['groups']} groups, {dataset['quarantined']} quarantined, "
-            f"{snapshot['duplicates']} exact duplicates",
-        )
-    ]
+    text = (
+        f"{dataset['images']} images of {grouping['cells']} cells in "
+        f"{grouping['groups']} groups, {dataset['quarantined']} quarantined, "
+        f"{snapshot['duplicates']} exact duplicates"
+    )
+    return [("data", text)]
 
 
 def reuse_rows(archive: bool, before: int, after: int) -> Rows:
@@ -60,18 +58,16 @@ def reuse_rows(archive: bool, before: int, after: int) -> Rows:
 def score_rows(report: Mapping[str, Any]) -> Rows:
     """Balanced accuracy on the locked test part, per image and per cell."""
     scores = report["scores"]
-    return [
-        (
-            "held-out score",
-            f"balanced accuracy {_interval(scores['balanced_accuracy'])} on {scores['images']} "
-            f"images of {scores['cells']} cells; per cell "
-            f"{_interval(scores['by_cell']['balanced_accuracy'])}",
-        )
-    ]
+    text = (
+        f"balanced accuracy {_interval(scores['balanced_accuracy'])} on {scores['images']} images "
+        f"of {scores['cells']} cells; per cell "
+        f"{_interval(scores['by_cell']['balanced_accuracy'])}"
+    )
+    return [("held-out score", text)]
 
 
 def verdict_rows(store: ArtifactStore, uri: str, pointer: Pointer | None) -> Rows:
-    """Verdict of the gate, and the champion, which is of an earlier run if the gate refused."""
+    """Verdict of the gate on the trained model, and the champion."""
     artifact = store.open(uri, VerdictManifest)
     checks = json.loads(store.read(artifact, "verdict.json"))["checks"]
     passed = sum(check["passed"] for check in checks)
@@ -96,7 +92,7 @@ def _served(pointer: Pointer | None, trained: str) -> str:
 
 
 def served_rows(traffic: Traffic) -> Rows:
-    """The first prediction, and the accuracy on held-out images over HTTP."""
+    """The first prediction, and the accuracy on held-out images; no row without predictions."""
     if not traffic.predictions:
         return []
     first, truth = traffic.predictions[0], traffic.labels[0]
@@ -116,20 +112,18 @@ def served_rows(traffic: Traffic) -> Rows:
 
 
 def drift_rows(title: str, content: str, result: Mapping[str, Any]) -> Rows:
-    """The row of one window: verdict, number of images, `content` (what was sent) and reasons."""
+    """Drift test of one window: verdict, number of images, `content` (what was sent), reasons."""
     reasons = "; ".join(result["reasons"])
     return [(title, f"{result['verdict']} (n = {result['n']}, {content}): {reasons}")]
 
 
 def no_drift_rows(tag: str) -> Rows:
-    """Reason why no drift window was sent."""
-    return [
-        (
-            "drift",
-            f"not shown: {tag} was trained or evaluated on every cell; a window of unseen cells "
-            "needs a class with more cells than its train, validation and test parts take",
-        )
-    ]
+    """Why no drift window was sent: the champion was trained or evaluated on every cell."""
+    text = (
+        f"not shown: {tag} was trained or evaluated on every cell; a window of unseen cells "
+        "needs a class with more cells than its train, validation and test parts take"
+    )
+    return [("drift", text)]
 
 
 def retrain_rows(cancelled: list[str], reason: str) -> Rows:
@@ -147,15 +141,14 @@ def deployment_rows(results: list[str], unchanged: bool) -> Rows:
 
 def url_rows(settings: Settings, run: DagRun) -> Rows:
     """Addresses to open next, and the file with the passwords."""
+    home, cwd = settings.leukoflow_home, Path.cwd()
+    home = home.relative_to(cwd) if home.is_relative_to(cwd) else home
     return [
         ("page and API", settings.service_url),
         ("Airflow run", run.url),
         ("MLflow", settings.mlflow_tracking_uri),
         ("reports", settings.reports_url),
-        (
-            "passwords",
-            f"{_short(settings.leukoflow_home)}/stack.env (user {settings.airflow_user})",
-        ),
+        ("passwords", f"{home}/stack.env (user {settings.airflow_user})"),
     ]
 
 
@@ -167,12 +160,6 @@ def table(rows: Rows, seconds: float) -> Table:
     for name, value in rows:
         rendered.add_row(name, value)
     return rendered
-
-
-def _short(path: Path) -> Path:
-    """The path relative to the working folder, if it is below it."""
-    cwd = Path.cwd()
-    return path.relative_to(cwd) if path.is_relative_to(cwd) else path
 
 
 def _interval(score: Mapping[str, float]) -> str:

@@ -1,4 +1,4 @@
-"""Requests to the service: held-out images, and images as another laboratory would send them."""
+"""Requests to the service: held-out images, and images of a simulated other laboratory."""
 
 import io
 import time
@@ -23,7 +23,7 @@ _OTHER_LAB_SEED = 77
 
 @dataclass(frozen=True)
 class Traffic:
-    """Requests of one window: time range, true labels and the service's predictions."""
+    """A series of requests: time range, true labels and the service's predictions."""
 
     since: datetime
     until: datetime
@@ -60,29 +60,29 @@ def send(url: str, images: Iterable[tuple[str, bytes]], key: str = "") -> Traffi
     return Traffic(since, datetime.now(UTC), labels, predictions)
 
 
-def stored(store: ArtifactStore, records: Sequence[Record]) -> Iterator[tuple[str, bytes]]:
-    """Label and image bytes of each record, read lazily; sorted by archive and hash."""
+def labelled_images(store: ArtifactStore, records: Sequence[Record]) -> Iterator[tuple[str, bytes]]:
+    """Yield label and image bytes of each record; sorted by archive and hash."""
     return ((record.label, data) for record, data in read_images(store, records))
 
 
-def shifted(
+def shifted_images(
     store: ArtifactStore, records: Sequence[Record], drawn: bool
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield label and JPEG of as many images of another laboratory: drawn, or these altered."""
+    """Yield label and JPEG of another laboratory's images: newly drawn, or the records' altered."""
     if drawn:
         return draw_images(_OTHER_LAB_SEED, len(records), OUT_OF_DOMAIN)
-    return ((label, other_camera(data)) for label, data in stored(store, records))
+    return ((label, other_camera(data)) for label, data in labelled_images(store, records))
 
 
 def shifted_title(images: int, drawn: bool) -> str:
-    """Description of the images of `shifted`, for the closing table."""
+    """Description of the images of `shifted_images`, for the closing table."""
     if drawn:
         return f"{images} drawn cells of another laboratory"
     return f"the same {images} images, blurred and in a warmer light"
 
 
 def other_camera(data: bytes) -> bytes:
-    """The image blurred and in a warmer light, as a JPEG: a simulated other camera."""
+    """JPEG of an image, blurred and in a warmer light: simulates another camera."""
     soft = Image.open(io.BytesIO(data)).convert("RGB").filter(ImageFilter.GaussianBlur(1.2))
     light = np.array([1.08, 0.94, 0.78], np.float32)
     pixels = np.clip(np.asarray(soft, np.float32) * light, 0, 255).astype(np.uint8)

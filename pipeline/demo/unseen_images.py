@@ -1,4 +1,4 @@
-"""Cells for the demo's drift windows: used neither in training nor in evaluation."""
+"""Images for the demo's drift windows, used neither in training nor in evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from pipeline.steps.promotion.predicted_labels import training_records
 
 
 @dataclass(frozen=True)
-class Unseen:
-    """Reserve images that are new to the champion, and the classes without any."""
+class UnseenImages:
+    """Images that the champion was not trained on, and the classes without such images."""
 
     records: list[Record]
     missing: list[str]
 
     def __str__(self) -> str:
-        """Content of a window of these images, for the closing table."""
+        """Number of images and cells, as text for the closing table."""
         cells = len({record.cell for record in self.records})
         content = f"{len(self.records)} images of {cells} unseen cells"
         return f"{content} (none of {', '.join(self.missing)})" if self.missing else content
 
 
-def unseen(
+def select_unseen(
     split: Artifact[SplitManifest], served: str, max_images: int, store: ArtifactStore
-) -> Unseen:
+) -> UnseenImages:
     """Images of a split's reserve, without the cells that the champion was trained on.
 
     The champion can be of another split, when the gate refused the model of this one.
@@ -42,9 +42,9 @@ def unseen(
     seen = training_records(store.open(served, ServedManifest), store)
     _, eligible = select_eligible_cells(reserve, seen, (), ())
     missing = sorted({record.label for record in records} - {record.label for record in eligible})
-    return Unseen(first_by_hash(eligible, max_images), missing)
+    return UnseenImages(first_by_hash(eligible, max_images), missing)
 
 
 def first_by_hash(records: Sequence[Record], max_images: int) -> list[Record]:
-    """Up to `max_images` records in order of their hash, so that they spread over the cells."""
+    """Up to `max_images` records with the lowest hashes: a reproducible random sample."""
     return sorted(records, key=lambda record: record.sha256)[:max_images]

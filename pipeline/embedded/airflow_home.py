@@ -8,7 +8,7 @@ from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
-from pipeline.embedded.credentials import replace_private
+from pipeline.adapters.storage.local import replace_file
 from pipeline.embedded.parts import ROOT
 from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
@@ -18,12 +18,12 @@ _LOCK_TIMEOUT_SECONDS = 30
 
 
 def folder(home: Path) -> Path:
-    """AIRFLOW_HOME of a stack."""
+    """Path of AIRFLOW_HOME."""
     return home / "data" / "airflow"
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Airflow's settings as variables, without the secrets, which `stack.env` has."""
+    """Airflow's settings as environment variables, without the secrets of `stack.env`."""
     home = settings.leukoflow_home
     url = settings.airflow_url.rstrip("/")
     return {
@@ -57,11 +57,11 @@ def environment(settings: Settings) -> dict[str, str]:
 def write_passwords(settings: Settings) -> None:
     """Write the one user's password for SimpleAuthManager (plain text, mode 600)."""
     users = {settings.airflow_user: settings.airflow_password.get_secret_value()}
-    replace_private(_passwords(settings.leukoflow_home), json.dumps(users))
+    replace_file(_passwords(settings.leukoflow_home), json.dumps(users).encode())
 
 
 def migrate(home: Path, variables: Mapping[str, str]) -> bool:
-    """Run `airflow db migrate`, unless this version has; enable WAL; returns whether it ran.
+    """Run `airflow db migrate` if Airflow's version is new, and enable WAL; True if it migrated.
 
     The file `migrated` holds Airflow's version, so that later starts skip the migration.
 
@@ -86,7 +86,7 @@ def migrate(home: Path, variables: Mapping[str, str]) -> bool:
 
 
 def _enable_wal(home: Path) -> None:
-    """Switch Airflow's database to SQLite's write-ahead log, for reads during a write.
+    """Switch Airflow's database to SQLite's write-ahead log, which allows reads during a write.
 
     Without support of the file system, SQLite silently keeps its rollback journal.
     """

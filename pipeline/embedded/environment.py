@@ -30,7 +30,7 @@ _REGION = "us-east-1"
 
 
 def stack_variables(settings: Settings, caller: Mapping[str, str]) -> dict[str, str]:
-    """The caller's environment with the variables of the Procfile, and the secrets of `stack.env`.
+    """Environment of the stack: the caller's, the Procfile's variables, the secrets of `stack.env`.
 
     Args:
         settings: as `credentials.prepare` returns them.
@@ -66,7 +66,7 @@ def stack_variables(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
 
 
 def part_variables(variables: Mapping[str, str], name: str) -> dict[str, str]:
-    """Variables of one part, from those of the stack; MLflow gets its own key of the store only."""
+    """Environment of one part, from that of the stack; MLflow gets a restricted store key."""
     own = seaweedfs_access.MLFLOW_VARIABLES if name == "mlflow" else {}
     replaced = {variable: variables[source] for variable, source in own.items()}
     return {**variables, **replaced, PART_VARIABLE: name}
@@ -74,17 +74,15 @@ def part_variables(variables: Mapping[str, str], name: str) -> dict[str, str]:
 
 def _settings(settings: Settings) -> dict[str, str]:
     """Every setting as a variable, secrets in plain text; without those that are None."""
-    values = {}
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        if value is not None:
-            values[name.upper()] = text
-    return values
+    return {
+        name.upper(): value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in settings
+        if value is not None
+    }
 
 
 def _ports(settings: Settings) -> dict[str, str]:
-    """Port variables of all parts."""
+    """Variable to port number, for the ports of all parts."""
     return {
         name: str(number)
         for part in PARTS

@@ -16,7 +16,7 @@ PROCFILE = ROOT / "Procfile"
 
 @dataclass(frozen=True)
 class Part:
-    """One line of the Procfile."""
+    """A server of the stack: its Procfile line, title, address and health check."""
 
     name: str
     """Name of the Procfile line."""
@@ -30,7 +30,7 @@ class Part:
     """Component of Airflow's health report, for a part without a port."""
 
     def url(self, settings: Settings) -> str:
-        """Address, without a trailing slash."""
+        """Address in the settings, without a trailing slash."""
         return str(getattr(settings, self.setting)).rstrip("/")
 
 
@@ -50,12 +50,11 @@ PARTS = (
 
 def commands(procfile: Path = PROCFILE) -> Mapping[str, str]:
     """Shell command by name, for every line of a Procfile."""
-    processes: dict[str, str] = parse_procfile(procfile.read_text()).processes
-    return processes
+    return dict(parse_procfile(procfile.read_text()).processes)
 
 
 def parts(procfile: Path = PROCFILE) -> list[Part]:
-    """Parts that a Procfile starts, in the order of their health checks.
+    """Parts that a Procfile starts, in the order in which their health is checked.
 
     Raises:
         InvalidInputError: a line has a name that is not in `PARTS`, so it has no health check.

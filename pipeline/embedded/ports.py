@@ -10,17 +10,10 @@ from pipeline.embedded.parts import Part, port
 from pipeline.errors import InvalidInputError, UnreachableError
 from pipeline.settings import Settings
 
-SEAWEEDFS_SERVERS = (
-    "S3",
-    "S3_GRPC",
-    "MASTER",
-    "MASTER_GRPC",
-    "VOLUME",
-    "VOLUME_GRPC",
-    "FILER",
-    "FILER_GRPC",
-    "ADMIN",
-    "ADMIN_GRPC",
+SEAWEEDFS_SERVERS = tuple(
+    f"{server}{protocol}"
+    for server in ("S3", "MASTER", "VOLUME", "FILER", "ADMIN")
+    for protocol in ("", "_GRPC")
 )
 """Servers in SeaweedFS's process, on consecutive ports: the S3 port moves them all."""
 MAX_PORT = 65_535
@@ -29,7 +22,7 @@ _FREE_RANGE = range(20_000, 32_000)  # below Linux's ephemeral ports (32768 and 
 
 
 def variables(part: Part, settings: Settings) -> dict[str, int]:
-    """Port by variable of the Procfile, for every port that a part opens (may be none)."""
+    """Variable of the Procfile to port number, for every port that a part opens (may be none)."""
     if part.heartbeat:
         return {}
     first = port(part, settings)
@@ -69,7 +62,7 @@ def require_free(
 
 
 def listener(number: int) -> str:
-    """Text with the process that listens on a loopback port; '' when the port is free."""
+    """Pid and name of the process that listens on a loopback port, as text; '' if it is free."""
     if is_free(number):
         return ""
     try:

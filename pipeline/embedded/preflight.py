@@ -1,4 +1,4 @@
-"""Checks before a stack starts: writable folders, free disk space, and a lock."""
+"""Before a start of the stack: make its folders, require free disk space, take the lock."""
 
 import contextlib
 import fcntl

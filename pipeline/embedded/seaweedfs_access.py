@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from pipeline.embedded.credentials import replace_private
+from pipeline.adapters.storage.local import replace_file
 from pipeline.settings import EMBEDDED_STORE_URI, Settings, bucket_of
 
 _TOKENS = (
@@ -41,7 +41,7 @@ MLFLOW_FOLDER = "mlflow"
 
 
 def bucket(settings: Settings) -> str:
-    """Bucket that SeaweedFS creates: that of `store_uri`, else `leukoflow`."""
+    """Name of the bucket that SeaweedFS creates: that of `store_uri`, else `leukoflow`."""
     return bucket_of(settings.store_uri) or bucket_of(EMBEDDED_STORE_URI)
 
 
@@ -62,11 +62,11 @@ def write_access_files(settings: Settings) -> None:
     """Write SeaweedFS's identities, and a certificate if there is none (mode 600)."""
     folder = _folder(settings.leukoflow_home)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    replace_private(folder / "identities.json", json.dumps(identities(settings), indent=2))
+    replace_file(folder / "identities.json", json.dumps(identities(settings), indent=2).encode())
     certificate, key = _certificate_paths(settings.leukoflow_home)
     if not (certificate.is_file() and key.is_file()):
         for path, text in zip((key, certificate), _make_certificate(), strict=True):
-            replace_private(path, text)
+            replace_file(path, text.encode())
 
 
 def identities(settings: Settings) -> dict[str, list[dict[str, Any]]]:
@@ -89,7 +89,7 @@ def _identity(name: str, key_id: str, secret: str, *, actions: list[str]) -> dic
 
 
 def _derive_secret(settings: Settings, purpose: str) -> str:
-    """Secret for one purpose: HMAC of the store's generated secret, which it does not reveal."""
+    """Secret for one purpose, derived from the store's secret key by HMAC-SHA256."""
     secret = settings.aws_secret_access_key.get_secret_value().encode()
     return hmac.digest(secret, purpose.encode(), hashlib.sha256).hex()
 
@@ -103,7 +103,7 @@ def _certificate_paths(home: Path) -> tuple[Path, Path]:
 
 
 def _make_certificate() -> tuple[str, str]:
-    """New private key and its self-signed certificate, in PEM; servers and clients share it."""
+    """New private key and self-signed certificate (PEM), shared by servers and clients."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _COMMON_NAME)])
     now = datetime.now(UTC)

@@ -76,7 +76,7 @@ def up(settings: Settings, console: Console, *, procfile: Path = PROCFILE) -> Se
 
 
 def down(settings: Settings) -> int:
-    """Stop every process of the stack and wait; returns how many there were. The data stays."""
+    """Stop every process of the stack and wait; returns their number. The data stays."""
     home = settings.leukoflow_home.resolve()
     count = sum(1 for _ in discovery.stack_processes(home))
     process = find_supervisor(home)
@@ -108,7 +108,7 @@ def status(settings: Settings, *, procfile: Path = PROCFILE) -> list[PartStatus]
 
 
 def failure(settings: Settings) -> str:
-    """Which part ended by itself and so stopped the stack last; '' if none did."""
+    """Name, exit code and log of the part whose end stopped the stack, as text; '' if none did."""
     home = settings.leukoflow_home.resolve()
     output = supervisor.log_path(home, "supervisor")
     stopped = supervisor.first_stopped(output.read_text()) if output.is_file() else None
@@ -129,9 +129,9 @@ def table(states: list[PartStatus]) -> Table:
 
 
 def find_supervisor(home: Path) -> psutil.Process | None:
-    """Running supervisor of the stack at `home`, from its pid file.
+    """Running supervisor process of the stack at `home`, from its pid file; None if there is none.
 
-    None if the pid belongs to another process by now.
+    A pid that belongs to another process by now does not count.
     """
     with contextlib.suppress(OSError, ValueError, psutil.Error):
         process = psutil.Process(int(_pid_file(home).read_text()))
@@ -223,7 +223,7 @@ def _started_at(home: Path) -> float:
 
 
 def _rotate(path: Path) -> None:
-    """Rename a log, if there is one, to `.log.1`, replacing that of the start before."""
+    """Rename a log to `.log.1`, which it replaces; does nothing if there is no log."""
     if path.is_file():
         path.replace(path.with_suffix(".log.1"))
 

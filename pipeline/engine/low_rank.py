@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from pipeline.contract.decoding import Pixels
-from pipeline.engine.compiled import compile_graph, convolutions, multiplications, save_graph
+from pipeline.engine.openvino_graph import compile_graph, convolutions, multiplications, save_graph
 
 Floats = NDArray[np.float32]
 _POSITIONS = 250
@@ -26,6 +27,8 @@ _RANK_MULTIPLE = 8
 """Ranks are multiples of 8, which vector instructions process at once."""
 _RIDGE = 1e-4
 """Ridge, as a share of a channel's mean variance: a channel that is always 0 has no inverse."""
+_ROWS = 256
+"""Rows of a block of `_auxiliary_targets`."""
 _PENALTIES = (0.01,) * 8 + (1.0,) * 8
 """Penalty on the distance to the previous fit in each iteration; lambda in the source."""
 
@@ -68,10 +71,12 @@ def write_low_rank(source: Path, target: Path, crops: Pixels, variance: float) -
 
     original, factorised = (ov.Core().read_model(source) for _ in range(2))
     names = [node.get_friendly_name() for node in convolutions(original)[1:]]
-    for name, expected in zip(names, _responses(original, names, crops), strict=True):
-        (responses,) = _responses(factorised, [name], crops)
-        bias = _bias(_find_node(original, name))
-        _replace(factorised, name, fit_low_rank(responses, expected, bias, variance))
+    # One thread: the same file on any number of cores, and faster on matrices of this size.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for name, expected in zip(names, _responses(original, names, crops), strict=True):
+            (responses,) = _responses(factorised, [name], crops)
+            bias = _bias(_find_node(original, name))
+            _replace(factorised, name, fit_low_rank(responses, expected, bias, variance))
     save_graph(factorised, target)
     for graph in (factorised, original):
         graph.reshape({0: [1, *crops.shape[1:]]})
@@ -132,11 +137,16 @@ def _auxiliary_targets(fitted: Floats, activated: Floats, penalty: float) -> Flo
     For each value the best negative or the best non-negative one, whichever costs less. The cost is
     the squared difference to `activated` behind the ReLU, plus `penalty` times that to `fitted`.
     """
-    below = np.minimum(fitted, 0)
-    above = np.maximum((penalty * fitted + activated) / (penalty + 1), 0)
-    cost_below = activated**2 + penalty * (below - fitted) ** 2
-    cost_above = (above - activated) ** 2 + penalty * (above - fitted) ** 2
-    return np.where(cost_below < cost_above, below, above).astype(np.float32)
+    targets = np.empty_like(fitted)
+    for start in range(0, len(fitted), _ROWS):  # intermediate arrays stay in the processor's cache
+        rows = slice(start, start + _ROWS)
+        fit, exact = fitted[rows], activated[rows]
+        below = np.minimum(fit, 0)
+        above = np.maximum((penalty * fit + exact) / (penalty + 1), 0)
+        cost_below = exact**2 + penalty * (below - fit) ** 2
+        cost_above = (above - exact) ** 2 + penalty * (above - fit) ** 2
+        targets[rows] = np.where(cost_below < cost_above, below, above)
+    return targets
 
 
 def _find_node(graph: Any, name: str) -> Any:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.artifacts import MANIFEST, ServedManifest
-from pipeline.contract import golden
+from pipeline.contract import golden_images
 from pipeline.contract.decision import decide, read_review
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import prepare
 from pipeline.digests import require_files
-from pipeline.engine.engine import Engine, Floats
+from pipeline.engine.serving_engine import Engine, Floats
 from pipeline.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class ServedModel:
         self._contract.require_current()
         self._rule = read_review(folder, self._contract)
         self._engine = Engine.of(folder, manifest.parity)
-        golden.replay(folder, self._contract, self._probabilities, manifest.parity.precision)
+        golden_images.replay(folder, self._contract, self._probabilities, manifest.parity.precision)
 
     def predict(self, images: "pd.DataFrame") -> "pd.DataFrame":
         """One row of predictions per image.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.decoding import Pixels
-from pipeline.engine.compiled import CONVOLUTION, convolutions, save_graph
+from pipeline.engine.openvino_graph import CONVOLUTION, convolutions, save_graph
 
 _QUANTIZABLE = {CONVOLUTION, "Relu", "MaxPool", "Constant", "Parameter", "Result"}
 """Node types that may be quantised, since 8-bit convolutions pass through them."""

@@ -14,11 +14,11 @@ from pipeline.artifacts import (
     GroupingManifest,
     SnapshotManifest,
 )
-from pipeline.config.run import RunConfig, load_config
-from pipeline.entrypoints.config_lookup import config_path
+from pipeline.config.archive_limits import ALL_FILES, PathFilter
+from pipeline.config.run_config import RunConfig
 from pipeline.entrypoints.jobs.job import local_store, open_job
-from pipeline.entrypoints.jobs.report_pages import publish, refusal_published
-from pipeline.records import Quarantined, Record, from_csv
+from pipeline.entrypoints.jobs.report_pages import publish, publish_refusal
+from pipeline.records import Quarantined, Record, Skipped, from_csv
 from pipeline.run_context import RunContext
 from pipeline.settings import load_settings
 from pipeline.version import code_version
@@ -41,7 +41,7 @@ def group(config: str, run_id: str, dataset: str) -> str:
     job = open_job(config, run_id)
     opened = job.open(dataset, DatasetManifest)
     grouping = step(opened, job.config, store=job.store, run=job.run)
-    with refusal_published(grouping, store=job.store, run=job.run, site=job.settings.reports_url):
+    with publish_refusal(grouping, store=job.store, run=job.run, site=job.settings.reports_url):
         passed = data_gate(grouping, job.config, store=job.store, run=job.run)
     badge = f"{passed.manifest.counts['quarantined']} quarantined"
     publish(job, passed, "grouping", badge, ["report.html"])
@@ -66,6 +66,8 @@ class Grouped:
     records: list[Record]
     quarantined: list[Quarantined]
     """Images quarantined by validation: unknown classes and unreadable files."""
+    skipped: list[Skipped]
+    """Files that ingest did not read."""
 
     @property
     def duplicates(self) -> int:
@@ -73,14 +75,18 @@ class Grouped:
         return self.snapshot.manifest.counts["duplicates"]
 
 
-def group_archive(archive: str, config: str) -> "tuple[list[Record], Omissions]":
+def group_archive(
+    archive: str, config: str, paths: PathFilter = ALL_FILES
+) -> "tuple[list[Record], Omissions]":
     """The images of an archive, grouped by cell, and those left out; needs no running stack."""
     from pipeline.steps.evaluation.omissions import omissions
 
-    loaded = load_config(config_path(config))
+    loaded = open_job(config, "archive", paths=paths).config
     with grouped(archive, loaded) as result:
-        classes = loaded.contract.classes
-        return result.records, omissions(result.quarantined, classes, result.duplicates)
+        left_out = omissions(
+            [*result.quarantined, *result.skipped], loaded.contract.classes, result.duplicates
+        )
+        return result.records, left_out
 
 
 @contextmanager
@@ -91,7 +97,7 @@ def grouped(archive: str, config: RunConfig) -> Iterator[Grouped]:
         InvalidInputError: when ingest or validation refuses the archive.
     """
     from pipeline.steps.cells.group import group
-    from pipeline.steps.dataset.ingest import ingest
+    from pipeline.steps.dataset.ingest import ingest, skipped_files
     from pipeline.steps.dataset.validate import validate
 
     run, settings = RunContext.now("archive", code_version()), load_settings()
@@ -99,8 +105,9 @@ def grouped(archive: str, config: RunConfig) -> Iterator[Grouped]:
         store = ArtifactStore(UriStore(settings), folder)
         snapshot = ingest([archive], config, store=store, run=run)
         # In the local store, because the folder is temporary and no stack need be running.
-        with refusal_published(snapshot, store=local_store(settings), run=run):
+        with publish_refusal(snapshot, store=local_store(settings), run=run):
             dataset = validate(snapshot, config, store=store, run=run)
         grouping = group(dataset, config, store=store, run=run)
         quarantined = from_csv(store.read(dataset, "quarantine.csv").decode(), Quarantined)
-        yield Grouped(store, snapshot, store.records(grouping), quarantined)
+        skipped = skipped_files(snapshot, store)
+        yield Grouped(store, snapshot, store.records(grouping), quarantined, skipped)

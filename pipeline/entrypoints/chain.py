@@ -1,8 +1,9 @@
-"""The steps of the training DAG, one after the other in this process."""
+"""Run the steps of the training DAG in this process, without Airflow."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pipeline.config.archive_limits import ALL_FILES, PathFilter
 from pipeline.entrypoints.cells import group, split
 from pipeline.entrypoints.dataset import ingest, validate
 from pipeline.entrypoints.evaluation import evaluate
@@ -15,7 +16,7 @@ RunStep = Callable[..., str]
 
 @dataclass(frozen=True)
 class Judged:
-    """URIs of the artefacts that were made from a split."""
+    """URIs of a trained model, its exported bundle, its evaluation and its verdict."""
 
     bundle: str
     served: str
@@ -33,15 +34,16 @@ def to_split(
     archives: Sequence[str] = (),
     limit: int = 0,
     run_step: RunStep = _run_step,
+    paths: PathFilter = ALL_FILES,
 ) -> str:
-    """Run the steps from archives (default: all of the name's) to a split; returns its URI."""
-    snapshot = run_step(ingest, config, run_id, archives, limit)
+    """Ingest, validate, group and split archives (default: all of the model); returns the URI."""
+    snapshot = run_step(ingest, config, run_id, archives, limit, paths)
     grouping = run_step(group, config, run_id, run_step(validate, config, run_id, snapshot))
     return run_step(split, config, run_id, grouping)
 
 
 def to_verdict(config: str, run_id: str, parts: str, run_step: RunStep = _run_step) -> Judged:
-    """Run the steps from a split to the verdict, whatever it is; returns the URIs."""
+    """Train, export, evaluate and judge a model; returns the URIs, also of a refusal."""
     features = [run_step(featurize, config, run_id, parts, shard) for shard in shards(config)]
     bundle = run_step(train, config, run_id, parts, features)
     served = run_step(export, config, run_id, bundle, parts)

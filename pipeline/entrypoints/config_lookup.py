@@ -1,10 +1,17 @@
-"""Lookup of the config and the model name of a call."""
+"""Find the config file, the model name and the file patterns of a call.
+
+Defaults come from MODEL_NAME.
+"""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from pipeline.artifacts import model_name as model_name_of
-from pipeline.config.run import load_config
+from pipeline.config.archive_limits import PathFilter
+from pipeline.config.run_config import load_config
 from pipeline.errors import InvalidInputError
 from pipeline.settings import load_settings
 
@@ -19,8 +26,21 @@ def config_path(config: str) -> Path:
     return path if path.is_absolute() or path.is_file() else ROOT / path
 
 
-def named_model(name: str, tag: str) -> str:
-    """The model name of a tag, else `name`, else MODEL_NAME; InvalidInputError if two differ.
+def path_filter(include: Iterable[str] | None, exclude: Iterable[str] | None) -> PathFilter:
+    """The patterns of a command or a form; InvalidInputError for an invalid one."""
+    try:
+        return PathFilter(include=tuple(include or ()), exclude=tuple(exclude or ()))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise InvalidInputError(
+            f"invalid {problem['loc'][0]} pattern: {problem['msg']}",
+            expected="a pattern of paths inside the archive, such as images/TRAIN/**",
+            received=repr(problem["input"]),
+        ) from error
+
+
+def resolve_model_name(name: str, tag: str) -> str:
+    """Model name: that of `tag`, else `name`, else MODEL_NAME; InvalidInputError if two differ.
 
     Args:
         name: may be empty.
@@ -31,21 +51,21 @@ def named_model(name: str, tag: str) -> str:
         raise InvalidInputError(
             f"{tag} has another model name", expected=f"--name {own}, or none", received=name
         )
-    return own or name or model_name()
+    return own or name or default_model_name()
 
 
-def model_name() -> str:
-    """MODEL_NAME: the name whose pointer the service follows."""
+def default_model_name() -> str:
+    """The setting MODEL_NAME: the model that the service serves."""
     return load_settings().model_name
 
 
-def own_config() -> str:
-    """Path of the run config of MODEL_NAME."""
+def default_config() -> str:
+    """Path of the run config `configs/<MODEL_NAME>.yaml`."""
     return load_settings().run_config
 
 
-def run_configs() -> list[str]:
-    """Paths of configs whose archives are watched: each `configs/NAME.yaml` named like its model.
+def watched_configs() -> list[str]:
+    """Paths of the configs whose new archives start training: `configs/NAME.yaml` of model NAME.
 
     A variant under another file name has the same archives and would start a second run. A config
     that cannot be read is skipped with a warning.

@@ -3,17 +3,16 @@
 import logging
 from collections.abc import Iterable, Sequence
 
-from pipeline.artifacts import (
-    SnapshotManifest,
-)
-from pipeline.entrypoints.jobs.job import open_job
-from pipeline.entrypoints.jobs.report_pages import publish, refusal_published
+from pipeline.artifacts import SnapshotManifest
+from pipeline.config.archive_limits import ALL_FILES, PathFilter
+from pipeline.entrypoints.jobs.job import open_job, open_store
+from pipeline.entrypoints.jobs.report_pages import publish, publish_refusal
 
 log = logging.getLogger(__name__)
 
 
 def has_archives(config: str) -> bool:
-    """Whether `archives/<name>/` contains an archive; logs when it does not."""
+    """Whether the config's folder `archives/<name>/` contains an archive; logs if it does not."""
     from pipeline.steps.dataset.watch import list_archives
 
     job = open_job(config, "look")
@@ -23,12 +22,24 @@ def has_archives(config: str) -> bool:
     return any_archive
 
 
-def ingest(config: str, run_id: str, archives: Sequence[str] = (), limit: int = 0) -> str:
+def ingest(
+    config: str,
+    run_id: str,
+    archives: Sequence[str] = (),
+    limit: int = 0,
+    paths: PathFilter = ALL_FILES,
+) -> str:
     """Freeze archives (default: all of the name's) into a snapshot; returns its URI."""
     from pipeline.steps.dataset.ingest import ingest as step
 
-    job = open_job(config, run_id, limit)
-    return step(archives, job.config, store=job.store, run=job.run).uri
+    job = open_job(config, run_id, limit, paths)
+    named = [uri for uri in archives if uri.strip()]
+    return step(named, job.config, store=job.store, run=job.run).uri
+
+
+def snapshot_manifest(snapshot: str) -> SnapshotManifest:
+    """Manifest of a snapshot: its counts, and the archives that ingest skipped."""
+    return open_store().open(snapshot, SnapshotManifest).manifest
 
 
 def validate(config: str, run_id: str, snapshot: str) -> str:
@@ -41,16 +52,18 @@ def validate(config: str, run_id: str, snapshot: str) -> str:
 
     job = open_job(config, run_id)
     opened = job.open(snapshot, SnapshotManifest)
-    with refusal_published(opened, store=job.store, run=job.run, site=job.settings.reports_url):
+    with publish_refusal(opened, store=job.store, run=job.run, site=job.settings.reports_url):
         dataset = step(opened, job.config, store=job.store, run=job.run)
     counts = dataset.manifest.counts
     badge = f"{counts.get('quarantined', 0)} quarantined"
+    if refused := opened.manifest.refused:
+        badge = f"{len(refused)} skipped, {badge}"
     publish(job, dataset, "validation", badge, ["report.html"])
     return dataset.uri
 
 
 def claim_archives(config: str) -> list[dict[str, str]]:
-    """Mark new and changed archives pending in the watermark; returns all pending ones."""
+    """Store new and changed archives as pending in the watermark; returns all pending archives."""
     from pipeline.steps.dataset.watch import claim_archives as step
 
     job = open_job(config, "watch")
@@ -58,7 +71,7 @@ def claim_archives(config: str) -> list[dict[str, str]]:
 
 
 def mark_seen(config: str, archives: Iterable[dict[str, str]]) -> None:
-    """Mark archives seen in the watermark, so that no later claim takes them."""
+    """Store archives as seen in the watermark, so that `claim_archives` skips them."""
     from pipeline.steps.dataset.watch import mark_seen as step
 
     job = open_job(config, "watch")

@@ -9,7 +9,7 @@ from pipeline.errors import InvalidInputError
 
 
 def build(config: str, run_id: str, served: str = "") -> str:
-    """Build a Bento of a served bundle (default: the pointer's) and store it; returns its URI."""
+    """Build and store a Bento of a served bundle (default: the champion); returns its URI."""
     from pipeline.steps.deployment.build import build as step
 
     job = open_job(config, run_id)
@@ -25,7 +25,7 @@ def build(config: str, run_id: str, served: str = "") -> str:
 
 
 def smoke(config: str, run_id: str, bento: str) -> str:
-    """Serve the Bento, replay the golden images, return its URI; raises if a prediction differs."""
+    """Serve a Bento and replay its golden images; returns `bento`, or raises if one differs."""
     from pipeline.adapters.bento import baked_bundle
     from pipeline.steps.deployment.smoke_check import replay_golden_images, serve_bento
 
@@ -41,7 +41,7 @@ def smoke(config: str, run_id: str, bento: str) -> str:
 
 
 def image(config: str, run_id: str, bento: str) -> str:
-    """Build and push the image; without a registry or a builder, returns what is missing."""
+    """Build and push the image; without a registry or builder, return what is missing as text."""
     from pipeline.steps.deployment.container_image import build_and_push
 
     job = open_job(config, run_id)
@@ -50,7 +50,7 @@ def image(config: str, run_id: str, bento: str) -> str:
 
 
 def build_image(config: str, run_id: str, bento: str) -> str:
-    """Build the image, and push it if a registry is configured; returns a summary."""
+    """Build the image, and push it if IMAGE_REGISTRY is set; returns a one-line summary."""
     from pipeline.steps.deployment.container_image import build_image as step
 
     job = open_job(config, run_id)

@@ -13,9 +13,10 @@ from pipeline.artifacts import (
     ServedManifest,
     SplitManifest,
 )
+from pipeline.config.archive_limits import ALL_FILES, IngestConfig, PathFilter
 from pipeline.config.evaluation import EvaluateConfig
-from pipeline.config.run import RunConfig
-from pipeline.config.validation import ValidateConfig
+from pipeline.config.run_config import RunConfig
+from pipeline.config.validation_limits import ValidateConfig
 from pipeline.contract.decoding import decode
 from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.entrypoints.cells import Grouped, grouped
@@ -28,7 +29,7 @@ from pipeline.entrypoints.jobs.job import open_job, open_store
 from pipeline.entrypoints.jobs.report_pages import publish
 from pipeline.entrypoints.served_models import find_model
 from pipeline.errors import InvalidInputError
-from pipeline.records import Quarantined, Record
+from pipeline.records import Quarantined, Record, Skipped
 from pipeline.run_context import RunContext
 
 if TYPE_CHECKING:
@@ -71,13 +72,13 @@ class Scored:
     known: "Predictions"
     unknown: "Predictions"
     """Images in folders whose name is not a class of the model; only their decision is scored."""
-    skipped: list[Quarantined]
-    """Images without a prediction, and why."""
+    skipped: list[Quarantined | Skipped]
+    """Images without a prediction, and files that are not read, and why."""
     omissions: "Omissions"
 
 
 def evaluate_archive(
-    archive: str, name: str, model: str
+    archive: str, name: str, model: str, paths: PathFilter = ALL_FILES
 ) -> "tuple[dict[str, object], str, Omissions]":
     """Report, predictions as CSV and omissions of a model on a labelled archive; stores nothing.
 
@@ -89,7 +90,7 @@ def evaluate_archive(
     from pipeline.steps.evaluation.scoring import score_predictions
     from pipeline.steps.experiments.novelty import novelty, novelty_scores
 
-    scored, store = _score(archive, name, model), open_store()
+    scored, store = _score(archive, name, model, paths), open_store()
     known, unknown = scored.known, scored.unknown
     contract = store.open(scored.pointer.served, ServedManifest).manifest.contract
     own, reference = _own_evaluation(scored.pointer, store)
@@ -120,10 +121,10 @@ def evaluate_archive(
 
 
 def drift_records(
-    archive: str, name: str
+    archive: str, name: str, paths: PathFilter = ALL_FILES
 ) -> "tuple[list[ReferenceRecord], list[ReferenceRecord], Omissions]":
     """The champion's predictions of an archive, its drift reference, and omissions."""
-    scored = _score(archive, name, "champion")
+    scored = _score(archive, name, "champion", paths)
     predictions = [*scored.known.reference(), *scored.unknown.reference()]
     return predictions, _own_evaluation(scored.pointer, open_store())[1], scored.omissions
 
@@ -140,8 +141,8 @@ def _own_evaluation(
     return report, [ReferenceRecord.model_validate_json(line) for line in lines]
 
 
-def _score(archive: str, name: str, model: str) -> Scored:
-    """Fetch a promoted model and predict every readable image of an archive."""
+def _score(archive: str, name: str, model: str, paths: PathFilter) -> Scored:
+    """Download a promoted model and predict every readable image of an archive."""
     from pipeline.adapters.image_packs import read_images
     from pipeline.steps.evaluation.omissions import is_unknown, omissions
     from pipeline.steps.evaluation.predictions import predict_images
@@ -149,7 +150,8 @@ def _score(archive: str, name: str, model: str) -> Scored:
     store = open_store()
     pointer = find_model(name, model)
     served = store.open(pointer.served, ServedManifest)
-    config = RunConfig(contract=served.manifest.contract, validation=ANY_DATASET)
+    ingest = IngestConfig(**paths.model_dump())
+    config = RunConfig(contract=served.manifest.contract, ingest=ingest, validation=ANY_DATASET)
     when = RunContext.now("archive", "").created_at
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -162,13 +164,15 @@ def _score(archive: str, name: str, model: str) -> Scored:
             predict_images(read_images(images.store, records), served, files, when)
             for records in (images.records, others)
         )
-    skipped = [image for image in quarantined if not is_unknown(image)]
-    left_out = omissions(quarantined, config.contract.classes, images.duplicates)
-    return Scored(pointer, known, unknown, skipped, left_out)
+    unread = [one for one in quarantined if not is_unknown(one)]
+    left_out = omissions(
+        [*quarantined, *images.skipped], config.contract.classes, images.duplicates
+    )
+    return Scored(pointer, known, unknown, [*unread, *images.skipped], left_out)
 
 
 def _with_unreadable(images: Grouped) -> list[Quarantined]:
-    """Quarantined images; unknown classes are decoded here, a failure becomes their reason.
+    """The quarantined images; those of unknown classes that cannot be decoded get that reason.
 
     Validation does not decode them.
     """
@@ -189,6 +193,6 @@ def _with_unreadable(images: Grouped) -> list[Quarantined]:
 
 
 def _as_record(image: Quarantined) -> Record:
-    """Record of an image of an unknown class, in its own group."""
+    """Record of a quarantined image, which is its own group and cell."""
     fields = image.model_dump(exclude={"reason"})
     return Record(**fields, group=image.sha256, cell=image.sha256)

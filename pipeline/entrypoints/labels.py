@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from pipeline.config.gather import GatherConfig
+from pipeline.config.returned_label_limits import GatherConfig
 from pipeline.entrypoints.jobs.job import open_store
 from pipeline.run_context import RunContext
 from pipeline.version import code_version

@@ -1,4 +1,4 @@
-"""Promotion entry points: move the pointer to a judged model, or roll it back."""
+"""Promotion entry points: promote a model that the gate judged, or roll back to an earlier one."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.pointer_store import Pointer, PointerStore, PromotionRefusal
 from pipeline.artifacts import Artifact, VerdictManifest
-from pipeline.entrypoints.config_lookup import named_model
+from pipeline.entrypoints.config_lookup import resolve_model_name
 from pipeline.entrypoints.jobs.job import open_job, open_store, pointers_of
 from pipeline.entrypoints.served_models import repair_if_possible
 from pipeline.entrypoints.verdicts import gate
@@ -17,7 +17,7 @@ from pipeline.settings import load_settings
 from pipeline.version import code_version
 
 if TYPE_CHECKING:
-    from pipeline.steps.promotion.promote import Authorization, Promoted, Promotion
+    from pipeline.steps.promotion.promote import Authorization, PromotionReport, PromotionResult
 
 
 def promote(
@@ -26,8 +26,8 @@ def promote(
     verdict: str,
     decision: Mapping[str, Any],
     untracked: bool = False,
-) -> "Promotion":
-    """Serve the model of a verdict, unless it serves, and repair mirrors; a refusal is a result.
+) -> "PromotionReport":
+    """Promote a verdict's model, then update BentoML and MLflow; a refusal is returned, not raised.
 
     While MLflow is unreachable, a promotion fails, because MLflow would not show the new champion;
     a rollback does not wait. A mirror that cannot be written is a warning: the move stands.
@@ -51,7 +51,7 @@ def promote(
         InvalidInputError: when the config belongs to another model.
         StaleVerdictError: when an approved verdict is stale.
     """
-    from pipeline.steps.promotion.promote import Authorization, Promotion, promote_with_retry
+    from pipeline.steps.promotion.promote import Authorization, PromotionReport, promote_with_retry
     from pipeline.steps.promotion.promote import promote as step
 
     authorization = Authorization.model_validate(decision)
@@ -61,7 +61,7 @@ def promote(
     if not untracked:
         _require_tracking(opened, pointers, authorization, run_id, store)
 
-    def attempt(uri: str) -> "Promoted":
+    def attempt(uri: str) -> "PromotionResult":
         return step(store.open(uri, VerdictManifest), pointers, authorization, store=store, run=run)
 
     def judge_again(uri: str) -> str:
@@ -76,14 +76,14 @@ def promote(
         )
     except GateRefusedError as error:
         record_refusal(run_id, verdict, "gate", str(error))
-        return Promotion(outcome="refused", sentence=str(error))
+        return PromotionReport(outcome="refused", sentence=str(error))
     repair_if_possible(pointers.name)
     return _summary(result, opened.manifest.tag)
 
 
-def _summary(result: "Promoted", tag: str) -> "Promotion":
-    """The outcome of a promotion, with one sentence for people."""
-    from pipeline.steps.promotion.promote import Promotion
+def _summary(result: "PromotionResult", tag: str) -> "PromotionReport":
+    """Outcome of a promotion with a sentence that describes it."""
+    from pipeline.steps.promotion.promote import PromotionReport
 
     serving = f"{result.pointer.tag} serves (move {result.pointer.sequence})"
     if result.outcome == "unchanged":
@@ -93,13 +93,13 @@ def _summary(result: "Promoted", tag: str) -> "Promotion":
         sentence = serving
     else:
         sentence = f"{tag} was promoted, and a newer model since; {serving}"
-    return Promotion(outcome=result.outcome, sentence=sentence, served=result.pointer.served)
+    return PromotionReport(outcome=result.outcome, sentence=sentence, served=result.pointer.served)
 
 
 def _open(
     verdict: str, config: str, run_id: str, store: ArtifactStore
 ) -> Artifact[VerdictManifest]:
-    """The verdict; InvalidInputError if a config is given and is another model's."""
+    """Read a verdict; InvalidInputError if a config is given and belongs to another model."""
     opened = store.open(verdict, VerdictManifest)
     if config:
         open_job(config, run_id).require_model(opened.manifest.name)
@@ -113,7 +113,7 @@ def _require_tracking(
     run_id: str,
     store: ArtifactStore,
 ) -> None:
-    """Raise UnreachableError if MLflow is unreachable and the pointer would move; does not wait."""
+    """Raise UnreachableError if the promotion would move the pointer and MLflow is unreachable."""
     from pipeline.adapters.mlflow_runs import Tracking
     from pipeline.steps.promotion.ledger_rules import earlier_outcome
     from pipeline.steps.promotion.verdict import read_verdict
@@ -146,7 +146,7 @@ def record_refusal(run_id: str, verdict: str, author: str, reason: str) -> str:
 
 
 def rollback(name: str, tag: str, author: str, reason: str, run_id: str = "rollback") -> Pointer:
-    """Serve an earlier model again: moves the pointer, repairs the mirrors, returns the pointer.
+    """Serve an earlier model again: changes the pointer, then updates BentoML and MLflow.
 
     Args:
         name: model name; empty takes the tag's, else MODEL_NAME.
@@ -163,7 +163,7 @@ def rollback(name: str, tag: str, author: str, reason: str, run_id: str = "rollb
 
     store = open_store()
     run = RunContext.now(run_id, code_version())
-    pointers = pointers_of(named_model(name, tag), store)
+    pointers = pointers_of(resolve_model_name(name, tag), store)
     authorization = Authorization(author=author, reason=reason, approved_at=run.created_at)
     pointer = step(pointers, tag, authorization, store=store, run=run)
     repair_if_possible(pointers.name)

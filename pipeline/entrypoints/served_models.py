@@ -1,4 +1,4 @@
-"""PointerStore entry points: pointer, history, shadow challenger, and the pointer's mirrors."""
+"""Served models: read pointer and history, set the shadow, update BentoML and MLflow."""
 
 import logging
 import tempfile
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.pointer_store import Pointer, PromotionRefusal
 from pipeline.artifacts import ServedManifest, VerdictManifest
-from pipeline.entrypoints.config_lookup import named_model
+from pipeline.entrypoints.config_lookup import resolve_model_name
 from pipeline.entrypoints.jobs.job import open_store, pointers_of
 from pipeline.errors import InvalidInputError, PipelineError
 from pipeline.settings import Settings, load_settings
@@ -29,17 +29,17 @@ def history(name: str) -> "list[ServingPeriod]":
 
 
 def refusals(name: str) -> list[PromotionRefusal]:
-    """Refusals of judged models; oldest first."""
+    """Refused promotions of a model name; oldest first."""
     return pointers_of(name, open_store()).refusals()
 
 
 def served_now(name: str) -> Pointer | None:
-    """Pointer of a name; None before the first promotion."""
+    """Pointer to the served model of a name; None before the first promotion."""
     return pointers_of(name, open_store()).read()
 
 
 def find_model(name: str, model: str) -> Pointer:
-    """The latest pointer to `champion` or to a tag, from the ledger.
+    """Latest pointer to a model in the ledger: the champion, or the model with a tag.
 
     Args:
         name: model name; empty takes the tag's, else MODEL_NAME.
@@ -48,7 +48,7 @@ def find_model(name: str, model: str) -> Pointer:
     Raises:
         InvalidInputError: when the model never served, or the name is not the tag's.
     """
-    pointers = pointers_of(named_model(name, model), open_store())
+    pointers = pointers_of(resolve_model_name(name, model), open_store())
     current = pointers.read()
     if model == "champion" and current is not None:
         return current
@@ -64,7 +64,7 @@ def find_model(name: str, model: str) -> Pointer:
 
 
 def set_shadow(uri: str, author: str, reason: str, name: str = "") -> Pointer:
-    """Set the shadow challenger, whatever its verdict; returns its pointer.
+    """Store a model as shadow challenger, also one that the gate refused; returns the pointer.
 
     Args:
         uri: URI of a served bundle or of a verdict on one.
@@ -97,8 +97,7 @@ def set_shadow(uri: str, author: str, reason: str, name: str = "") -> Pointer:
 
 def clear_shadow(name: str) -> None:
     """Clear the shadow challenger of a name."""
-    store = open_store()
-    pointers_of(name, store).set_shadow(None)
+    pointers_of(name, open_store()).set_shadow(None)
 
 
 def repair(name: str) -> Pointer | None:
@@ -116,7 +115,7 @@ def repair(name: str) -> Pointer | None:
     settings = load_settings()
     store = open_store(settings)
     pointers = pointers_of(name, store)
-    while (pointer := pointers.settle()) is not None:
+    while (pointer := pointers.read_and_record()) is not None:
         _mirror(pointer, settings, store)
         # Of two concurrent calls, the last to write reads again and sees the newer move.
         if pointers.read() == pointer:
@@ -127,7 +126,7 @@ def repair(name: str) -> Pointer | None:
 
 
 def repair_if_possible(name: str) -> None:
-    """Repair the mirrors after a move; an error is only logged as a warning.
+    """Call `repair` after a change of the pointer; an error is only a warning in the log.
 
     The pointer alone decides what is served, so the move stands. A mirror may be unreachable
     (PipelineError), or this machine's disk full or not writable (OSError).

@@ -1,4 +1,4 @@
-"""Training entry points: weights, activations, training, export, and the end of a run."""
+"""Training entry points: weights, cached activations, training, export, and closing a run."""
 
 import logging
 from collections.abc import Sequence
@@ -11,21 +11,23 @@ from pipeline.artifacts import (
     FeaturesManifest,
     SplitManifest,
 )
-from pipeline.config.run import load_config
+from pipeline.config.run_config import load_config
 from pipeline.entrypoints.config_lookup import config_path
+from pipeline.entrypoints.dataset import snapshot_manifest
 from pipeline.entrypoints.jobs.best_effort_mlflow import (
     end_training,
     fail_run_on_error,
     log_to_mlflow,
+    tag_training,
 )
 from pipeline.entrypoints.jobs.job import Job, local_store, open_job
-from pipeline.errors import InvalidInputError, UnreachableError
+from pipeline.errors import InvalidInputError, PipelineError, UnreachableError
 from pipeline.run_context import RunContext
 from pipeline.settings import load_settings
 from pipeline.version import code_version
 
 if TYPE_CHECKING:
-    from pipeline.modeling.fit import Epoch
+    from pipeline.modeling.training_loop import Epoch
     from pipeline.steps.promotion.ledger_rules import Outcome
 
 
@@ -33,8 +35,8 @@ log = logging.getLogger(__name__)
 
 
 def weights() -> str:
-    """Download and verify the backbone's weights, once per machine; returns their URI."""
-    from pipeline.modeling.weights import ensure_weights
+    """Download and verify the ImageNet weights, once per machine; returns the URI."""
+    from pipeline.modeling.imagenet_weights import ensure_weights
 
     settings = load_settings()
     run = RunContext.now("weights", code_version())
@@ -47,7 +49,7 @@ def shards(config: str) -> list[int]:
 
 
 def featurize(config: str, run_id: str, split: str, shard: int) -> str:
-    """Compute one shard's activations, except those in the cache; returns their URI."""
+    """Compute and store one shard's activations that are not cached; returns the URI."""
     from pipeline.steps.training.featurize import ShardInputs
     from pipeline.steps.training.featurize import featurize as step
 
@@ -58,7 +60,7 @@ def featurize(config: str, run_id: str, split: str, shard: int) -> str:
 
 
 def train(config: str, run_id: str, split: str, features: Sequence[str]) -> str:
-    """Train in an MLflow run that `evaluate` ends, or untracked; returns the bundle's URI.
+    """Train a model, in an MLflow run that `evaluate` ends; returns the bundle's URI.
 
     Untracked when MLflow is unreachable.
     """
@@ -99,7 +101,7 @@ def _start_tracking(job: Job, split: Artifact[SplitManifest]) -> str:
 
 
 def export(config: str, run_id: str, bundle: str, split: str) -> str:
-    """Convert the bundle to the serving engine; an error ends its MLflow run as FAILED."""
+    """Convert a Keras bundle to the serving engine; an error ends its MLflow run as FAILED."""
     from pipeline.steps.export.export import export as step
 
     job = open_job(config, run_id)
@@ -110,9 +112,16 @@ def export(config: str, run_id: str, bundle: str, split: str) -> str:
 
 
 def close_training(
-    config: str | None, dag_id: str, run_id: str, outcome: "Outcome", sentence: str
+    config: str | None,
+    dag_id: str,
+    run_id: str,
+    outcome: "Outcome",
+    sentence: str,
+    snapshot: str = "",
 ) -> None:
-    """Note the outcome on the run's page; end a failed MLflow run; errors are only warnings.
+    """Write the outcome to the Airflow run's note; end a failed MLflow run; errors are warnings.
+
+    Archives that ingest skipped are in the note, and a tag of the MLflow run.
 
     Args:
         config: path of the run's config; None when the run ended before it read one.
@@ -120,14 +129,30 @@ def close_training(
         run_id: the run.
         outcome: `failed` when no model was judged and decided on.
         sentence: the outcome for people.
+        snapshot: URI of the run's snapshot; empty when there is none.
     """
-    if outcome == "failed" and config:
-        try:
-            end_training(config, run_id)
-        except InvalidInputError as error:
-            log.warning("the failure is not recorded in MLflow: %s", error)
+    skipped = _skipped_archives(snapshot)
     try:
-        AirflowClient(load_settings()).note(dag_id, run_id, f"{outcome}: {sentence}")
+        if config and skipped:
+            tag_training(config, run_id, {"skipped_archives": skipped})
+        if config and outcome == "failed":
+            end_training(config, run_id)
+    except InvalidInputError as error:
+        log.warning("the outcome is not recorded in MLflow: %s", error)
+    text = f"{outcome}: {sentence}" + (f". Skipped archives: {skipped}" if skipped else "")
+    try:
+        AirflowClient(load_settings()).note(dag_id, run_id, text)
     except (UnreachableError, InvalidInputError) as error:
         # Without a login of this task, only the log of `promote` has the reason.
         log.warning("the run's page has no note: %s", error)
+
+
+def _skipped_archives(snapshot: str) -> str:
+    """Archives that ingest skipped, with reasons; '' for none, or a snapshot that is unreadable."""
+    from pipeline.steps.dataset.refused_archives import summary
+
+    try:
+        return summary(snapshot_manifest(snapshot).refused) if snapshot else ""
+    except PipelineError as error:
+        log.warning("the run's skipped archives are not known: %s", error)
+        return ""

@@ -11,14 +11,14 @@ from pipeline.artifacts import (
     ServedManifest,
     VerdictManifest,
 )
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.entrypoints.jobs.best_effort_mlflow import (
     fail_run_on_error,
     log_to_mlflow,
     tracked_run,
 )
 from pipeline.entrypoints.jobs.job import Job, open_job, open_store, pointers_of
-from pipeline.entrypoints.jobs.report_pages import address, publish
+from pipeline.entrypoints.jobs.report_pages import page_url, publish
 from pipeline.errors import InvalidInputError
 from pipeline.run_context import RunContext
 from pipeline.settings import load_settings
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def gate(config: str, run_id: str, evaluation: str, served: str) -> str:
-    """Judge the challenger and publish the verdict; returns its URI, also after a refusal.
+    """Judge a challenger against the champion; returns the verdict's URI, also of a refusal.
 
     Args:
         config: path of the run's config; empty takes the config of the challenger's training.
@@ -50,7 +50,7 @@ def gate(config: str, run_id: str, evaluation: str, served: str) -> str:
         inputs = GateInputs(opened, job.open(evaluation, EvaluationManifest), job.pointers.read())
         artifact, verdict = step(inputs, job.config, store=job.store, run=job.run)
         page = publish(job, artifact, "verdicts", badge(verdict), ["verdict.html"])
-    log.info("verdict page: %s", address(page, job.store, job.settings.reports_url))
+    log.info("verdict page: %s", page_url(page, job.store, job.settings.reports_url))
     tracked = tracked_run(job, opened.manifest.tracking_run)
     log_to_mlflow(
         tracked, lambda: track_verdict(job.tracking, tracked, verdict, artifact, store=job.store)
@@ -59,7 +59,7 @@ def gate(config: str, run_id: str, evaluation: str, served: str) -> str:
 
 
 def job_of_model(config: str, run_id: str, served: str) -> Job:
-    """Job with the given config, or with the config of the bundle's training if it is empty.
+    """Job with the given config; if `config` is empty, with the config of the model's training.
 
     Raises:
         InvalidInputError: when this version cannot read the config of the bundle's training.
@@ -105,5 +105,5 @@ def as_markdown(verdict: str) -> str:
 
 
 def _open(verdict: str) -> Artifact[VerdictManifest]:
-    """The verdict at a URI."""
+    """Read a verdict's manifest."""
     return open_store().open(verdict, VerdictManifest)

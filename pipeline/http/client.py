@@ -9,7 +9,7 @@ from pipeline.http.proxies import Proxy, proxy_of
 def open_client(
     url: str,
     *,
-    timeout_s: float,
+    timeout: float | httpx.Timeout,
     limits: httpx.Limits | None = None,
     transport: httpx.BaseTransport | None = None,
 ) -> httpx.Client:
@@ -20,7 +20,7 @@ def open_client(
 
     Args:
         url: scheme, host and port, perhaps with a path.
-        timeout_s: for connecting, and for each part of a response.
+        timeout: in seconds, for connecting, and for each part of a response.
         limits: of connections; httpx's own by default.
         transport: in place of the network, for tests.
 
@@ -29,7 +29,7 @@ def open_client(
     """
     if transport is None:
         transport = _transport(url, limits or httpx.Limits())
-    return httpx.Client(base_url=url, timeout=timeout_s, transport=transport)
+    return httpx.Client(base_url=url, timeout=timeout, transport=transport)
 
 
 def failure(url: str, error: httpx.TransportError) -> str:

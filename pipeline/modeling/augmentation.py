@@ -1,17 +1,17 @@
 """Colour and scale jitter: crops of a cell as other stains, lamps and magnifications show it.
 
 Jitter needs the pixels, so that each jittered crop is drawn once, seeded by its name, and its
-activations are cached. Rotations and reflections are applied to cached activations (`fit.rotated`).
+activations are cached. `training_loop.rotated` rotates and mirrors cached activations.
 """
 
 import hashlib
 
 import numpy as np
 
-from pipeline.contract.box import CellBox
+from pipeline.contract.cell_box import CellBox
 from pipeline.contract.decoding import Pixels
+from pipeline.contract.model_contract import ModelContract
 from pipeline.contract.preprocessing import Prepared, crop
-from pipeline.contract.spec import ModelContract
 
 VERSION = "1"
 """Changes whenever `jittered` could return other pixels for the same name."""
@@ -23,7 +23,7 @@ _LAMP, _CHANNEL, _GAMMA, _SATURATION = 0.08, 0.06, 0.12, 0.2
 saturation: about the range between the lightest and darkest photographs of one laboratory."""
 
 
-def view_names(sha256: str, jitters: int) -> tuple[str, ...]:
+def crop_names(sha256: str, jitters: int) -> tuple[str, ...]:
     """Names of an image's crops: its hash for the original one, then those of the jittered."""
     return (sha256, *(f"{sha256}~{VERSION}.{number}" for number in range(1, jitters + 1)))
 

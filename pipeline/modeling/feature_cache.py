@@ -1,7 +1,7 @@
 """Feature cache: activations at the freeze boundary, computed once per crop.
 
 A pack is an immutable artefact: `images.txt` (the name of one crop per line, see
-`augmentation.view_names`) and `activations.npy`, float16 in that order: region means (n, values) or
+`augmentation.crop_names`) and `activations.npy`, float16 in that order: region means (n, values) or
 maps (n, height, width, channels). A cache is the set of packs under its key; new images add packs.
 """
 
@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import MANIFEST, Artifact, PackManifest, WeightsManifest
-from pipeline.config.training import FeaturesConfig
-from pipeline.contract.spec import ModelContract
+from pipeline.config.hyperparameters import FeaturesConfig
+from pipeline.contract.model_contract import ModelContract
 from pipeline.digests import sha256_bytes
-from pipeline.engine.regions import VERSION as REGIONS_VERSION
+from pipeline.engine.region_means import VERSION as REGIONS_VERSION
 from pipeline.errors import ArtifactError
 from pipeline.run_context import RunContext
 

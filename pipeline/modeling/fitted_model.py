@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.contract.decision import ReviewRule
-from pipeline.engine.frozen import Arrays
-from pipeline.modeling.fit import Checkpoint, Epoch, Examples, FitExamples, fit, logits_of
-from pipeline.modeling.head import Head, folds_of, solve
+from pipeline.engine.frozen_network import Arrays
+from pipeline.modeling.embedding import Projection
+from pipeline.modeling.linear_head import Head, folds_of, solve
 from pipeline.modeling.network import classifier, pooled_blocks
-from pipeline.modeling.projection import Projection
+from pipeline.modeling.training_loop import Checkpoint, Epoch, Examples, FitExamples, fit, logits_of
 from pipeline.statistics.calibration import fit_temperature
-from pipeline.statistics.metrics import Bools, Floats, Ints
-from pipeline.statistics.review import fit_review
+from pipeline.statistics.groups import Bools, Floats, Ints
+from pipeline.statistics.review_rule import fit_review
 
 _SCALER_SAMPLE = 512
 """Images from which the mean and variance of the blocks' output are estimated."""
@@ -87,15 +87,15 @@ class _RegionMeans:
     @classmethod
     def load(cls, examples: Examples, rows: Ints) -> "_RegionMeans":
         """Read the activations of all crops of the images at `rows` from disk."""
-        views = [examples.views[row] for row in rows]
-        crops = examples.files.read([name for names in views for name in names]).astype(np.float32)
-        owners = np.repeat(np.arange(len(rows)), [len(names) for names in views])
+        by_image = [examples.crop_names[row] for row in rows]
+        crops = examples.files.read([name for names in by_image for name in names])
+        owners = np.repeat(np.arange(len(rows)), [len(names) for names in by_image])
         return cls(
             # The first crop of an image is the original one.
-            originals=crops[np.searchsorted(owners, np.arange(len(rows)))],
+            originals=crops[np.searchsorted(owners, np.arange(len(rows)))].astype(np.float32),
             labels=examples.labels[rows],
             weights=examples.weights[rows].astype(np.float64),
-            crops=crops,
+            crops=crops.astype(np.float32),
             owners=owners,
         )
 

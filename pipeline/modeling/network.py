@@ -6,12 +6,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config.training import FeaturesConfig
-from pipeline.contract.spec import ModelContract
-from pipeline.engine.frozen import CAFFE_MEAN, LAYERS, TORCH_MEAN, TORCH_STD, Arrays
-from pipeline.modeling.head import floored_variance
-from pipeline.modeling.keras_regions import region_means
-from pipeline.modeling.projection import Projection
+from pipeline.config.hyperparameters import FeaturesConfig
+from pipeline.contract.model_contract import ModelContract
+from pipeline.engine.frozen_network import CAFFE_MEAN, LAYERS, TORCH_MEAN, TORCH_STD, Arrays
+from pipeline.modeling.embedding import Projection
+from pipeline.modeling.keras_region_means import region_means
+from pipeline.modeling.linear_head import floored_variance
 
 
 def backbone(contract: ModelContract, arrays: Arrays, normalization: str) -> keras.Model:

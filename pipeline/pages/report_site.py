@@ -24,17 +24,13 @@ ENTRY = "entry.json"
 _MAX_LISTED = 200
 """Pages in an index, newest first; older ones are still found by their address."""
 _TONES = {
-    "quiet": "good",
-    "passed": "good",
-    "promoted": "good",
-    "alarm": "bad",
-    "refused": "bad",
-    "failed": "bad",
+    **dict.fromkeys(("quiet", "passed", "promoted"), "good"),
+    **dict.fromkeys(("alarm", "refused", "failed"), "bad"),
 }
 
 
 class Page(Frozen):
-    """What the index shows of one page."""
+    """A page's entry in the index: model, section, title and outcome."""
 
     name: str
     """Name of the model."""
@@ -48,21 +44,16 @@ class Page(Frozen):
     time: datetime
     """When the report was made."""
 
-    @property
-    def tone(self) -> str:
-        """Colour of the badge: good, bad or plain."""
-        return tone(self.badge)
-
 
 class Entry(Page):
-    """`entry.json`: a published page."""
+    """A published page with its folder: `entry.json`."""
 
     path: str
     """Folder of the page below `reports/`."""
 
 
 def publish_page(objects: ObjectStore, root: str, page: Page, folder: Path) -> str:
-    """Upload a folder as a page and list it; returns its URI. Publishing it again changes nothing.
+    """Upload a folder as a page, and list it in the index; returns the page's URI. Idempotent.
 
     Args:
         objects: the object store.
@@ -139,18 +130,14 @@ def _render(entries: Sequence[Entry], name: str | None) -> str:
         latest.setdefault((entry.name, entry.section), entry)
     by_day = groupby(entries[:_MAX_LISTED], key=lambda entry: entry.time.date())
     days = [(day, list(group)) for day, group in by_day]
-    depth = 0 if name is None else 1
-    return (
-        page_templates()
-        .get_template("index.html.j2")
-        .render(
-            title=f"Reports of {name}" if name else "Reports",
-            name=name,
-            names=sorted({entry.name for entry in entries}),
-            latest=[latest[key] for key in sorted(latest)],
-            days=days,
-            up="../" * depth,
-        )
+    template = page_templates().get_template("index.html.j2")
+    return template.render(
+        title=f"Reports of {name}" if name else "Reports",
+        name=name,
+        names=sorted({entry.name for entry in entries}),
+        latest=[latest[key] for key in sorted(latest)],
+        days=days,
+        up="" if name is None else "../",
     )
 
 
@@ -163,7 +150,7 @@ def _read_entries(objects: ObjectStore, root: str, name: str | None = None) -> l
 
 
 def _read_entry(objects: ObjectStore, uri: str) -> Entry:
-    """One entry; ArtifactError when it is damaged."""
+    """Read an `entry.json`; ArtifactError if it is damaged."""
     try:
         return Entry.model_validate_json(objects.read(uri))
     except ValidationError as error:

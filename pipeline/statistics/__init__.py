@@ -1,10 +1,10 @@
 """Statistics of a classifier whose images come in groups: pure functions of NumPy arrays.
 
-- `metrics`: votes of a cell's images, codes of groups; the `Interval` type
+- `groups`: integer codes of groups; mean probabilities of a cell's images; array types
 - `intervals`: resampling of groups, and 95 % confidence intervals
-- `paired`: difference between two models on the same images
+- `paired_comparison`: difference between two models on the same images
 - `calibration`: temperature scaling, reliability diagram, expected calibration error
-- `review`: thresholds of the review rule, AUROC
+- `review_rule`: fits the limits of accept and review; AUROC
 - `folds`: groups to folds
 
 Nothing here reads or writes files. A function raises `ValueError` or `InvalidInputError` on empty

@@ -6,8 +6,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from pipeline.errors import InvalidInputError
-from pipeline.statistics.intervals import Resamples, percentile_interval
-from pipeline.statistics.metrics import Bools, Floats, Interval, Ints
+from pipeline.statistics.groups import Bools, Floats, Ints
+from pipeline.statistics.intervals import Interval, Resamples, percentile_interval
 
 BINS = 10
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.25, 10.0

@@ -5,7 +5,7 @@ Not scikit-learn's `StratifiedGroupKFold`: other folds would change the trained 
 
 import numpy as np
 
-from pipeline.statistics.metrics import Bools, Ints
+from pipeline.statistics.groups import Bools, Ints
 
 
 def balanced_folds(contains: Bools, folds: int) -> Ints:

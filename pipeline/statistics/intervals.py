@@ -16,11 +16,22 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
-from pipeline.statistics.metrics import Bools, Floats, Interval, Ints
+from pipeline.statistics.groups import Bools, Floats, Ints
 
 TAILS = (2.5, 97.5)
 """Percentiles of a 95 % interval."""
+
+
+class Interval(BaseModel):
+    """A value with its 95 % interval."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float
+    low: float
+    high: float
 
 
 class Resamples:

@@ -10,16 +10,16 @@ import pytest
 import yaml
 
 from bento_service import __main__ as service_supervisor
-from bento_service import serving
+from bento_service import worker_state
 from bento_service.http import api_key_check, errors, middleware
 from bento_service.http.bodies import BODIES
 from bento_service.http.schemas import REQUEST_ID, FeedbackRequest
-from bento_service.inference import follow, loading, multi_image, work_queue
+from bento_service.inference import model_loading, multi_image, pointer_follower, work_queue
 from bento_service.inference.differential import MIN_CELLS
 from bento_service.prediction_log import uploader
 from bento_service.process import graceful_shutdown
 from pipeline.adapters import mlflow_runs
-from pipeline.config.grouping import DataGateConfig
+from pipeline.config.data_gate_limits import DataGateConfig
 from pipeline.embedded import credentials, ports, seaweedfs_access
 from pipeline.embedded.parts import PARTS, commands
 from pipeline.errors import DiskFullError, InvalidInputError, UnreachableError
@@ -139,9 +139,9 @@ def test_the_numbers_in_the_runbook_are_those_of_the_code() -> None:
         unreadable,
         unreadable,
         uploader.MAX_PENDING_BYTES / 1e9,
-        loading.LOAD_TIMEOUT_S,
-        follow.RETRY_S,
-        1 + serving._MAX_STALL,  # the threads stall once they exceed the request timeout
+        model_loading.LOAD_TIMEOUT_S,
+        pointer_follower.RETRY_S,
+        1 + worker_state._MAX_STALL,  # the threads stall once they exceed the request timeout
         *(limit.le for limit in answer_seconds.metadata if hasattr(limit, "le")),
         *sorted(service_supervisor.START_FAILED),
         graceful_shutdown.MAX_SHUTDOWN_S,
@@ -159,7 +159,7 @@ def test_the_messages_in_the_runbook_are_those_of_the_code() -> None:
     sources = "".join(p.read_text() for name in folders for p in (ROOT / name).rglob("*.py"))
     sources = re.sub(r'"\s+f?"', "", sources)  # adjacent literals
     messages = re.findall(r'"([^"{}]+)"', re.sub(r"`[^`]*`", "", RUNBOOK).partition("\n## ")[2])
-    assert len(messages) == 15
+    assert len(messages) == 19
     for message in messages:
         for text in message.split("..."):
             assert text.strip() in sources, message

@@ -94,9 +94,9 @@ LAYERS = {
         "process": ("metrics",),
         "inference": ("http", "process", "metrics"),
         "prediction_log": ("inference", "process", "metrics"),
-        "serving": ("http", "inference", "prediction_log", "process", "metrics"),
-        "service": ("http", "process", "serving"),
-        "worker": ("http", "service", "serving"),
+        "worker_state": ("http", "inference", "prediction_log", "process", "metrics"),
+        "service": ("http", "process", "worker_state"),
+        "worker": ("http", "service", "worker_state"),
     },
     "monitoring": {
         "config": (),
@@ -110,7 +110,7 @@ LAYERS = {
     "pipeline.steps": PHASES,
 }
 """Package to its rooms, each with the other rooms of the package that it may import."""
-TYPES_ONLY = {("bento_service.http.routes", "bento_service.serving")}
+TYPES_ONLY = {("bento_service.http.routes", "bento_service.worker_state")}
 """The routes are given the object that serves; they import its class for the type checker alone."""
 
 

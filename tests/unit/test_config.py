@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.run import RunConfig, load_config
+from pipeline.config.run_config import RunConfig, load_config
 from pipeline.errors import InvalidInputError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

@@ -1,4 +1,4 @@
-"""One object that several writers change, each by compare-and-set."""
+"""A JSON object that several processes change, by compare-and-set."""
 
 import logging
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def _to_json(value: object) -> bytes:
 
 
 class Document(Generic[T]):
-    """An object read as a value and written only if no other writer changed it since.
+    """An object that is parsed on reading, and written only if nobody changed it since.
 
     The value carries a sequence number, or its change is idempotent: an object that returns to an
     earlier content has its earlier ETag again.
@@ -36,7 +36,7 @@ class Document(Generic[T]):
         initial: T,
         dump: Callable[[T], bytes] = _to_json,
     ) -> None:
-        """Name an object; nothing is read yet.
+        """Say where the object is and how to parse it; reads nothing.
 
         Args:
             objects: the store.
@@ -52,7 +52,7 @@ class Document(Generic[T]):
         self._dump = dump
 
     def read(self) -> tuple[T, str | None]:
-        """Value and ETag; `initial` and None without the object; ArtifactError if it is damaged."""
+        """Value and ETag, or (`initial`, None) without an object; ArtifactError if damaged."""
         stored = self._objects.read_tagged(self.uri)
         if stored is None:
             return self._initial, None
@@ -67,7 +67,7 @@ class Document(Generic[T]):
         return self._objects.write(self.uri, data, if_match=etag, if_absent=etag is None)
 
     def update(self, change: Callable[[T], T]) -> tuple[T, T]:
-        """Read, change and write until no other writer interferes, at most 20 times.
+        """Apply `change` to the stored value; if another writer interferes, again, up to 20 times.
 
         Args:
             change: pure: from the current value to the new one. Equal values are not written.

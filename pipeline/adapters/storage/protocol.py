@@ -39,7 +39,7 @@ class ObjectStore(Protocol):
         ...
 
     def download(self, uri: str, path: Path) -> None:
-        """Copy an object to a local file, with its folders; or MissingArtifactError."""
+        """Copy an object to `path`, and make its folders; MissingArtifactError if there is none."""
         ...
 
     def stat(self, uri: str) -> ObjectInfo | None:

@@ -24,7 +24,7 @@ _CONNECTIONS = 32
 
 
 def _connect(settings: Settings, *, fail_fast: bool) -> "S3Client":
-    """A client with the embedded store's keys, else boto3's credential chain; sends nothing yet.
+    """boto3 client with the embedded store's keys, else boto3's credential chain; sends nothing.
 
     The chain: environment (with AWS_SESSION_TOKEN), web identity, profile, container and instance
     role.
@@ -58,7 +58,7 @@ class S3Store:
     """`ObjectStore` in Amazon S3 or a compatible store; connects on first use."""
 
     def __init__(self, settings: Settings, *, fail_fast: bool = False) -> None:
-        """Connect on first use.
+        """Keep address and credentials; the first call connects.
 
         Args:
             settings: address and credentials.
@@ -125,7 +125,7 @@ class S3Store:
             self._client.upload_file(str(path), bucket, key)
 
     def download(self, uri: str, path: Path) -> None:
-        """Copy an object to a local file, with its folders; or MissingArtifactError."""
+        """Copy an object to `path`, and make its folders; MissingArtifactError if there is none."""
         bucket, key = split_s3(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

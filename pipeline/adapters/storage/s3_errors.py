@@ -46,7 +46,7 @@ def no_bucket(uri: str) -> BucketError:
 
 
 def _bucket_error(uri: str, code: str) -> BucketError | None:
-    """The error of a status or code that concerns bucket or credentials, else None."""
+    """The error for a code that concerns bucket or credentials; None for another code."""
     bucket = split_s3(uri)[0]
     if code == "NoSuchBucket":
         return no_bucket(uri)
@@ -66,8 +66,8 @@ def _bucket_error(uri: str, code: str) -> BucketError | None:
     return None
 
 
-def _of_code(uri: str, error: ClientError) -> PipelineError:
-    """Our error for S3's error response, by its code; UnreachableError for an unknown one."""
+def _pipeline_error(uri: str, error: ClientError) -> PipelineError:
+    """The PipelineError for an S3 error response; UnreachableError for an unknown code."""
     code = error.response.get("Error", {}).get("Code", "")
     if refused := _bucket_error(uri, code):
         return refused
@@ -80,7 +80,7 @@ def _of_code(uri: str, error: ClientError) -> PipelineError:
 
 @contextmanager
 def translated(uri: str) -> Iterator[None]:
-    """Translate boto3's errors of the block into ours; `uri` is named in them.
+    """Raise errors of `pipeline.errors`, which name `uri`, for boto3's errors in the block.
 
     Raises:
         MissingArtifactError: no such object; after a HEAD, whose 404 has no code, or no bucket.
@@ -91,11 +91,11 @@ def translated(uri: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise _of_code(uri, error) from error
+        raise _pipeline_error(uri, error) from error
     except S3UploadFailedError as error:  # S3's error response is in its context
         cause = error.__context__
         if isinstance(cause, ClientError):
-            raise _of_code(uri, cause) from error
+            raise _pipeline_error(uri, cause) from error
         raise UnreachableError(f"S3 does not respond for {uri}: {error}") from error
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
         raise BucketError(

@@ -1,4 +1,4 @@
-"""Health of a part: its HTTP answer, Airflow's heartbeats, and a round trip through the store."""
+"""Health checks of parts: HTTP status, Airflow's heartbeats, and a write and read of the store."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -35,7 +35,7 @@ def is_healthy(part: Part, settings: Settings, started_at: float) -> bool:
 
 
 def store_works(settings: Settings) -> bool:
-    """Whether the embedded store takes an object (it writes a probe) and returns it.
+    """Write an object to the embedded store and read it back; False on any error.
 
     SeaweedFS's S3 gateway answers about a second before its volumes are ready. An object read then
     is "not found" for several seconds, because the filer caches the answer. So the probe writes
@@ -52,7 +52,7 @@ def store_works(settings: Settings) -> bool:
 
 
 def sent_heartbeat(report: Mapping[str, Any], component: str, started_at: float) -> bool:
-    """Whether Airflow's health report has a heartbeat of this start, not of an earlier one."""
+    """Whether Airflow's health report has a heartbeat of a component after `started_at`."""
     state = report.get(component, {})
     heartbeat = state.get(f"latest_{component}_heartbeat")
     if state.get("status") != "healthy" or not heartbeat:
@@ -68,7 +68,7 @@ def _client() -> httpx.Client:
     addresses are loopback.
     """
     no_keepalive = httpx.Limits(max_keepalive_connections=0)
-    return open_client("http://127.0.0.1", timeout_s=_TIMEOUT_SECONDS, limits=no_keepalive)
+    return open_client("http://127.0.0.1", timeout=_TIMEOUT_SECONDS, limits=no_keepalive)
 
 
 def _get(url: str) -> httpx.Response | None:

@@ -41,7 +41,7 @@ def log_path(home: Path, name: str) -> Path:
 
 
 def redirected(command: str, log: Path) -> str:
-    """Shell line that sends a command's output to a file and becomes that command (`exec`).
+    """Shell line that runs a command by `exec`, with its output appended to a file.
 
     The output bypasses honcho: a child process that outlives its part would keep honcho's pipe
     open, and honcho would not notice that the part ended.

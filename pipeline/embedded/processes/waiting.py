@@ -1,4 +1,4 @@
-"""Wait until the parts of a stack are healthy, and show which one is missing."""
+"""Wait until the parts of a stack are healthy, and show which ones are not."""
 
 import contextlib
 import time
@@ -18,7 +18,7 @@ def until_healthy(
     console: Console,
     timeout_s: float,
 ) -> list[Part]:
-    """Poll until all parts are healthy or time is up; returns those that are not.
+    """Poll until all parts are healthy or time is up; returns the unhealthy parts.
 
     Args:
         parts: in the order in which they are checked.

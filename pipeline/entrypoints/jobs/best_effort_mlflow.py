@@ -1,7 +1,7 @@
-"""The MLflow run of a training; while MLflow is unreachable, training continues untracked."""
+"""Best-effort MLflow tracking: an unreachable MLflow is a warning, and training continues."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from pipeline.entrypoints.jobs.job import Job, open_job
@@ -10,33 +10,33 @@ from pipeline.errors import UnreachableError
 log = logging.getLogger(__name__)
 
 
-def log_to_mlflow(tracked: str, act: Callable[[], None]) -> None:
-    """Call `act`, unless `tracked` is empty; UnreachableError is logged as a warning."""
+def log_to_mlflow(run_id: str, act: Callable[[], None]) -> None:
+    """Call `act` unless the run id is empty; an unreachable MLflow is only a warning in the log."""
     try:
-        if tracked:
+        if run_id:
             act()
     except UnreachableError as error:
         log.warning("not tracked: %s", error)
 
 
-def tracked_run(job: Job, first: str) -> str:
-    """Id of the job's MLflow run, else `first`; a warning if MLflow is unreachable.
+def tracked_run(job: Job, training_run: str) -> str:
+    """Id of the job's MLflow run, else `training_run`; a warning if MLflow is unreachable.
 
     Args:
         job: its run id identifies the MLflow run.
-        first: the MLflow run that trained the bundle, for a job without its own. Training on
+        training_run: the MLflow run that trained the bundle, for a job without its own. Training on
             unchanged data gives the bundle of an earlier run; the later run logs its own metrics.
     """
-    return _own_run(job) or first
+    return _own_run(job) or training_run
 
 
 @contextmanager
-def fail_run_on_error(job: Job, first: str) -> Iterator[None]:
-    """End the training's MLflow run as FAILED if the block raises; the error is raised on.
+def fail_run_on_error(job: Job, training_run: str) -> Iterator[None]:
+    """If the block raises, end the training's MLflow run as FAILED and re-raise the error.
 
     Args:
         job: its run id identifies the MLflow run.
-        first: the MLflow run that trained the bundle; a FINISHED one is not changed.
+        training_run: the MLflow run that trained the bundle; a FINISHED one is not changed.
     """
     failed = True
     try:
@@ -46,7 +46,7 @@ def fail_run_on_error(job: Job, first: str) -> Iterator[None]:
         if failed:
             own = _own_run(job)
             log_to_mlflow(own, lambda: job.tracking.finish(own, "FAILED"))
-            log_to_mlflow("" if own else first, lambda: _fail_unfinished(job, first))
+            log_to_mlflow("" if own else training_run, lambda: _fail_unfinished(job, training_run))
 
 
 def end_training(config: str, run_id: str) -> None:
@@ -54,6 +54,13 @@ def end_training(config: str, run_id: str) -> None:
     job = open_job(config, run_id)
     own = _own_run(job)
     log_to_mlflow(own, lambda: _fail_unfinished(job, own))
+
+
+def tag_training(config: str, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a training's MLflow run, if it has one; a warning if MLflow is unreachable."""
+    job = open_job(config, run_id)
+    own = _own_run(job)
+    log_to_mlflow(own, lambda: job.tracking.set_tags(own, tags))
 
 
 def _own_run(job: Job) -> str:
@@ -65,7 +72,7 @@ def _own_run(job: Job) -> str:
         return ""
 
 
-def _fail_unfinished(job: Job, tracked: str) -> None:
+def _fail_unfinished(job: Job, run_id: str) -> None:
     """End a run as FAILED, unless it is FINISHED; raises UnreachableError."""
-    if job.tracking.status(tracked) != "FINISHED":
-        job.tracking.finish(tracked, "FAILED")
+    if job.tracking.status(run_id) != "FINISHED":
+        job.tracking.finish(run_id, "FAILED")

@@ -1,4 +1,4 @@
-"""Settings, config and adapters of an entry point's call."""
+"""Job: config, settings and stores that an entry point works with."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +8,8 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.pointer_store import PointerStore
 from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import Artifact, M, WeightsManifest
-from pipeline.config.run import RunConfig, load_config
+from pipeline.config.archive_limits import ALL_FILES, PathFilter
+from pipeline.config.run_config import RunConfig, load_config
 from pipeline.entrypoints.config_lookup import config_path
 from pipeline.errors import InvalidInputError
 from pipeline.run_context import RunContext
@@ -23,7 +24,7 @@ LOCAL_STORE = "artifacts"
 
 @dataclass(frozen=True)
 class Job:
-    """Settings, config and adapters of one call."""
+    """Config, settings and run of one call; opens stores and MLflow on first use."""
 
     config: RunConfig
     settings: Settings
@@ -31,7 +32,7 @@ class Job:
 
     @cached_property
     def store(self) -> ArtifactStore:
-        """The artefact store of the settings."""
+        """The artefact store at STORE_URI."""
         return open_store(self.settings)
 
     @cached_property
@@ -63,7 +64,7 @@ class Job:
 
     def weights(self) -> Artifact[WeightsManifest]:
         """The backbone's weights, downloaded on first use and published in the store."""
-        from pipeline.modeling.weights import ensure_shared_weights
+        from pipeline.modeling.imagenet_weights import ensure_shared_weights
 
         local = local_store(self.settings)
         return ensure_shared_weights(
@@ -71,24 +72,28 @@ class Job:
         )
 
 
-def open_job(config: str, run_id: str, limit: int = 0) -> Job:
-    """Job of one entry point call: loads the config and the settings; opens no connection."""
-    overrides = {"ingest.limit": limit} if limit else {}
+def open_job(config: str, run_id: str, limit: int = 0, paths: PathFilter = ALL_FILES) -> Job:
+    """Load config and settings for one call of an entry point; opens no connection.
+
+    A limit and patterns replace those of the config.
+    """
+    ingest = ({"limit": limit} if limit else {}) | paths.model_dump()
+    overrides = {f"ingest.{name}": value for name, value in ingest.items()}
     loaded = load_config(config_path(config), overrides)
     return Job(loaded, load_settings(), RunContext.now(run_id, code_version()))
 
 
 def open_store(settings: Settings | None = None) -> ArtifactStore:
-    """Artefact store of some settings (default: `load_settings`); InvalidInputError without one."""
+    """Artefact store at STORE_URI; InvalidInputError if the setting is empty."""
     settings = settings or load_settings()
     return ArtifactStore(UriStore(settings), settings.require_store())
 
 
 def pointers_of(name: str, store: ArtifactStore) -> PointerStore:
-    """PointerStore of a model name, in a store."""
+    """Store of the pointer and ledger of a model name."""
     return PointerStore(store.objects, store.root, name)
 
 
 def local_store(settings: Settings) -> ArtifactStore:
-    """Artefacts on this machine, whatever STORE_URI is: weights and pages of refused archives."""
+    """Artefact store in LEUKOFLOW_HOME, for weights and for pages of refused archives."""
     return ArtifactStore(UriStore(settings), str(settings.leukoflow_home.resolve() / LOCAL_STORE))

@@ -1,4 +1,4 @@
-"""Publication of an artefact's page on the report site."""
+"""Publish reports of artefacts and of refused datasets as pages of the report site."""
 
 import tempfile
 from collections.abc import Iterator
@@ -45,10 +45,10 @@ def publish(
 
 
 @contextmanager
-def refusal_published(
+def publish_refusal(
     artifact: Artifact[M], *, store: ArtifactStore, run: RunContext, site: str = ""
 ) -> Iterator[None]:
-    """Publish the report if the block refuses the dataset; the error then has its address.
+    """If the block raises DatasetRefusedError, publish the report and raise an error with its URL.
 
     Args:
         artifact: a snapshot or its grouping, which the block checks.
@@ -75,13 +75,13 @@ def refusal_published(
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / INDEX).write_text(refused.page)
             uri = publish_page(store.objects, store.root, page, Path(folder))
-        report = f"the report with examples is {address(uri, store, site)}"
+        report = f"the report with examples is {page_url(uri, store, site)}"
         raise InvalidInputError(
             refused.message, expected=refused.expected, received=f"{refused.received}; {report}"
         ) from refused
 
 
-def address(page: str, store: ArtifactStore, site: str) -> str:
+def page_url(page: str, store: ArtifactStore, site: str) -> str:
     """URL of a published page on the report site; the path of a page in a local folder."""
     if site and page.startswith("s3://"):
         page = page.replace(f"{store.root}/reports", site.rstrip("/"), 1)

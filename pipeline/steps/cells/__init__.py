@@ -1,8 +1,10 @@
 """Cells: which photographs show one cell, and to which part of the split each cell belongs.
 
-Steps in order: `group` (group and cell of each image, with `naming` and the search in `matching/`),
-`data_gate` (quarantine cells under two labels, with `contradictions` and `data_gate_page`), `split`
-(assign groups to parts, with `assignment`, and extend the `lock` of the test part).
+1. `group` finds the group and the cell of each image: by name (`group_and_cell`), else by searching
+   near-duplicates (`matching/`).
+2. `data_gate` quarantines cells under two labels (`contradictions`, `data_gate_page`).
+3. `split` assigns groups to train, validation and test (`split_assignment`) and locks the test
+   images (`locked_images`).
 
 When it fails: a refused dataset has a page with the contradicting pairs; correct the labels or add
 images of other cells. A lost race for the lock can be repeated. Restore a damaged

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, GroupingManifest
-from pipeline.config.grouping import DataGateConfig
-from pipeline.config.run import RunConfig
+from pipeline.config.data_gate_limits import DataGateConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.records import ImageMatch, Quarantined, Record, from_csv, to_csv
 from pipeline.run_context import RunContext
 from pipeline.steps.cells.contradictions import (
@@ -19,7 +19,7 @@ from pipeline.steps.cells.contradictions import (
 )
 from pipeline.steps.cells.data_gate_page import render, sections_of_pairs
 from pipeline.steps.cells.group import LOCKED, MATCHES
-from pipeline.steps.cells.lock import read_lock
+from pipeline.steps.cells.locked_images import read_lock
 from pipeline.steps.dataset.validate import DatasetRefusedError
 from pipeline.steps.dataset.validation_rules import Rule, share_rule
 

@@ -10,11 +10,11 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
 from pipeline.artifacts import Artifact, GroupingManifest
 from pipeline.contract.decoding import Pixels, decode
-from pipeline.contract.spec import ModelContract
+from pipeline.contract.model_contract import ModelContract
 from pipeline.pages.report_site import page_templates
 from pipeline.records import ImageMatch, Quarantined, Record
+from pipeline.steps.cells.matching.fingerprint import Fingerprint, extract_fingerprint
 from pipeline.steps.cells.matching.overlap import MIN_INLIERS, find_overlap
-from pipeline.steps.cells.matching.view import View, extract_view
 from pipeline.steps.dataset.validation_page import Picture, picture, thumbnail, thumbnail_uri
 from pipeline.steps.dataset.validation_rules import Rule, reasons
 
@@ -27,7 +27,7 @@ class _Described:
     """An image of the report, without its full-size pixels."""
 
     picture: Picture
-    view: View
+    fingerprint: Fingerprint
     thumbnail: Pixels
 
 
@@ -87,7 +87,7 @@ def render(
 
 def _describe(record: Record, image: Pixels, contract: ModelContract) -> _Described:
     small = np.asarray(thumbnail(image))
-    return _Described(picture(record, image, contract), extract_view(image), small)
+    return _Described(picture(record, image, contract), extract_fingerprint(image), small)
 
 
 def _pair(match: ImageMatch, one: _Described, other: _Described) -> Pair:
@@ -96,7 +96,7 @@ def _pair(match: ImageMatch, one: _Described, other: _Described) -> Pair:
 
 def _warped(one: _Described, other: _Described) -> Pixels:
     """The first thumbnail in the frame of the second; unchanged if no affine map is found."""
-    overlap = find_overlap(one.view, other.view, MIN_INLIERS)
+    overlap = find_overlap(one.fingerprint, other.fingerprint, MIN_INLIERS)
     if overlap is None:
         return one.thumbnail
     height, width = other.thumbnail.shape[:2]

@@ -13,28 +13,34 @@ import cv2
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
-from pipeline.artifacts import ArchiveManifest, Artifact, DatasetManifest, GroupingManifest
-from pipeline.config.run import RunConfig
+from pipeline.artifacts import (
+    ArchiveManifest,
+    Artifact,
+    DatasetManifest,
+    GroupingManifest,
+    content_uri,
+)
+from pipeline.config.run_config import RunConfig
 from pipeline.contract.decoding import decode
 from pipeline.digests import canonical_json, sha256_bytes
 from pipeline.errors import ArtifactError
 from pipeline.records import ImageMatch, Record, to_csv
 from pipeline.run_context import RunContext
-from pipeline.steps.cells.lock import LockedImages, read_lock
+from pipeline.steps.cells.group_and_cell import name_groups, sets_to_compare
+from pipeline.steps.cells.locked_images import LockedImages, read_lock
+from pipeline.steps.cells.matching.fingerprint import Fingerprint, extract_fingerprint
 from pipeline.steps.cells.matching.near_duplicates import (
     MatchedPair,
     component_roots,
     find_matches,
 )
-from pipeline.steps.cells.matching.view import View, extract_view
-from pipeline.steps.cells.naming import name_groups, sets_to_compare
 
 MATCHES, LOCKED = "links.csv", "locked.csv"
 """Files of the artefact: matched images, and locked images of earlier archives."""
 _BATCH = 500
 _SEARCH = 2
-"""Version of the search in the cache key: increase it when `find_matches` or `extract_view` may
-return other matches, or when the key gets another field."""
+"""Version of the search in the cache key: increase it when `find_matches` may return other matches
+for the same images, or when the key gets another field."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +68,7 @@ def group(
     manifest = GroupingManifest(
         name=config.name,
         **run.model_dump(),
-        inputs={"dataset": dataset.uri},
+        inputs={"dataset": content_uri(dataset)},
         method=_describe_method(records, searched=bool(sets), config=config),
     )
     artifact = _publish(named, matches, manifest, store)
@@ -141,29 +147,29 @@ def _search_matches(
     records: Sequence[Record], sizes: Iterable[int], config: RunConfig, store: ArtifactStore
 ) -> list[MatchedPair]:
     """Read all images and search in consecutive runs of `sizes`; indexes are those of `records`."""
-    views, matches, start = _views(records, store), list[MatchedPair](), 0
+    fingerprints, matches, start = _fingerprints(records, store), list[MatchedPair](), 0
     for size in sizes:
-        found = find_matches(views[start : start + size], config.group.min_inliers)
+        found = find_matches(fingerprints[start : start + size], config.group.min_inliers)
         matches += [MatchedPair(start + one, start + other, n) for one, other, n in found]
         start += size
     return matches
 
 
-def _views(records: Sequence[Record], store: ArtifactStore) -> list[View]:
-    """Read the view of each image, one batch in memory at a time; each image is decoded once."""
+def _fingerprints(records: Sequence[Record], store: ArtifactStore) -> list[Fingerprint]:
+    """Read every image once, in batches; returns the fingerprints in the order of the records."""
 
-    def extract(item: tuple[Record, bytes]) -> tuple[str, View]:
-        """SHA-256 and view of a record's image."""
+    def extract(item: tuple[Record, bytes]) -> tuple[str, Fingerprint]:
+        """SHA-256 and fingerprint of a record's image."""
         record, data = item
-        return record.sha256, extract_view(decode(data))
+        return record.sha256, extract_fingerprint(decode(data))
 
-    views: dict[str, View] = {}
+    fingerprints: dict[str, Fingerprint] = {}
     images = read_images(store, records)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while batch := list(islice(images, _BATCH)):
-            views.update(pool.map(extract, batch))
-            _log.info("group: keypoints of %d of %d images", len(views), len(records))
-    return [views[record.sha256] for record in records]
+            fingerprints.update(pool.map(extract, batch))
+            _log.info("group: keypoints of %d of %d images", len(fingerprints), len(records))
+    return [fingerprints[record.sha256] for record in records]
 
 
 def _publish(

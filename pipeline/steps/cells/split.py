@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, GroupingManifest, SplitManifest
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.records import Quarantined, Record, from_csv, to_csv
 from pipeline.run_context import RunContext
-from pipeline.steps.cells.assignment import assign, groups_in
 from pipeline.steps.cells.group import LOCKED
-from pipeline.steps.cells.lock import LockedImage, LockedImages, extend_lock
+from pipeline.steps.cells.locked_images import LockedImage, LockedImages, extend_lock
+from pipeline.steps.cells.split_assignment import assign, groups_in
 from pipeline.steps.dataset.validation_rules import quarantine_row
 
 _log = logging.getLogger(__name__)

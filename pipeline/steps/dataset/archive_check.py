@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
-from pipeline.config.ingest import IngestConfig
+from pipeline.config.archive_limits import IngestConfig
 from pipeline.errors import InvalidInputError
 
 _DIRECTORY_BYTES_PER_MEMBER = 512

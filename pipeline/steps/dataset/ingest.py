@@ -3,19 +3,32 @@
 import json
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import ObjectInfo
-from pipeline.artifacts import ArchiveManifest, ArchiveRef, Artifact, SnapshotManifest
-from pipeline.config.run import RunConfig
+from pipeline.artifacts import (
+    CONTENT,
+    ArchiveManifest,
+    ArchiveRef,
+    Artifact,
+    RefusedArchive,
+    SnapshotManifest,
+)
+from pipeline.config.run_config import RunConfig
 from pipeline.digests import canonical_json, sha256_bytes, sha256_file
 from pipeline.errors import ConflictError, InvalidInputError
-from pipeline.records import Record, from_csv, to_csv
+from pipeline.records import Record, Skipped, from_csv, to_csv
 from pipeline.run_context import RunContext
-from pipeline.steps.dataset.repack import RECORDS, repack
+from pipeline.steps.dataset.refused_archives import (
+    ingest_usable,
+    raise_if_remembered,
+    remember_refusal,
+)
+from pipeline.steps.dataset.repack import RECORDS, SKIPPED, repack
 from pipeline.steps.dataset.watch import list_archives
 
 _log = logging.getLogger(__name__)
@@ -31,7 +44,9 @@ def ingest(
 ) -> Artifact[SnapshotManifest]:
     """Publish an artefact per archive and a snapshot of their union.
 
-    An archive whose ETag and config were ingested before is not read again.
+    An archive whose ETag and config were ingested before is not read again. Of uploaded archives
+    that `archives` does not name, those that cannot be ingested are skipped: the snapshot's
+    `refused` lists them.
 
     Args:
         archives: URIs of zips; empty means all of `<root>/archives/<name>/`.
@@ -40,15 +55,26 @@ def ingest(
         run: recorded in the manifests.
 
     Raises:
-        InvalidInputError: when there is no archive, or one breaks a rule.
+        InvalidInputError: when there is no archive, a named one breaks a rule, or all do.
         ConflictError: when an archive is replaced three times while it is read.
     """
-    uris = list(archives) or _uploaded_archives(config.name, store)
-    _log.info("ingest: %d archives of %s", len(uris), config.name)
-    ingested = [_ingest_archive(uri, config, store, run) for uri in sorted(set(uris))]
-    snapshot = _publish_snapshot(ingested, config, store, run)
+    if archives:
+        uris = sorted(set(archives))
+        _log.info("ingest: %d archives of %s", len(uris), config.name)
+        ingested = [_ingest_archive(uri, config, store, run) for uri in uris]
+        refused: list[RefusedArchive] = []
+    else:
+        ingested, refused = _ingest_uploaded(config, store, run)
+    snapshot = _publish_snapshot(ingested, refused, config, store, run)
     _log.info("ingest: %s %s", snapshot.uri, snapshot.manifest.counts)
     return snapshot
+
+
+def skipped_files(snapshot: Artifact[SnapshotManifest], store: ArtifactStore) -> list[Skipped]:
+    """Files of a snapshot's archives that ingest did not read, archive by archive."""
+    archives = [store.open(ref.uri, ArchiveManifest) for ref in snapshot.manifest.archives]
+    tables = [store.read(one, SKIPPED) for one in archives if SKIPPED in one.manifest.files]
+    return [row for table in tables for row in from_csv(table.decode(), Skipped)]
 
 
 def union(records: Iterable[Record]) -> list[Record]:
@@ -66,29 +92,41 @@ def union(records: Iterable[Record]) -> list[Record]:
     return [next(same) for _, same in rows]
 
 
-def _uploaded_archives(name: str, store: ArtifactStore) -> list[str]:
-    """URIs in `archives/<name>/`; InvalidInputError if there is none."""
-    prefix = f"{store.root}/archives/{name}/"
-    archives = list(list_archives(name, store=store))
-    if not archives:
+def _ingest_uploaded(
+    config: RunConfig, store: ArtifactStore, run: RunContext
+) -> tuple[list[Artifact[ArchiveManifest]], list[RefusedArchive]]:
+    """The archives in `archives/<name>/`, ingested or refused; InvalidInputError if none is."""
+    uploaded = list_archives(config.name, store=store)
+    if not uploaded:
         raise InvalidInputError(
-            "there is no archive to ingest: upload one", expected=f"{prefix}*.zip"
+            "there is no archive to ingest: upload one",
+            expected=f"{store.root}/archives/{config.name}/*.zip",
         )
-    return archives
+    _log.info("ingest: %d archives of %s", len(uploaded), config.name)
+    return ingest_usable(
+        uploaded,
+        lambda uri: _ingest_archive(uri, config, store, run, remember=True),
+        lambda: list_archives(config.name, store=store),
+    )
 
 
 def _ingest_archive(
-    uri: str, config: RunConfig, store: ArtifactStore, run: RunContext
+    uri: str, config: RunConfig, store: ArtifactStore, run: RunContext, *, remember: bool = False
 ) -> Artifact[ArchiveManifest]:
-    """The archive's artefact, reused or published; tries again if the archive changes meanwhile."""
+    """The archive's artefact, reused or published; tries again if the archive changes meanwhile.
+
+    With `remember`, a refusal is stored, and a stored one raised without reading the archive.
+    """
     for _ in range(_MAX_ATTEMPTS):
         before = _require_stat(uri, store)
         _check_size(before, config.ingest.max_archive_bytes)
-        marker = f"{store.root}/ingested/{config.name}/{_marker_key(before, config)}.json"
-        known = _ingested_before(marker, store)
+        marker = f"{store.root}/ingested/{config.name}/{_marker_key(before, config)}"
+        known = _ingested_before(f"{marker}.json", store)
         if known is not None:
             _log.info("ingest: reused %s for %s", known.uri, uri)
             return known
+        if remember:
+            raise_if_remembered(f"{marker}.refused.json", run.code_version, store=store)
         _log.info("ingest: reading %s", uri)
         with tempfile.TemporaryDirectory(prefix="leukoflow-ingest-") as staging:
             local = Path(staging) / PurePosixPath(uri).name
@@ -96,9 +134,15 @@ def _ingest_archive(
             if _require_stat(uri, store).etag != before.etag:
                 _log.warning("ingest: %s was replaced while it was read; starting again", uri)
                 continue
-            archive = _publish_archive(local, config, store, run)
+            try:
+                archive = _publish_archive(local, config, store, run)
+            except InvalidInputError as error:
+                if remember:
+                    refusal = f"{marker}.refused.json"
+                    remember_refusal(refusal, uri, error, run.code_version, store=store)
+                raise
         content = {"archive": archive.uri, "source": uri}
-        store.objects.write(marker, canonical_json(content).encode())
+        store.objects.write(f"{marker}.json", canonical_json(content).encode())
         return archive
     raise ConflictError(f"{uri} was replaced {_MAX_ATTEMPTS} times while it was read")
 
@@ -119,7 +163,8 @@ def _check_size(info: ObjectInfo, limit: int) -> None:
 
 
 def _marker_key(info: ObjectInfo, config: RunConfig) -> str:
-    inputs = [_LAYOUT, info.uri, info.etag, config.ingest.model_dump(mode="json")]
+    read_as = config.ingest.model_dump(mode="json"), sorted(config.contract.classes)
+    inputs = [_LAYOUT, info.uri, info.etag, *read_as]
     return sha256_bytes(canonical_json(inputs).encode())[:24]
 
 
@@ -140,11 +185,14 @@ def _publish_archive(
 ) -> Artifact[ArchiveManifest]:
     """Repack a downloaded archive, and publish its records and packs."""
     with tempfile.TemporaryDirectory(prefix="leukoflow-packs-") as packs:
-        records = repack(path, Path(packs), config.ingest)
+        records, skipped = repack(path, Path(packs), config.ingest, config.contract.classes)
+        for reason, count in sorted(Counter(one.reason for one in skipped).items()):
+            _log.info("ingest: %s: %d files are %s", path.name, count, reason)
         manifest = ArchiveManifest(
             name=config.name,
             **run.model_dump(),
-            counts={"files": len(records), "images": len({r.sha256 for r in records})},
+            counts={"files": len(records), "images": len({r.sha256 for r in records})}
+            | ({"skipped": len(skipped)} if skipped else {}),
             sha256=sha256_file(path),
             bytes=path.stat().st_size,
         )
@@ -153,11 +201,15 @@ def _publish_archive(
 
 def _publish_snapshot(
     ingested: Iterable[Artifact[ArchiveManifest]],
+    refused: Sequence[RefusedArchive],
     config: RunConfig,
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[SnapshotManifest]:
-    """Publish the union of archives, independent of their names, order and repetitions."""
+    """Publish the union of archives, independent of their names, order and repetitions.
+
+    With refused archives, the same snapshot is published a second time, with their list.
+    """
     archives = sorted({archive.uri: archive for archive in ingested}.items())
     rows = [record for _, archive in archives for record in _read_rows(archive, store)]
     records = union(rows)
@@ -169,7 +221,12 @@ def _publish_snapshot(
             ArchiveRef(uri=uri, sha256=archive.manifest.sha256) for uri, archive in archives
         ),
     )
-    return store.publish_texts({RECORDS: to_csv(records, Record)}, manifest)
+    files = {RECORDS: to_csv(records, Record)}
+    snapshot = store.publish_texts(files, manifest)
+    if not refused:
+        return snapshot
+    remarks = {"refused": tuple(refused), "inputs": {CONTENT: snapshot.uri}}
+    return store.publish_texts(files, manifest.model_copy(update=remarks))
 
 
 def _read_rows(archive: Artifact[ArchiveManifest], store: ArtifactStore) -> list[Record]:

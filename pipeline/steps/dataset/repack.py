@@ -1,30 +1,39 @@
 """Repack: read a checked zip into records (hash, label, hints) and sixteen packs of images."""
 
 import hashlib
-import re
 import zipfile
 import zlib
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pipeline.adapters.image_packs import write_packs
-from pipeline.config.ingest import IngestConfig
+from pipeline.config.archive_limits import IngestConfig
+from pipeline.contract.class_names import by_canonical
 from pipeline.errors import InvalidInputError
-from pipeline.records import Record, to_csv
+from pipeline.records import Record, Skipped, is_returned, to_csv
 from pipeline.steps.dataset.archive_check import check_members, open_archive
+from pipeline.steps.dataset.folder_labels import group_of, label_of
 from pipeline.steps.dataset.manifest_csv import MANIFEST_CSV, ManifestRow, read_manifest_csv
 
 RECORDS = "records.csv"
+SKIPPED = "skipped.csv"
 _BLOCK = 1 << 20
 
 
-def repack(path: Path, folder: Path, config: IngestConfig) -> list[Record]:
+def repack(
+    path: Path, folder: Path, config: IngestConfig, classes: Iterable[str]
+) -> tuple[list[Record], list[Skipped]]:
     """Check an archive, then write `records.csv` and sixteen packs of its images into `folder`.
 
     The same content and config give the same bytes. The records have an empty `archive`, because
     the artefact's address depends on them.
+
+    `skipped.csv` lists the files that are not read; without any, it is not written.
+
+    Returns:
+        The records, and the skipped files.
 
     Raises:
         InvalidInputError: when the archive breaks a rule, or its manifest is wrong.
@@ -35,16 +44,35 @@ def repack(path: Path, folder: Path, config: IngestConfig) -> list[Record]:
         rows = {}
         if manifest is not None:
             rows = read_manifest_csv(b"".join(_stream(archive, manifest)), members)
+        skipped = _skipped(members, config)
+        for one in skipped:
+            del members[one.file]
         hashes = {name: _sha256(archive, member) for name, member in members.items()}
-        records = _limited(_records(hashes, rows, config), config.limit)
+        records = _limited(_records(hashes, rows, classes, config), config.limit)
         if not records:
             raise InvalidInputError(
-                f"{path.name} contains no images", expected="folders of images, named by class"
+                f"{path.name} contains no images" + _counted(skipped),
+                expected="folders of images, named by class",
             )
         sources = {record.sha256: members[record.file] for record in records}
         write_packs(folder, sources, lambda sha256: b"".join(_stream(archive, sources[sha256])))
     (folder / RECORDS).write_text(to_csv(records, Record))
-    return records
+    if skipped:
+        (folder / SKIPPED).write_text(to_csv(skipped, Skipped))
+    return records, skipped
+
+
+def _skipped(files: Iterable[str], config: IngestConfig) -> list[Skipped]:
+    """The files that the patterns leave out; returned labels are always read."""
+    reasons = ((file, config.reason(file)) for file in files if not is_returned(file))
+    return [Skipped(file=file, reason=reason) for file, reason in reasons if reason]
+
+
+def _counted(skipped: Iterable[Skipped]) -> str:
+    """`: 3 files are not matched by ingest.include`; empty if no file is skipped."""
+    counts = Counter(one.reason for one in skipped)
+    parts = [f"{count} files are {reason}" for reason, count in sorted(counts.items())]
+    return ": " + ", ".join(parts) if parts else ""
 
 
 def _stream(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
@@ -77,38 +105,27 @@ def _sha256(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str:
 
 
 def _records(
-    hashes: Mapping[str, str], rows: Mapping[str, ManifestRow], config: IngestConfig
+    hashes: Mapping[str, str],
+    rows: Mapping[str, ManifestRow],
+    classes: Iterable[str],
+    config: IngestConfig,
 ) -> list[Record]:
     """A record per file, sorted by hash; InvalidInputError for a bad `group_pattern`."""
+    spelling = by_canonical(classes)
     records = []
     for file, sha256 in hashes.items():
         row = rows.get(file, ManifestRow())
         records.append(
             Record(
                 sha256=sha256,
-                label=row.label or PurePosixPath(file).parent.name,
+                label=row.label or label_of(file, spelling),
                 file=file,
                 archive="",
-                hint=row.group or _hint(file, config.group_pattern),
+                hint=row.group or group_of(file, spelling, config),
                 cell_hint=row.cell,
             )
         )
     return sorted(records, key=lambda record: (record.sha256, record.label, record.file))
-
-
-def _hint(file: str, pattern: str) -> str:
-    """The group in a file's name; empty without a match, InvalidInputError for a bad pattern."""
-    if not pattern:
-        return ""
-    try:
-        match = re.search(pattern, PurePosixPath(file).name)
-        return (match.group(1) or "") if match else ""
-    except (re.error, IndexError) as error:
-        raise InvalidInputError(
-            "invalid value for ingest.group_pattern",
-            expected="a regular expression with one group",
-            received=pattern,
-        ) from error
 
 
 def _limited(records: Sequence[Record], limit: int) -> list[Record]:

@@ -2,19 +2,26 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
-from pipeline.artifacts import Artifact, DatasetManifest, SnapshotManifest
-from pipeline.config.run import RunConfig
-from pipeline.config.validation import ValidateConfig
+from pipeline.artifacts import (
+    CONTENT,
+    Artifact,
+    DatasetManifest,
+    SnapshotManifest,
+    content_uri,
+)
+from pipeline.config.run_config import RunConfig
+from pipeline.config.validation_limits import ValidateConfig
 from pipeline.contract.decoding import Pixels
 from pipeline.errors import InvalidInputError
 from pipeline.records import Quarantined, Record, to_csv
 from pipeline.run_context import RunContext
+from pipeline.steps.dataset.proposals import proposals
 from pipeline.steps.dataset.validation_page import (
     EXAMPLES,
     Picture,
@@ -41,11 +48,15 @@ _Pictures = dict[str, list[Picture]]
 
 
 class DatasetRefusedError(InvalidInputError):
-    """A dataset breaks a rule and cannot be trained on; `page` is its HTML report."""
+    """A dataset breaks a rule and cannot be trained on.
 
-    def __init__(self, broken: Rule, page: str) -> None:
-        super().__init__(broken.problem, expected=broken.expected, received=broken.received)
-        self.page = page
+    `page` is its HTML report, `proposals` are sentences that say what would help.
+    """
+
+    def __init__(self, broken: Rule, page: str, proposed: Sequence[str] = ()) -> None:
+        problem = "; ".join([broken.problem, *proposed])
+        super().__init__(problem, expected=broken.expected, received=broken.received)
+        self.page, self.proposals = page, tuple(proposed)
 
 
 @dataclass
@@ -83,16 +94,17 @@ def validate(
     counts = images_per_class(inspection.usable, classes)
     rules = count_rules(counts, quarantined, config)
     shown = {reason: inspection.rejected[reason] for reason, _ in _top_reasons(quarantined)}
-    result = ValidationResult(counts, quarantined, rules, inspection.examples, shown)
+    proposed = proposals(known, unknown, classes)
+    result = ValidationResult(counts, quarantined, rules, proposed, inspection.examples, shown)
     page = render(snapshot, result, config)
     broken = next((rule for rule in rules if not rule.passed), None)
     if broken is not None:
         _log.warning("validate: refused %s: %s", snapshot.uri, broken.problem)
-        raise DatasetRefusedError(broken, page)
+        raise DatasetRefusedError(broken, page, proposed)
     manifest = DatasetManifest(
         name=config.name,
         **run.model_dump(),
-        inputs={"snapshot": snapshot.uri},
+        inputs={"snapshot": content_uri(snapshot)},
         counts={"images": len(inspection.usable), "quarantined": len(quarantined), **counts},
     )
     files = {
@@ -100,9 +112,29 @@ def validate(
         "quarantine.csv": to_csv(quarantined, Quarantined),
         "report.html": page,
     }
-    artifact = store.publish_texts(files, manifest)
+    artifact = _publish(
+        files, manifest, snapshot, lambda plain: render(plain, result, config), store
+    )
+    for proposal in proposed:
+        _log.warning("validate: %s", proposal)
     _log.info("validate: %s %s", artifact.uri, artifact.manifest.counts)
     return artifact
+
+
+def _publish(
+    files: Mapping[str, str],
+    manifest: DatasetManifest,
+    snapshot: Artifact[SnapshotManifest],
+    render_page: Callable[[Artifact[SnapshotManifest]], str],
+    store: ArtifactStore,
+) -> Artifact[DatasetManifest]:
+    """Publish a dataset; if the snapshot lists refused archives, also the one without the list."""
+    if not snapshot.manifest.refused:
+        return store.publish_texts(files, manifest)
+    page = render_page(store.open(content_uri(snapshot), SnapshotManifest))
+    content = store.publish_texts({**files, "report.html": page}, manifest)
+    remarks = {"snapshot": snapshot.uri, CONTENT: content.uri}
+    return store.publish_texts(files, manifest.model_copy(update={"inputs": remarks}))
 
 
 def _top_reasons(quarantined: Iterable[Quarantined]) -> list[tuple[str, int]]:

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pipeline.artifacts import Artifact, SnapshotManifest
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.contract.decoding import Pixels
+from pipeline.contract.model_contract import ModelContract
 from pipeline.contract.preprocessing import prepare_pixels
-from pipeline.contract.spec import ModelContract
 from pipeline.pages.report_site import page_templates
 from pipeline.records import Quarantined, Record
 from pipeline.steps.dataset.validation_rules import Rule, reasons
@@ -49,6 +49,8 @@ class ValidationResult:
     """Usable images per class, in the contract's order."""
     quarantined: Sequence[Quarantined]
     rules: Sequence[Rule]
+    proposals: Sequence[str]
+    """What would help images of unknown classes (`proposals`)."""
     examples: Mapping[str, Sequence[Picture]]
     """Some usable images of each class."""
     rejected: Mapping[str, Sequence[Picture]]

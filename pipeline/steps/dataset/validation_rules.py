@@ -4,8 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.config.run import RunConfig
-from pipeline.config.validation import ValidateConfig
+from pipeline.config.run_config import RunConfig
+from pipeline.config.validation_limits import ValidateConfig
+from pipeline.contract.class_names import by_canonical, canonical, did_you_mean
 from pipeline.contract.decoding import Pixels, decode
 from pipeline.errors import InvalidInputError
 from pipeline.records import Quarantined, Record
@@ -59,17 +60,24 @@ def match_classes(
 ) -> tuple[list[Record], list[Quarantined]]:
     """Records with their class as spelled in the config, and rows whose label is no class.
 
-    Upper and lower case and surrounding blanks are ignored.
+    `class_names.canonical` says which spellings of a class are equal. The reason for a near miss
+    names the nearest class.
     """
-    spelling = {name.casefold(): name for name in classes}
+    spelling = by_canonical(classes)
     known, unknown = [], []
     for record in records:
-        name = spelling.get(record.label.strip().casefold())
+        name = spelling.get(canonical(record.label))
         if name is None:
-            unknown.append(quarantine_row(record, f"{UNKNOWN_CLASS} {record.label!r}"))
+            unknown.append(quarantine_row(record, unknown_reason(record.label, classes)))
         else:
             known.append(record.model_copy(update={"label": name}))
     return known, unknown
+
+
+def unknown_reason(label: str, classes: Sequence[str]) -> str:
+    """The reason to quarantine an image whose label is no class, with a near miss's proposal."""
+    question = did_you_mean(label, classes)
+    return f"{UNKNOWN_CLASS} {label!r}" + (f": {question}" if question else "")
 
 
 def resolve_labels(records: Iterable[Record]) -> tuple[list[Record], list[Quarantined]]:

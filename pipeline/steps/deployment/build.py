@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.bento import baked_bundle, build_bento
 from pipeline.artifacts import Artifact, BentoManifest, ServedManifest
-from pipeline.contract.golden import read_golden
+from pipeline.contract.golden_images import read_golden
 from pipeline.run_context import RunContext
 from pipeline.steps.deployment.smoke_check import replay_golden_images, serve_bento
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 def build(
     served: Artifact[ServedManifest], *, store: ArtifactStore, run: RunContext
 ) -> Artifact[BentoManifest]:
-    """Build a Bento with the bundle inside, serve it, and replay its golden images over HTTP.
+    """Build a Bento with the bundle inside, test it by its golden images, and publish it.
 
     Nothing is published when a check fails.
 

@@ -1,4 +1,4 @@
-"""Served Bento: run a built Bento in a process, and replay its golden images over HTTP."""
+"""Smoke check of a Bento: serve it in a process and replay its golden images over HTTP."""
 
 import contextlib
 import os
@@ -15,8 +15,8 @@ import psutil
 
 from pipeline.adapters.bento import baked_bundle
 from pipeline.artifacts import Precision
-from pipeline.contract.golden import GOLDEN, GoldenExample, read_golden, tolerance
-from pipeline.contract.spec import ModelContract
+from pipeline.contract.golden_images import GOLDEN, GoldenExample, read_golden, tolerance
+from pipeline.contract.model_contract import ModelContract
 from pipeline.errors import ArtifactError, UnreachableError
 from pipeline.http.client import open_client
 from pipeline.telemetry import TELEMETRY_OFF
@@ -28,7 +28,7 @@ _REQUEST_TIMEOUT_S = 30.0
 
 @contextlib.contextmanager
 def serve_bento(bento: Path) -> Iterator[str]:
-    """Serve a Bento on a free loopback port; yields its URL, and stops the service at the end.
+    """Serve a Bento on a free loopback port during the block; yields the service's URL.
 
     The service uses the Bento's code and model, and a temporary home for its logs and store.
 
@@ -55,7 +55,7 @@ def replay_golden_images(
         ArtifactError: when a response is an error, or a difference exceeds the tolerance.
     """
     largest = 0.0
-    with open_client(url, timeout_s=_REQUEST_TIMEOUT_S) as client:
+    with open_client(url, timeout=_REQUEST_TIMEOUT_S) as client:
         for example in read_golden(bundle):
             image = (bundle / GOLDEN / example.file).read_bytes()
             response = client.post("/classify", files={"image": (example.file, image)})
@@ -99,7 +99,7 @@ def difference(
 
 @contextlib.contextmanager
 def _process(command: list[str], bento: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the service with its log and home in `folder`; stop it at the end."""
+    """Run the service during the block, with its log and home in `folder`."""
     bundle = baked_bundle(bento).resolve()
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     variables = {
@@ -129,7 +129,7 @@ def _process(command: list[str], bento: Path, folder: Path) -> Iterator[subproce
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     """Poll `/readyz`; UnreachableError if the service exits or 120 s pass."""
     deadline = time.monotonic() + _START_TIMEOUT_S
-    with open_client(url, timeout_s=_REQUEST_TIMEOUT_S) as client:
+    with open_client(url, timeout=_REQUEST_TIMEOUT_S) as client:
         while process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(httpx.TransportError):
                 if client.get("/readyz").status_code == httpx.codes.OK:

@@ -9,7 +9,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
 from pipeline.artifacts import Artifact, EvaluationManifest, ServedManifest, SplitManifest
 from pipeline.config.evaluation import EvaluateConfig
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.contract.decision import read_review
 from pipeline.digests import canonical_json
 from pipeline.run_context import RunContext

@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw
 
 from pipeline.artifacts import ServedManifest
 from pipeline.contract.preprocessing import Prepared
-from pipeline.engine.occlusion import evidence_picture
+from pipeline.engine.evidence_map import evidence_picture
 from pipeline.pages.report_site import page_templates
-from pipeline.statistics.metrics import Interval
+from pipeline.statistics.intervals import Interval
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.mistakes import ExplainedMistake, Mistake
 from pipeline.steps.evaluation.scoring import UnitScores
@@ -87,17 +87,17 @@ def render(
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """`86.1 %`."""
+    """A share in percent: `86.1 %`."""
     return f"{100 * share:.{digits}f} %"
 
 
 def spread(interval: Interval) -> str:
-    """`80.2 to 91.0 %`."""
+    """An interval in percent: `80.2 to 91.0 %`."""
     return f"{100 * interval.low:.1f} to {100 * interval.high:.1f} %"
 
 
 def curve(unit: UnitScores, end: str) -> list[tuple[float, float]]:
-    """Coverage and accuracy; `end` is `value`, or the `low` or `high` end of its interval."""
+    """Points (coverage, accuracy) of a plot; `end`: `value`, or `low` or `high` of the interval."""
     return [(point.coverage, getattr(point.accuracy, end)) for point in unit.review.curve]
 
 

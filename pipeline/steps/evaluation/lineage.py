@@ -10,7 +10,7 @@ from pipeline.artifacts import MANIFEST, ArchiveRef
 
 
 class Ancestor(BaseModel):
-    """Provenance of an artefact: the fields that manifests of all kinds have."""
+    """Provenance of an artefact, from the manifest fields that all kinds have."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -25,7 +25,7 @@ class Ancestor(BaseModel):
 
 
 def trace(uri: str, store: ArtifactStore) -> list[Ancestor]:
-    """An artefact and its ancestors, nearest first, without inputs that have no manifest."""
+    """Read the manifests of an artefact and its ancestors, nearest first; skips missing ones."""
     ancestors: dict[str, Ancestor] = {}
     queue = deque([uri])
     while queue:

@@ -12,10 +12,10 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
 from pipeline.artifacts import Artifact, ServedManifest
 from pipeline.contract.preprocessing import Prepared, prepare
-from pipeline.engine.engine import Engine
-from pipeline.engine.occlusion import occlusion_map
+from pipeline.engine.evidence_map import occlusion_map
+from pipeline.engine.serving_engine import Engine
 from pipeline.records import Frozen, Record
-from pipeline.statistics.metrics import Floats
+from pipeline.statistics.groups import Floats
 from pipeline.steps.evaluation.predictions import Predictions
 
 

@@ -1,4 +1,4 @@
-"""MLflow run of a training: parameters, environment, metrics, figures and models."""
+"""Log a training to its MLflow run: parameters, environment, metrics, figures and models."""
 
 import tempfile
 from importlib.metadata import distributions
@@ -9,7 +9,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.mlflow_models import MlflowModels
 from pipeline.adapters.mlflow_runs import Tracking
 from pipeline.artifacts import Artifact, BundleManifest
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.steps.evaluation.evaluate import Evaluated
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.scoring import Scores
@@ -21,7 +21,7 @@ MODEL_REQUIREMENTS = ["tensorflow", "keras", "numpy"]
 
 
 def parameters(config: RunConfig) -> dict[str, Any]:
-    """Every field of a config as `section.field`."""
+    """Every field of a config, flattened to `section.field`, for MLflow."""
     return {
         f"{section}.{field}": value
         for section, fields in config.model_dump(mode="json").items()
@@ -43,7 +43,7 @@ def track_evaluation(
     *,
     store: ArtifactStore,
 ) -> None:
-    """Log metrics, report and models to a run, and end it; a finished run stays unchanged.
+    """Log metrics, report and models to an MLflow run and end the run, unless it is finished.
 
     When the training gave the bundle of an earlier run, the run links the models of that run as
     inputs instead of logging them again.

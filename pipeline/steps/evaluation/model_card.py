@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pipeline.artifacts import ServedManifest
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.pages.report_site import page_templates
 from pipeline.records import FITTED, Part, Record
-from pipeline.statistics.metrics import Interval
+from pipeline.statistics.intervals import Interval
 from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 from pipeline.steps.evaluation.lineage import Ancestor
 

@@ -4,9 +4,10 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from typing import TypeGuard
 
-from pipeline.records import Frozen, Quarantined
+from pipeline.contract.class_names import nearest_classes
+from pipeline.records import Frozen, Quarantined, Skipped
 from pipeline.steps.dataset.validation_rules import UNKNOWN_CLASS
 from pipeline.steps.evaluation.predictions import Predictions, predictions_csv
 
@@ -40,41 +41,42 @@ class Omissions(Frozen):
 
     def _hint(self, label: str) -> str:
         nearest = self.nearest_classes.get(label)
-        return f": rename the folder if it means {nearest}" if nearest else ""
+        return f": did you mean {nearest}? Then rename the folder" if nearest else ""
 
 
-def is_unknown(image: Quarantined) -> bool:
+def is_unknown(image: Quarantined | Skipped) -> TypeGuard[Quarantined]:
     """Whether an image was quarantined because its label is no class."""
-    return image.reason.startswith(UNKNOWN_CLASS)
+    return isinstance(image, Quarantined) and image.reason.startswith(UNKNOWN_CLASS)
 
 
 def omissions(
-    quarantined: Iterable[Quarantined], classes: Sequence[str], duplicates: int = 0
+    left_out: Iterable[Quarantined | Skipped], classes: Sequence[str], duplicates: int = 0
 ) -> Omissions:
-    """Count quarantined images: by label where the label is no class, else by reason.
+    """Count what is left out: by label where the label is no class, else by reason.
 
     Args:
-        quarantined: images of the archive, unreadable ones included.
+        left_out: quarantined images of the archive, unreadable ones included, and skipped files.
         classes: of the model.
         duplicates: number of copies that were dropped before.
     """
     labels: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    for image in quarantined:
+    for image in left_out:
         if is_unknown(image):
             labels[image.label] += 1
         else:
             reasons[image.reason] += 1
-    nearest = {label: _nearest(label, classes) for label in labels}
     return Omissions(
         unknown_labels=dict(labels),
-        nearest_classes={label: name for label, name in nearest.items() if name},
+        nearest_classes=nearest_classes(labels, classes),
         skipped=dict(reasons),
         duplicates=duplicates,
     )
 
 
-def archive_csv(known: Predictions, unknown: Predictions, skipped: Iterable[Quarantined]) -> str:
+def archive_csv(
+    known: Predictions, unknown: Predictions, skipped: Iterable[Quarantined | Skipped]
+) -> str:
     """`predictions_csv` with a last column `scored_as`, and a row for each skipped image."""
     predictions = csv.DictReader(io.StringIO(predictions_csv(known, unknown)))
     out, fields = io.StringIO(), [*(predictions.fieldnames or ()), SCORED_AS]
@@ -84,15 +86,9 @@ def archive_csv(known: Predictions, unknown: Predictions, skipped: Iterable[Quar
         is_known = index < len(known.records)
         writer.writerow({**row, SCORED_AS: "class" if is_known else "unknown class"})
     for image in skipped:
-        writer.writerow({"file": image.file, "label": image.label, SCORED_AS: image.reason})
+        label = image.label if isinstance(image, Quarantined) else ""
+        writer.writerow({"file": image.file, "label": label, SCORED_AS: image.reason})
     return out.getvalue()
-
-
-def _nearest(label: str, classes: Sequence[str]) -> str:
-    """The class with the most similar name, or an empty string."""
-    names = {name.casefold(): name for name in classes}
-    matches = get_close_matches(label.strip().casefold(), names, n=1)
-    return names[matches[0]] if matches else ""
 
 
 def _largest_first(counts: dict[str, int]) -> list[tuple[str, int]]:

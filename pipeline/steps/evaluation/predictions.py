@@ -12,12 +12,12 @@ import numpy as np
 from pipeline.artifacts import Artifact, ServedManifest
 from pipeline.contract.decision import ReviewRule, decide, read_review
 from pipeline.contract.image_stats import image_stats
+from pipeline.contract.model_contract import ModelContract
 from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord
 from pipeline.contract.preprocessing import prepare
-from pipeline.contract.spec import ModelContract
-from pipeline.engine.engine import Engine
+from pipeline.engine.serving_engine import Engine
 from pipeline.records import Record
-from pipeline.statistics.metrics import Floats
+from pipeline.statistics.groups import Floats
 
 
 @dataclass(frozen=True)

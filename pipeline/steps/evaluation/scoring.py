@@ -10,9 +10,9 @@ from pipeline.config.evaluation import EvaluateConfig
 from pipeline.errors import InvalidInputError
 from pipeline.records import Frozen, Record
 from pipeline.statistics.calibration import Bin, calibration_interval, reliability
-from pipeline.statistics.intervals import Resamples, predictive_value
-from pipeline.statistics.metrics import Bools, Floats, Interval, Ints, group_codes, vote
-from pipeline.statistics.review import auroc, least_uncertain
+from pipeline.statistics.groups import Bools, Floats, Ints, group_codes, vote
+from pipeline.statistics.intervals import Interval, Resamples, predictive_value
+from pipeline.statistics.review_rule import auroc, least_uncertain
 
 COVERAGES = np.round(np.arange(0.05, 1.001, 0.05), 2)
 """Shares of the images at which the accuracy of the least uncertain ones is computed."""
@@ -190,7 +190,7 @@ def _at_prevalence(
 def _of_classes(
     classes: Sequence[str], intervals: Sequence[Interval | None]
 ) -> dict[str, Interval]:
-    """Class to interval, without the classes that have none."""
+    """Class to interval, without the classes whose metric is undefined."""
     return {name: one for name, one in zip(classes, intervals, strict=True) if one is not None}
 
 
@@ -208,7 +208,7 @@ def _confidence_fields(
 def _review(
     correct: Bools, uncertainties: Floats, weights: Floats, resamples: Resamples
 ) -> ReviewScores:
-    """Accuracy of what the rule accepts, and at each coverage; arrays are (n,)."""
+    """Accuracy of the accepted images, and at each coverage; arrays are (n,)."""
     at_coverage = least_uncertain(uncertainties, correct, weights, COVERAGES)
     chosen = np.column_stack([uncertainties <= 1, at_coverage]) * weights[:, None]
     accepted, accepted_accuracy, *accuracy = resamples.shares(

@@ -1,4 +1,4 @@
-"""Cross-validation: score a config's recipe on cells that its models were not trained on.
+"""Cross-validation: train a model per fold, score each cell by a model not trained on the cell.
 
 Only cells outside the locked test part are assigned to folds, so that the choice of a recipe never
 uses that part.
@@ -15,13 +15,13 @@ from scipy.special import softmax
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.config.crossval import CrossvalConfig
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.contract.decision import decide
 from pipeline.errors import InvalidInputError
 from pipeline.modeling.feature_cache import ActivationFiles
-from pipeline.modeling.weights import read_weights
+from pipeline.modeling.imagenet_weights import read_weights
 from pipeline.records import FITTED, Record
-from pipeline.statistics.metrics import Floats
+from pipeline.statistics.groups import Floats
 from pipeline.steps.evaluation.scoring import score_predictions
 from pipeline.steps.experiments.crossval_report import CrossvalReport
 from pipeline.steps.experiments.group_folds import assign_folds, parts_of
@@ -36,8 +36,8 @@ from pipeline.steps.training.examples import (
 from pipeline.steps.training.train import fit_model
 
 if TYPE_CHECKING:
-    from pipeline.modeling.fit import Epoch
     from pipeline.modeling.fitted_model import FittedModel
+    from pipeline.modeling.training_loop import Epoch
 
 log = logging.getLogger(__name__)
 
@@ -112,9 +112,9 @@ def without_class(config: RunConfig, unknown: str) -> RunConfig:
 
 
 def _fit(data: TrainingData, config: RunConfig) -> "FittedModel":
-    """Fit a model without a lasting checkpoint; seeds this process's generators."""
-    from pipeline.modeling.fit import Checkpoint
+    """Fit a model, keeping no checkpoint; sets the random seeds of this process."""
     from pipeline.modeling.network import set_determinism
+    from pipeline.modeling.training_loop import Checkpoint
 
     set_determinism(config.train.seed)
     with tempfile.TemporaryDirectory() as scratch:
@@ -130,8 +130,8 @@ def _predict(
     model: "FittedModel", files: ActivationFiles, records: list[Record], config: RunConfig
 ) -> tuple[Floats, NoveltyScores]:
     """Probabilities (n, classes), and uncertainties and distances by the model's review rule."""
-    from pipeline.modeling.fit import logits_of
     from pipeline.modeling.fitted_model import embedding_inputs
+    from pipeline.modeling.training_loop import logits_of
 
     examples = unlabelled_examples(files, records)
     logits = logits_of(model.trained, examples).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Cross-validation report: metrics of a recipe as JSON and as a table for the terminal."""
+"""Cross-validation report: metrics of a config, as JSON and as a table for the terminal."""
 
 from pipeline.config.crossval import CrossvalConfig
 from pipeline.records import Frozen
@@ -7,7 +7,7 @@ from pipeline.steps.experiments.novelty import Novelty
 
 
 class CrossvalReport(Frozen):
-    """`leukoflow crossval --out`."""
+    """Result of a cross-validation, the JSON of `leukoflow crossval --out`."""
 
     plan: CrossvalConfig
     cells_learned: float

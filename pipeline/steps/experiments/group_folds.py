@@ -13,7 +13,7 @@ from pipeline.statistics.folds import balanced_folds
 
 
 def assign_folds(records: Sequence[Record], folds: int) -> dict[str, int]:
-    """Group to fold, 0 to `folds` - 1: the groups of each class in turn, in order of a hash.
+    """Group to fold, 0 to `folds` - 1, by hash; every fold has groups of every class.
 
     Raises:
         InvalidInputError: when there are fewer than 3 folds, or a class has fewer groups than that.
@@ -58,7 +58,7 @@ def parts_of(
 
 
 def _share_of(records: Sequence[Record], share: float) -> list[Record]:
-    """Records of a share of each class's groups."""
+    """Records of a share (0 to 1) of each class's groups, chosen by hash."""
     chosen: set[str] = set()
     for groups in _groups_of_classes(records).values():
         count = math.ceil(share * len(groups))

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.contract.decision import ReviewRule, decide
+from pipeline.contract.model_contract import ModelContract
 from pipeline.contract.prediction_log import ReferenceRecord
-from pipeline.contract.spec import ModelContract
 from pipeline.records import Frozen
-from pipeline.statistics.intervals import Resamples
-from pipeline.statistics.metrics import Floats, Interval, group_codes
-from pipeline.statistics.review import auroc
+from pipeline.statistics.groups import Floats, group_codes
+from pipeline.statistics.intervals import Interval, Resamples
+from pipeline.statistics.review_rule import auroc
 
 
 @dataclass(frozen=True)

@@ -18,20 +18,20 @@ from pipeline.artifacts import (
     SplitManifest,
     model_tag,
 )
-from pipeline.config.gate import GateConfig
-from pipeline.config.run import RunConfig
+from pipeline.config.promotion_gate_limits import GateConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.contract.decision import REVIEW
 from pipeline.contract.decoding import Pixels
-from pipeline.contract.golden import GOLDEN
+from pipeline.contract.golden_images import GOLDEN
+from pipeline.contract.model_contract import ModelContract
 from pipeline.contract.preprocessing import prepare
-from pipeline.contract.spec import ModelContract
-from pipeline.engine.compiled import save_graph
-from pipeline.engine.engine import MODEL_XML
 from pipeline.engine.low_rank import write_low_rank
+from pipeline.engine.openvino_graph import save_graph
 from pipeline.engine.quantization import quantize
+from pipeline.engine.serving_engine import MODEL_XML
 from pipeline.records import Part
 from pipeline.run_context import RunContext
-from pipeline.statistics.metrics import Floats
+from pipeline.statistics.groups import Floats
 from pipeline.steps.export.parity import Candidate, ParityImages, choose_engine
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def export(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[ServedManifest]:
-    """Publish the bundle on the fastest engine that passes parity; ArtifactError if none passes."""
+    """Publish the model in the fastest engine that passes parity; ArtifactError if none passes."""
     with tempfile.TemporaryDirectory() as scratch:
         source = store.fetch(bundle, Path(scratch) / "bundle")
         folder = Path(scratch) / "served"
@@ -96,7 +96,7 @@ def _write_engine(
     calibration: Pixels,
     gate: GateConfig,
 ) -> Parity:
-    """Replace the converted model in `folder` by the first engine that passes; its parity."""
+    """Replace the model in `folder` by the first engine that passes; returns its parity."""
     with tempfile.TemporaryDirectory() as scratch:
         candidates = _candidates(folder, Path(scratch), calibration)
         chosen, parity = choose_engine(candidates, folder, contract, images, gate)
@@ -148,7 +148,7 @@ def _convert(model_file: Path, target: Path, crops: Pixels) -> Floats:
     import keras
     import openvino as ov
 
-    from pipeline.modeling.saving import predict
+    from pipeline.modeling.keras_file import predict
 
     model = keras.models.load_model(model_file, compile=False)
     with tempfile.TemporaryDirectory() as folder:

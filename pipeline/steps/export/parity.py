@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.artifacts import Parity, Precision
-from pipeline.config.gate import GateConfig
+from pipeline.config.promotion_gate_limits import GateConfig
 from pipeline.contract.decoding import Pixels
-from pipeline.contract.golden import replay
-from pipeline.contract.spec import ModelContract
-from pipeline.engine.engine import Engine
+from pipeline.contract.golden_images import replay
+from pipeline.contract.model_contract import ModelContract
+from pipeline.engine.serving_engine import Engine
 from pipeline.errors import ArtifactError
-from pipeline.statistics.metrics import Floats, Ints
+from pipeline.statistics.groups import Floats, Ints
 
 log = logging.getLogger(__name__)
 

@@ -19,9 +19,9 @@ from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import Document
-from pipeline.config.gather import GatherConfig
-from pipeline.config.ingest import IngestConfig
-from pipeline.contract.feedback import FeedbackRecord
+from pipeline.config.archive_limits import IngestConfig
+from pipeline.config.returned_label_limits import GatherConfig
+from pipeline.contract.feedback_log import FeedbackRecord
 from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.digests import canonical_json, sha256_bytes
 from pipeline.records import Frozen
@@ -42,7 +42,7 @@ LineT = TypeVar("LineT", bound=BaseModel)
 
 
 class GatherState(Frozen):
-    """`returned/<name>.json`: labels that are in archives; changed only by compare-and-set."""
+    """`returned/<name>.json`: which returned labels were written into archives."""
 
     sequence: int = 0
     used: dict[str, str] = Field(default_factory=dict)
@@ -189,7 +189,7 @@ def _sizes(name: str, paths: Iterable[str], store: ArtifactStore) -> dict[str, i
 
 
 def _fitting(sizes: Mapping[str, int], max_bytes: int) -> list[str]:
-    """The first paths that fit into one archive; the others wait for the next."""
+    """First paths whose images fit into one archive of `max_bytes`; others wait for the next."""
     totals = accumulate(sizes.values())
     return [path for path, total in zip(sizes, totals, strict=True) if total <= max_bytes]
 
@@ -197,7 +197,7 @@ def _fitting(sizes: Mapping[str, int], max_bytes: int) -> list[str]:
 def _finish(
     name: str, state: GatherState, etag: str | None, store: ArtifactStore
 ) -> tuple[str, int]:
-    """Upload the pending labels' archive and mark them used; URI and images, or `""` and 0."""
+    """Upload pending labels as an archive, and store them as used; (URI, images) or ("", 0)."""
     digest = sha256_bytes(canonical_json(state.pending).encode())[:12]
     uri = f"{store.root}/archives/{name}/returned-{digest}.zip"
     with tempfile.TemporaryDirectory(prefix="leukoflow-returned-") as folder:

@@ -1,10 +1,11 @@
-"""Join returned labels to the predictions that they correct; pure, without store or clock."""
+"""Join returned labels to the predictions that they correct, and count agreement."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.contract.feedback import FeedbackRecord
+from pipeline.contract.class_names import canonical
+from pipeline.contract.feedback_log import FeedbackRecord
 from pipeline.contract.prediction_log import PredictionRecord, kept_path
 from pipeline.records import Frozen
 
@@ -18,8 +19,8 @@ class LabelledPrediction:
 
     @property
     def agrees(self) -> bool:
-        """Whether the predicted class is the returned label."""
-        return self.prediction.label == self.feedback.label
+        """Whether the predicted class is the returned label, also if another model respelt it."""
+        return canonical(self.prediction.label) == canonical(self.feedback.label)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
-"""The gate's checks: pure comparisons of measured figures with limits, each with a sentence."""
+"""The gate's checks: each compares a measured figure with a limit, and says so in a sentence."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from pipeline.artifacts import Parity
-from pipeline.config.gate import GateConfig
+from pipeline.config.promotion_gate_limits import GateConfig
 from pipeline.records import Record
-from pipeline.statistics.metrics import Interval, group_codes
-from pipeline.statistics.paired import Difference, PairedPredictions, paired_differences
+from pipeline.statistics.groups import group_codes
+from pipeline.statistics.intervals import Interval
+from pipeline.statistics.paired_comparison import Difference, PairedPredictions, paired_differences
 from pipeline.steps.evaluation.scoring import Scores
 from pipeline.steps.promotion.eligible_cells import EligibleCells
 from pipeline.steps.promotion.serve_check import ServeCheck

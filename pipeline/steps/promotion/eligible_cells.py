@@ -12,7 +12,7 @@ from pipeline.records import Frozen, Record
 
 
 class EligibleCells(Frozen):
-    """Counts of the test cells by the models that have seen them."""
+    """Numbers of test cells that neither, one or both models were trained on."""
 
     images: int
     """Images of cells that neither model has seen and that both predicted."""
@@ -31,7 +31,7 @@ def select_eligible_cells(
     classes: Sequence[str],
     unanswered: AbstractSet[str] = frozenset(),
 ) -> tuple[EligibleCells, list[Record]]:
-    """Counts of the test cells, and the records of the eligible ones in the order of `test`.
+    """Select the test cells that neither model was trained on; returns counts and their records.
 
     Args:
         test: records of the locked test part.
@@ -53,7 +53,7 @@ def select_eligible_cells(
 
 
 def _seen(test: Sequence[Record], trained_on: Iterable[Record]) -> set[str]:
-    """Groups of the test part that share an image or their name with the training records."""
+    """Test groups that were trained on: an image hash or the group name is the same."""
     hashes, groups = set(), set()
     for record in trained_on:
         hashes.add(record.sha256)

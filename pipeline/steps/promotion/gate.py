@@ -14,7 +14,7 @@ from pipeline.artifacts import (
     SplitManifest,
     VerdictManifest,
 )
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.digests import canonical_json
 from pipeline.errors import InvalidInputError
 from pipeline.run_context import RunContext
@@ -74,7 +74,7 @@ def gate(
 def _verdict(
     inputs: GateInputs, config: RunConfig, *, store: ArtifactStore, run: RunContext
 ) -> GateVerdict:
-    """Run every check; the bundle is loaded in a process of the service."""
+    """Run every check; loads the bundle in a process with the service's code."""
     served = inputs.served.manifest
     report = EvaluationReport.model_validate_json(store.read(inputs.evaluation, "report.json"))
     cells, results = _comparison(inputs, report, config, store=store, run=run)
@@ -100,7 +100,7 @@ def _comparison(
     store: ArtifactStore,
     run: RunContext,
 ) -> tuple[EligibleCells, list[Check]]:
-    """Checks of the test cells, and of a first model or, if cells suffice, against the champion."""
+    """Checks of the test cells, and of the challenger against the champion, if there is one."""
     pointer, challenger = inputs.champion, inputs.served
     champion = store.open(pointer.served, ServedManifest) if pointer else None
     recorded = _labels_of_outdated(pointer, champion, store)
@@ -131,7 +131,7 @@ def _comparison(
 def _labels_of_outdated(
     pointer: Pointer | None, champion: Artifact[ServedManifest] | None, store: ArtifactStore
 ) -> Labels | None:
-    """Recorded predictions of a champion with another preprocessing version, else None.
+    """Stored predictions of a champion with another preprocessing version; None for this version.
 
     This code cannot run such a champion. The test part only grows, so its own evaluation has
     predictions for most of the test images.

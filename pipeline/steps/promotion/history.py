@@ -1,4 +1,4 @@
-"""History: what served when and for how long, who moved the pointer and why."""
+"""Serving history: which model served when and for how long, who promoted it and why."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ _COPIED = set("sequence kind tag author reason run_id served verdict".split())
 
 
 class ServingPeriod(Frozen):
-    """One move of the pointer, and the time for which its model then served."""
+    """A period in which one model served: who promoted it, why, since when and how long."""
 
     sequence: int
     kind: Literal["promotion", "rollback"]
@@ -36,7 +36,7 @@ class ServingPeriod(Frozen):
 
 
 def serving_periods(moves: Sequence[Pointer], now: datetime) -> list[ServingPeriod]:
-    """Serving periods from all moves of the ledger, oldest first; the last one ends now."""
+    """Serving periods from the ledger, oldest first; the last period is still running."""
     tags = ["", *(move.tag for move in moves)]
     ends = [*(move.time for move in moves[1:]), None]
     return [

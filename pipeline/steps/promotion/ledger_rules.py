@@ -1,4 +1,4 @@
-"""Ledger rules: what earlier moves of the pointer mean for a promotion."""
+"""Rules from the ledger: when a promotion is already done, and when a rollback forbids it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ to deploy. `failed`: there was no decision."""
 def earlier_outcome(
     verdict: GateVerdict, history: Sequence[Pointer], run_id: str, approved_at: datetime | None
 ) -> Outcome | None:
-    """Outcome of a promotion that needs no move of the pointer; None when the pointer must move.
+    """Outcome of a promotion that is already done; None when the pointer must change.
 
     Args:
         verdict: a passed one.
@@ -43,7 +43,7 @@ def earlier_outcome(
 def rollback_refusal(
     history: Sequence[Pointer], tag: str, approved_at: datetime | None = None
 ) -> str:
-    """Why a model may not return after a rollback from it; empty when it may.
+    """Why a model that was rolled back may not be promoted again; '' if it may.
 
     Training again on unchanged data gives the same model, and the gate passes it again: the reason
     for the rollback is not in the test cells. A person's approval after the rollback permits it.

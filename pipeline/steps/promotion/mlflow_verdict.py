@@ -1,4 +1,4 @@
-"""MLflow run of a model: tags, metrics and page of the gate's verdict on it."""
+"""Log the gate's verdict to MLflow: tags, metrics and page in the run of the model's training."""
 
 import tempfile
 from pathlib import Path
@@ -23,7 +23,7 @@ def track_verdict(
     *,
     store: ArtifactStore,
 ) -> None:
-    """Log a verdict to its model's MLflow run, and end the run; a later verdict replaces it."""
+    """Log a verdict to an MLflow run, in place of an earlier verdict, and end the run."""
     champion = verdict.champion.tag if verdict.champion else "none"
     tags = {
         "gate": badge(verdict),

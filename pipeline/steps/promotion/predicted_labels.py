@@ -1,4 +1,4 @@
-"""Classes that a model predicted for the test images, and the records that it was trained on."""
+"""Read or compute a model's predicted classes, and read its training records."""
 
 import logging
 import tempfile
@@ -20,7 +20,7 @@ Labels = dict[str, str]
 
 
 def training_records(served: Artifact[ServedManifest], store: ArtifactStore) -> list[Record]:
-    """Records of the training and validation parts of a served bundle's model."""
+    """Download the records that a served model was trained and validated on."""
     bundle = store.open(served.manifest.inputs["bundle"], BundleManifest)
     return from_csv(store.read(bundle, "training.csv").decode(), Record)
 
@@ -39,7 +39,7 @@ def predicted_labels(
     store: ArtifactStore,
     run: RunContext,
 ) -> Labels:
-    """Request id to class, predicted now; ArtifactError if the bundle needs other preprocessing."""
+    """Predict images by a served bundle; ArtifactError if its preprocessing version is another."""
     with tempfile.TemporaryDirectory() as folder:
         files = store.fetch(served, Path(folder))
         predictions = predict_images(read_images(store, records), served, files, run.created_at)

@@ -1,4 +1,4 @@
-"""Promote: move the pointer to the model of a passed verdict, unless it serves already."""
+"""Promote: point to the model of a passed verdict, unless it serves already."""
 
 import logging
 from collections.abc import Callable
@@ -27,8 +27,8 @@ MAX_ATTEMPTS = 8
 Result = TypeVar("Result")
 
 
-class Promotion(Frozen):
-    """Result of a promotion for DAG, command line and retrain request."""
+class PromotionReport(Frozen):
+    """Outcome of a promotion as DAG, command line and retrain request show it."""
 
     outcome: Outcome
     sentence: str
@@ -48,7 +48,7 @@ class Authorization(Frozen):
 
 
 @dataclass(frozen=True)
-class Promoted:
+class PromotionResult:
     """Outcome of a promotion, and the pointer after it."""
 
     outcome: Outcome
@@ -85,8 +85,8 @@ def promote(
     *,
     store: ArtifactStore,
     run: RunContext,
-) -> Promoted:
-    """Move the pointer to a passed verdict's model, or raise; a retry of the run moves it once.
+) -> PromotionResult:
+    """Point to a passed verdict's model; raises for a refusal or conflict; idempotent per run.
 
     Raises:
         GateRefusedError: when the verdict is a refusal, or the model was rolled back from.
@@ -105,7 +105,7 @@ def promote(
     outcome = earlier_outcome(verdict, history, run.run_id, authorization.approved_at)
     if outcome is not None:
         log.info("promote: %s; %s serves", outcome, history[-1].tag)
-        return Promoted(outcome, history[-1])
+        return PromotionResult(outcome, history[-1])
     refusal = rollback_refusal(history, verdict.tag, authorization.approved_at)
     if refusal:
         raise GateRefusedError(f"{verdict.tag} is not promoted. {refusal}")
@@ -113,7 +113,7 @@ def promote(
     _require_current(verdict, current, authorization)
     moved = pointers.move(_pointer(verdict, artifact, authorization, run), current)
     log.info("promote: %s serves as move %d", moved.tag, moved.sequence)
-    return Promoted("promoted", moved)
+    return PromotionResult("promoted", moved)
 
 
 def _pointer(
@@ -122,7 +122,7 @@ def _pointer(
     authorization: Authorization,
     run: RunContext,
 ) -> Pointer:
-    """The pointer to a verdict's model; the pointer store sets its sequence."""
+    """New pointer to a verdict's model; `PointerStore.move` sets its sequence."""
     return Pointer(
         sequence=0,
         name=verdict.name,
@@ -150,7 +150,7 @@ def _require_one_model(verdict: GateVerdict, served: Artifact[ServedManifest]) -
 def _require_current(
     verdict: GateVerdict, current: Pointer | None, authorization: Authorization
 ) -> None:
-    """Raise if the verdict's champion serves no more.
+    """Raise StaleVerdictError or ConflictError if the verdict's champion no longer serves.
 
     An approved verdict is valid while the same model serves, since a person read the comparison. A
     verdict without approval is valid only until the next move, since the gate can run again.

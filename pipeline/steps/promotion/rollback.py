@@ -21,7 +21,7 @@ def rollback(
     store: ArtifactStore,
     run: RunContext,
 ) -> Pointer:
-    """Move the pointer to an earlier model; nothing moves when that model serves already.
+    """Point to an earlier model and return the pointer; changes nothing if the model serves.
 
     An empty tag takes the model that served before the serving one.
 
@@ -49,7 +49,7 @@ def rollback(
 
 
 def _earlier(history: Sequence[Pointer], tag: str) -> Pointer:
-    """Last move to a tag, or that before the serving model's first; InvalidInputError if none."""
+    """Last pointer to `tag`, or to the previous model if empty; InvalidInputError if none."""
     tags = [move.tag for move in history]
     # After A, B, C and back to B, the model before B is A.
     candidates = history if tag or not tags else history[: tags.index(tags[-1])]

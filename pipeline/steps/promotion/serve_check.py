@@ -1,4 +1,4 @@
-"""Serve check: load a bundle in the service's own code, in a separate process (decision 3)."""
+"""Serve check: load a bundle by the service's code, in a process of its own (decision 3)."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ class ServeCheck(Frozen):
 
 
 def serve_check(folder: Path) -> ServeCheck:
-    """Load a bundle in the service's code; a failure gives `ok=False` and a reason, not an error.
+    """Load a bundle by the service's code, in a subprocess; a failure is `ok=False` with a reason.
 
     It replays the golden images, and measures latency and size.
     """

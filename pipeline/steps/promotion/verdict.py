@@ -7,7 +7,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.pointer_store import Pointer
 from pipeline.artifacts import Artifact, VerdictManifest
 from pipeline.records import Frozen
-from pipeline.statistics.metrics import Interval
+from pipeline.statistics.intervals import Interval
 from pipeline.steps.promotion.eligible_cells import EligibleCells
 
 Topic = Literal["evidence", "champion", "floors", "calibration", "serving"]
@@ -24,17 +24,17 @@ class Limit(NamedTuple):
 
 
 def at_least(threshold: float, figure: Figure = "value") -> Limit:
-    """The limit that the value, or a lower bound, must not be below."""
+    """Minimum limit for a value, or for its lower bound."""
     return Limit(threshold, "at least", figure)
 
 
 def at_most(threshold: float, figure: Figure = "value") -> Limit:
-    """The limit that the value, or a lower bound, must not be above."""
+    """Maximum limit for a value, or for its lower bound."""
     return Limit(threshold, "at most", figure)
 
 
 class Check(Frozen):
-    """One measured figure of the challenger, compared with its limit."""
+    """Result of one check: a measured figure of the challenger, its limit, passed or not."""
 
     name: str
     topic: Topic = "evidence"
@@ -77,13 +77,13 @@ class GateVerdict(Frozen):
 
 
 def read_verdict(artifact: Artifact[VerdictManifest], store: ArtifactStore) -> GateVerdict:
-    """The verdict of an artefact."""
+    """Download a verdict, `verdict.json`."""
     return GateVerdict.model_validate_json(store.read(artifact, "verdict.json"))
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """A check to be made: its name, limit and unit."""
+    """Name, limit and unit of a check that is still to be made."""
 
     topic: Topic
     name: str

@@ -8,12 +8,12 @@ import numpy as np
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.contract.decision import write_review
-from pipeline.contract.golden import GoldenExample, write_golden
+from pipeline.contract.golden_images import GoldenExample, write_golden
 from pipeline.contract.preprocessing import prepare
 from pipeline.digests import canonical_json
-from pipeline.modeling.fit import Epoch
+from pipeline.modeling.training_loop import Epoch
 from pipeline.records import Record, to_csv
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def write_bundle(
 
     `fitted` are the records of the training and validation parts; the gate excludes their groups.
     """
-    from pipeline.modeling.saving import save_reproducibly
+    from pipeline.modeling.keras_file import save_reproducibly
 
     save_reproducibly(model, folder / "model.keras")
     (folder / "contract.json").write_text(canonical_json(config.contract.model_dump(mode="json")))
@@ -56,7 +56,7 @@ def write_golden_images(
     store: ArtifactStore,
 ) -> None:
     """Write `golden/`: a few validation images per class, with the model's probabilities."""
-    from pipeline.modeling.saving import predict
+    from pipeline.modeling.keras_file import predict
 
     chosen = []
     for label in config.contract.classes:

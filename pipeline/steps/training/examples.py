@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, FeaturesManifest, SplitManifest, WeightsManifest
-from pipeline.config.run import RunConfig
-from pipeline.engine.frozen import Arrays
-from pipeline.modeling.augmentation import view_names
+from pipeline.config.run_config import RunConfig
+from pipeline.engine.frozen_network import Arrays
+from pipeline.modeling.augmentation import crop_names
 from pipeline.modeling.feature_cache import ActivationFiles, fetch_activations
-from pipeline.modeling.fit import Examples
+from pipeline.modeling.training_loop import Examples
 from pipeline.records import FITTED, Record
-from pipeline.statistics.metrics import group_codes
+from pipeline.statistics.groups import group_codes
 
 _MAX_IMAGES_PER_CELL = 8
 
@@ -51,7 +51,7 @@ def load_activations(
         name
         for record in store.records(inputs.split)
         if record.part in FITTED
-        for name in view_names(record.sha256, config.features.jitters)
+        for name in crop_names(record.sha256, config.features.jitters)
     ]
     return fetch_activations(store, packs, crops, folder)
 
@@ -75,8 +75,8 @@ def validation_examples(
 def unlabelled_examples(files: ActivationFiles, records: Sequence[Record]) -> Examples:
     """Crops without jitter of images of any class; labels and groups are 0, weights are 1."""
     zeros = np.zeros(len(records), np.int64)
-    views = [view_names(record.sha256, 0) for record in records]
-    return Examples(files, views, zeros, np.ones(len(records), np.float32), zeros)
+    crops = [crop_names(record.sha256, 0) for record in records]
+    return Examples(files, crops, zeros, np.ones(len(records), np.float32), zeros)
 
 
 def _examples(
@@ -88,9 +88,9 @@ def _examples(
 ) -> Examples:
     classes = {name: index for index, name in enumerate(config.contract.classes)}
     labels = np.array([classes[record.label] for record in records], np.int64)
-    views = [view_names(record.sha256, jitters) for record in records]
+    crops = [crop_names(record.sha256, jitters) for record in records]
     groups = group_codes([record.group for record in records])
-    return Examples(files, views, labels, weights, groups)
+    return Examples(files, crops, labels, weights, groups)
 
 
 def sample_weights(records: Sequence[Record], copies: float = 0.0) -> NDArray[np.float32]:

@@ -13,11 +13,11 @@ import numpy as np
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
 from pipeline.artifacts import Artifact, FeaturesManifest, SplitManifest, WeightsManifest
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import prepare
-from pipeline.engine.frozen import FrozenNetwork
-from pipeline.modeling.augmentation import jittered, view_names
+from pipeline.engine.frozen_network import FrozenNetwork
+from pipeline.modeling.augmentation import crop_names, jittered
 from pipeline.modeling.feature_cache import (
     PACK_SIZE,
     Activations,
@@ -25,7 +25,7 @@ from pipeline.modeling.feature_cache import (
     cached_crops,
     write_pack,
 )
-from pipeline.modeling.weights import read_weights
+from pipeline.modeling.imagenet_weights import read_weights
 from pipeline.records import FITTED, Record
 from pipeline.run_context import RunContext
 
@@ -55,12 +55,14 @@ def featurize(
         for record in store.records(inputs.split)
         if record.part in FITTED and shard_of(record.sha256, shards) == inputs.shard
     ]
-    views = {r.sha256: view_names(r.sha256, config.features.jitters) for r in records}
-    names = {view for of_image in views.values() for view in of_image}
+    by_image = {r.sha256: crop_names(r.sha256, config.features.jitters) for r in records}
+    names = {name for of_image in by_image.values() for name in of_image}
     key = cache_key(config.contract, inputs.weights, config.features)
     packs = cached_crops(store, key, names)
-    missing = [record for record in records if not packs.keys() >= set(views[record.sha256])]
-    log.info("featurize shard %d: %d images, %d to compute", inputs.shard, len(views), len(missing))
+    missing = [record for record in records if not packs.keys() >= set(by_image[record.sha256])]
+    log.info(
+        "featurize shard %d: %d images, %d to compute", inputs.shard, len(by_image), len(missing)
+    )
     if missing:
         crops = _missing_crops(missing, packs.keys(), config, store)
         network = _load_network(inputs.weights, config, store)
@@ -121,7 +123,7 @@ def _missing_crops(
     """Read the images; yield name and pixels of each crop that is not cached."""
     for record, data in read_images(store, records):
         prepared = prepare(data, config.contract)
-        plain, *others = view_names(record.sha256, config.features.jitters)
+        plain, *others = crop_names(record.sha256, config.features.jitters)
         if plain not in cached:
             yield plain, prepared.crop
         for name in others:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, BundleManifest
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.digests import canonical_json, sha256_bytes
-from pipeline.modeling.fit import Checkpoint, Epoch, FitExamples
-from pipeline.modeling.weights import read_weights
+from pipeline.modeling.imagenet_weights import read_weights
+from pipeline.modeling.training_loop import Checkpoint, Epoch, FitExamples
 from pipeline.records import FITTED, Record
 from pipeline.run_context import RunContext
 from pipeline.steps.training.bundle_files import write_bundle, write_golden_images

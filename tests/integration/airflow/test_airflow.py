@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.retraining.retrain_requests import RetrainRequests
+from monitoring.retraining.retrain_requests import RetrainRequestStore
 from pipeline.adapters.airflow import AirflowClient, DagRun
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.pointer_store import Pointer, PointerStore
@@ -208,7 +208,7 @@ def test_each_request_starts_one_training_run_that_closes_it(
         assert training.conf["config"] == f"configs/{name}.yaml"
         assert "x the alarm threshold" in training.conf["reason"]
         assert _finished(airflow, training).state == "failed"
-        request = RetrainRequests(LocalStore(), settings.store_uri, name).last()
+        request = RetrainRequestStore(LocalStore(), settings.store_uri, name).last()
         assert request is not None
         assert request.outcome.startswith(f"failed ({training.run_id})")
 

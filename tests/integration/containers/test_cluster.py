@@ -18,7 +18,7 @@ from pipeline.adapters.pointer_store import PointerStore
 from pipeline.adapters.storage import LocalStore, UriStore
 from pipeline.artifacts import MANIFEST, ServedManifest
 from pipeline.dag_ids import DEPLOYMENT, TRAINING
-from pipeline.modeling.weights import ensure_weights
+from pipeline.modeling.imagenet_weights import ensure_weights
 from pipeline.run_context import RunContext
 from pipeline.sample.archive import write_archive
 from pipeline.settings import Settings

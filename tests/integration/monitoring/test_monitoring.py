@@ -15,7 +15,7 @@ import uvicorn
 
 from monitoring import entrypoints
 from monitoring.reports.server import create_site
-from monitoring.retraining.retrain_requests import RetrainRequests
+from monitoring.retraining.retrain_requests import RetrainRequestStore
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.adapters.storage import UriStore
@@ -98,7 +98,7 @@ def monitored(seaweed: Settings, tmp_path_factory: pytest.TempPathFactory) -> It
 
 def test_a_shifted_window_requests_one_retrain(monitored: Monitored) -> None:
     """Quiet, then alarm, then one open request that its own training run closes once."""
-    requests = RetrainRequests(monitored.store.objects, monitored.store.root, NAME)
+    requests = RetrainRequestStore(monitored.store.objects, monitored.store.root, NAME)
     retraining = entrypoints.training_run_of(monitored.decision)
     assert retraining == entrypoints.training_run_of(monitored.decision)
     assert retraining is not None

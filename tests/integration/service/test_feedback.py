@@ -17,8 +17,8 @@ from PIL import Image
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.config.run import RunConfig
-from pipeline.contract.feedback import FeedbackRecord
+from pipeline.config.run_config import RunConfig
+from pipeline.contract.feedback_log import FeedbackRecord
 from pipeline.run_context import RunContext
 from pipeline.steps.dataset.ingest import ingest
 from tests.integration.service.asking import answers

@@ -10,9 +10,9 @@ import pytest
 
 from pipeline.adapters.image_packs import read_images
 from pipeline.artifacts import BundleManifest, ServedManifest, SplitManifest
-from pipeline.contract.box import CellBox
+from pipeline.contract.cell_box import CellBox
 from pipeline.contract.decoding import decode
-from pipeline.contract.golden import tolerance
+from pipeline.contract.golden_images import tolerance
 from pipeline.contract.preprocessing import crop, prepare
 from pipeline.demo.traffic import wait_for_model
 from pipeline.entrypoints import promotion

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from monitoring.drift.detect import read_reference, read_window
-from monitoring.retraining.retrain_requests import RetrainRequests
+from monitoring.retraining.retrain_requests import RetrainRequestStore
 from pipeline.adapters.airflow import AirflowClient, DagRun
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
@@ -30,7 +30,7 @@ from pipeline.artifacts import (
     SplitManifest,
     WindowManifest,
 )
-from pipeline.contract.golden import GOLDEN
+from pipeline.contract.golden_images import GOLDEN
 from pipeline.contract.image_stats import image_stats
 from pipeline.contract.preprocessing import prepare
 from pipeline.dag_ids import TRAINING
@@ -40,7 +40,7 @@ from pipeline.embedded.processes.temporary_parts import on_free_ports
 from pipeline.records import Record, from_csv
 from pipeline.sample.cells import CLASSES
 from pipeline.settings import Settings
-from pipeline.steps.cells.lock import read_lock
+from pipeline.steps.cells.locked_images import read_lock
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -217,7 +217,7 @@ def _check(settings: Settings) -> None:
         for item in store.objects.list(f"{store.root}/retrain/demo/")
     ]
     assert any(decision.get("requested") for decision in decisions)
-    request = RetrainRequests(store.objects, store.root, "demo").last()
+    request = RetrainRequestStore(store.objects, store.root, "demo").last()
     assert request is not None
     assert request.outcome.startswith("failed (retrain__demo__"), "the demo cancels its retrain"
 

@@ -10,8 +10,8 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
 from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import Artifact, GroupingManifest, SplitManifest
-from pipeline.config.run import RunConfig
-from pipeline.contract.spec import ModelContract
+from pipeline.config.run_config import RunConfig
+from pipeline.contract.model_contract import ModelContract
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record, from_csv
 from pipeline.run_context import RunContext
@@ -19,7 +19,7 @@ from pipeline.sample.archive import write_archive
 from pipeline.sample.cells import CLASSES
 from pipeline.settings import Settings
 from pipeline.steps.cells.group import group
-from pipeline.steps.cells.lock import read_lock
+from pipeline.steps.cells.locked_images import read_lock
 from pipeline.steps.cells.split import split
 from pipeline.steps.dataset.ingest import ingest
 from pipeline.steps.dataset.validate import validate

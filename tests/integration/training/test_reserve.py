@@ -15,7 +15,7 @@ from pipeline.artifacts import (
     SplitManifest,
 )
 from pipeline.contract.prediction_log import ReferenceRecord
-from pipeline.demo.unseen_images import unseen
+from pipeline.demo.unseen_images import select_unseen
 from pipeline.records import Record, from_csv
 from pipeline.sample.archive import write_archive
 from tests.integration.training.trained import Trained, train_on, write_config
@@ -43,7 +43,7 @@ def test_no_artefact_of_a_training_contains_a_reserved_cell(
 ) -> None:
     """Checked by hash and group: training table, golden images, activations, drift reference."""
     records = store.records(store.open(trained.split, SplitManifest))
-    shown = unseen(store.open(trained.split, SplitManifest), trained.served, 64, store)
+    shown = select_unseen(store.open(trained.split, SplitManifest), trained.served, 64, store)
     assert (len(shown.records), shown.missing) == (12, [])
     assert str(shown) == "12 images of 4 unseen cells"
     hashes = {record.sha256 for record in shown.records}

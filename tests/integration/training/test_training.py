@@ -86,7 +86,7 @@ def test_a_champion_with_another_preprocessing_is_compared_by_its_recorded_predi
     archive = Path(tracked.config).parent / "drawn.zip"
     with variables(tracked.environment):
         promotion.promote(tracked.config, RUN, tracked.verdict, DECISION)
-        monkeypatch.setattr("pipeline.contract.spec.PREPROCESSING_VERSION", "next")
+        monkeypatch.setattr("pipeline.contract.model_contract.PREPROCESSING_VERSION", "next")
         other = retrain(tracked, str(config))
         store = open_store()
         verdict = read_verdict(store.open(other, VerdictManifest), store)

@@ -10,7 +10,7 @@ from bentoml._internal.models import ModelStore
 
 from pipeline.adapters.bento import mirror
 from pipeline.artifacts import MANIFEST, Parity, ServedManifest
-from pipeline.contract.spec import ModelContract
+from pipeline.contract.model_contract import ModelContract
 from pipeline.digests import sha256_file
 from pipeline.errors import ArtifactError
 from pipeline.settings import Settings

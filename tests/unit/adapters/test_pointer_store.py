@@ -131,11 +131,11 @@ def test_a_lost_response_is_not_a_conflict(tmp_path: Path) -> None:
 
 def test_settling_writes_a_missing_ledger_entry(pointers: PointerStore, tmp_path: Path) -> None:
     """Before the next move; without a missing entry nothing changes."""
-    assert pointers.settle() is None
+    assert pointers.read_and_record() is None
     moved = pointers.move(to("a"), None)
     entry = tmp_path / "pointer/cells/ledger/00000001.json"
     entry.unlink()
-    assert [pointers.settle(), pointers.settle()] == [moved, moved]
+    assert [pointers.read_and_record(), pointers.read_and_record()] == [moved, moved]
     assert Pointer.model_validate_json(entry.read_bytes()) == moved
 
 

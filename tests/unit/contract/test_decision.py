@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.contract.decision import ReviewRule, decide, read_review, write_review
-from pipeline.contract.spec import ModelContract
+from pipeline.contract.model_contract import ModelContract
 from pipeline.errors import ArtifactError
 
 CONTRACT = ModelContract(name="cells", classes=("A", "B", "C"), embedding_size=2)

@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.image_stats import STATISTICS, ImageStats, comparable, image_stats
+from pipeline.contract.model_contract import ModelContract
 from pipeline.contract.preprocessing import prepare
-from pipeline.contract.spec import ModelContract
 
 CONTRACT = ModelContract(name="cells", classes=("ROUND", "LOBED"))
 FIRST_LINE = (

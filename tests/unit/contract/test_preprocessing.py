@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 from scipy import ndimage
 
-from pipeline.contract.box import CellBox
+from pipeline.contract.cell_box import CellBox
 from pipeline.contract.decoding import Pixels, decode
+from pipeline.contract.model_contract import ModelContract
 from pipeline.contract.preprocessing import crop, frame, prepare
-from pipeline.contract.spec import ModelContract
 from pipeline.errors import InvalidInputError
 
 CONTRACT = ModelContract(name="cells", classes=("ROUND", "LOBED"))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.contract.image_stats import image_stats
+from pipeline.contract.model_contract import ModelContract
 from pipeline.contract.preprocessing import prepare
-from pipeline.contract.spec import ModelContract
 
 CONTRACT = ModelContract(name="real", classes=("A", "B"))
 

@@ -8,7 +8,7 @@ from typing import Any
 from monitoring.drift.messages import NO_DRIFT
 from pipeline.demo import summary
 from pipeline.demo.traffic import Traffic, shifted_title
-from pipeline.demo.unseen_images import Unseen
+from pipeline.demo.unseen_images import UnseenImages
 from pipeline.records import Record
 
 README = (Path(__file__).resolve().parents[3] / "README.md").read_text()
@@ -51,7 +51,9 @@ def test_the_readme_has_the_rows_that_the_code_prints() -> None:
         *summary.reuse_rows(False, 0, 240),
         *summary.score_rows({"scores": {**scores, "by_cell": {"balanced_accuracy": interval}}}),
         *summary.served_rows(Traffic(now, now, [LABEL] * 64, predictions)),
-        *summary.drift_rows("null window", str(Unseen(records, [])), _drift("quiet", NO_DRIFT)),
+        *summary.drift_rows(
+            "null window", str(UnseenImages(records, [])), _drift("quiet", NO_DRIFT)
+        ),
         *summary.drift_rows("shifted window", shifted_title(48, True), _drift("alarm", *alarms)),
     ]
     assert len(rows) == 7

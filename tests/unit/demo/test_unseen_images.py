@@ -9,8 +9,8 @@ import pytest
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, BundleManifest, Parity, ServedManifest, SplitManifest
-from pipeline.contract.spec import ModelContract
-from pipeline.demo.unseen_images import unseen
+from pipeline.contract.model_contract import ModelContract
+from pipeline.demo.unseen_images import select_unseen
 from pipeline.records import Part, Record, to_csv
 from pipeline.run_context import RunContext
 
@@ -75,7 +75,9 @@ def test_the_reserve_is_selected_and_a_class_without_one_is_named(
     store: ArtifactStore, serve: Serve, split: Artifact[SplitManifest]
 ) -> None:
     """The champion was trained on the training and validation parts of this split."""
-    selected = unseen(split, serve([*images("train", "ROUND"), *images("val", "ROUND")]), 64, store)
+    selected = select_unseen(
+        split, serve([*images("train", "ROUND"), *images("val", "ROUND")]), 64, store
+    )
     assert {record.part for record in selected.records} == {"reserve"}
     assert str(selected) == "6 images of 2 unseen cells (none of LOBED)"
 
@@ -84,7 +86,7 @@ def test_a_small_window_spreads_over_the_cells(
     store: ArtifactStore, serve: Serve, split: Artifact[SplitManifest]
 ) -> None:
     """The first images by hash are selected, not the first cells."""
-    selected = unseen(split, serve([]), 4, store)
+    selected = select_unseen(split, serve([]), 4, store)
     assert len(selected.records) == 4
     assert len({record.group for record in selected.records}) == 2
 
@@ -96,7 +98,7 @@ def test_cells_of_the_champions_training_are_not_selected(
     """One image, or the group name, of a cell is enough to exclude it."""
     first = images("reserve", "ROUND")[0]
     other = {"sha256": {"group": "renamed"}, "group": {"sha256": "another"}}[known_by]
-    selected = unseen(split, serve([first.model_copy(update=other)]), 64, store)
+    selected = select_unseen(split, serve([first.model_copy(update=other)]), 64, store)
     assert {record.group for record in selected.records} == {"reserve-ROUND-1"}
 
 
@@ -114,7 +116,7 @@ def test_cells_of_one_patient_are_counted_and_an_excluded_class_is_named(
     (folder / "records.csv").write_text(to_csv(records, Record))
     split = store.publish(folder, SplitManifest(**MADE))
     known = [record for record in records if record.label == "LOBED"]
-    selected = unseen(split, serve(known), 64, store)
+    selected = select_unseen(split, serve(known), 64, store)
     assert str(selected) == "6 images of 2 unseen cells (none of LOBED)"
 
 
@@ -122,4 +124,4 @@ def test_nothing_is_selected_where_every_cell_is_known(
     store: ArtifactStore, serve: Serve, split: Artifact[SplitManifest]
 ) -> None:
     """The selection is empty, and the demo sends no window."""
-    assert unseen(split, serve(images("reserve", "ROUND")), 64, store).records == []
+    assert select_unseen(split, serve(images("reserve", "ROUND")), 64, store).records == []

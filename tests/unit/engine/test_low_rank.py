@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from pipeline.engine.compiled import compile_graph
 from pipeline.engine.low_rank import fit_low_rank, write_low_rank
+from pipeline.engine.openvino_graph import compile_graph
 
 SIDE = 16
 RNG = np.random.default_rng(3)

@@ -7,7 +7,7 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
-from pipeline.engine.compiled import compile_graph
+from pipeline.engine.openvino_graph import compile_graph
 from pipeline.engine.quantization import quantize
 
 pytestmark = pytest.mark.slow

@@ -21,7 +21,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("root")
 def test_the_default_config_is_that_of_model_name() -> None:
     """For a form without a config, and for the weekly run."""
-    assert config_lookup.own_config() == "configs/demo.yaml"
+    assert config_lookup.default_config() == "configs/demo.yaml"
 
 
 def test_a_model_without_archives_is_logged(root: Path, caplog: pytest.LogCaptureFixture) -> None:

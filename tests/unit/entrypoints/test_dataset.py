@@ -1,9 +1,14 @@
-"""The report of a refused dataset is published, and the error has its address."""
+"""Reports of refused datasets, and of archives that ingest skipped."""
 
+import io
+import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.entrypoints import cells, dataset
 from pipeline.errors import InvalidInputError
@@ -53,3 +58,48 @@ def test_grouping_an_archive_keeps_the_report_of_a_refusal(
         cells.group_archive(archive, config)
     assert _page(refused).is_relative_to(tmp_path / "home/artifacts/reports/cells")
     assert "This dataset was refused" in _page(refused).read_text()
+
+
+@pytest.fixture
+def uploaded(config: str, tmp_path: Path) -> str:
+    """The config, with a good and a broken archive in the store."""
+    folder = tmp_path / "store/archives/cells"
+    folder.mkdir(parents=True)
+    (folder / "broken.zip").write_bytes(b"broken")
+    rng = np.random.default_rng(0)
+    with zipfile.ZipFile(folder / "good.zip", "w") as good:
+        for label in ("ROUND", "LOBED"):
+            for number in range(9):
+                out = io.BytesIO()
+                pixels = rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(out, "PNG")
+                good.writestr(f"{label}/{number}.png", out.getvalue())
+    return config
+
+
+@pytest.mark.field("broken.zip")
+def test_a_skipped_archive_is_on_the_terminal_and_in_the_json(
+    uploaded: str, run_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`leukoflow ingest` ends with 0; stdout has the snapshot, stderr the reason."""
+    assert run_command("ingest", "--config", uploaded) == 0
+    snapshot, errors = capsys.readouterr()
+    assert "store/snapshot/cells/" in snapshot
+    assert "warning: skipped" in errors
+    assert run_command("ingest", "--json", "--config", uploaded) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["snapshot"], report["counts"]["images"]) == (snapshot.strip(), 18)
+    (refused,) = report["refused"]
+    assert refused["uri"].endswith("archives/cells/broken.zip")
+    assert "expected a zip archive" in refused["reason"]
+
+
+def test_the_published_validation_page_names_a_skipped_archive(
+    uploaded: str, tmp_path: Path
+) -> None:
+    """On the report site; its index says that one was skipped."""
+    dataset.validate(uploaded, "one", dataset.ingest(uploaded, "one"))
+    reports = tmp_path / "store/reports/cells"
+    (page,) = (reports / "validation").rglob("index.html")
+    assert "broken.zip cannot be opened" in page.read_text()
+    assert "1 skipped, 0 quarantined" in (reports / "index.html").read_text()

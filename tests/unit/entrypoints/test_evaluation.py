@@ -115,7 +115,7 @@ def test_omissions_of_an_archive_are_reported_everywhere(
     output = capsys.readouterr()
     assert (
         "warning: 12 images in 'Neutrophils' belong to no class of the model: "
-        "rename the folder if it means NEUTROPHIL\n"
+        "did you mean NEUTROPHIL? Then rename the folder\n"
     ) in output.err
     assert "warning: 2 images are skipped: " in output.err
     line, report = json.loads(output.out), json.loads(out.read_text())
@@ -176,5 +176,5 @@ def test_grouping_reports_the_images_that_it_leaves_out(
     assert len(out.read_text().splitlines()) - 1 == 36
     output = capsys.readouterr().err
     assert "warning: 13 images in 'Neutrophils' belong to no class" in output
-    assert "rename the folder if it means NEUTROPHIL" in output
+    assert "did you mean NEUTROPHIL? Then rename the folder" in output
     assert "warning: 1 images are skipped: " in output

@@ -25,7 +25,7 @@ def test_a_client_of_loopback_opens_under_a_socks_proxy(
     monkeypatch.setenv("NO_PROXY", no_proxy)
     with pytest.raises(ImportError):
         httpx.Client()
-    open_client("http://127.0.0.1:3000", timeout_s=1).close()
+    open_client("http://127.0.0.1:3000", timeout=1).close()
 
 
 @pytest.mark.parametrize("proxy", ["socks5://u:pass@proxy:9", "socks4://proxy:9", "http://a:b:c"])
@@ -33,7 +33,7 @@ def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, p
     """With its variable and without its password."""
     monkeypatch.setenv("ALL_PROXY", proxy)
     with pytest.raises(InvalidInputError, match="the proxy in ALL_PROXY") as error:
-        open_client("https://service.lab", timeout_s=1)
+        open_client("https://service.lab", timeout=1)
     assert "pass" not in str(error.value)
 
 

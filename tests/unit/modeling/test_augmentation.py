@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from pipeline.contract.box import CellBox
+from pipeline.contract.cell_box import CellBox
+from pipeline.contract.model_contract import ModelContract
 from pipeline.contract.preprocessing import Prepared
-from pipeline.contract.spec import ModelContract
-from pipeline.modeling.augmentation import jittered, view_names
+from pipeline.modeling.augmentation import crop_names, jittered
 
 CONTRACT = ModelContract(name="cells", classes=("ROUND", "LOBED"), input_size=64)
-NAMES = [name for n in range(40) for name in view_names(f"{n:064x}", 1)[1:]]
+NAMES = [name for n in range(40) for name in crop_names(f"{n:064x}", 1)[1:]]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def prepared() -> Prepared:
 
 def test_the_original_crop_comes_first_and_names_are_unique() -> None:
     """Its name is the image's hash, so that packs without jitter stay valid."""
-    names = view_names("ab", 3)
+    names = crop_names("ab", 3)
     assert names[0] == "ab"
     assert len(set(names)) == 4
 

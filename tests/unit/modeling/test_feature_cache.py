@@ -9,8 +9,8 @@ import pytest
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, WeightsManifest
-from pipeline.config.training import FeaturesConfig
-from pipeline.contract.spec import ModelContract
+from pipeline.config.hyperparameters import FeaturesConfig
+from pipeline.contract.model_contract import ModelContract
 from pipeline.errors import ArtifactError
 from pipeline.modeling.feature_cache import (
     Activations,

@@ -7,12 +7,12 @@ import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.config.run import RunConfig
-from pipeline.config.training import FeaturesConfig, TrainConfig
-from pipeline.contract.spec import ModelContract
+from pipeline.config.hyperparameters import FeaturesConfig, TrainConfig
+from pipeline.config.run_config import RunConfig
+from pipeline.contract.model_contract import ModelContract
 from pipeline.modeling.feature_cache import fetch_activations, write_pack
-from pipeline.modeling.fit import Checkpoint, Epoch, Examples, FitExamples
 from pipeline.modeling.fitted_model import FittedModel, embedding_inputs, fit_blocks, fit_head
+from pipeline.modeling.training_loop import Checkpoint, Epoch, Examples, FitExamples
 from pipeline.run_context import RunContext
 
 CONFIG = RunConfig(

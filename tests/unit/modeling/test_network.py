@@ -7,12 +7,12 @@ import pytest
 from scipy.special import softmax
 
 from benchmarks.training.random_weights import draw_weights
-from pipeline.config.training import FeaturesConfig
-from pipeline.contract.spec import ModelContract
-from pipeline.engine.frozen import LAYERS, Arrays, FrozenNetwork
-from pipeline.modeling.head import solve
+from pipeline.config.hyperparameters import FeaturesConfig
+from pipeline.contract.model_contract import ModelContract
+from pipeline.engine.frozen_network import LAYERS, Arrays, FrozenNetwork
+from pipeline.modeling.embedding import Projection
+from pipeline.modeling.linear_head import solve
 from pipeline.modeling.network import assemble, backbone, classifier, layers_after, pooled_blocks
-from pipeline.modeling.projection import Projection
 
 RNG = np.random.default_rng(4)
 

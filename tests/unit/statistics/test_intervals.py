@@ -6,14 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from pipeline.statistics.groups import Bools, Floats, Ints
 from pipeline.statistics.intervals import (
+    Interval,
     Resamples,
     effective_size,
     percentile_interval,
     predictive_value,
     strata,
 )
-from pipeline.statistics.metrics import Bools, Floats, Interval, Ints
 
 DRAWS = 1000
 

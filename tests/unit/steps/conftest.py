@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.config.run import RunConfig
-from pipeline.config.validation import ValidateConfig
-from pipeline.contract.spec import ModelContract
+from pipeline.config.run_config import RunConfig
+from pipeline.config.validation_limits import ValidateConfig
+from pipeline.contract.model_contract import ModelContract
 
 WriteZip = Callable[[str, Mapping[str, bytes]], str]
 

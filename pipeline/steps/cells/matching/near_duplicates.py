@@ -20,10 +20,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
 
+from pipeline.steps.cells.matching.fingerprint import Fingerprint
 from pipeline.steps.cells.matching.keypoint_vectors import vlad_vectors
 from pipeline.steps.cells.matching.keypoints import Floats
 from pipeline.steps.cells.matching.overlap import SAME_FIELD, Overlap, find_overlap
-from pipeline.steps.cells.matching.view import View
 
 NEIGHBOURS, NEIGHBOUR_GROUPS = 12, 24
 """Nearest images of an image, and nearest groups of a group, that are compared."""
@@ -49,11 +49,11 @@ class MatchedPair(NamedTuple):
     """Keypoints that agree on the affine map."""
 
 
-def find_matches(images: Sequence[View], min_inliers: int) -> list[MatchedPair]:
+def find_matches(images: Sequence[Fingerprint], min_inliers: int) -> list[MatchedPair]:
     """Pairs of images proven to show one cell, also if rotated, mirrored, shifted or sheared.
 
     Args:
-        images: n views.
+        images: n fingerprints.
         min_inliers: fewest keypoints that one affine map must bring together.
 
     Returns:
@@ -140,7 +140,7 @@ def between_groups(vectors: Floats, roots: Sequence[int]) -> Iterator[list[Index
 class _MatchForest:
     """The matches found so far; none closes a cycle."""
 
-    def __init__(self, images: Sequence[View], min_inliers: int) -> None:
+    def __init__(self, images: Sequence[Fingerprint], min_inliers: int) -> None:
         self.matches: list[MatchedPair] = []
         self._images, self._min_inliers = images, min_inliers
         self._joined = DisjointSet(range(len(images)))

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.steps.cells.matching.fingerprint import Fingerprint, Map
 from pipeline.steps.cells.matching.keypoints import Floats, mirrored, root_sift
-from pipeline.steps.cells.matching.view import Map, View
 
 MIN_INLIERS = 6
 """Lower limit of `min_inliers`: three pairs define an affine map, the others confirm it."""
@@ -46,12 +46,12 @@ class Overlap:
     """Whether the located nuclei coincide."""
 
 
-def find_overlap(one: View, other: View, min_inliers: int) -> Overlap | None:
+def find_overlap(one: Fingerprint, other: Fingerprint, min_inliers: int) -> Overlap | None:
     """Register the first image on the second, mirrored or not; None if there is no affine map.
 
     Args:
-        one: view of the first image.
-        other: view of the second image.
+        one: fingerprint of the first image.
+        other: fingerprint of the second image.
         min_inliers: keypoints that must agree on the map, at least MIN_INLIERS.
     """
     source, target = one.keypoints, other.keypoints
@@ -65,7 +65,7 @@ def find_overlap(one: View, other: View, min_inliers: int) -> Overlap | None:
     return None
 
 
-def _measure(one: View, other: View, map_: Map, inliers: int) -> Overlap:
+def _measure(one: Fingerprint, other: Fingerprint, map_: Map, inliers: int) -> Overlap:
     inverse = np.asarray(cv2.invertAffineTransform(map_), dtype=np.float64)
     # In both directions: a wrongly located nucleus may be so large that it contains every other.
     same = one.nucleus_maps_onto(other, map_) and other.nucleus_maps_onto(one, inverse)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.statistics.coverage import CELLS, Draw, coverage, rows
-from benchmarks.statistics.simulated import Population, estimate_auroc, estimate_scores
+from benchmarks.statistics.simulated_cells import Population, estimate_auroc, estimate_scores
 
 ACCURACIES = (0.95, 0.98, 1.0)
 

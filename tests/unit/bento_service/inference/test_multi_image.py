@@ -10,7 +10,7 @@ from bento_service.http.schemas import Classification, Failure
 from bento_service.inference import multi_image
 from bento_service.inference.multi_image import classify_all
 from bento_service.inference.work_queue import THREADS
-from pipeline.contract.box import CellBox
+from pipeline.contract.cell_box import CellBox
 from pipeline.errors import InvalidInputError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bento_service import metrics
-from bento_service.inference.loading import Loader
+from bento_service.inference.model_loading import Loader
 from bento_service.inference.shadow import Challenger, Shadow
 from pipeline.entrypoints import served_models
 

@@ -7,7 +7,7 @@ import pytest
 
 from monitoring.config import PolicyConfig
 from monitoring.drift.result import DriftResult
-from monitoring.retraining.retrain_requests import RetrainRequests, read_decision
+from monitoring.retraining.retrain_requests import RetrainRequestStore, read_decision
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, DriftManifest, WindowManifest
 from pipeline.run_context import RunContext
@@ -21,7 +21,7 @@ class Decisions:
 
     def __init__(self, root: Path) -> None:
         self.objects = LocalStore()
-        self.requests = RetrainRequests(self.objects, str(root), "demo")
+        self.requests = RetrainRequestStore(self.objects, str(root), "demo")
 
     def decide(self, hour: float, *, alarm: bool = True, config: PolicyConfig = CONFIG) -> str:
         """URI of the decision."""

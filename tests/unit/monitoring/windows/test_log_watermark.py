@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from monitoring.config import CollectConfig, DriftTestConfig, MonitoringConfig
 from monitoring.drift.detect import read_window
 from monitoring.windows import log_watermark
-from monitoring.windows.log_watermark import CollectedWindow, LogWatermark, LogWatermarks
+from monitoring.windows.log_watermark import CollectedWindow, LogWatermark, LogWatermarkStore
 from pipeline.artifacts import Artifact, WindowManifest
 from pipeline.errors import ConflictError
 from tests.unit.monitoring.fake_log import HOUR, FakeLog
@@ -116,7 +116,7 @@ def test_a_run_of_last_week_gets_its_window_again(
     for hour in range(1, RUNS):
         hours.predict(hour - 0.5, 12 if hour % 2 else 3)
         windows.append(hours.run(hour))
-    watermark, _ = LogWatermarks(hours.store.objects, hours.store.root, "demo").read()
+    watermark, _ = LogWatermarkStore(hours.store.objects, hours.store.root, "demo").read()
     assert len(watermark.windows) == 3
     assert [hours.run(hour) for hour in range(1, RUNS)] == windows
     assert hours.run(RUNS).manifest.start == watermark.end
@@ -138,13 +138,13 @@ def test_a_watermark_of_version_0_1_is_continued(hours: HourlyRuns) -> None:
     following = hours.run(2)
     assert len(hours.ids(following)) == 11
     assert following.manifest.start == EVENING + 1.01 * HOUR
-    watermark, _ = LogWatermarks(hours.store.objects, hours.store.root, "demo").read()
+    watermark, _ = LogWatermarkStore(hours.store.objects, hours.store.root, "demo").read()
     assert watermark.sequence == 8
 
 
 def test_concurrent_runs_do_not_collect_the_same_records(hours: HourlyRuns) -> None:
     """The second run to write the watermark gets a ConflictError."""
-    watermarks = LogWatermarks(hours.store.objects, hours.store.root, "demo")
+    watermarks = LogWatermarkStore(hours.store.objects, hours.store.root, "demo")
     watermark, etag = watermarks.read()
     hours.predict(0.5, 12)
     hours.run(1)
@@ -167,7 +167,7 @@ def test_a_reused_run_id_is_another_run(hours: HourlyRuns) -> None:
     """The end of the data interval identifies a run, not its id."""
     hours.predict(0.5, 12)
     hours.run(1)
-    watermarks = LogWatermarks(hours.store.objects, hours.store.root, "demo")
+    watermarks = LogWatermarkStore(hours.store.objects, hours.store.root, "demo")
     watermark, _ = watermarks.read()
     (known,) = watermark.windows
     assert watermarks.find_window(watermark, known.end, "another") == known

@@ -34,7 +34,7 @@ Rows = dict[str, tuple[bytes, str, str, str]]
 
 
 def cell_of(pixels: Pixels) -> int:
-    """Fake of `extract_view`: returns the cell of a photograph."""
+    """Fake of `extract_fingerprint`: returns the cell of a photograph."""
     return int(pixels[0, 0, 0])
 
 

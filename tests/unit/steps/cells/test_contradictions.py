@@ -1,6 +1,6 @@
 """Contradictions between matched images: labels, named groups and parts."""
 
-from pipeline.config.grouping import DataGateConfig
+from pipeline.config.data_gate_limits import DataGateConfig
 from pipeline.records import ImageMatch, Record
 from pipeline.steps.cells.contradictions import (
     cells_per_class,

@@ -8,8 +8,8 @@ from PIL import Image
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, GroupingManifest
-from pipeline.config.grouping import DataGateConfig
-from pipeline.config.run import RunConfig
+from pipeline.config.data_gate_limits import DataGateConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.records import Quarantined, from_csv
 from pipeline.run_context import RunContext
 from pipeline.sample.archive import draw_images

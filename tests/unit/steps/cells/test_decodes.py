@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.config.grouping import DataGateConfig
-from pipeline.config.run import RunConfig
+from pipeline.config.data_gate_limits import DataGateConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.contract import decoding
 from pipeline.digests import sha256_bytes
 from pipeline.run_context import RunContext

@@ -10,13 +10,13 @@ from PIL import Image
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, GroupingManifest
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.records import Record, from_csv
 from pipeline.run_context import RunContext
 from pipeline.sample.archive import draw_images, write_archive
 from pipeline.sample.laboratory import IN_DOMAIN
 from pipeline.steps.cells.group import LOCKED, group, groups_csv
-from pipeline.steps.cells.lock import LockedImage, extend_lock
+from pipeline.steps.cells.locked_images import LockedImage, extend_lock
 from pipeline.steps.dataset.ingest import ingest
 from pipeline.steps.dataset.validate import validate
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.config.evaluation import EvaluateConfig
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record
 from pipeline.run_context import RunContext

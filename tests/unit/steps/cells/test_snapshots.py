@@ -14,10 +14,10 @@ from PIL import Image
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, GroupingManifest, SplitManifest
-from pipeline.config.grouping import DataGateConfig
-from pipeline.config.run import RunConfig
-from pipeline.config.validation import ValidateConfig
-from pipeline.contract.spec import ModelContract
+from pipeline.config.data_gate_limits import DataGateConfig
+from pipeline.config.run_config import RunConfig
+from pipeline.config.validation_limits import ValidateConfig
+from pipeline.contract.model_contract import ModelContract
 from pipeline.digests import sha256_bytes
 from pipeline.errors import InvalidInputError
 from pipeline.records import ImageMatch, Record, from_csv
@@ -26,7 +26,7 @@ from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import IN_DOMAIN
 from pipeline.steps.cells.data_gate import data_gate
 from pipeline.steps.cells.group import LOCKED, MATCHES, group
-from pipeline.steps.cells.lock import LockedImages, read_lock
+from pipeline.steps.cells.locked_images import LockedImages, read_lock
 from pipeline.steps.cells.split import split
 from pipeline.steps.dataset.ingest import ingest
 from pipeline.steps.dataset.validate import validate
@@ -63,7 +63,7 @@ class Snapshots(RuleBasedStateMachine):
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
         self._patch = pytest.MonkeyPatch()
-        self._patch.setattr("pipeline.steps.cells.group.extract_view", cell_of)
+        self._patch.setattr("pipeline.steps.cells.group.extract_fingerprint", cell_of)
         self._patch.setattr("pipeline.steps.cells.group.find_matches", same_cell)
         self.store = ArtifactStore(LocalStore(), f"{self._folder.name}/store")
         self.archives: dict[str, Rows] = {}

@@ -9,13 +9,13 @@ import pytest
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, GroupingManifest
-from pipeline.config.run import RunConfig
-from pipeline.config.split import SplitConfig
+from pipeline.config.run_config import RunConfig
+from pipeline.config.split_shares import SplitConfig
 from pipeline.errors import ConflictError, InvalidInputError
 from pipeline.records import Quarantined, Record, from_csv, to_csv
 from pipeline.run_context import RunContext
 from pipeline.steps.cells.group import LOCKED
-from pipeline.steps.cells.lock import LockedImage, extend_lock, read_lock
+from pipeline.steps.cells.locked_images import LockedImage, extend_lock, read_lock
 from pipeline.steps.cells.split import classes_without_reserve, split
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config.ingest import IngestConfig
+from pipeline.config.archive_limits import IngestConfig
 from pipeline.errors import InvalidInputError
 from pipeline.steps.dataset.archive_check import check_members, open_archive
 

@@ -12,7 +12,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, SnapshotManifest
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.errors import ConflictError, InvalidInputError
 from pipeline.records import Record, from_csv
 from pipeline.run_context import RunContext
@@ -238,3 +238,71 @@ def test_union_prefers_an_archives_row_to_a_returned_one() -> None:
     named = made.model_copy(update={"hint": "p1", "archive": "y"})
     assert union([row, made]) == [made]
     assert union([row, made, named]) == [named]
+
+
+@pytest.mark.field("patient_folders")
+def test_folders_below_a_class_are_groups_if_the_config_says_so(
+    write_zip: WriteZip, draw: Draw, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """The label is the class above them; a group in `manifest.csv` takes precedence."""
+    rows = b"file,label,group\nROUND/patient_1/b.png,,P9\n"
+    members = {f"ROUND/patient_1/{name}.png": draw(n) for n, name in enumerate("ab")}
+    members |= {"set/lobed/patient_2/c.png": draw(3), "manifest.csv": rows}
+    archive = write_zip("p.zip", members)
+    hints = []
+    for group_from in ("folder", "pattern"):
+        changed = _limited(config, group_from=group_from)
+        records = _records(store, ingest([archive], changed, store=store, run=run))
+        assert {r.label for r in records} == {"ROUND", "lobed"}
+        hints.append({r.file.split("/")[-1]: r.hint for r in records})
+    assert hints == [
+        {"a.png": "patient_1", "b.png": "P9", "c.png": "patient_2"},
+        {"a.png": "", "b.png": "P9", "c.png": ""},
+    ]
+
+
+def test_other_classes_give_an_archive_other_labels(
+    write_zip: WriteZip, draw: Draw, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """An archive that was ingested with other classes is read again."""
+    archive = write_zip("p.zip", {"ROUND/day 1/a.png": draw(1)})
+    contract = config.contract.model_copy(update={"classes": ("day 1", "day 2")})
+    for changed, label in (
+        (config, "ROUND"),
+        (config.model_copy(update={"contract": contract}), "day 1"),
+    ):
+        (record,) = _records(store, ingest([archive], changed, store=store, run=run))
+        assert record.label == label
+
+
+@pytest.mark.field("whole_download")
+def test_files_that_the_patterns_leave_out_are_counted(
+    write_zip: WriteZip,
+    draw: Draw,
+    config: RunConfig,
+    store: ArtifactStore,
+    run: RunContext,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With their reason; the manifest is read, and a row of a file that is left out is no error."""
+    rows = b"file,label\nset/ROUND/a.png,LOBED\nROUND/x.png,ROUND\n"
+    members = {"set/ROUND/a.png": draw(1), "set/masks/a.png": draw(2), "ROUND/x.png": draw(3)}
+    archive = write_zip("p.zip", members | {"manifest.csv": rows})
+    changed = _limited(config, include=("set/**",), exclude=("masks",))
+    with caplog.at_level(logging.INFO):
+        (record,) = _records(store, ingest([archive], changed, store=store, run=run))
+    assert (record.file, record.label) == ("set/ROUND/a.png", "LOBED")
+    assert "1 files are not matched by ingest.include" in caplog.text
+    assert "1 files are matched by ingest.exclude" in caplog.text
+    with pytest.raises(InvalidInputError, match=r"no images: 3 files are not matched by ingest.i"):
+        ingest([archive], _limited(config, include=("nowhere",)), store=store, run=run)
+
+
+def test_returned_labels_are_read_whatever_the_patterns(
+    write_zip: WriteZip, draw: Draw, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """The patterns describe uploaded archives."""
+    rows = b"file,label,group\nreturned/1.png,ROUND,\n"
+    archive = write_zip("r.zip", {"returned/1.png": draw(1), "manifest.csv": rows})
+    changed = _limited(config, include=("set/**",), exclude=("*.png",))
+    assert len(_records(store, ingest([archive], changed, store=store, run=run))) == 1

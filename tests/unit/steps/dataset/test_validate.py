@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.records import Quarantined, Record, from_csv
 from pipeline.run_context import RunContext
 from pipeline.steps.dataset.ingest import ingest

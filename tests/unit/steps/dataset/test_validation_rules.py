@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.records import Quarantined, Record
 from pipeline.steps.dataset.validation_rules import (
     count_rules,

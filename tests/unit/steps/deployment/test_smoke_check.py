@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.contract.golden import GoldenExample
-from pipeline.contract.spec import ModelContract
+from pipeline.contract.golden_images import GoldenExample
+from pipeline.contract.model_contract import ModelContract
 from pipeline.errors import ArtifactError
 from pipeline.steps.deployment.smoke_check import difference
 

@@ -14,7 +14,7 @@ import pytest
 from pipeline.adapters.image_packs import read_images, write_packs
 from pipeline.artifacts import ArchiveManifest, Artifact, EngineParity, ServedManifest
 from pipeline.config.evaluation import EvaluateConfig
-from pipeline.config.run import RunConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.contract.decision import ReviewRule
 from pipeline.digests import sha256_bytes
 from pipeline.records import Record

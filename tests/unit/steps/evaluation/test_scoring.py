@@ -6,7 +6,7 @@ import pytest
 from pipeline.config.evaluation import EvaluateConfig
 from pipeline.errors import InvalidInputError
 from pipeline.records import Record
-from pipeline.statistics.metrics import Floats
+from pipeline.statistics.groups import Floats
 from pipeline.steps.evaluation.scoring import Scores, score_predictions
 
 CLASSES = ("A", "B", "C")

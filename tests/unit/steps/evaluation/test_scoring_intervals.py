@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.statistics.metrics import Interval
+from pipeline.statistics.intervals import Interval
 from pipeline.steps.evaluation.scoring import Scores, UnitScores
 from tests.unit.steps.evaluation.test_scoring import (
     CLASSES,

@@ -3,8 +3,8 @@
 import pytest
 
 from pipeline.config.evaluation import EvaluateConfig
-from pipeline.config.run import RunConfig
-from pipeline.contract.spec import ModelContract
+from pipeline.config.run_config import RunConfig
+from pipeline.contract.model_contract import ModelContract
 from pipeline.errors import InvalidInputError
 from pipeline.steps.experiments.crossval import without_class
 

@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.contract.decision import ReviewRule
 from pipeline.contract.image_stats import ImageStats
+from pipeline.contract.model_contract import ModelContract
 from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord
-from pipeline.contract.spec import ModelContract
 from pipeline.steps.experiments.novelty import NoveltyScores, novelty, novelty_scores
 
 CONTRACT = ModelContract(name="cells", classes=("A", "B"), embedding_size=2)

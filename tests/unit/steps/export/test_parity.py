@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline.artifacts import Parity
-from pipeline.config.gate import GateConfig
+from pipeline.config.promotion_gate_limits import GateConfig
 from pipeline.contract.preprocessing import prepare
-from pipeline.engine.engine import Engine
+from pipeline.engine.serving_engine import Engine
 from pipeline.errors import ArtifactError
 from pipeline.steps.export.parity import Candidate, ParityImages, choose_engine, compare
 from tests.conftest import Stage, draw_cell, write_bundle

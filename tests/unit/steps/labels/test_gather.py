@@ -10,9 +10,9 @@ import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
-from pipeline.config.gather import GatherConfig
-from pipeline.config.ingest import IngestConfig
-from pipeline.config.run import RunConfig
+from pipeline.config.archive_limits import IngestConfig
+from pipeline.config.returned_label_limits import GatherConfig
+from pipeline.config.run_config import RunConfig
 from pipeline.contract.prediction_log import kept_path
 from pipeline.errors import ConflictError, UnreachableError
 from pipeline.run_context import RunContext

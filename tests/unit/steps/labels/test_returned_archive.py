@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.adapters.storage import LocalStore
-from pipeline.config.ingest import IngestConfig
+from pipeline.config.archive_limits import IngestConfig
 from pipeline.steps.dataset.archive_check import check_members, open_archive
 from pipeline.steps.labels.returned_archive import write_archive
 

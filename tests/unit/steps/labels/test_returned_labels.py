@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from pipeline.contract.feedback import FeedbackRecord
+from pipeline.contract.feedback_log import FeedbackRecord
 from pipeline.contract.image_stats import ImageStats
 from pipeline.contract.prediction_log import PredictionRecord
 from pipeline.steps.labels.returned_labels import (
@@ -118,3 +118,9 @@ def test_agreement_is_counted_for_the_model_that_predicted() -> None:
         "cells:0": Agreement(labels=1, agreeing=1),
         "cells:1": Agreement(labels=2, agreeing=1),
     }
+
+
+def test_a_label_in_another_spelling_of_the_class_agrees() -> None:
+    """The model that was served when the label was returned may have another spelling."""
+    (one,) = join_labels(latest_feedback([feedback("a", "Round")]), [prediction("a")]).labelled
+    assert one.agrees

@@ -7,10 +7,15 @@ from pathlib import Path
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.artifacts import Artifact, Parity, ServedManifest, VerdictManifest
-from pipeline.contract.spec import ModelContract
+from pipeline.contract.model_contract import ModelContract
 from pipeline.digests import canonical_json
 from pipeline.run_context import RunContext
-from pipeline.steps.promotion.promote import Authorization, Promoted, promote, promote_with_retry
+from pipeline.steps.promotion.promote import (
+    Authorization,
+    PromotionResult,
+    promote,
+    promote_with_retry,
+)
 from pipeline.steps.promotion.rollback import rollback
 from pipeline.steps.promotion.verdict import Check, GateVerdict, read_verdict
 
@@ -72,7 +77,7 @@ class PromotionHarness:
 
     def attempt(
         self, verdict: str, *, approved_at: datetime | None = None, run: RunContext = RUN
-    ) -> Promoted:
+    ) -> PromotionResult:
         """Promote by a verdict in a run; returns the outcome."""
         authorization = Authorization(
             author="somebody", reason="it is better", approved_at=approved_at

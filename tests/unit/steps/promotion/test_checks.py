@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from pipeline.artifacts import Parity
-from pipeline.config.gate import GateConfig
+from pipeline.config.promotion_gate_limits import GateConfig
 from pipeline.records import Record
-from pipeline.statistics.metrics import Interval
+from pipeline.statistics.intervals import Interval
 from pipeline.steps.evaluation.scoring import Scores
 from pipeline.steps.promotion.checks import (
     calibration_check,

@@ -102,7 +102,7 @@ def test_a_promotion_killed_anywhere_can_be_repeated(tmp_path: Path) -> None:
             assert left is not None
             assert left == old or left.tag == models[2].manifest.tag
             assert harness.promote_with_retry(stale).tag == models[2].manifest.tag
-            harness.pointers.settle()
+            harness.pointers.read_and_record()
             history = harness.pointers.history()
             assert [move.sequence for move in history] == [1, 2, 3]
             assert history[1] == old

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import ConflictError, GateRefusedError, StaleVerdictError
 from pipeline.run_context import RunContext
-from pipeline.steps.promotion.promote import Promoted
+from pipeline.steps.promotion.promote import PromotionResult
 from tests.unit.steps.promotion.promotion_harness import RUN, Model, PromotionHarness
 
 
@@ -47,7 +47,7 @@ def test_an_unchanged_run_that_is_cleared_takes_nothing_back(
     verdict, run = harness.judge(models[0]), run_of("monday")
     assert harness.attempt(verdict, run=run).outcome == "unchanged"
     newer = harness.serve(models[1])
-    assert harness.attempt(verdict, run=run) == Promoted("unchanged", newer)
+    assert harness.attempt(verdict, run=run) == PromotionResult("unchanged", newer)
     assert harness.pointers.read() == newer
 
 
@@ -67,7 +67,7 @@ def test_a_retry_finds_its_own_promotion(harness: PromotionHarness, models: list
     for _ in range(2):
         assert harness.attempt(verdict, run=run).outcome == "promoted"
     newer = harness.serve(models[1])
-    assert harness.attempt(verdict, run=run) == Promoted("promoted", newer)
+    assert harness.attempt(verdict, run=run) == PromotionResult("promoted", newer)
     assert len(harness.pointers.history()) == 2
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.statistics.metrics import Interval
-from pipeline.statistics.paired import Difference
+from pipeline.statistics.intervals import Interval
+from pipeline.statistics.paired_comparison import Difference
 from pipeline.steps.promotion.verdict import Check, Criterion, GateVerdict, Limit, at_least, at_most
 
 INTERVAL = Interval(value=0.5, low=0.4, high=0.6)

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 from pipeline.adapters.pointer_store import Pointer
-from pipeline.statistics.metrics import Interval
-from pipeline.statistics.paired import Difference
+from pipeline.statistics.intervals import Interval
+from pipeline.statistics.paired_comparison import Difference
 from pipeline.steps.promotion.eligible_cells import EligibleCells
 from pipeline.steps.promotion.verdict import Check, Criterion, GateVerdict, at_least, at_most
 from pipeline.steps.promotion.verdict_page import headline, log_lines, markdown, page

@@ -11,6 +11,7 @@ from PIL import Image
 
 from pipeline.contract.decoding import decode
 from pipeline.sample.archive import write_archive
+from pipeline.steps.cells.matching.fingerprint import Fingerprint, extract_fingerprint
 from pipeline.steps.cells.matching.near_duplicates import (
     NEIGHBOUR_GROUPS,
     NEIGHBOURS,
@@ -20,7 +21,6 @@ from pipeline.steps.cells.matching.near_duplicates import (
     find_matches,
     nearest_pairs,
 )
-from pipeline.steps.cells.matching.view import View, extract_view
 
 CELLS, COPIES = 6, 4
 MIN_INLIERS = 15
@@ -44,11 +44,11 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
 @pytest.fixture(scope="module")
 def matches(drawn: Drawn) -> list[MatchedPair]:
     """Matches of the drawn copies."""
-    return find_matches(_views(drawn[0]), MIN_INLIERS)
+    return find_matches(_fingerprints(drawn[0]), MIN_INLIERS)
 
 
-def _views(images: list[bytes]) -> list[View]:
-    return [extract_view(decode(data)) for data in images]
+def _fingerprints(images: list[bytes]) -> list[Fingerprint]:
+    return [extract_fingerprint(decode(data)) for data in images]
 
 
 def _count_pairs(names: list[object]) -> int:
@@ -70,28 +70,30 @@ def test_drawn_cells_are_recovered(drawn: Drawn, matches: list[MatchedPair]) -> 
 def test_many_drawn_cells_are_recovered(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Precision and recall are 1 for 120 cells with eight copies each."""
     images, truth = _drawn(tmp_path_factory, 30, 8)
-    assert _precision_recall(find_matches(_views(images), MIN_INLIERS), truth) == (1.0, 1.0)
+    assert _precision_recall(find_matches(_fingerprints(images), MIN_INLIERS), truth) == (1.0, 1.0)
 
 
 def test_matches_are_a_repeatable_forest(drawn: Drawn, matches: list[MatchedPair]) -> None:
     """No match closes a cycle, and a second search returns the same matches."""
     images, truth = drawn
     assert len(matches) == len(images) - len(set(truth))
-    assert find_matches(_views(images), MIN_INLIERS) == matches
+    assert find_matches(_fingerprints(images), MIN_INLIERS) == matches
 
 
 def test_rotations_and_mirrors_match(drawn: Drawn) -> None:
     """All eight symmetries of a photograph are one group."""
     image = Image.open(io.BytesIO(drawn[0][0]))
     copies = [image, *(image.transpose(method) for method in Image.Transpose)]
-    views = [extract_view(np.asarray(copy)) for copy in copies]
-    assert component_roots(len(views), find_matches(views, MIN_INLIERS)) == [0] * len(views)
+    fingerprints = [extract_fingerprint(np.asarray(copy)) for copy in copies]
+    assert component_roots(len(fingerprints), find_matches(fingerprints, MIN_INLIERS)) == [0] * len(
+        fingerprints
+    )
 
 
 def test_blank_images_are_groups_of_their_own() -> None:
     """Uniform images have no matches, and an empty list of images is accepted."""
     blanks = [np.full((48, 64, 3), level, np.uint8) for level in (255, 128, 0)]
-    assert find_matches([extract_view(blank) for blank in blanks], MIN_INLIERS) == []
+    assert find_matches([extract_fingerprint(blank) for blank in blanks], MIN_INLIERS) == []
     assert find_matches([], MIN_INLIERS) == []
 
 

@@ -10,9 +10,9 @@ from PIL import Image
 from pipeline.contract.decoding import decode
 from pipeline.sample.archive import draw_images
 from pipeline.sample.laboratory import IN_DOMAIN
+from pipeline.steps.cells.matching.fingerprint import Fingerprint, Nucleus, extract_fingerprint
 from pipeline.steps.cells.matching.keypoints import detect_keypoints, mirrored
 from pipeline.steps.cells.matching.overlap import SAME_FIELD, find_overlap
-from pipeline.steps.cells.matching.view import Nucleus, View, extract_view
 
 Pixels = NDArray[np.uint8]
 
@@ -35,7 +35,7 @@ def _rotated(image: Pixels, angle: float, scale: float) -> Pixels:
 def test_a_rotated_copy_is_matched(cells: list[Pixels], mirror: bool) -> None:
     """The map of a rotated, scaled, compressed and perhaps mirrored copy is accurate to 1 %."""
     copy = _rotated(cells[0][:, ::-1] if mirror else cells[0], 20, 0.8)
-    overlap = find_overlap(extract_view(cells[0]), extract_view(copy), 15)
+    overlap = find_overlap(extract_fingerprint(cells[0]), extract_fingerprint(copy), 15)
     assert overlap is not None
     assert overlap.inliers >= 40
     assert overlap.same_nucleus
@@ -46,7 +46,7 @@ def test_a_rotated_copy_is_matched(cells: list[Pixels], mirror: bool) -> None:
 
 def test_other_cells_have_no_overlap(cells: list[Pixels]) -> None:
     """Photographs of two cells have no common affine map."""
-    assert find_overlap(extract_view(cells[0]), extract_view(cells[1]), 15) is None
+    assert find_overlap(extract_fingerprint(cells[0]), extract_fingerprint(cells[1]), 15) is None
 
 
 def test_neighbouring_fields_are_two_cells(cells: list[Pixels]) -> None:
@@ -62,7 +62,7 @@ def test_neighbouring_fields_are_two_cells(cells: list[Pixels]) -> None:
         purple = image[..., 2].astype(int) - image[..., 1] > 30
         image[purple] = background
         image[height // 2 - 25 : height // 2 + 25, left : left + 50] = nucleus
-    overlap = find_overlap(extract_view(first), extract_view(second), 15)
+    overlap = find_overlap(extract_fingerprint(first), extract_fingerprint(second), 15)
     assert overlap is not None
     assert not overlap.same_nucleus
     assert overlap.share < SAME_FIELD
@@ -70,11 +70,11 @@ def test_neighbouring_fields_are_two_cells(cells: list[Pixels]) -> None:
 
 def test_copies_with_other_located_nuclei_share_their_field(cells: list[Pixels]) -> None:
     """Copies of a photograph of two cells may locate different nuclei; the shared area is large."""
-    one = extract_view(cells[0])
-    other = extract_view(cells[0])
+    one = extract_fingerprint(cells[0])
+    other = extract_fingerprint(cells[0])
     assert one.nucleus is not None
     moved = Nucleus(x=1 - one.nucleus.x, y=0.05, half=0.02)
-    overlap = find_overlap(one, View(other.keypoints, moved, other.covered), 15)
+    overlap = find_overlap(one, Fingerprint(other.keypoints, moved, other.covered), 15)
     assert overlap is not None
     assert not overlap.same_nucleus
     assert overlap.share > SAME_FIELD
@@ -84,13 +84,13 @@ def test_a_stamp_is_no_overlap() -> None:
     """A stamp in one corner of all photographs of a camera does not match them."""
     rng = np.random.default_rng(0)
     stamp = rng.integers(0, 255, (14, 14, 3), dtype=np.uint8).repeat(2, 0).repeat(2, 1)
-    views = []
+    fingerprints = []
     for level in (180, 200):
         image = np.full((240, 320, 3), level, np.uint8)
         image[200:228, 280:308] = stamp
-        views.append(extract_view(image))
-    assert min(len(one.keypoints.points) for one in views) >= 10
-    assert find_overlap(views[0], views[1], 6) is None
+        fingerprints.append(extract_fingerprint(image))
+    assert min(len(one.keypoints.points) for one in fingerprints) >= 10
+    assert find_overlap(fingerprints[0], fingerprints[1], 6) is None
 
 
 def test_wedges_have_no_keypoints(cells: list[Pixels]) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.contract.decoding import decode
+from pipeline.steps.cells.matching.fingerprint import Fingerprint, extract_fingerprint
 from pipeline.steps.cells.matching.near_duplicates import component_roots, find_matches
-from pipeline.steps.cells.matching.view import View, extract_view
 
 FIRST, SECOND = "first photograph", "second photograph"
 TWICE = {
@@ -44,12 +44,12 @@ def _groups(folder: Path, photographs: dict[str, str]) -> list[set[int]]:
     """The set of groups of the copies of each photograph."""
     names = {title: files.split() for title, files in photographs.items()}
     with zipfile.ZipFile(folder / "blood_cells.zip") as archive:
-        views: list[View] = [
-            extract_view(decode(archive.read(f"blood_cells/{name}.jpeg")))
+        fingerprints: list[Fingerprint] = [
+            extract_fingerprint(decode(archive.read(f"blood_cells/{name}.jpeg")))
             for files in names.values()
             for name in files
         ]
-    roots = iter(component_roots(len(views), find_matches(views, 15)))
+    roots = iter(component_roots(len(fingerprints), find_matches(fingerprints, 15)))
     return [{next(roots) for _ in files} for files in names.values()]
 
 

@@ -1,0 +1,22 @@
+"""Types of this package, codes of groups, and votes of the images of a cell."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+def group_codes(groups: Sequence[str]) -> Ints:
+    """Code of each row's group (n,), 0 to k-1 in the order of the names."""
+    return np.asarray(np.unique(np.array(groups), return_inverse=True)[1], dtype=np.int64)
+
+
+def vote(probabilities: Floats, codes: Ints) -> Floats:
+    """Mean probabilities of each group (k, classes) over its images: one prediction per cell."""
+    sums = np.zeros((int(codes.max()) + 1, probabilities.shape[1]))
+    np.add.at(sums, codes, probabilities)
+    return np.asarray(sums / np.bincount(codes)[:, None])

@@ -1,0 +1,60 @@
+"""Label and group of a file from the names of its folders."""
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from pipeline.config.archive_limits import IngestConfig
+from pipeline.contract.class_names import canonical
+from pipeline.errors import InvalidInputError
+
+
+def class_folder(file: str, spelling: Mapping[str, str]) -> PurePosixPath | None:
+    """The nearest folder above a file whose name is a class, at any depth; None without one.
+
+    Args:
+        file: path inside the archive.
+        spelling: canonical form to class (`class_names.by_canonical`).
+    """
+    folders = PurePosixPath(file).parents
+    return next((folder for folder in folders if canonical(folder.name) in spelling), None)
+
+
+def label_of(file: str, spelling: Mapping[str, str]) -> str:
+    """Name of the class folder as the archive spells it; without one, that of the file's folder."""
+    folder = class_folder(file, spelling)
+    return (folder or PurePosixPath(file).parent).name
+
+
+def group_of(file: str, spelling: Mapping[str, str], config: IngestConfig) -> str:
+    """Group that a file's path names, by `group_from`; empty if it names none.
+
+    Raises:
+        InvalidInputError: for an invalid `group_pattern`.
+    """
+    if config.group_from == "folder":
+        return _folder_below_class(file, spelling)
+    if config.group_from == "pattern" and config.group_pattern:
+        return _searched(file, config.group_pattern)
+    return ""
+
+
+def _folder_below_class(file: str, spelling: Mapping[str, str]) -> str:
+    folder = class_folder(file, spelling)
+    if folder is None:
+        return PurePosixPath(file).parent.name
+    below = PurePosixPath(file).relative_to(folder).parts
+    return below[0] if len(below) > 1 else ""
+
+
+def _searched(file: str, pattern: str) -> str:
+    """The group in a file's name, else in its path; InvalidInputError for a bad pattern."""
+    try:
+        matches = (re.search(pattern, text) for text in (PurePosixPath(file).name, file))
+        return next((match.group(1) for match in matches if match and match.group(1)), "")
+    except (re.error, IndexError) as error:
+        raise InvalidInputError(
+            "invalid value for ingest.group_pattern",
+            expected="a regular expression with one group",
+            received=pattern,
+        ) from error
