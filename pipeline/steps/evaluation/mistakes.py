@@ -97,7 +97,7 @@ def explain_mistakes(
     images = read_images(store, [record for record in records if record.sha256 in hashes])
     prepared = {record.sha256: prepare(data, contract) for record, data in images}
     with tempfile.TemporaryDirectory() as folder:
-        engine = Engine.of(store.fetch(served, Path(folder)), served.manifest.parity)
+        engine = Engine(store.fetch(served, Path(folder)), served.manifest.parity.precision)
         return [
             ExplainedMistake(
                 mistake,

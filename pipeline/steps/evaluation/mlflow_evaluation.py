@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.mlflow_models import MlflowModels
-from pipeline.adapters.mlflow_runs import Tracking
+from pipeline.adapters.tracking.models import MlflowModels
+from pipeline.adapters.tracking.runs import Tracking
 from pipeline.artifacts import Artifact, BundleManifest
 from pipeline.config.run_config import RunConfig
 from pipeline.steps.evaluation.evaluate import Evaluated
