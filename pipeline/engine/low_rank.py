@@ -76,7 +76,9 @@ def write_low_rank(source: Path, target: Path, crops: Pixels, variance: float) -
         for name, expected in zip(names, _responses(original, names, crops), strict=True):
             (responses,) = _responses(factorised, [name], crops)
             bias = _bias(_find_node(original, name))
-            _replace(factorised, name, fit_low_rank(responses, expected, bias, variance))
+            _replace_convolution(
+                factorised, name, fit_low_rank(responses, expected, bias, variance)
+            )
     save_graph(factorised, target)
     for graph in (factorised, original):
         graph.reshape({0: [1, *crops.shape[1:]]})
