@@ -46,7 +46,7 @@ def test_without_a_proxy_no_variable_is_set() -> None:
     assert loopback_without_proxy({"HTTP_PROXY": "", "NO_PROXY": "lab"}) == {}
 
 
-def test_this_process_asks_loopback_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_this_process_requests_loopback_directly(monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow's client reads NO_PROXY and has no other setting."""
     monkeypatch.setattr("os.environ", {"HTTP_PROXY": "http://127.0.0.1:9"})
     configure_process()

@@ -91,7 +91,7 @@ def run(proxies: dict[str, str], *words: str, **variables: str) -> subprocess.Co
 
 @pytest.mark.field("socks_proxy")
 @pytest.mark.parametrize("proxies", ENVIRONMENTS.values(), ids=ENVIRONMENTS.keys())
-def test_predict_asks_the_service_directly(
+def test_predict_requests_the_service_directly(
     proxies: dict[str, str], served: str, cell_image: Callable[..., bytes], tmp_path: Path
 ) -> None:
     """A dead proxy in between would fail every image."""
@@ -104,7 +104,7 @@ def test_predict_asks_the_service_directly(
 
 @pytest.mark.field("socks_proxy")
 @pytest.mark.parametrize("proxies", ENVIRONMENTS.values(), ids=ENVIRONMENTS.keys())
-def test_the_store_on_loopback_is_asked_directly(
+def test_the_store_on_loopback_is_requested_directly(
     proxies: dict[str, str], loopback: str, tmp_path: Path
 ) -> None:
     """`leukoflow doctor` and `status` find the bucket and the parts without a traceback."""
@@ -129,7 +129,7 @@ def test_the_store_on_loopback_is_asked_directly(
 
 @pytest.mark.field("socks_proxy")
 @pytest.mark.parametrize("proxies", ENVIRONMENTS.values(), ids=ENVIRONMENTS.keys())
-def test_mlflow_and_airflow_on_loopback_are_asked_directly(
+def test_mlflow_and_airflow_on_loopback_are_requested_directly(
     proxies: dict[str, str], loopback: str
 ) -> None:
     """MLflow's client in a process of ours; our client of Airflow gets an answer, not a proxy's."""

@@ -73,7 +73,7 @@ def test_bucket_is_that_of_the_store() -> None:
 
 
 @pytest.mark.field("socks_proxy")
-def test_parts_ask_loopback_directly(tmp_path: Path) -> None:
+def test_parts_request_loopback_directly(tmp_path: Path) -> None:
     """And get no SOCKS proxy, with which Airflow's HTTP client would fail for every address."""
     settings = credentials.prepare(Settings(leukoflow_home=tmp_path))
     proxies = {"ALL_PROXY": "socks5://a:1", "HTTPS_PROXY": "http://a:2", "no_proxy": "lab"}

@@ -33,7 +33,7 @@ def test_other_hosts_are_not(host: str) -> None:
 
 @pytest.mark.field("socks_proxy")
 @pytest.mark.parametrize("name", ["ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy"])
-def test_loopback_is_asked_directly(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_loopback_is_requested_directly(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Whatever NO_PROXY says."""
     monkeypatch.setenv(name, "socks5://127.0.0.1:9")
     for host in ("127.0.0.1", "localhost", "[::1]"):
