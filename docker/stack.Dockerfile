@@ -14,9 +14,10 @@ RUN : ${EXTRAS:?} \
     && /opt/uv/bin/pip install --no-cache-dir --require-hashes -r /opt/uv/requirements.txt \
     && /opt/uv/bin/uv export --frozen --offline --no-cache --quiet --no-emit-project \
         $(printf -- '--extra %s ' ${EXTRAS}) --output-file /opt/requirements.txt \
-    && rm -r /opt/uv \
     && python3 -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r /opt/requirements.txt
+    && /opt/uv/bin/uv pip sync --no-cache --compile-bytecode --require-hashes \
+        --python /opt/venv/bin/python /opt/requirements.txt \
+    && rm -r /opt/uv
 COPY bentofile.yaml .git_archival.txt ./
 COPY bento_service bento_service
 COPY configs configs

@@ -10,12 +10,8 @@ class PipelineError(Exception):
 
     def __init__(self, message: str, *, expected: str = "", received: str = "") -> None:
         self.message, self.expected, self.received = message, expected, received
-        details = [
-            f"{word} {value}"
-            for word, value in (("expected", expected), ("received", received))
-            if value
-        ]
-        super().__init__("; ".join([message, *details]))
+        details = (expected and f"; expected {expected}", received and f"; received {received}")
+        super().__init__("".join([message, *details]))
 
 
 class InvalidInputError(PipelineError):
@@ -79,6 +75,12 @@ class UnreachableError(PipelineError):
 
 class BucketError(UnreachableError):
     """The store responds, but the bucket does not exist or access to it is denied."""
+
+    exit_code = 2
+
+
+class TrackingError(UnreachableError):
+    """MLflow responds, but refuses the request; the message says why. No retry helps."""
 
     exit_code = 2
 

@@ -141,10 +141,7 @@ def to_csv(records: Iterable[BaseModel], model: type[BaseModel], *, quote_all: b
     out = io.StringIO()
     fields = list(model.model_fields)
     writer = csv.DictWriter(
-        out,
-        fields,
-        lineterminator="\n",
-        quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL,
+        out, fields, lineterminator="\n", quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
     )
     writer.writeheader()
     writer.writerows(record.model_dump() for record in records)

@@ -40,12 +40,8 @@ def _committed(root: Path) -> str:
     if not (root / ".git").exists():
         return ""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:  # no executable git on PATH
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -4,21 +4,18 @@ A key is 32 random bytes, so one round of SHA-256 suffices: salts and slow hashe
 that people choose, and 256 random bits cannot be guessed.
 """
 
-import contextlib
-import fcntl
-import hashlib
-import os
+import codecs
 import re
 import secrets
-import stat
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
+from pipeline.digests import sha256_bytes
 from pipeline.errors import ArtifactError, InvalidInputError
 from pipeline.records import Frozen
 
@@ -40,13 +37,13 @@ _KEYS = TypeAdapter(tuple[ApiKey, ...])
 
 def digest(key: str) -> str:
     """SHA-256 of a key, as hex: the part that is stored."""
-    return hashlib.sha256(key.encode()).hexdigest()
+    return sha256_bytes(key.encode())
 
 
 def parse(text: bytes) -> tuple[ApiKey, ...]:
     """Parse a key file; ArtifactError, which does not quote the file, if it is damaged."""
     try:
-        return _KEYS.validate_json(text)
+        return _KEYS.validate_json(text.removeprefix(codecs.BOM_UTF8))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         raise ArtifactError(
@@ -108,25 +105,16 @@ def revoke(path: Path, name: str) -> int:
     return len(remaining)
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> AbstractContextManager[None]:
     """Lock the key file during the block: concurrent changes could restore a revoked key."""
+    from pipeline.adapters.storage.local import lock_file  # loads boto3, which no reader needs
+
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with path.with_name(f".{path.name}.lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return lock_file(path.with_name(f".{path.name}.lock"))
 
 
 def _write(path: Path, keys: Sequence[ApiKey]) -> None:
     """Replace the key file atomically; keeps mode and owner, or creates it with mode 600."""
-    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    with os.fdopen(descriptor, "wb") as stream:
-        if path.exists():
-            before = path.stat()
-            if os.geteuid() == 0:  # root changes a file that the service's user owns
-                os.fchown(descriptor, before.st_uid, before.st_gid)
-            os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
-        stream.write(_KEYS.dump_json(tuple(keys), indent=2) + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    Path(part).replace(path)
+    from pipeline.adapters.storage.local import replace_file
+
+    replace_file(path, _KEYS.dump_json(tuple(keys), indent=2) + b"\n", keep_mode=True)

@@ -6,7 +6,6 @@ BENTOML_HOME, verified, and moved into place by one rename.
 """
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipeline.adapters.requirements import ROOT, export_requirements
+from pipeline.adapters.storage.local import lock_file
 from pipeline.artifacts import MANIFEST, ServedManifest
 from pipeline.digests import require_files
 from pipeline.errors import ArtifactError
@@ -55,7 +55,8 @@ def mirror(settings: Settings, folder: Path, tag: str, labels: Mapping[str, str]
     name, _, version = tag.partition(":")
     target = settings.bento_home / "models" / name / version
     files = _read_manifest(folder).files
-    with _locked(settings.bento_home):
+    settings.bento_home.mkdir(parents=True, exist_ok=True)
+    with lock_file(settings.bento_home / ".mirror.lock"):
         if not _is_complete(target, files):
             with _private_home(settings.bento_home) as private:
                 saved = _save(private, folder, tag, labels)
@@ -163,18 +164,8 @@ def _swap(source: Path, target: Path, *, discarded: Path) -> None:
 @contextlib.contextmanager
 def _private_home(home: Path) -> Iterator[Path]:
     """A temporary BENTOML_HOME on the same disk as the real one; removed after the block."""
-    home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".incoming-", dir=home.resolve()) as private:
         yield Path(private)
-
-
-@contextlib.contextmanager
-def _locked(home: Path) -> Iterator[None]:
-    """Lock the model store during the block; waits for other processes."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / ".mirror.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _replace_text(path: Path, text: str) -> None:

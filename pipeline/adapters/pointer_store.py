@@ -55,12 +55,13 @@ class PointerStore:
     def __init__(self, objects: ObjectStore, root: str, name: str) -> None:
         self._objects = objects
         self.name = name
-        self._root = f"{root.rstrip('/')}/pointer/{name}"
+        folder = f"{root.rstrip('/')}/pointer/{name}"
+        self._ledger, self._refusals = f"{folder}/ledger/", f"{folder}/refusals/"
         self._document = Document[Pointer | None](
-            objects, f"{self._root}/pointer.json", Pointer.model_validate_json, None, _body
+            objects, f"{folder}/pointer.json", Pointer.model_validate_json, None, _to_json
         )
         self._shadow = Document[Pointer | None](
-            objects, f"{self._root}/shadow.json", _SHADOW.validate_json, None, _body
+            objects, f"{folder}/shadow.json", _SHADOW.validate_json, None, _to_json
         )
 
     def read(self) -> Pointer | None:
@@ -107,8 +108,7 @@ class PointerStore:
         current = self.read()
         if current is None:
             return []
-        bodies = (self._objects.read(item.uri) for item in self._objects.list(self._ledger))
-        entries = [Pointer.model_validate_json(body) for body in bodies]
+        entries = map(Pointer.model_validate_json, self._read_all(self._ledger))
         return [*(entry for entry in entries if entry.sequence < current.sequence), current]
 
     def record_refusal(self, refusal: PromotionRefusal) -> str:
@@ -125,10 +125,8 @@ class PointerStore:
 
     def refusals(self) -> list[PromotionRefusal]:
         """Every refusal, oldest first."""
-        bodies = (self._objects.read(item.uri) for item in self._objects.list(self._refusals))
-        return sorted(
-            map(PromotionRefusal.model_validate_json, bodies), key=lambda entry: entry.time
-        )
+        entries = map(PromotionRefusal.model_validate_json, self._read_all(self._refusals))
+        return sorted(entries, key=lambda entry: entry.time)
 
     def shadow(self) -> Pointer | None:
         """The shadow challenger, whose predictions are not returned to clients; None if unset."""
@@ -142,7 +140,11 @@ class PointerStore:
         """
         if to is not None:
             self._require_own(to.name, to.tag)
-        self._objects.write(self._shadow.uri, _body(to))
+        self._objects.write(self._shadow.uri, _to_json(to))
+
+    def _read_all(self, prefix: str) -> list[bytes]:
+        """Contents of all objects below a prefix, in order of their URIs."""
+        return [self._objects.read(item.uri) for item in self._objects.list(prefix)]
 
     def _require_own(self, name: str, tag: str) -> None:
         """Raise InvalidInputError if a model has another name than this store."""
@@ -152,16 +154,6 @@ class PointerStore:
                 expected=f"a model of {self.name}",
                 received=f"a model of {name}" if name else "a tag without a model name",
             )
-
-    @property
-    def _ledger(self) -> str:
-        """Prefix of the ledger's entries."""
-        return f"{self._root}/ledger/"
-
-    @property
-    def _refusals(self) -> str:
-        """Prefix of the refusals."""
-        return f"{self._root}/refusals/"
 
     def _replace(self, moved: Pointer, etag: str | None) -> None:
         """Write the pointer; ConflictError only if another writer was first."""
@@ -179,12 +171,12 @@ class PointerStore:
     def _write_once(self, uri: str, entry: BaseModel) -> None:
         """Write an object; one that exists stays as it is, without an error."""
         try:
-            self._objects.write(uri, _body(entry), if_absent=True)
+            self._objects.write(uri, _to_json(entry), if_absent=True)
         except ConflictError:
             return  # written by an earlier, interrupted attempt
 
 
-def _body(entry: BaseModel | None) -> bytes:
+def _to_json(entry: BaseModel | None) -> bytes:
     return to_json(entry, indent=2) + b"\n"
 
 

@@ -3,7 +3,7 @@
 import getpass
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -25,11 +25,6 @@ from pipeline.settings import load_settings
 app = typer.Typer()
 WIDE = 160
 """Columns of a table that is written to a file or a pipe."""
-
-
-def _show(value: Any, as_json: bool) -> None:
-    """Print a value, as indented JSON if requested."""
-    print(json.dumps(value, indent=2, default=str) if as_json else value)
 
 
 @app.command()
@@ -100,7 +95,7 @@ def history(name: Name = "", as_json: Json = False) -> None:
     name = name or load_settings().model_name
     periods = served_models.history(name)
     if as_json:
-        _show([period.model_dump(mode="json") for period in periods], as_json)
+        print(json.dumps([period.model_dump(mode="json") for period in periods], indent=2))
         return
     console = Console()
     wide = console if console.is_terminal else Console(width=WIDE)
@@ -140,7 +135,8 @@ def predict(
         url, key = settings.service_url, settings.service_api_key.get_secret_value()
         results = predict_all(url, paths, parallel, lambda: progress.advance(task), key)
     if as_json:
-        _show([{**(body or {"error": row.error}), "file": row.file} for row, body in results], True)
+        shown = [{**(body or {"error": row.error}), "file": row.file} for row, body in results]
+        print(json.dumps(shown, indent=2))
     elif as_csv:
         print(spreadsheet(row for row, _ in results), end="")
     else:

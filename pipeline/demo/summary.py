@@ -41,14 +41,12 @@ class Summary:
 
 def data_rows(snapshot: Counts, dataset: Counts, grouping: Counts) -> Rows:
     """Number of images, cells, groups, quarantined images and duplicates."""
-    return [
-        (
-            "data",
-            f"{dataset['images']} images of {grouping['cells']} cells in "
-            f"{grouping['groups']} groups, {dataset['quarantined']} quarantined, "
-            f"{snapshot['duplicates']} exact duplicates",
-        )
-    ]
+    text = (
+        f"{dataset['images']} images of {grouping['cells']} cells in "
+        f"{grouping['groups']} groups, {dataset['quarantined']} quarantined, "
+        f"{snapshot['duplicates']} exact duplicates"
+    )
+    return [("data", text)]
 
 
 def reuse_rows(archive: bool, before: int, after: int) -> Rows:
@@ -60,14 +58,12 @@ def reuse_rows(archive: bool, before: int, after: int) -> Rows:
 def score_rows(report: Mapping[str, Any]) -> Rows:
     """Balanced accuracy on the locked test part, per image and per cell."""
     scores = report["scores"]
-    return [
-        (
-            "held-out score",
-            f"balanced accuracy {_interval(scores['balanced_accuracy'])} on {scores['images']} "
-            f"images of {scores['cells']} cells; per cell "
-            f"{_interval(scores['by_cell']['balanced_accuracy'])}",
-        )
-    ]
+    text = (
+        f"balanced accuracy {_interval(scores['balanced_accuracy'])} on {scores['images']} images "
+        f"of {scores['cells']} cells; per cell "
+        f"{_interval(scores['by_cell']['balanced_accuracy'])}"
+    )
+    return [("held-out score", text)]
 
 
 def verdict_rows(store: ArtifactStore, uri: str, pointer: Pointer | None) -> Rows:
@@ -78,11 +74,11 @@ def verdict_rows(store: ArtifactStore, uri: str, pointer: Pointer | None) -> Row
     word = "passed" if artifact.manifest.passed else "refused"
     return [
         ("gate", f"{word}: {passed} of {len(checks)} checks"),
-        ("served", _served(pointer, artifact.manifest.tag)),
+        ("served", _champion_text(pointer, artifact.manifest.tag)),
     ]
 
 
-def _served(pointer: Pointer | None, trained: str) -> str:
+def _champion_text(pointer: Pointer | None, trained: str) -> str:
     """The champion as text, and whether it is of an earlier run."""
     if pointer is None:
         return "no model"
@@ -123,13 +119,11 @@ def drift_rows(title: str, content: str, result: Mapping[str, Any]) -> Rows:
 
 def no_drift_rows(tag: str) -> Rows:
     """Why no drift window was sent: the champion was trained or evaluated on every cell."""
-    return [
-        (
-            "drift",
-            f"not shown: {tag} was trained or evaluated on every cell; a window of unseen cells "
-            "needs a class with more cells than its train, validation and test parts take",
-        )
-    ]
+    text = (
+        f"not shown: {tag} was trained or evaluated on every cell; a window of unseen cells "
+        "needs a class with more cells than its train, validation and test parts take"
+    )
+    return [("drift", text)]
 
 
 def retrain_rows(cancelled: list[str], reason: str) -> Rows:
@@ -147,15 +141,14 @@ def deployment_rows(results: list[str], unchanged: bool) -> Rows:
 
 def url_rows(settings: Settings, run: DagRun) -> Rows:
     """Addresses to open next, and the file with the passwords."""
+    home, cwd = settings.leukoflow_home, Path.cwd()
+    home = home.relative_to(cwd) if home.is_relative_to(cwd) else home
     return [
         ("page and API", settings.service_url),
         ("Airflow run", run.url),
         ("MLflow", settings.mlflow_tracking_uri),
         ("reports", settings.reports_url),
-        (
-            "passwords",
-            f"{_short(settings.leukoflow_home)}/stack.env (user {settings.airflow_user})",
-        ),
+        ("passwords", f"{home}/stack.env (user {settings.airflow_user})"),
     ]
 
 
@@ -167,12 +160,6 @@ def table(rows: Rows, seconds: float) -> Table:
     for name, value in rows:
         rendered.add_row(name, value)
     return rendered
-
-
-def _short(path: Path) -> Path:
-    """The path relative to the working folder, if it is below it."""
-    cwd = Path.cwd()
-    return path.relative_to(cwd) if path.is_relative_to(cwd) else path
 
 
 def _interval(score: Mapping[str, float]) -> str:

@@ -8,7 +8,7 @@ from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
-from pipeline.embedded.credentials import replace_private
+from pipeline.adapters.storage.local import replace_file
 from pipeline.embedded.parts import ROOT
 from pipeline.errors import UnreachableError
 from pipeline.settings import Settings
@@ -57,7 +57,7 @@ def environment(settings: Settings) -> dict[str, str]:
 def write_passwords(settings: Settings) -> None:
     """Write the one user's password for SimpleAuthManager (plain text, mode 600)."""
     users = {settings.airflow_user: settings.airflow_password.get_secret_value()}
-    replace_private(_passwords(settings.leukoflow_home), json.dumps(users))
+    replace_file(_passwords(settings.leukoflow_home), json.dumps(users).encode())
 
 
 def migrate(home: Path, variables: Mapping[str, str]) -> bool:

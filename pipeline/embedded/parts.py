@@ -50,8 +50,7 @@ PARTS = (
 
 def commands(procfile: Path = PROCFILE) -> Mapping[str, str]:
     """Shell command by name, for every line of a Procfile."""
-    processes: dict[str, str] = parse_procfile(procfile.read_text()).processes
-    return processes
+    return dict(parse_procfile(procfile.read_text()).processes)
 
 
 def parts(procfile: Path = PROCFILE) -> list[Part]:

@@ -10,17 +10,10 @@ from pipeline.embedded.parts import Part, port
 from pipeline.errors import InvalidInputError, UnreachableError
 from pipeline.settings import Settings
 
-SEAWEEDFS_SERVERS = (
-    "S3",
-    "S3_GRPC",
-    "MASTER",
-    "MASTER_GRPC",
-    "VOLUME",
-    "VOLUME_GRPC",
-    "FILER",
-    "FILER_GRPC",
-    "ADMIN",
-    "ADMIN_GRPC",
+SEAWEEDFS_SERVERS = tuple(
+    f"{server}{protocol}"
+    for server in ("S3", "MASTER", "VOLUME", "FILER", "ADMIN")
+    for protocol in ("", "_GRPC")
 )
 """Servers in SeaweedFS's process, on consecutive ports: the S3 port moves them all."""
 MAX_PORT = 65_535

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from pipeline.embedded.credentials import replace_private
+from pipeline.adapters.storage.local import replace_file
 from pipeline.settings import EMBEDDED_STORE_URI, Settings, bucket_of
 
 _TOKENS = (
@@ -62,11 +62,11 @@ def write_access_files(settings: Settings) -> None:
     """Write SeaweedFS's identities, and a certificate if there is none (mode 600)."""
     folder = _folder(settings.leukoflow_home)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    replace_private(folder / "identities.json", json.dumps(identities(settings), indent=2))
+    replace_file(folder / "identities.json", json.dumps(identities(settings), indent=2).encode())
     certificate, key = _certificate_paths(settings.leukoflow_home)
     if not (certificate.is_file() and key.is_file()):
         for path, text in zip((key, certificate), _make_certificate(), strict=True):
-            replace_private(path, text)
+            replace_file(path, text.encode())
 
 
 def identities(settings: Settings) -> dict[str, list[dict[str, Any]]]:

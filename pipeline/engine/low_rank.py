@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from pipeline.contract.decoding import Pixels
 from pipeline.engine.openvino_graph import compile_graph, convolutions, multiplications, save_graph
@@ -26,6 +27,8 @@ _RANK_MULTIPLE = 8
 """Ranks are multiples of 8, which vector instructions process at once."""
 _RIDGE = 1e-4
 """Ridge, as a share of a channel's mean variance: a channel that is always 0 has no inverse."""
+_ROWS = 256
+"""Rows of a block of `_auxiliary_targets`."""
 _PENALTIES = (0.01,) * 8 + (1.0,) * 8
 """Penalty on the distance to the previous fit in each iteration; lambda in the source."""
 
@@ -68,10 +71,14 @@ def write_low_rank(source: Path, target: Path, crops: Pixels, variance: float) -
 
     original, factorised = (ov.Core().read_model(source) for _ in range(2))
     names = [node.get_friendly_name() for node in convolutions(original)[1:]]
-    for name, expected in zip(names, _responses(original, names, crops), strict=True):
-        (responses,) = _responses(factorised, [name], crops)
-        bias = _bias(_find_node(original, name))
-        _replace(factorised, name, fit_low_rank(responses, expected, bias, variance))
+    # One thread: the same file on any number of cores, and faster on matrices of this size.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for name, expected in zip(names, _responses(original, names, crops), strict=True):
+            (responses,) = _responses(factorised, [name], crops)
+            bias = _bias(_find_node(original, name))
+            _replace_convolution(
+                factorised, name, fit_low_rank(responses, expected, bias, variance)
+            )
     save_graph(factorised, target)
     for graph in (factorised, original):
         graph.reshape({0: [1, *crops.shape[1:]]})
@@ -132,11 +139,16 @@ def _auxiliary_targets(fitted: Floats, activated: Floats, penalty: float) -> Flo
     For each value the best negative or the best non-negative one, whichever costs less. The cost is
     the squared difference to `activated` behind the ReLU, plus `penalty` times that to `fitted`.
     """
-    below = np.minimum(fitted, 0)
-    above = np.maximum((penalty * fitted + activated) / (penalty + 1), 0)
-    cost_below = activated**2 + penalty * (below - fitted) ** 2
-    cost_above = (above - activated) ** 2 + penalty * (above - fitted) ** 2
-    return np.where(cost_below < cost_above, below, above).astype(np.float32)
+    targets = np.empty_like(fitted)
+    for start in range(0, len(fitted), _ROWS):  # intermediate arrays stay in the processor's cache
+        rows = slice(start, start + _ROWS)
+        fit, exact = fitted[rows], activated[rows]
+        below = np.minimum(fit, 0)
+        above = np.maximum((penalty * fit + exact) / (penalty + 1), 0)
+        cost_below = exact**2 + penalty * (below - fit) ** 2
+        cost_above = (above - exact) ** 2 + penalty * (above - fit) ** 2
+        targets[rows] = np.where(cost_below < cost_above, below, above)
+    return targets
 
 
 def _find_node(graph: Any, name: str) -> Any:
@@ -174,7 +186,7 @@ def _bias(convolution: Any) -> Floats:
     return np.array(reader.input_value(1).get_node().data, np.float32).reshape(-1)
 
 
-def _replace(graph: Any, name: str, fitted: LowRank) -> None:
+def _replace_convolution(graph: Any, name: str, fitted: LowRank) -> None:
     """Replace a convolution in `graph` by a narrower one and a 1 x 1, if these cost less."""
     from openvino import opset13 as ops
 
@@ -187,15 +199,15 @@ def _replace(graph: Any, name: str, fitted: LowRank) -> None:
     names = ("strides", "pads_begin", "pads_end", "dilations", "auto_pad")
     geometry = [attributes[key] for key in names]
     narrow = ops.convolution(node.input_value(0), narrow_kernel, *geometry)
-    centred = ops.add(narrow, _shaped(-fitted.mean, 1))
-    wide = ops.convolution(centred, _shaped(fitted.expand, 0), [1, 1], [0, 0], [0, 0], [1, 1])
-    responses = ops.add(wide, _shaped(fitted.offset, 1))
+    centred = ops.add(narrow, _as_four_axes(-fitted.mean, 1))
+    wide = ops.convolution(centred, _as_four_axes(fitted.expand, 0), [1, 1], [0, 0], [0, 0], [1, 1])
+    responses = ops.add(wide, _as_four_axes(fitted.offset, 1))
     for reader in list(node.output(0).get_target_inputs()):
         reader.replace_source_output(responses.output(0))
     graph.validate_nodes_and_infer_types()
 
 
-def _shaped(values: Floats, axis: int) -> Floats:
+def _as_four_axes(values: Floats, axis: int) -> Floats:
     """Values with their first axis at `axis` of four, the axes of a convolution."""
     shape = [1] * axis + list(values.shape)
     return values.reshape(shape + [1] * (4 - len(shape)))

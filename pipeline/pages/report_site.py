@@ -24,12 +24,8 @@ ENTRY = "entry.json"
 _MAX_LISTED = 200
 """Pages in an index, newest first; older ones are still found by their address."""
 _TONES = {
-    "quiet": "good",
-    "passed": "good",
-    "promoted": "good",
-    "alarm": "bad",
-    "refused": "bad",
-    "failed": "bad",
+    **dict.fromkeys(("quiet", "passed", "promoted"), "good"),
+    **dict.fromkeys(("alarm", "refused", "failed"), "bad"),
 }
 
 
@@ -47,11 +43,6 @@ class Page(Frozen):
     """Small print next to the title."""
     time: datetime
     """When the report was made."""
-
-    @property
-    def tone(self) -> str:
-        """Colour of the badge: good, bad or plain."""
-        return tone(self.badge)
 
 
 class Entry(Page):
@@ -139,18 +130,14 @@ def _render(entries: Sequence[Entry], name: str | None) -> str:
         latest.setdefault((entry.name, entry.section), entry)
     by_day = groupby(entries[:_MAX_LISTED], key=lambda entry: entry.time.date())
     days = [(day, list(group)) for day, group in by_day]
-    depth = 0 if name is None else 1
-    return (
-        page_templates()
-        .get_template("index.html.j2")
-        .render(
-            title=f"Reports of {name}" if name else "Reports",
-            name=name,
-            names=sorted({entry.name for entry in entries}),
-            latest=[latest[key] for key in sorted(latest)],
-            days=days,
-            up="../" * depth,
-        )
+    template = page_templates().get_template("index.html.j2")
+    return template.render(
+        title=f"Reports of {name}" if name else "Reports",
+        name=name,
+        names=sorted({entry.name for entry in entries}),
+        latest=[latest[key] for key in sorted(latest)],
+        days=days,
+        up="" if name is None else "../",
     )
 
 

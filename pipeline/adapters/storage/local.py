@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,19 +40,19 @@ class LocalStore:
         """Write atomically and return the ETag; ConflictError when a condition fails."""
         path = _path(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path.parent):
+        with lock_file(path.parent / ".lock"):
             if if_absent and path.exists():
                 raise ConflictError(f"{uri} already exists")
             if if_match is not None and (not path.exists() or _etag(path.read_bytes()) != if_match):
                 raise ConflictError(f"{uri} was changed by another writer")
-            _replace(path, io.BytesIO(data))
+            replace_file(path, data)
         return _etag(data)
 
     def upload(self, path: Path, uri: str) -> None:
         target = _path(uri)
         target.parent.mkdir(parents=True, exist_ok=True)
         with path.open("rb") as source:
-            _replace(target, source)
+            replace_file(target, source)
 
     def download(self, uri: str, path: Path) -> None:
         """Copy an object to `path`, and make its folders; MissingArtifactError if there is none."""
@@ -92,12 +93,23 @@ def _etag(data: bytes) -> str:
     return f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
 
 
-def _replace(path: Path, source: BinaryIO) -> None:
-    """Replace a file atomically; after an error, such as a full disk, no partial file stays."""
+def replace_file(path: Path, source: BinaryIO | bytes, *, keep_mode: bool = False) -> None:
+    """Write a file atomically, with mode 600; after an error no partial file stays.
+
+    Args:
+        path: the file; its folder exists.
+        source: the new content.
+        keep_mode: keep mode and owner of an existing file.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
     try:
         with os.fdopen(handle, "wb") as part:
-            shutil.copyfileobj(source, part)
+            if keep_mode and path.exists():
+                before = path.stat()
+                if os.geteuid() == 0:  # root changes a file that another user owns
+                    os.fchown(handle, before.st_uid, before.st_gid)
+                os.fchmod(handle, stat.S_IMODE(before.st_mode))
+            shutil.copyfileobj(io.BytesIO(source) if isinstance(source, bytes) else source, part)
             part.flush()
             os.fsync(handle)
         Path(name).replace(path)
@@ -106,8 +118,8 @@ def _replace(path: Path, source: BinaryIO) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Lock a folder during the block; waits for other processes."""
-    with (folder / ".lock").open("w") as lock:
+def lock_file(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a file, which is created, during the block; waits for the lock."""
+    with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -13,19 +13,12 @@ class UriStore:
     """`ObjectStore` that passes `s3://` URIs to S3 and others to local files."""
 
     def __init__(self, settings: Settings, *, fail_fast: bool = False) -> None:
-        """Use the settings' S3 store; `fail_fast` as in `S3Store`."""
-        self._settings = settings
-        self._fail_fast = fail_fast
-        self._local = LocalStore()
-        self._s3: S3Store | None = None
+        """Open no connection; arguments as for `S3Store`."""
+        self._s3, self._local = S3Store(settings, fail_fast=fail_fast), LocalStore()
 
     def _of(self, uri: str) -> ObjectStore:
-        """The store of a URI; the first `s3://` one creates the S3 store."""
-        if not uri.startswith("s3://"):
-            return self._local
-        if self._s3 is None:
-            self._s3 = S3Store(self._settings, fail_fast=self._fail_fast)
-        return self._s3
+        """The store of a URI, by the URI's scheme."""
+        return self._s3 if uri.startswith("s3://") else self._local
 
     def read(self, uri: str) -> bytes:
         return self._of(uri).read(uri)

@@ -25,17 +25,11 @@ _N_PORTS = len(ports.SEAWEEDFS_SERVERS) + len(PARTS)
 def on_free_ports(home: Path) -> Settings:
     """Settings of a new stack at `home` on free ports; writes `stack.env` with passwords."""
     first = ports.free_block(_N_PORTS)
-    mlflow, airflow, service, reports = range(first, first + 4)
-    return credentials.prepare(
-        Settings(
-            leukoflow_home=home,
-            mlflow_tracking_uri=f"http://127.0.0.1:{mlflow}",
-            airflow_url=f"http://127.0.0.1:{airflow}",
-            service_url=f"http://127.0.0.1:{service}",
-            reports_url=f"http://127.0.0.1:{reports}",
-            aws_endpoint_url_s3=f"http://127.0.0.1:{first + 4}",
-        )
-    )
+    # The address of S3 comes last: SeaweedFS takes the ports after it as well.
+    names = ("mlflow_tracking_uri", "airflow_url", "service_url", "reports_url")
+    addresses = enumerate((*names, "aws_endpoint_url_s3"), start=first)
+    update = {name: f"http://127.0.0.1:{number}" for number, name in addresses}
+    return credentials.prepare(Settings(leukoflow_home=home).model_copy(update=update))
 
 
 @contextmanager

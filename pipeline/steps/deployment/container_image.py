@@ -118,7 +118,12 @@ def preferred_tool(tools: Sequence[str]) -> str:
 
 def working_tools() -> list[str]:
     """Builders whose `info` command succeeds; a docker client without a daemon fails it."""
-    return [tool for tool in TOOLS if shutil.which(tool) and _works(tool)]
+    return [
+        tool
+        for tool in TOOLS
+        if shutil.which(tool)
+        and subprocess.run([tool, "info"], capture_output=True, check=False).returncode == 0
+    ]
 
 
 def image_reference(settings: Settings, tag: str) -> str:
@@ -136,11 +141,6 @@ def build_command(tool: str, bento: Path, reference: str) -> list[str]:
 def push_command(tool: str, reference: str) -> tuple[str, ...]:
     """The push command; for a local image, with `$IMAGE_REGISTRY` in its name."""
     return (tool, "push", reference.replace(f"{LOCAL}/", "$IMAGE_REGISTRY/", 1))
-
-
-def _works(tool: str) -> bool:
-    """Whether `<tool> info` succeeds."""
-    return subprocess.run([tool, "info"], capture_output=True, check=False).returncode == 0
 
 
 def _run(command: Sequence[str]) -> None:

@@ -37,13 +37,14 @@ class Scale(Frozen):
 
 def page(verdict: GateVerdict) -> str:
     """The verdict as a self-contained HTML page."""
+    by_topic = groupby(verdict.checks, key=lambda check: check.topic)
     topics = [
         (_title(topic, verdict), [(check, _scale(check, checks)) for check in checks])
-        for topic, checks in _by_topic(verdict)
+        for topic, checks in ((topic, list(group)) for topic, group in by_topic)
     ]
     template = page_templates().get_template("verdict.html.j2")
     return template.render(
-        title=f"{_word(verdict)}: {verdict.tag}",
+        title=f"{badge(verdict).capitalize()}: {verdict.tag}",
         verdict=verdict,
         badge=badge(verdict),
         headline=headline(verdict),
@@ -75,22 +76,17 @@ def headline(verdict: GateVerdict) -> str:
 
 def markdown(verdict: GateVerdict) -> str:
     """The verdict as a Markdown table."""
+    result = badge(verdict).capitalize()
     lines = [
-        f"**{_word(verdict)}**: `{verdict.tag}` {_opponent(verdict, '`')}. {headline(verdict)}",
+        f"**{result}**: `{verdict.tag}` {_opponent(verdict, '`')}. {headline(verdict)}",
         "",
         "| check | value | 95 % interval | limit | | |",
         "|---|---|---|---|---|---|",
     ]
     for check in verdict.checks:
         mark = "pass" if check.passed else "**FAIL**"
-        cells = [
-            check.name,
-            figure_text(check),
-            interval_text(check),
-            limit_text(check),
-            mark,
-            check.sentence,
-        ]
+        figures = (figure_text(check), interval_text(check), limit_text(check))
+        cells = [check.name, *figures, mark, check.sentence]
         lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
     return "\n".join(lines)
 
@@ -108,7 +104,7 @@ def log_lines(verdict: GateVerdict) -> list[str]:
     ]
     reasons = [check.sentence for check in verdict.checks if not check.passed]
     return [
-        f"{_word(verdict)}: {verdict.tag} {_opponent(verdict)}",
+        f"{badge(verdict).capitalize()}: {verdict.tag} {_opponent(verdict)}",
         *table,
         headline(verdict),
         *reasons,
@@ -148,11 +144,6 @@ def _title(topic: Topic, verdict: GateVerdict) -> str:
     return _TITLES[topic]
 
 
-def _by_topic(verdict: GateVerdict) -> list[tuple[Topic, list[Check]]]:
-    grouped = groupby(verdict.checks, key=lambda check: check.topic)
-    return [(topic, list(checks)) for topic, checks in grouped]
-
-
 def _scale(check: Check, checks: list[Check]) -> Scale | None:
     """Axis of a check's bar, None without a bar; all differences of a topic share one axis."""
     if check.unit == "difference":
@@ -165,11 +156,8 @@ def _scale(check: Check, checks: list[Check]) -> Scale | None:
     return Scale(start=0, end=1) if check.low is not None else None
 
 
-def _word(verdict: GateVerdict) -> str:
-    return badge(verdict).capitalize()
-
-
 def _opponent(verdict: GateVerdict, quote: str = "") -> str:
+    """`against <champion>` with the tag in `quote`s, or why there is no comparison."""
     if verdict.champion is None:
         return "as the first model"
     if verdict.champion.tag == verdict.tag:

@@ -14,6 +14,7 @@ import pytest
 from monitoring.retraining.policy import RetrainDecision, RetrainRequest
 from monitoring.retraining.retrain_requests import RetrainRequestStore
 from pipeline.adapters.airflow import AirflowClient, DagRun
+from pipeline.adapters.airflow_session import AirflowSession, require_success
 from pipeline.artifacts import ServedManifest
 from pipeline.embedded.parts import ROOT
 from pipeline.embedded.processes.temporary_parts import running
@@ -130,11 +131,7 @@ class ApprovalStack:
         return f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/approve/-1"
 
     def _send(self, method: str, path: str, **body: Any) -> httpx.Response:
-        url, secret = self.settings.airflow_url, self.settings.airflow_password
-        login = {"username": self.settings.airflow_user, "password": secret.get_secret_value()}
-        token = httpx.post(f"{url}/auth/token", json=login, timeout=60).json()["access_token"]
-        options = {"headers": {"Authorization": f"Bearer {token}"}, "timeout": 60, **body}
-        return httpx.request(method, f"{url}/api/v2{path}", **options).raise_for_status()
+        return require_success(AirflowSession(self.settings).send(method, path, **body))
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import pytest
 
 from monitoring.drift.detect import read_window
 from pipeline.adapters.airflow import AirflowClient, DagRun
+from pipeline.adapters.airflow_session import AirflowSession, require_success
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.adapters.storage import LocalStore
@@ -108,14 +108,8 @@ class MonitoringStack:
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         """Response of Airflow's API to a POST as its one user."""
-        user, password = self.settings.airflow_user, self.settings.airflow_password
-        with httpx.Client(base_url=self.settings.airflow_url, timeout=30) as http:
-            login = {"username": user, "password": password.get_secret_value()}
-            token = http.post("/auth/token", json=login).json()["access_token"]
-            headers = {"Authorization": f"Bearer {token}"}
-            response = http.post(f"/api/v2{path}", json=body, headers=headers)
-        assert response.is_success, response.text
-        return response.json()
+        session = AirflowSession(self.settings)
+        return require_success(session.send("POST", path, json=body)).json()
 
 
 @pytest.fixture(scope="module")

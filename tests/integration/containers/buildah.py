@@ -85,17 +85,19 @@ class Buildah:
         return result.stdout.strip()
 
     def _package_index(self) -> list[str]:
-        """Options that give pip inside the build this machine's index and certificates."""
+        """Options that give pip and uv inside the build this machine's index and certificates."""
         command = [sys.executable, "-m", "pip", "config", "list"]
         listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         settings = dict(re.findall(r"^[^.]+\.\.?(\S+?)='(.*)'$", listed, re.MULTILINE))
         # Other settings name files that the image does not have, such as constraints.
         lines = [f"{name} = {settings[name]}" for name in _INDEX_SETTINGS if name in settings]
-        config = self.folder / "pip.conf"
-        config.write_text("[global]\n" + "\n".join(lines) + "\n")
-        mounts = [f"{config}:/etc/pip.conf:ro"]
+        pip, uv = self.folder / "pip.conf", self.folder / "uv.toml"
+        pip.write_text("[global]\n" + "\n".join(lines) + "\n")
+        index = f'index-url = "{settings["index-url"]}"\n' if "index-url" in settings else ""
+        uv.write_text(f"native-tls = true\n{index}")
+        mounts = [f"{pip}:/etc/pip.conf:ro", f"{uv}:/etc/uv/uv.toml:ro"]
         if "cert" in settings:
-            mounts.append(f"{settings['cert']}:{settings['cert']}:ro")
+            mounts.append(f"{settings['cert']}:/etc/ssl/certs/ca-certificates.crt:ro")
         return [word for mount in mounts for word in ("--volume", mount)]
 
 
