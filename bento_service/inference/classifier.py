@@ -29,10 +29,7 @@ from pipeline.contract.decoding import Pixels
 from pipeline.contract.preprocessing import Prepared, prepare
 from pipeline.engine.evidence_map import evidence_picture, occlusion_map
 from pipeline.engine.serving_engine import Engine
-from pipeline.errors import (
-    ArtifactError,
-    PipelineError,
-)
+from pipeline.errors import ArtifactError, PipelineError
 
 logger = logging.getLogger(__name__)
 
