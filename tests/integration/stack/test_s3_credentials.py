@@ -96,6 +96,7 @@ def read() -> None:
     assert S3Store(load_settings(), fail_fast=True).read(URI) == b"content"
 
 
+@pytest.mark.field("session_token")
 def test_a_session_token_in_the_environment_is_sent(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
