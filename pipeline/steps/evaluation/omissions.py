@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeGuard
 
 from pipeline.contract.class_names import nearest_classes
@@ -13,6 +13,8 @@ from pipeline.steps.evaluation.predictions import Predictions, predictions_csv
 
 SCORED_AS = "scored_as"
 """Column of an archive's predictions: `class`, `unknown class`, or the reason for skipping."""
+_MAX_LINES = 12
+"""Labels and reasons in a warning; the JSON has all."""
 
 
 class Omissions(Frozen):
@@ -26,9 +28,14 @@ class Omissions(Frozen):
     """Number of skipped images by reason."""
     duplicates: int
     """Number of byte-identical copies under the same label; each image counts once."""
+    remark: str = ""
+    """Sentence with both lists if no label of the archive is a class of the model; else empty."""
 
     def warnings(self) -> list[str]:
-        """One line per unknown label and per reason for skipping, largest count first."""
+        """The remark, and a line per unknown label and reason for skipping, largest count first.
+
+        At most twelve of each; a last line counts the others.
+        """
         unknown = [
             f"{count} images in {label!r} belong to no class of the model" + self._hint(label)
             for label, count in _largest_first(self.unknown_labels)
@@ -37,7 +44,8 @@ class Omissions(Frozen):
             f"{count} images are skipped: {reason}"
             for reason, count in _largest_first(self.skipped)
         ]
-        return [*unknown, *skipped]
+        remark = [self.remark] if self.remark else []
+        return [*remark, *_first(unknown, "labels"), *_first(skipped, "reasons")]
 
     def _hint(self, label: str) -> str:
         nearest = self.nearest_classes.get(label)
@@ -50,13 +58,18 @@ def is_unknown(image: Quarantined | Skipped) -> TypeGuard[Quarantined]:
 
 
 def omissions(
-    left_out: Iterable[Quarantined | Skipped], classes: Sequence[str], duplicates: int = 0
+    left_out: Iterable[Quarantined | Skipped],
+    classes: Sequence[str],
+    *,
+    known: int,
+    duplicates: int,
 ) -> Omissions:
     """Count what is left out: by label where the label is no class, else by reason.
 
     Args:
         left_out: quarantined images of the archive, unreadable ones included, and skipped files.
         classes: of the model.
+        known: number of images of these classes.
         duplicates: number of copies that were dropped before.
     """
     labels: Counter[str] = Counter()
@@ -66,11 +79,13 @@ def omissions(
             labels[image.label] += 1
         else:
             reasons[image.reason] += 1
+            known += isinstance(image, Quarantined) and image.label in classes
     return Omissions(
         unknown_labels=dict(labels),
         nearest_classes=nearest_classes(labels, classes),
         skipped=dict(reasons),
         duplicates=duplicates,
+        remark="" if known or not labels else _no_class(labels, classes),
     )
 
 
@@ -91,5 +106,20 @@ def archive_csv(
     return out.getvalue()
 
 
-def _largest_first(counts: dict[str, int]) -> list[tuple[str, int]]:
+def _no_class(labels: Mapping[str, int], classes: Sequence[str]) -> str:
+    names = ", ".join(repr(label) for label, _ in _largest_first(labels)[:_MAX_LINES])
+    others = f" and {len(labels) - _MAX_LINES} others" if len(labels) > _MAX_LINES else ""
+    return (
+        f"no folder of the archive is a class of the model: the labels are {names}{others}, "
+        f"the classes {', '.join(classes)}"
+    )
+
+
+def _first(lines: list[str], subject: str) -> list[str]:
+    """The first twelve lines, and one that counts the others."""
+    others = len(lines) - _MAX_LINES
+    return [*lines[:_MAX_LINES], *([f"and {others} other {subject}"] if others > 0 else [])]
+
+
+def _largest_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
