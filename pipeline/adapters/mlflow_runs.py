@@ -4,9 +4,12 @@ Every call names its run, so tasks share no global active run. A server that is 
 raises UnreachableError within seconds (`pipeline.telemetry` sets retries and timeout).
 """
 
+import posixpath
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +24,9 @@ PIPELINE_RUN = "pipeline_run"
 _MAX_TAG_LENGTH = 5000
 """Characters that every MLflow since 1.0 accepts."""
 _RUNNING = "attributes.status = 'RUNNING'"
+_INVALID_IN_KEY = re.compile(r"[^\w .\-/]")
+"""Letters that MLflow refuses in a metric's key, and `:`, which it refuses on Windows."""
+_MAX_KEY_LENGTH = 250
 _MAX_TRAINING_MS = 24 * 3600 * 1000
 """Longer than any training: the timeout of `train`, the longest task, is 12 hours."""
 
@@ -91,13 +97,13 @@ class Tracking:
     def log_metrics(
         self, run_id: str, metrics: Mapping[str, float], step: int = 0, model_id: str | None = None
     ) -> None:
-        """Log one value per metric; with `model_id`, the logged model shows them too."""
+        """Log one value per metric, under `metric_keys`; with `model_id`, also to that model."""
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
+        now, keys = int(time.time() * 1000), metric_keys(metrics)
         with errors(self.uri):
             points = [
-                Metric(name, float(value), now, step, model_id=model_id)
+                Metric(keys[name], float(value), now, step, model_id=model_id)
                 for name, value in metrics.items()
             ]
             self._client.log_batch(run_id, metrics=points)
@@ -164,6 +170,25 @@ def client(uri: str) -> "MlflowClient":
     import mlflow
 
     return mlflow.MlflowClient(tracking_uri=uri)
+
+
+def metric_keys(names: Iterable[str]) -> dict[str, str]:
+    """Name of a metric to the key that MLflow accepts: cleaned, at most 250 letters, unique.
+
+    A class may have any name, but MLflow refuses a whole batch for one key with a bracket, a comma
+    or an unusual path.
+    """
+    keys: dict[str, str] = {}
+    used: set[str] = set()
+    for name in names:
+        cleaned = _INVALID_IN_KEY.sub("_", name)
+        if posixpath.normpath(cleaned) != cleaned:
+            cleaned = cleaned.replace("/", "_")
+        numbered = (f"{cleaned[: _MAX_KEY_LENGTH - 8]} {n}" for n in count(2))
+        candidates = chain([cleaned[:_MAX_KEY_LENGTH]], numbered)
+        keys[name] = next(key for key in candidates if key not in used)
+        used.add(keys[name])
+    return keys
 
 
 def _named(pipeline_run: str) -> str:
