@@ -5,6 +5,11 @@ from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
+_REFUSED: list[type[BaseException] | str] = [
+    "pipeline.errors.BucketError",
+    "pipeline.errors.TrackingError",
+]
+"""A part of the stack responds, but refuses."""
 _TRANSIENT: list[type[BaseException] | str] = [
     "pipeline.errors.UnreachableError",
     "pipeline.errors.ConflictError",
@@ -36,8 +41,8 @@ DEFAULT_ARGS: dict[str, Any] = {
     # because a library's own error may be a failed connection.
     "retry_policy": ExceptionRetryPolicy(
         [
-            # A subclass of UnreachableError, but a wrong bucket name or key needs a person.
-            RetryRule("pipeline.errors.BucketError", RetryAction.FAIL, reason="no retry helps"),
+            # Subclasses of UnreachableError, but a wrong key or a refusal needs a person.
+            RetryRule(_REFUSED, RetryAction.FAIL, reason="no retry helps"),
             RetryRule(_TRANSIENT, RetryAction.RETRY),
             RetryRule(_PERMANENT, RetryAction.FAIL, reason="no retry helps"),
         ]

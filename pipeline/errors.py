@@ -79,6 +79,12 @@ class BucketError(UnreachableError):
     exit_code = 2
 
 
+class TrackingError(UnreachableError):
+    """MLflow responds, but refuses the request; the message says why. No retry helps."""
+
+    exit_code = 2
+
+
 class DiskFullError(PipelineError):
     """The disk is full; what was finished before is intact."""
 

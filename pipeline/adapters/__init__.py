@@ -1,7 +1,7 @@
 """Clients of everything outside this process; each translates foreign errors into ours.
 
 `storage` (S3 and local files), `artifact_store` (manifests, verified files) and `image_packs` on
-it; `pointer_store` (pointer, ledger, refusals); `mlflow_runs` and `mlflow_models`; `airflow` on
+it; `pointer_store` (pointer, ledger, refusals); `tracking` (MLflow); `airflow` on
 `airflow_session`; `bento` with its subprocess `bento_model`; `service_client`; `api_key_file`;
 `requirements` (exports of uv.lock).
 

@@ -11,7 +11,7 @@ from pipeline.entrypoints.config_lookup import resolve_model_name
 from pipeline.entrypoints.jobs.job import open_job, open_store, pointers_of
 from pipeline.entrypoints.served_models import repair_if_possible
 from pipeline.entrypoints.verdicts import gate
-from pipeline.errors import GateRefusedError, UnreachableError
+from pipeline.errors import GateRefusedError, TrackingError, UnreachableError
 from pipeline.run_context import RunContext
 from pipeline.settings import load_settings
 from pipeline.version import code_version
@@ -48,6 +48,7 @@ def promote(
 
     Raises:
         UnreachableError: when MLflow is unreachable; nothing was moved.
+        TrackingError: when MLflow refuses; has its reason, and nothing was moved.
         InvalidInputError: when the config belongs to another model.
         StaleVerdictError: when an approved verdict is stale.
     """
@@ -113,8 +114,15 @@ def _require_tracking(
     run_id: str,
     store: ArtifactStore,
 ) -> None:
-    """Raise UnreachableError if the promotion would move the pointer and MLflow is unreachable."""
-    from pipeline.adapters.mlflow_runs import Tracking
+    """Raise if the promotion would move the pointer and MLflow cannot record it.
+
+    A deleted experiment is restored.
+
+    Raises:
+        UnreachableError: MLflow is unreachable.
+        TrackingError: MLflow refuses; has its reason.
+    """
+    from pipeline.adapters.tracking.runs import Tracking
     from pipeline.steps.promotion.ledger_rules import earlier_outcome
     from pipeline.steps.promotion.verdict import read_verdict
 
@@ -122,11 +130,13 @@ def _require_tracking(
     if not judged.passed or earlier_outcome(judged, moves, run_id, authorization.approved_at):
         return
     try:
-        Tracking(load_settings().mlflow_tracking_uri, pointers.name).reach()
+        Tracking(load_settings().mlflow_tracking_uri, pointers.name).require_experiment()
     except UnreachableError as error:
-        raise UnreachableError(
-            f"nothing was promoted; the verdict {opened.uri} stands: promote it once MLflow is "
-            f"reachable, or now with --untracked. {error}"
+        refused = isinstance(error, TrackingError)
+        raise type(error)(
+            f"nothing was promoted; the verdict {opened.uri} stands: promote it once "
+            f"{'this is corrected' if refused else 'MLflow is reachable'}, or now with "
+            f"--untracked. {error}"
         ) from error
 
 

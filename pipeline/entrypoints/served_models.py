@@ -110,7 +110,7 @@ def repair(name: str) -> Pointer | None:
     Raises:
         UnreachableError: when MLflow is unreachable; ledger and BentoML store are updated by then.
     """
-    from pipeline.adapters.mlflow_runs import Tracking
+    from pipeline.adapters.tracking.runs import Tracking
 
     settings = load_settings()
     store = open_store(settings)
@@ -146,7 +146,7 @@ def repair_if_possible(name: str) -> None:
 def _mirror(pointer: Pointer, settings: Settings, store: ArtifactStore) -> None:
     """Copy the served bundle into BentoML's store and MLflow; set their `latest` and `champion`."""
     from pipeline.adapters.bento import mirror
-    from pipeline.adapters.mlflow_models import MlflowModels
+    from pipeline.adapters.tracking.models import MlflowModels
 
     served = store.open(pointer.served, ServedManifest)
     with tempfile.TemporaryDirectory() as folder:

@@ -17,6 +17,7 @@ from pipeline.errors import (
     ConflictError,
     InvalidInputError,
     MissingArtifactError,
+    TrackingError,
     UnreachableError,
 )
 
@@ -89,6 +90,7 @@ def test_every_task_has_a_timeout_and_retries_with_backoff(dags: dict[str, Any])
         (InvalidInputError("a bad archive"), "fail"),
         (MissingArtifactError("no such artefact"), "fail"),
         (BucketError("bucket x does not exist"), "fail"),
+        (TrackingError("MLflow refuses"), "fail"),
         (UnreachableError("S3 does not respond"), "retry"),
         (ConflictError("another run was faster"), "retry"),
         (ConnectionResetError(), "retry"),

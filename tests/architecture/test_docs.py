@@ -18,7 +18,7 @@ from bento_service.inference import model_loading, multi_image, pointer_follower
 from bento_service.inference.differential import MIN_CELLS
 from bento_service.prediction_log import uploader
 from bento_service.process import graceful_shutdown
-from pipeline.adapters import mlflow_runs
+from pipeline.adapters.tracking import runs as mlflow_runs
 from pipeline.config.data_gate_limits import DataGateConfig
 from pipeline.embedded import credentials, ports, seaweedfs_access
 from pipeline.embedded.parts import PARTS, commands
@@ -159,7 +159,7 @@ def test_the_messages_in_the_runbook_are_those_of_the_code() -> None:
     sources = "".join(p.read_text() for name in folders for p in (ROOT / name).rglob("*.py"))
     sources = re.sub(r'"\s+f?"', "", sources)  # adjacent literals
     messages = re.findall(r'"([^"{}]+)"', re.sub(r"`[^`]*`", "", RUNBOOK).partition("\n## ")[2])
-    assert len(messages) == 17
+    assert len(messages) == 21
     for message in messages:
         for text in message.split("..."):
             assert text.strip() in sources, message

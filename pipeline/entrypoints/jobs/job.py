@@ -17,7 +17,7 @@ from pipeline.settings import Settings, load_settings
 from pipeline.version import code_version
 
 if TYPE_CHECKING:
-    from pipeline.adapters.mlflow_runs import Tracking
+    from pipeline.adapters.tracking.runs import Tracking
 LOCAL_STORE = "artifacts"
 """Folder below LEUKOFLOW_HOME; not one of the log folders, whose old files the service deletes."""
 
@@ -43,7 +43,7 @@ class Job:
     @cached_property
     def tracking(self) -> "Tracking":
         """The MLflow experiment of the config's name."""
-        from pipeline.adapters.mlflow_runs import Tracking
+        from pipeline.adapters.tracking.runs import Tracking
 
         return Tracking(self.settings.mlflow_tracking_uri, self.config.name)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.mlflow_models import MlflowModels
-from pipeline.adapters.mlflow_runs import Tracking
+from pipeline.adapters.tracking.models import MlflowModels
+from pipeline.adapters.tracking.runs import Tracking
 from pipeline.artifacts import Artifact, BundleManifest
 from pipeline.config.run_config import RunConfig
 from pipeline.steps.evaluation.evaluate import Evaluated
@@ -63,15 +63,12 @@ def track_evaluation(
         report = store.fetch(evaluated.artifact, Path(folder) / "evaluation")
         tracking.log_folder(run, report, "evaluation")
         if run == bundle_run:
-            source = store.fetch(bundle, Path(folder) / "bundle", ["model.keras"])
-            _log_keras(tracking, run, source / "model.keras")
+            import keras
+
+            path = store.fetch(bundle, Path(folder) / "bundle", ["model.keras"]) / "model.keras"
+            keras_model = keras.models.load_model(path, compile=False)
+            tracking.log_model(run, keras_model, MODEL_REQUIREMENTS)
     tracking.finish(run)
-
-
-def _log_keras(tracking: Tracking, run: str, path: Path) -> None:
-    import keras
-
-    tracking.log_model(run, keras.models.load_model(path, compile=False), MODEL_REQUIREMENTS)
 
 
 def _metrics(report: EvaluationReport) -> dict[str, float]:

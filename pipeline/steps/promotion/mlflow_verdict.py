@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.mlflow_runs import Tracking
+from pipeline.adapters.tracking.runs import Tracking
 from pipeline.artifacts import Artifact, VerdictManifest
 from pipeline.steps.promotion.verdict import GateVerdict
 from pipeline.steps.promotion.verdict_page import badge, markdown

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.adapters.mlflow_runs import Tracking, client
+from pipeline.adapters.tracking.runs import Tracking, client
 
 pytestmark = [pytest.mark.integration]
 

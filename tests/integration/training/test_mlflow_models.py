@@ -14,8 +14,8 @@ import yaml
 from mlflow.entities import Run
 
 from bento_service.inference.classifier import Classifier
-from pipeline.adapters.mlflow_models import CHAMPION, MlflowModels
-from pipeline.adapters.mlflow_runs import Tracking
+from pipeline.adapters.tracking.models import CHAMPION, MlflowModels
+from pipeline.adapters.tracking.runs import Tracking
 from pipeline.artifacts import ServedManifest
 from pipeline.entrypoints import chain, evaluation, promotion, served_models, training, verdicts
 from pipeline.entrypoints.jobs.job import open_store

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.adapters.mlflow_runs import Tracking
+from pipeline.adapters.tracking.runs import Tracking
 from pipeline.artifacts import EvaluationManifest, ServedManifest, SplitManifest, VerdictManifest
 from pipeline.config.crossval import CrossvalConfig
 from pipeline.entrypoints import (

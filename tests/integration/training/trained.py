@@ -11,8 +11,8 @@ import yaml
 
 from benchmarks.training.random_weights import publish_weights
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.mlflow_models import CHAMPION
 from pipeline.adapters.storage import LocalStore
+from pipeline.adapters.tracking.models import CHAMPION
 from pipeline.entrypoints import chain
 from pipeline.sample.archive import write_archive
 from pipeline.sample.cells import CLASSES

@@ -4,45 +4,42 @@ Every call names its run, so tasks share no global active run. A server that is 
 raises UnreachableError within seconds (`pipeline.telemetry` sets retries and timeout).
 """
 
-import posixpath
-import re
+import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from itertools import chain, count
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import UnreachableError
+from pipeline.adapters.tracking.errors import errors
+from pipeline.adapters.tracking.metric_keys import metric_keys
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow import MlflowClient
 
+log = logging.getLogger(__name__)
+
 PIPELINE_RUN = "pipeline_run"
 """Tag of an MLflow run: id of the Airflow run or of the command."""
 _MAX_TAG_LENGTH = 5000
 """Characters that every MLflow since 1.0 accepts."""
+_DELETED = "deleted"
 _RUNNING = "attributes.status = 'RUNNING'"
-_INVALID_IN_KEY = re.compile(r"[^\w .\-/]")
-"""Letters that MLflow refuses in a metric's key, and `:`, which it refuses on Windows."""
-_MAX_KEY_LENGTH = 250
 _MAX_TRAINING_MS = 24 * 3600 * 1000
 """Longer than any training: the timeout of `train`, the longest task, is 12 hours."""
 
 
 class Tracking:
-    """One MLflow server and one experiment; every method raises UnreachableError."""
+    """One MLflow server and one experiment; every method raises the errors of `errors`."""
 
     def __init__(self, uri: str, experiment: str) -> None:
         self.uri = uri
         self.experiment = experiment
         self._client = client(uri)
 
-    def reach(self) -> None:
-        """Raise UnreachableError, within seconds, if the server does not respond."""
-        with errors(self.uri):
-            self._client.search_experiments(max_results=1)
+    def require_experiment(self) -> None:
+        """Create or restore the experiment, if needed; raises within seconds if MLflow is down."""
+        self.experiment_id(create=True)
 
     def start(self, run_name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         """Create a run and return its id; ends RUNNING ones of the same name as FAILED.
@@ -80,12 +77,31 @@ class Tracking:
         return abandoned
 
     def experiment_id(self, *, create: bool = False) -> str:
-        """Id of the experiment; if there is none, creates it with `create`, else returns ''."""
+        """Id of the experiment; if there is none, creates it with `create`, else returns ''.
+
+        A deleted one is restored with its runs, and a warning: MLflow keeps its name, so no other
+        could be created, and a deleted one accepts nothing.
+        """
         with errors(self.uri):
             found = self._client.get_experiment_by_name(self.experiment)
-            if found is not None:
-                return str(found.experiment_id)
-            return str(self._client.create_experiment(self.experiment)) if create else ""
+            if found is None:
+                return str(self._client.create_experiment(self.experiment)) if create else ""
+            if found.lifecycle_stage == _DELETED:
+                self._client.restore_experiment(found.experiment_id)
+                log.warning("MLflow's experiment %s was deleted: restored it", self.experiment)
+            return str(found.experiment_id)
+
+    def is_active(self, run_id: str) -> bool:
+        """Whether a run exists and is not deleted; MLflow changes no other."""
+        from mlflow.exceptions import MlflowException
+
+        with errors(self.uri):
+            try:
+                return str(self._client.get_run(run_id).info.lifecycle_stage) != _DELETED
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return False
 
     def _runs(self, query: str) -> list[str]:
         """Ids of the runs that match a filter, newest first."""
@@ -172,36 +188,6 @@ def client(uri: str) -> "MlflowClient":
     return mlflow.MlflowClient(tracking_uri=uri)
 
 
-def metric_keys(names: Iterable[str]) -> dict[str, str]:
-    """Name of a metric to the key that MLflow accepts: cleaned, at most 250 letters, unique.
-
-    A class may have any name, but MLflow refuses a whole batch for one key with a bracket, a comma
-    or an unusual path.
-    """
-    keys: dict[str, str] = {}
-    used: set[str] = set()
-    for name in names:
-        cleaned = _INVALID_IN_KEY.sub("_", name)
-        if posixpath.normpath(cleaned) != cleaned:
-            cleaned = cleaned.replace("/", "_")
-        numbered = (f"{cleaned[: _MAX_KEY_LENGTH - 8]} {n}" for n in count(2))
-        candidates = chain([cleaned[:_MAX_KEY_LENGTH]], numbered)
-        keys[name] = next(key for key in candidates if key not in used)
-        used.add(keys[name])
-    return keys
-
-
 def _named(pipeline_run: str) -> str:
     """A run's name as a tag, without `"`: MLflow's filters quote with it and cannot escape it."""
     return pipeline_run.replace('"', "'")
-
-
-@contextmanager
-def errors(uri: str) -> Iterator[None]:
-    """Translate MlflowException of the block into UnreachableError."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        raise UnreachableError(f"MLflow failed at {uri}: {error}") from error

@@ -11,7 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.adapters.mlflow_runs import Tracking, client, errors
+from pipeline.adapters.tracking.errors import errors
+from pipeline.adapters.tracking.runs import Tracking, client
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -30,14 +31,14 @@ CODE = (
 )
 """Modules of `pipeline` that the loader imports; they are stored with the model."""
 REQUIREMENTS = ("mlflow", "numpy", "openvino", "pandas", "pillow", "pydantic", "scipy")
-_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parents[2]
 _TAG = "tag"
 _LOGGED = "models:/"
 """Prefix of the source of a version that is a logged model; the model's id follows."""
 
 
 class MlflowModels:
-    """Logged and registered models of one name; every method raises UnreachableError."""
+    """Logged and registered models of one name; every method raises the errors of `errors`."""
 
     def __init__(self, uri: str, name: str) -> None:
         self._uri = uri
@@ -74,17 +75,19 @@ class MlflowModels:
     def set_champion(self, run_id: str, tag: str, folder: Path) -> None:
         """Point the alias at the version with this tag; registers a version if there is none.
 
-        A version that earlier releases registered without a loadable model gets a successor.
+        A version whose model cannot be loaded gets a successor: earlier releases registered a
+        folder of a run, and a person may have deleted the logged model.
 
         Args:
-            run_id: the run that trained it; empty when MLflow was unreachable: a run is created.
+            run_id: the run that trained it; one is created if it is empty, because MLflow was
+                unreachable, or if the run was deleted.
             tag: `<name>:<version>` of the served bundle.
             folder: the served bundle, uploaded if it is not logged.
         """
         with errors(self._uri):
             self._ensure_registered()
             known = self._client.search_model_versions(f"name='{self._name}'")
-            loadable = (v.version for v in known if v.tags.get(_TAG) == tag and _is_logged(v))
+            loadable = (v.version for v in known if v.tags.get(_TAG) == tag and self._exists(v))
             version = next(loadable, None) or self._register(run_id, tag, folder)
             self._client.set_registered_model_alias(self._name, CHAMPION, version)
 
@@ -95,6 +98,21 @@ class MlflowModels:
             return ""
         found = self._client.search_logged_models([experiment], f"tags.{_TAG} = '{tag}'")
         return next((str(model.model_id) for model in found if model.status == "READY"), "")
+
+    def _exists(self, version: "ModelVersion") -> bool:
+        """Whether a version is a logged model, not a folder of a run, and was not deleted."""
+        from mlflow.exceptions import MlflowException
+
+        source = str(version.source)
+        if not source.startswith(_LOGGED):
+            return False
+        try:
+            self._client.get_logged_model(source.removeprefix(_LOGGED))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+        return True
 
     def _ensure_registered(self) -> None:
         """Create the registered model of this name, unless it exists."""
@@ -119,7 +137,8 @@ class MlflowModels:
 
     def _register(self, run_id: str, tag: str, folder: Path) -> str:
         """Log the bundle and create a version of it; returns the version's number."""
-        run_id = run_id or self._record_finished_run(tag)
+        if not run_id or not Tracking(self._uri, self._name).is_active(run_id):
+            run_id = self._record_finished_run(tag)
         model = self.log(run_id, tag, folder)
         made = self._client.create_model_version(
             self._name, f"{_LOGGED}{model}", run_id, tags={_TAG: tag}, model_id=model
@@ -132,11 +151,6 @@ class MlflowModels:
         run_id = tracking.start(f"served {tag}", {}, {_TAG: tag})
         tracking.finish(run_id)
         return run_id
-
-
-def _is_logged(version: "ModelVersion") -> bool:
-    """Whether a version is a logged model, which can be loaded, and not a folder of a run."""
-    return str(version.source).startswith(_LOGGED)
 
 
 def requirements() -> list[str]:

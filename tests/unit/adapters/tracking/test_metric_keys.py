@@ -3,7 +3,7 @@
 import pytest
 from mlflow.utils.validation import _validate_metric
 
-from pipeline.adapters.mlflow_runs import metric_keys
+from pipeline.adapters.tracking.metric_keys import metric_keys
 
 LONG = "immature granulocytes(myelocytes, metamyelocytes and promyelocytes)"
 
