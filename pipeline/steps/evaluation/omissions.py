@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeGuard
 
 from pipeline.contract.class_names import nearest_classes
-from pipeline.records import Frozen, Quarantined, Skipped
+from pipeline.records import Frozen, Quarantined, Skipped, escape_formula
 from pipeline.steps.dataset.validation_rules import UNKNOWN_CLASS
 from pipeline.steps.evaluation.predictions import Predictions, predictions_csv
 
@@ -102,7 +102,8 @@ def archive_csv(
         writer.writerow({**row, SCORED_AS: "class" if is_known else "unknown class"})
     for image in skipped:
         label = image.label if isinstance(image, Quarantined) else ""
-        writer.writerow({"file": image.file, "label": label, SCORED_AS: image.reason})
+        file, label = escape_formula(image.file), escape_formula(label)
+        writer.writerow({"file": file, "label": label, SCORED_AS: image.reason})
     return out.getvalue()
 
 
