@@ -87,7 +87,7 @@ def test_a_file_name_is_never_a_formula(first: str) -> None:
     assert next(csv.DictReader(io.StringIO(text, newline="")))["label"] == f"'{names[0]}"
 
 
-@pytest.mark.field("bracketed_names")
+@pytest.mark.field("bracketed [names]")
 def test_a_folder_with_brackets_in_its_name_is_no_pattern(tmp_path: Path) -> None:
     """Neither are files with brackets; the rest of the argument is."""
     folder = tmp_path / "slide [a]" / "day [1]"

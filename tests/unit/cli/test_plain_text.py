@@ -16,7 +16,7 @@ from tests.architecture.source_tree import ROOT
 if TYPE_CHECKING:
     from tests.conftest import Stage
 
-pytestmark = pytest.mark.field("bracketed_names")
+pytestmark = pytest.mark.field("bracketed [names]")
 
 NAME = "slide [a] [/b] [bold]x[/] :bomb: [red]"
 

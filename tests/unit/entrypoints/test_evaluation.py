@@ -101,6 +101,7 @@ def test_a_tag_names_the_model(champion: str) -> None:
         served_models.find_model("", "blood_cells:0123456789ab")
 
 
+@pytest.mark.field("misspelt_class")
 def test_omissions_of_an_archive_are_reported_everywhere(
     champion: str,
     archive: str,
@@ -117,13 +118,18 @@ def test_omissions_of_an_archive_are_reported_everywhere(
         "warning: 12 images in 'Neutrophils' belong to no class of the model: "
         "did you mean NEUTROPHIL? Then rename the folder\n"
     ) in output.err
-    assert "warning: 2 images are skipped: " in output.err
+    assert "warning: 1 file is skipped: text: 'Neutrophils/readme.txt'\n" in output.err
+    assert "'MONOCYTE/broken.png'\n" in output.err
     line, report = json.loads(output.out), json.loads(out.read_text())
     for result in (line, report):
         assert result["images"] == 36
         assert result["unknown_labels"] == {"Neutrophils": 12}
         assert sum(result["skipped"].values()) == 2
     assert report["nearest_classes"] == {"Neutrophils": "NEUTROPHIL"}
+    assert {(one["file"], one["kind"]) for one in report["skipped_files"]} == {
+        ("Neutrophils/readme.txt", "skipped"),
+        ("MONOCYTE/broken.png", "skipped"),
+    }
     assert report["unknown"]["images"] == 12
     with table.open() as opened:
         rows = list(csv.DictReader(opened))
@@ -149,7 +155,9 @@ def test_drift_reports_the_images_that_it_skips(
     out = tmp_path / "drift.json"
     words = ("--archive", archive, "--out", str(out), "--window", "30", "--draws", "1")
     assert run_command("drift", *words, "--name", "blood_cells") == 0
-    assert "warning: 2 images are skipped: " in capsys.readouterr().err
+    errors = capsys.readouterr().err
+    assert "warning: 1 file is skipped: text: 'Neutrophils/readme.txt'\n" in errors
+    assert "'MONOCYTE/broken.png'\n" in errors
     result = json.loads(out.read_text())
     assert (result["images"], result["unknown_labels"]) == (48, {"Neutrophils": 12})
     assert sum(result["skipped"].values()) == 2
@@ -175,9 +183,10 @@ def test_grouping_reports_the_images_that_it_leaves_out(
     )
     assert len(out.read_text().splitlines()) - 1 == 36
     output = capsys.readouterr().err
-    assert "warning: 13 images in 'Neutrophils' belong to no class" in output
+    assert "warning: 12 images in 'Neutrophils' belong to no class" in output
     assert "did you mean NEUTROPHIL? Then rename the folder" in output
-    assert "warning: 1 images are skipped: " in output
+    assert "warning: 1 file is skipped: text: 'Neutrophils/readme.txt'\n" in output
+    assert "'MONOCYTE/broken.png'\n" in output
 
 
 @pytest.mark.field("foreign_classes")
