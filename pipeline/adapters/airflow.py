@@ -133,14 +133,14 @@ class AirflowClient:
                 if dag_id in broken["filename"]:
                     raise InvalidInputError(
                         f"Airflow cannot import {broken['filename']}",
-                        received=_last_line(broken["stack_trace"]),
+                        received=broken["stack_trace"].strip().rpartition("\n")[2],
                     )
             if time.monotonic() > deadline:
                 raise UnreachableError(f"Airflow has not parsed {dag_id} within {timeout:.0f} s")
             time.sleep(1)
 
     def log(self, dag_id: str, run_id: str, task: TaskState, *, lines: int = 20) -> list[str]:
-        """The last log lines of a task's latest try."""
+        """Last `lines` lines of the log of a task's latest try."""
         page = self._session.get(
             f"{_run_path(dag_id, run_id)}/taskInstances/{task.task_id}/logs/{task.try_number}",
             map_index=task.map_index,
@@ -170,7 +170,7 @@ def task_states(entries: list[dict[str, Any]], now: datetime) -> list[TaskState]
 
 
 def log_lines(content: list[dict[str, Any]]) -> list[str]:
-    """Structured log entries as text lines, with their errors and without group markers."""
+    """Airflow's structured log entries as text lines, with error details."""
     lines = []
     for entry in content:
         if not entry["event"].startswith("::"):
@@ -191,7 +191,3 @@ def _seconds(entry: dict[str, Any], now: datetime) -> float:
 
 def _run_path(dag_id: str, run_id: str) -> str:
     return f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
-
-
-def _last_line(text: str) -> str:
-    return text.strip().rpartition("\n")[2]

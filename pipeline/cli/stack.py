@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from pipeline.cli.options import plain_console
 from pipeline.entrypoints import training
 from pipeline.settings import load_settings
 
 app = typer.Typer()
-console = Console()
+console = plain_console()
 
 
 def _quiet() -> None:

@@ -81,7 +81,7 @@ def score_predictions(
     classes: tuple[str, ...],
     config: EvaluateConfig,
 ) -> Scores:
-    """All metrics of predictions; the intervals resample groups, never images.
+    """Compute all metrics of predictions, with bootstrap intervals that resample groups.
 
     Args:
         records: label, group and cell of each image (n,).

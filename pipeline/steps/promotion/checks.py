@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.artifacts import Parity
 from pipeline.config.promotion_gate_limits import GateConfig
+from pipeline.contract.class_names import respelt
 from pipeline.records import Record
 from pipeline.statistics.groups import group_codes
 from pipeline.statistics.intervals import Interval
@@ -58,6 +59,22 @@ def first_model_check(scores: Scores, config: GateConfig) -> Check:
     return Criterion("champion", "first model", at_least(floor, "low")).check(accuracy, sentence)
 
 
+def classes_check(challenger: Sequence[str], champion: Sequence[str]) -> Check:
+    """Check that both models have the same classes, in any order: labels are compared by name."""
+    same = set(challenger) == set(champion)
+    sentence = "The challenger has the champion's classes."
+    if not same:
+        spelt = respelt(challenger, champion)
+        names = ", ".join(f"{old} for {new}" for new, old in spelt.items())
+        sentence = (
+            "The classes differ, so the models cannot be compared: the challenger has "
+            f"{', '.join(challenger)}; the champion has {', '.join(champion)}. "
+            + (f"Write the champion's spelling in the config's classes: {names}. " if spelt else "")
+            + "Other classes need a config with another contract.name."
+        )
+    return Criterion("champion", "same classes", at_least(1), "yes").check(float(same), sentence)
+
+
 def champion_checks(
     records: Sequence[Record],
     challenger: Sequence[str],
@@ -92,7 +109,7 @@ def champion_checks(
 
 
 def calibration_check(error: Interval, config: GateConfig) -> Check:
-    """Check of the calibration error's lower bound, with equal weight per cell, against its limit.
+    """Check that the lower bound of the calibration error, per cell, is within its limit.
 
     The lower bound decides because the expected calibration error sums absolute gaps, so that
     chance only increases it: with 50 cells a perfectly calibrated model has 0.04 on average.
