@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 
 @contextmanager
-def isolated(folder: Path, store: str, model_name: str, **more: str) -> Iterator[None]:
+def isolated_settings(folder: Path, store: str, model_name: str, **more: str) -> Iterator[None]:
     """Environment variables for the duration of the block; `more` adds to them.
 
     Args:

@@ -81,10 +81,10 @@ class Service:
         self.serving = shared_worker_state()
         self.shutdown = GracefulShutdown(self.serving.settings.drain_seconds)
         app.state.serving, app.state.shutdown = self.serving, self.shutdown
-        self.serving.require_loaded()  # no request is accepted before
+        self.serving.wait_until_loaded()  # no request is accepted before
         server = running_server()
         app.state.connections = server and Connections(server, self.serving.settings)
-        self.shutdown.watch()
+        self.shutdown.handle_sigterm()
 
     @bentoml.api(route="/classify", input_spec=ImageUpload)  # type: ignore[untyped-decorator]
     async def classify(self, image: bytes, ctx: bentoml.Context) -> Classification:

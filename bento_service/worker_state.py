@@ -27,9 +27,9 @@ from bento_service.inference.differential import counted_differential, different
 from bento_service.inference.model_card import model_card
 from bento_service.inference.model_loading import Loader, load_in_thread
 from bento_service.inference.multi_image import classify_all
-from bento_service.inference.pointer_follower import Follower, Served
-from bento_service.inference.responses import classification_of, receipt
-from bento_service.inference.shadow import Challenger, Shadow
+from bento_service.inference.pointer_follower import PointerFollower, ServedClassifier
+from bento_service.inference.responses import classification_response, feedback_receipt
+from bento_service.inference.shadow import Challenger, ShadowScorer
 from bento_service.inference.work_queue import WorkQueue
 from bento_service.prediction_log.writer import PredictionLog
 from bento_service.process.periodic import Periodic
@@ -66,10 +66,10 @@ class WorkerState:
         pointers = PointerStore(objects, settings.store_uri, settings.model_name)
         artifacts = ArtifactStore(objects, settings.store_uri)
         loader = Loader(artifacts, settings.model_name, max_answer_ms=settings.max_answer_ms)
-        self._follower = Follower(pointers, loader)
+        self._follower = PointerFollower(pointers, loader)
         shadow_loader = Loader(artifacts, settings.model_name, max_answer_ms=settings.max_answer_ms)
         self._challenger = Challenger(pointers, shadow_loader)
-        self._shadow = Shadow(self._challenger)
+        self._shadow = ShadowScorer(self._challenger)
         self._in_flight = 0
         self._baked: Future[Classifier] | None = None
         baked = settings.bundle_dir
@@ -82,7 +82,7 @@ class WorkerState:
     def _make_threads(self) -> list[Periodic]:
         """Threads, not yet started; those for the pointer only without a baked-in bundle."""
         watch_interval = min(1.0, self.settings.answer_seconds / 4)
-        threads = [self._uploading, Periodic("watchdog", watch_interval, self._watch)]
+        threads = [self._uploading, Periodic("watchdog", watch_interval, self._exit_if_stalled)]
         if self.settings.bundle_dir is None:
             seconds = self.settings.pointer_poll_seconds
             threads.append(Periodic("pointer", seconds, self._follower.poll))
@@ -98,7 +98,7 @@ class WorkerState:
             load = partial(Classifier, self.settings.bundle_dir)
             self._baked = load_in_thread(load, "load-baked")
 
-    def require_loaded(self) -> None:
+    def wait_until_loaded(self) -> None:
         """Wait until a baked-in bundle is loaded, and serve it; returns at once without one.
 
         Raises:
@@ -106,7 +106,7 @@ class WorkerState:
         """
         if self._baked is not None:
             classifier = self._baked.result()
-            self._follower.current = Served(classifier, None)
+            self._follower.current = ServedClassifier(classifier, None)
             metrics.MODEL.labels(classifier.tag).set(1)
 
     def stop(self) -> None:
@@ -133,7 +133,7 @@ class WorkerState:
         served = self._follower.current
         return served.classifier.contract.classes if served else ()
 
-    def _watch(self) -> None:
+    def _exit_if_stalled(self) -> None:
         """Exit the process if all worker threads stall for too long; the supervisor restarts it."""
         if self._queue.stalled_s > _MAX_STALL * self.settings.answer_seconds:
             logger.critical("all worker threads have stalled: the worker exits")
@@ -157,7 +157,7 @@ class WorkerState:
         def classify_and_log() -> Classification:
             prediction = classifier.classify(image, concurrent=self._queue.concurrent)
             self._log.log_prediction(prediction, classifier.tag, route, request_id)
-            return classification_of(prediction, classifier.tag, request_id)
+            return classification_response(prediction, classifier.tag, request_id)
 
         result = await self._enqueue(classify_and_log)
         if not self._in_flight:  # shadow scoring uses idle time only
@@ -227,13 +227,13 @@ class WorkerState:
             logger.exception("a returned label could not be stored")
             metrics.LOG_FAILURES.inc()
             raise errors.feedback_not_stored() from error
-        return receipt(request, keeps_images=self._log.keeps_images)
+        return feedback_receipt(request, keeps_images=self._log.keeps_images)
 
     def model_card(self) -> ModelCard:
         """The card of the served model; `HttpError` 503 without one."""
         return model_card(self._served(), predictions_logged=self._log.enabled)
 
-    def _served(self) -> Served:
+    def _served(self) -> ServedClassifier:
         """The current model and its pointer; without one raises HttpError 503."""
         served = self._follower.current
         if served is None:

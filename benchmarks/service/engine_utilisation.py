@@ -20,7 +20,7 @@ _ROUNDS = 60
 _UNIT = "GOP/s"
 
 
-def peak_rows(served: Path, precision: Precision) -> list[Row]:
+def utilisation_rows(served: Path, precision: Precision) -> list[Row]:
     """The engine's operations per second, and as a share of the peak of convolutions here.
 
     Args:

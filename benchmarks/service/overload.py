@@ -20,7 +20,7 @@ from benchmarks.service.arrivals import ARRIVALS, Arrival, random_times
 from benchmarks.service.clients import post_image, run_workers
 from benchmarks.service.graceful_shutdown import Shutdown, end_under_load
 from benchmarks.service.promoted_model import promote
-from benchmarks.service.running_service import served, supervisor
+from benchmarks.service.running_service import running_service, supervisor
 from benchmarks.service.serving import SATURATION
 from pipeline.engine.serving_engine import CONCURRENT_REQUESTS
 
@@ -35,13 +35,13 @@ def rows() -> list[Row]:
         folder = Path(name)
         store = promote(folder).store
         (folder / "cell.jpeg").write_bytes(image)
-        with served(folder / "loaded", store) as (url, _):
+        with running_service(folder / "loaded", store) as (url, _):
             loaded = _under_load(f"{url}/classify", folder / "cell.jpeg")
         shutdowns = []
         # The embedded stack has no load balancer and sets 0; elsewhere this is the default.
         with patch.dict(os.environ, {"DRAIN_SECONDS": "2"}):
             for turn in range(SHUTDOWNS):
-                with served(folder / f"ended-{turn}", store) as (url, _):
+                with running_service(folder / f"ended-{turn}", store) as (url, _):
                     shutdowns.append(end_under_load(url, image, supervisor(url)))
         return [*loaded, *_shutdown_rows(shutdowns)]
 

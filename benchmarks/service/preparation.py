@@ -5,9 +5,9 @@ from collections.abc import Callable
 from benchmarks.images import CAMERA, drawn_jpeg, resize_jpeg
 from benchmarks.measure import Row, mean_row, milliseconds
 from pipeline.contract.decoding import decode
-from pipeline.contract.locating import locate
+from pipeline.contract.locating import locate_nucleus
 from pipeline.contract.model_contract import ModelContract
-from pipeline.contract.preprocessing import crop, frame
+from pipeline.contract.preprocessing import crop, crop_box
 
 CONTRACT = ModelContract(name="bench", classes=("A", "B"), crop_share=0.41, crop_margin=1.4)
 SIZES = {"320x240": ((320, 240), 60), "12-megapixel": (CAMERA, 6)}
@@ -26,13 +26,13 @@ def rows() -> list[Row]:
 
 def _rows(data: bytes, name: str, rounds: int) -> list[Row]:
     image = decode(data)
-    nucleus = locate(image)
+    nucleus = locate_nucleus(image)
     assert nucleus is not None, "the drawn cell is found at every size"
-    box = frame(nucleus, image, CONTRACT)
+    box = crop_box(nucleus, image, CONTRACT)
     decoding = milliseconds(lambda: decode(data), rounds).mean()
     baseline = f"decoding, {decoding:.1f} ms"
     works: dict[str, Callable[[], object]] = {
-        "locate the cell": lambda: locate(image),
+        "locate the cell": lambda: locate_nucleus(image),
         "crop and resize": lambda: crop(image, box, CONTRACT.input_size),
     }
     return [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.isolated_settings import isolated
+from benchmarks.isolated_settings import isolated_settings
 from benchmarks.training.random_weights import publish_weights
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
@@ -47,7 +47,7 @@ def promote(folder: Path) -> Promoted:
     write_archive(folder / "drawn.zip", seed=3, cells_per_class=8, copies=3)
     store = ArtifactStore(LocalStore(), str(folder / "store"))
     weights = f"{publish_weights(store).uri}/weights.npz"
-    with isolated(folder / "training", store.root, NAME, WEIGHTS_URI=weights):
+    with isolated_settings(folder / "training", store.root, NAME, WEIGHTS_URI=weights):
         bundle, served = _train(str(config), str(folder / "drawn.zip"))
     return Promoted(
         store=Path(store.root),

@@ -16,7 +16,7 @@ _START_TIMEOUT_S = 60.0
 
 
 @contextmanager
-def served(home: Path, store: Path) -> Iterator[tuple[str, float]]:
+def running_service(home: Path, store: Path) -> Iterator[tuple[str, float]]:
     """The running service, once it is ready: its URL and the seconds since its process started.
 
     Raises:
@@ -43,7 +43,7 @@ def supervisor(url: str) -> psutil.Process:
     return parent
 
 
-def megabytes(url: str) -> float:
+def worker_megabytes(url: str) -> float:
     """Resident memory of the service's largest process: its worker."""
     parents = _listening(url)
     children = [child for parent in parents for child in parent.children(recursive=True)]

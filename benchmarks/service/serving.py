@@ -15,11 +15,11 @@ import numpy as np
 from benchmarks.images import drawn_jpeg, random_crops
 from benchmarks.measure import Row, ratio, ratio_row, single_row
 from benchmarks.service.clients import Load, post_image, run_workers
-from benchmarks.service.engine_utilisation import peak_rows
+from benchmarks.service.engine_utilisation import utilisation_rows
 from benchmarks.service.promoted_model import Promoted, promote
-from benchmarks.service.running_service import megabytes, served
+from benchmarks.service.running_service import running_service, worker_megabytes
 from benchmarks.service.stages import stage_rows
-from benchmarks.service.start_time import start_rows, started
+from benchmarks.service.start_time import running_command, start_rows
 from bento_service.inference.classifier import Classifier
 from bento_service.inference.work_queue import THREADS
 from pipeline.artifacts import MANIFEST, ServedManifest
@@ -49,7 +49,7 @@ def _engine(promoted: Promoted) -> list[Row]:
     import tensorflow as tf
 
     manifest = ServedManifest.model_validate_json((promoted.served / MANIFEST).read_text())
-    engine = Engine.of(promoted.served, manifest.parity)
+    engine = Engine(promoted.served, manifest.parity.precision)
     network = keras.models.load_model(promoted.bundle / "model.keras", compile=False)
     side = manifest.contract.input_size
     crop = random_crops(1, side)
@@ -70,8 +70,8 @@ def _engine(promoted: Promoted) -> list[Row]:
 def _in_process(promoted: Promoted, image: bytes) -> list[Row]:
     classifier = Classifier(promoted.served)
     parity = classifier.manifest.parity
-    stages = stage_rows(classifier, Engine.of(promoted.served, parity), image)
-    return [*stages, *peak_rows(promoted.served, parity.precision)]
+    stages = stage_rows(classifier, Engine(promoted.served, parity.precision), image)
+    return [*stages, *utilisation_rows(promoted.served, parity.precision)]
 
 
 def _repeat(work: Callable[[], object], times: int = 10) -> None:
@@ -81,14 +81,16 @@ def _repeat(work: Callable[[], object], times: int = 10) -> None:
 
 def _http(promoted: Promoted, folder: Path, image: bytes) -> list[Row]:
     starts = start_rows(folder / "home", promoted.store)
-    with served(folder / "home", promoted.store) as (root, _):
+    with running_service(folder / "home", promoted.store) as (root, _):
         url = f"{root}/classify"
         load = partial(run_workers, post_image(url, image), SATURATION, SECONDS)
         rows = [
             *starts,
             *_in_process_throughput(promoted, load, image),
             *_latencies(url, image),
-            single_row("memory of the service", megabytes(root), "MB", "resident, worker process"),
+            single_row(
+                "memory of the service", worker_megabytes(root), "MB", "resident, worker process"
+            ),
         ]
         for side in (224, 128):
             with _replaced_app(side) as replaced_url:
@@ -103,7 +105,7 @@ def _in_process_throughput(promoted: Promoted, load: RunLoad, image: bytes) -> l
     """HTTP against the same work in this process and the engine alone, with equal threads."""
     classifier = Classifier(promoted.served)
     crop = classifier.classify(image).prepared.crop[None]
-    engine = Engine.of(promoted.served, classifier.manifest.parity)
+    engine = Engine(promoted.served, classifier.manifest.parity.precision)
 
     def predict() -> None:
         image_stats(classifier.classify(image, concurrent=lambda: True).prepared)
@@ -154,5 +156,5 @@ def _replaced_app(side: int) -> Iterator[str]:
         str(port),
         str(side),
     ]
-    with started(command, url):
+    with running_command(command, url):
         yield url

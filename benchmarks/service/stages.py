@@ -10,7 +10,7 @@ from benchmarks.measure import Row, median_row, milliseconds
 from bento_service.inference.classifier import Classifier
 from pipeline.contract.decoding import decode
 from pipeline.contract.image_stats import image_stats
-from pipeline.contract.locating import locate
+from pipeline.contract.locating import locate_nucleus
 from pipeline.contract.preprocessing import prepare
 from pipeline.engine.serving_engine import Engine
 
@@ -36,7 +36,7 @@ def _stages(classifier: Classifier, engine: Engine, data: bytes, size: str) -> l
     total = milliseconds(lambda: image_stats(classifier.classify(data).prepared), _ROUNDS)
     stages: dict[str, Callable[[], object]] = {
         "decode": partial(decode, data),
-        "locate": partial(locate, pixels),
+        "locate": partial(locate_nucleus, pixels),
         "decode, locate and crop": partial(prepare, data, contract),
         "statistics": partial(image_stats, prepared),
         "engine": partial(engine.predict, crop),

@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 
 from benchmarks.measure import Row, range_row, ratio_row
-from benchmarks.service.running_service import served
+from benchmarks.service.running_service import running_service
 from pipeline.embedded.ports import free_block
 
 ROUNDS = 5
@@ -36,7 +36,7 @@ def start_rows(home: Path, store: Path) -> list[Row]:
 
 
 def _start_service(home: Path, store: Path) -> float:
-    with served(home, store) as (_, seconds):
+    with running_service(home, store) as (_, seconds):
         return seconds
 
 
@@ -50,12 +50,12 @@ def _start_bare() -> float:
         "benchmarks.service.baselines.bare_service:Bare",
     ]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    with started(command, f"http://127.0.0.1:{port}/readyz") as seconds:
+    with running_command(command, f"http://127.0.0.1:{port}/readyz") as seconds:
         return seconds
 
 
 @contextmanager
-def started(command: list[str], url: str) -> Iterator[float]:
+def running_command(command: list[str], url: str) -> Iterator[float]:
     """Run a command until the block ends; yields the seconds until it accepted connections.
 
     Raises:

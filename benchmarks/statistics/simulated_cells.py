@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from pipeline.config.evaluation import EvaluateConfig
 from pipeline.records import Record
-from pipeline.statistics.groups import Floats, Ints, group_codes, vote
+from pipeline.statistics.groups import Floats, Ints, group_codes, mean_per_group
 from pipeline.statistics.intervals import Interval, Resamples, percentile_interval
 from pipeline.statistics.review_rule import auroc
 from pipeline.steps.evaluation.scoring import score_predictions
@@ -132,11 +132,11 @@ def _bootstrap(drawn: Sample) -> dict[str, Interval]:
     """Percentile bootstrap intervals of the same metrics."""
     images = np.eye(len(CLASSES))[drawn.truth], np.eye(len(CLASSES))[drawn.predicted]
     first = np.unique(drawn.codes, return_index=True)[1]
-    voted = vote(_probabilities(drawn), drawn.codes).argmax(axis=1)
+    voted = mean_per_group(_probabilities(drawn), drawn.codes).argmax(axis=1)
     cells = np.eye(len(CLASSES))[drawn.truth[first]], np.eye(len(CLASSES))[voted]
     resamples = Resamples(drawn.codes, drawn.truth, draws=DRAWS)
     per_image = _percentiles(*images, resamples)
-    per_cell = _percentiles(*cells, resamples.of(np.arange(len(first))))
+    per_cell = _percentiles(*cells, resamples.for_rows(np.arange(len(first))))
     return {f"{name} per image": one for name, one in per_image.items()} | {
         "balanced accuracy per cell": per_cell["balanced accuracy"],
         **{name: one for name, one in per_image.items() if name != "balanced accuracy"},
@@ -188,7 +188,7 @@ def _accuracy_of_cells(accuracy: tuple[float, ...], correlation: float) -> float
         Population((10_000,) * len(accuracy), accuracy, correlation), np.random.default_rng(1)
     )
     first = np.unique(many.codes, return_index=True)[1]
-    correct = vote(_probabilities(many), many.codes).argmax(axis=1) == many.truth[first]
+    correct = mean_per_group(_probabilities(many), many.codes).argmax(axis=1) == many.truth[first]
     return float(np.mean([correct[many.truth[first] == at].mean() for at in range(len(accuracy))]))
 
 

@@ -18,7 +18,7 @@ from benchmarks.training.random_weights import draw_weights
 from pipeline.config.hyperparameters import FeaturesConfig, TrainConfig
 from pipeline.contract.model_contract import ModelContract
 from pipeline.engine.frozen_network import FrozenNetwork
-from pipeline.modeling.linear_head import solve
+from pipeline.modeling.linear_head import fit_linear_head
 from pipeline.modeling.network import backbone, classifier, pooled_blocks
 
 BATCH = 32
@@ -52,7 +52,7 @@ def _head(arrays: dict[str, np.ndarray]) -> partial[None]:
 
 def _extract_and_solve(frozen: FrozenNetwork, crops: np.ndarray) -> None:
     regions = frozen(crops).astype(np.float64)
-    solve(regions, _labels(), np.ones(BATCH), len(CLASSES), TrainConfig().penalty)
+    fit_linear_head(regions, _labels(), np.ones(BATCH), len(CLASSES), TrainConfig().penalty)
 
 
 def _block5(arrays: dict[str, np.ndarray]) -> partial[None]:

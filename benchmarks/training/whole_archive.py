@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.isolated_settings import isolated
+from benchmarks.isolated_settings import isolated_settings
 from benchmarks.measure import Row, interval_row, single_row
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
@@ -46,7 +46,7 @@ def rows() -> list[Row]:
         return []
     with tempfile.TemporaryDirectory(prefix="leukoflow-archive-") as name:
         store = ArtifactStore(LocalStore(), f"{name}/store")
-        with isolated(Path(name) / "home", store.root, "blood_cells"):
+        with isolated_settings(Path(name) / "home", store.root, "blood_cells"):
             training.weights()
             cold, warm = _Stopwatch(), _Stopwatch()
             judged = _train(cold, "cold", str(archive))

@@ -37,7 +37,7 @@ from pipeline.errors import (
 logger = logging.getLogger(__name__)
 
 METRICS = "metrics.json"
-Concurrent = Callable[[], bool]
+IsConcurrent = Callable[[], bool]
 """Whether other requests are running."""
 EVIDENCE_SIDE = 384
 """Side of an evidence map, in pixels."""
@@ -94,7 +94,7 @@ class Classifier:
         precision = self.manifest.parity.precision
         # Single requests last: they are timed, and at a start another core still imports BentoML.
         concurrent, single = (
-            golden_images.replay(
+            golden_images.replay_golden(
                 folder, self.contract, partial(self._probabilities, concurrent=mode), precision
             )
             for mode in (True, False)
@@ -107,7 +107,7 @@ class Classifier:
         """`<name>:<12 hex digits>` of the model."""
         return self.manifest.tag
 
-    def classify(self, data: bytes, *, concurrent: Concurrent = _no_other_request) -> Prediction:
+    def classify(self, data: bytes, *, concurrent: IsConcurrent = _no_other_request) -> Prediction:
         """Decode, predict and decide on one JPEG or PNG; blocks, logs nothing.
 
         Args:
@@ -134,7 +134,7 @@ class Classifier:
             embedding=embedding,
         )
 
-    def explain(self, data: bytes, *, concurrent: Concurrent = _no_other_request) -> Explanation:
+    def explain(self, data: bytes, *, concurrent: IsConcurrent = _no_other_request) -> Explanation:
         """Evidence map by occlusion: dozens of predictions, one per covered part of the crop.
 
         Args:
@@ -192,7 +192,7 @@ def _load_engine(folder: Path, manifest: ServedManifest) -> Engine:
     contract = manifest.contract
     blank = np.zeros((1, contract.input_size, contract.input_size, 3), np.uint8)
     try:
-        engine = Engine.of(folder, manifest.parity)
+        engine = Engine(folder, manifest.parity.precision)
         probabilities, embedding = engine.predict(blank)
     except RuntimeError as error:  # the only exception of OpenVINO
         raise ArtifactError(f"the engine cannot run the model: {error}") from error

@@ -38,7 +38,7 @@ def differential(
     failures = tuple(one for one in results if isinstance(one, Failure))
     answered = totals(counts, failed=len(failures))
     return Differential(
-        shares=shares(counts),
+        shares=class_shares(counts),
         answered=answered,
         warnings=warnings(answered),
         failures=failures,
@@ -49,7 +49,7 @@ def differential(
 
 def counted_differential(counts: Sequence[ClassCount]) -> CountedDifferential:
     """The response to cells that were counted before."""
-    return CountedDifferential(shares=shares(counts), warnings=warnings(totals(counts)))
+    return CountedDifferential(shares=class_shares(counts), warnings=warnings(totals(counts)))
 
 
 def count_classes(
@@ -72,7 +72,7 @@ def totals(counts: Sequence[ClassCount], *, failed: int = 0) -> DifferentialTota
     )
 
 
-def shares(counts: Sequence[ClassCount]) -> tuple[Share, ...]:
+def class_shares(counts: Sequence[ClassCount]) -> tuple[Share, ...]:
     """Count, percentage and exact 95 % interval of each class, in the order of `counts`."""
     total = totals(counts).images
     return tuple(_share(one, total) for one in counts)
@@ -81,7 +81,7 @@ def shares(counts: Sequence[ClassCount]) -> tuple[Share, ...]:
 def _share(one: ClassCount, total: int) -> Share:
     """Count, percentage and interval of one class; 0 % for a total of 0."""
     count = one.accepted + one.review
-    low, high = interval(count, total)
+    low, high = exact_interval(count, total)
     return Share(
         label=one.label,
         count=count,
@@ -92,7 +92,7 @@ def _share(one: ClassCount, total: int) -> Share:
     )
 
 
-def interval(count: int, total: int) -> tuple[float, float]:
+def exact_interval(count: int, total: int) -> tuple[float, float]:
     """Exact 95 % interval of a share (Clopper & Pearson, Biometrika 26, 1934).
 
     Assumes independent cells; does not cover misclassification.

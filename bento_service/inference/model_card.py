@@ -1,7 +1,7 @@
 """Model card: the served model, its provenance and its limits of use."""
 
 from bento_service.http.schemas import Lineage, ModelCard, PromotionEntry, ReviewLimits
-from bento_service.inference.pointer_follower import Served
+from bento_service.inference.pointer_follower import ServedClassifier
 
 LIMITS = (
     "Research use only; not for diagnosis.",
@@ -13,7 +13,7 @@ DEMO_LIMIT = "Demo model: not trained for real work."
 DEMO_NAME = "demo"
 
 
-def model_card(served: Served, *, predictions_logged: bool) -> ModelCard:
+def model_card(served: ServedClassifier, *, predictions_logged: bool) -> ModelCard:
     """The card of the served model."""
     manifest, pointer = served.classifier.manifest, served.pointer
     demo = (DEMO_LIMIT,) if manifest.contract.name == DEMO_NAME else ()

@@ -18,14 +18,14 @@ RETRY_S = 60.0
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedClassifier:
     """A classifier and its pointer; None for a model baked into the image."""
 
     classifier: Classifier
     pointer: Pointer | None
 
 
-class Follower:
+class PointerFollower:
     """Keeps `current` equal to the model of the pointer; a model that fails is not served."""
 
     role = "the promoted model"
@@ -33,7 +33,7 @@ class Follower:
     refusals = metrics.RELOAD_FAILURES
 
     def __init__(self, pointers: PointerStore, loader: Loader) -> None:
-        self.current: Served | None = None
+        self.current: ServedClassifier | None = None
         self.unreadable: UnreachableError | None = None
         """Error of the last attempt to read the pointer; None after a success."""
         self._pointers = pointers
@@ -49,9 +49,9 @@ class Follower:
         """
         pointer = None
         try:
-            pointer = self._read()
-            if pointer is not None and self._is_new(pointer):
-                self._follow(pointer)
+            pointer = self._read_pointer()
+            if pointer is not None and self._should_load(pointer):
+                self._load_and_serve(pointer)
         except UnreachableError as error:
             self.unreadable = error
             metrics.POINTER_FAILURES.inc()
@@ -63,24 +63,24 @@ class Follower:
         self.unreadable = None
         self._reachability.succeeded()
 
-    def _read(self) -> Pointer | None:
+    def _read_pointer(self) -> Pointer | None:
         """The pointer, None before the first promotion; UnreachableError if it has disappeared."""
         pointer = self._pointers.read()
         if pointer is None and self.current is not None:
             raise UnreachableError("the pointer has disappeared")
         return pointer
 
-    def _is_new(self, pointer: Pointer) -> bool:
+    def _should_load(self, pointer: Pointer) -> bool:
         """Whether to load it: neither served now nor refused within `RETRY_S`."""
         if self.current is not None and self.current.pointer == pointer:
             return False
         return pointer != self._refused or time.monotonic() >= self._retry_at
 
-    def _follow(self, pointer: Pointer) -> None:
+    def _load_and_serve(self, pointer: Pointer) -> None:
         """Load the model (up to 120 s) and make it `current`; raises what the loader raises."""
         logger.info("loading %s (sequence %d)", pointer.tag, pointer.sequence)
         classifier = self._loader.load(pointer)
-        old, self.current = self.current, Served(classifier, pointer)
+        old, self.current = self.current, ServedClassifier(classifier, pointer)
         if old is not None:
             self.models.labels(old.classifier.tag).set(0)
         self.models.labels(classifier.tag).set(1)

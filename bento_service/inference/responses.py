@@ -10,7 +10,7 @@ NO_IMAGE_KEPT = (
 )
 
 
-def receipt(feedback: FeedbackRequest, *, keeps_images: bool) -> FeedbackReceipt:
+def feedback_receipt(feedback: FeedbackRequest, *, keeps_images: bool) -> FeedbackReceipt:
     """The response to a stored label."""
     return FeedbackReceipt(
         request_id=feedback.request_id,
@@ -20,7 +20,7 @@ def receipt(feedback: FeedbackRequest, *, keeps_images: bool) -> FeedbackReceipt
     )
 
 
-def classification_of(prediction: Prediction, tag: str, request_id: str) -> Classification:
+def classification_response(prediction: Prediction, tag: str, request_id: str) -> Classification:
     """The response to one image classified by the model `tag`."""
     height, width = prediction.prepared.image.shape[:2]
     return Classification(

@@ -4,20 +4,20 @@ import contextlib
 import queue
 
 from bento_service import metrics
-from bento_service.inference.pointer_follower import Follower
+from bento_service.inference.pointer_follower import PointerFollower
 from pipeline.adapters.pointer_store import Pointer
 
 _WAIT_S = 0.5
 
 
-class Challenger(Follower):
+class Challenger(PointerFollower):
     """Keeps `current` equal to the model of the shadow pointer; None without one."""
 
     role = "the shadow challenger"
     models = metrics.SHADOW_MODEL
     refusals = metrics.SHADOW_REFUSALS
 
-    def _read(self) -> Pointer | None:
+    def _read_pointer(self) -> Pointer | None:
         """The shadow pointer; without one, stops serving the challenger and returns None."""
         pointer = self._pointers.shadow()
         if pointer is None and self.current is not None:
@@ -26,7 +26,7 @@ class Challenger(Follower):
         return pointer
 
 
-class Shadow:
+class ShadowScorer:
     """Compares the challenger's label with the served one, one image at a time."""
 
     def __init__(self, challenger: Challenger) -> None:

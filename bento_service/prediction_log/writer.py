@@ -13,7 +13,7 @@ from pipeline.adapters.storage import ObjectStore
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.feedback_log import FeedbackRecord
 from pipeline.contract.image_stats import image_stats
-from pipeline.contract.prediction_log import PredictionRecord, kept_path
+from pipeline.contract.prediction_log import PredictionRecord, kept_image_path
 from pipeline.digests import sha256_bytes
 from pipeline.settings import Settings
 
@@ -71,7 +71,7 @@ class PredictionLog:
             cell_found=prediction.prepared.cell_found,
             stats=image_stats(prediction.prepared),
             embedding=tuple(round(float(value), 4) for value in prediction.embedding),
-            image=self._keep(prediction.prepared.image, now) if self.keeps_images else "",
+            image=self._keep_image(prediction.prepared.image, now) if self.keeps_images else "",
         )
         try:
             self._predictions.append(record)
@@ -97,12 +97,12 @@ class PredictionLog:
         for uploader in self._uploaders:
             uploader.close()
 
-    def _keep(self, image: Pixels, when: datetime) -> str:
+    def _keep_image(self, image: Pixels, when: datetime) -> str:
         """Write the image to disk; returns its SHA-256, or '' (logged, counted) on an OSError."""
         data = _png(image)
         sha256 = sha256_bytes(data)
         try:
-            self._kept.put(kept_path(when, sha256), data)
+            self._kept.put(kept_image_path(when, sha256), data)
         except OSError:
             logger.exception("an image could not be stored")
             metrics.LOG_FAILURES.inc()

@@ -36,7 +36,7 @@ class GracefulShutdown:
         self.begun = False
         self._delay_s = delay_s
 
-    def watch(self) -> None:
+    def handle_sigterm(self) -> None:
         """Replace Uvicorn's SIGTERM handler; does nothing where Uvicorn does not run."""
         server = running_server()
         if server is not None:

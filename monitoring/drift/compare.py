@@ -10,7 +10,7 @@ from monitoring.drift.class_mix import class_mix, match_class_mix, mix_distance
 from monitoring.drift.columns import compare_columns
 from monitoring.drift.quality import compare_quality
 from monitoring.drift.result import DriftResult
-from pipeline.contract.image_stats import comparable
+from pipeline.contract.image_stats import common_statistics
 from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord
 
 
@@ -34,7 +34,7 @@ def detect_drift(
         return result.model_copy(update={"reasons": too_few})
     live, known = _subsample(distinct, config, rng), _subsample_groups(reference, config, rng)
     samples, unmatched = match_class_mix(live, known)
-    statistics, missing = comparable(
+    statistics, missing = common_statistics(
         [*(r.stats for r in distinct), *(r.record.stats for r in reference)]
     )
     columns, p_value = compare_columns(samples, statistics, config, rng)

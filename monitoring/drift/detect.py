@@ -15,7 +15,7 @@ from monitoring.drift.result import DriftResult
 from monitoring.windows.collect import PREDICTIONS
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, DriftManifest, EvaluationManifest, WindowManifest
-from pipeline.contract.image_stats import comparable
+from pipeline.contract.image_stats import common_statistics
 from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord
 from pipeline.run_context import RunContext
 
@@ -96,7 +96,7 @@ def write_evidently(
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset, DataSummaryPreset
 
-    statistics, _ = comparable(record.stats for record in [*window, *reference])
+    statistics, _ = common_statistics(record.stats for record in [*window, *reference])
     live, known = (
         pd.DataFrame([_row(record, statistics) for record in side]) for side in (window, reference)
     )

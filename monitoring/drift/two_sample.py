@@ -89,7 +89,7 @@ def _split(modal: Indices, rng: np.random.Generator) -> NDArray[np.bool_]:
 def _draw(
     strata: Indices, live: NDArray[np.bool_], quotas: Quotas, rng: np.random.Generator
 ) -> Values:
-    """Signed weights (images,): a window drawn from the live half minus the other half."""
+    """Draw a window: signed weights (images,) of the live half minus the other half."""
     weights, total = np.zeros(len(strata)), 0
     for stratum, quota in quotas.items():
         inside = strata == stratum

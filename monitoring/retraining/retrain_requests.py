@@ -84,7 +84,7 @@ class RetrainRequestStore:
         run: RunContext,
     ) -> tuple[bool, str]:
         """Apply the policy and open a request if needed; returns (requested, reason)."""
-        earlier = self._earlier(self._decision_uri(window))
+        earlier = self._earlier_verdicts(self._decision_uri(window))
 
         def opened(last: RetrainRequest | None) -> RetrainRequest | None:
             if last is not None and last.window == window.uri:
@@ -110,7 +110,7 @@ class RetrainRequestStore:
         key = sha256_bytes(window.uri.encode())[:12]
         return f"{self._root}/decisions/{window.manifest.end:%Y%m%dT%H%M%S}-{key}.json"
 
-    def _earlier(self, uri: str) -> list[str]:
+    def _earlier_verdicts(self, uri: str) -> list[str]:
         """Verdicts of the last 50 decisions before this one, oldest first."""
         listed = [o.uri for o in self._objects.list(f"{self._root}/decisions/") if o.uri < uri]
         return [read_decision(self._objects, u).verdict for u in sorted(listed)[-50:]]

@@ -140,7 +140,7 @@ class AirflowClient:
             time.sleep(1)
 
     def log(self, dag_id: str, run_id: str, task: TaskState, *, lines: int = 20) -> list[str]:
-        """The last log lines of a task's latest try."""
+        """Last `lines` lines of the log of a task's latest try."""
         page = self._session.get(
             f"{_run_path(dag_id, run_id)}/taskInstances/{task.task_id}/logs/{task.try_number}",
             map_index=task.map_index,
@@ -170,7 +170,7 @@ def task_states(entries: list[dict[str, Any]], now: datetime) -> list[TaskState]
 
 
 def log_lines(content: list[dict[str, Any]]) -> list[str]:
-    """Structured log entries as text lines, with their errors and without group markers."""
+    """Airflow's structured log entries as text lines, with error details."""
     lines = []
     for entry in content:
         if not entry["event"].startswith("::"):

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from pipeline.errors import InvalidInputError, UnreachableError
+from pipeline.http.client import failure, open_client
 from pipeline.settings import Settings
 
 _RETRY_DELAYS_S = (0.5, 1.0, 2.0)
@@ -22,7 +23,7 @@ class AirflowSession:
             "username": settings.airflow_user,
             "password": settings.airflow_password.get_secret_value(),
         }
-        self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT, transport=transport)
+        self._http = open_client(self.url, timeout=_TIMEOUT, transport=transport)
 
     def get(self, path: str, **params: Any) -> Any:
         """Send a GET and return its JSON; retries as `send`, raises as `require_success`."""
@@ -50,7 +51,8 @@ class AirflowSession:
                 time.sleep(delay)
                 response = self._request(method, path, **arguments)
         except httpx.TransportError as error:
-            raise UnreachableError(f"Airflow does not respond at {self.url}: {error}") from error
+            reason = failure(self.url, error)
+            raise UnreachableError(f"Airflow does not respond at {self.url}: {reason}") from error
         return response
 
     def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:

@@ -4,6 +4,7 @@ A key is 32 random bytes, so one round of SHA-256 suffices: salts and slow hashe
 that people choose, and 256 random bits cannot be guessed.
 """
 
+import codecs
 import re
 import secrets
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ def digest(key: str) -> str:
 def parse(text: bytes) -> tuple[ApiKey, ...]:
     """Parse a key file; ArtifactError, which does not quote the file, if it is damaged."""
     try:
-        return _KEYS.validate_json(text)
+        return _KEYS.validate_json(text.removeprefix(codecs.BOM_UTF8))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         raise ArtifactError(

@@ -58,10 +58,10 @@ class PointerStore:
         folder = f"{root.rstrip('/')}/pointer/{name}"
         self._ledger, self._refusals = f"{folder}/ledger/", f"{folder}/refusals/"
         self._document = Document[Pointer | None](
-            objects, f"{folder}/pointer.json", Pointer.model_validate_json, None, _body
+            objects, f"{folder}/pointer.json", Pointer.model_validate_json, None, _to_json
         )
         self._shadow = Document[Pointer | None](
-            objects, f"{folder}/shadow.json", _SHADOW.validate_json, None, _body
+            objects, f"{folder}/shadow.json", _SHADOW.validate_json, None, _to_json
         )
 
     def read(self) -> Pointer | None:
@@ -140,7 +140,7 @@ class PointerStore:
         """
         if to is not None:
             self._require_own(to.name, to.tag)
-        self._objects.write(self._shadow.uri, _body(to))
+        self._objects.write(self._shadow.uri, _to_json(to))
 
     def _read_all(self, prefix: str) -> list[bytes]:
         """Contents of all objects below a prefix, in order of their URIs."""
@@ -171,12 +171,12 @@ class PointerStore:
     def _write_once(self, uri: str, entry: BaseModel) -> None:
         """Write an object; one that exists stays as it is, without an error."""
         try:
-            self._objects.write(uri, _body(entry), if_absent=True)
+            self._objects.write(uri, _to_json(entry), if_absent=True)
         except ConflictError:
             return  # written by an earlier, interrupted attempt
 
 
-def _body(entry: BaseModel | None) -> bytes:
+def _to_json(entry: BaseModel | None) -> bytes:
     return to_json(entry, indent=2) + b"\n"
 
 

@@ -7,22 +7,24 @@ from typing import Any
 import httpx
 
 from pipeline.errors import InvalidInputError, PipelineError, UnreachableError
+from pipeline.http.client import failure, open_client
 
 _TIMEOUT_S = 60
 _MAX_ATTEMPTS = 20
 _KEEPALIVE_S = 2.0
-"""Time for which an idle connection is reused; the service closes it after five seconds."""
+"""Time for which an idle connection is reused; shorter than any server's or proxy's."""
 
 
 def classify(url: str, file_name: str, data: bytes, key: str = "") -> dict[str, Any]:
     """Send an image to `POST /classify` and return the JSON; a 429 is retried up to 20 times.
 
     Raises:
-        InvalidInputError: when the service refuses the image or the API key.
+        InvalidInputError: when the service refuses the image or the API key, or a proxy of the
+            environment cannot be used.
         UnreachableError: when it does not respond, has no model yet, or stays overloaded.
     """
     for attempt in range(1, _MAX_ATTEMPTS + 1):
-        response = _post(f"{url}/classify", {"image": (file_name, data, _media_type(data))}, key)
+        response = _post(url, {"image": (file_name, data, _media_type(data))}, key)
         if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
             return _checked(response)
         if attempt < _MAX_ATTEMPTS:
@@ -40,26 +42,31 @@ def _retry_after(response: httpx.Response) -> float:
 
 
 def _post(url: str, files: dict[str, tuple[str, bytes, str]], key: str) -> httpx.Response:
-    """Any response to a form of files; UnreachableError if the service does not respond."""
+    """Any response of `/classify` to a form; UnreachableError if the service does not respond."""
     try:
-        return _client().post(url, files=files, headers=_headers(key))
+        return _client(url).post("/classify", files=files, headers=_headers(key))
     except httpx.TransportError as error:
-        raise UnreachableError(f"the service does not respond at {url}: {error}") from error
+        raise _unreachable(url, error) from error
 
 
 def served_model(url: str, key: str = "") -> dict[str, Any] | None:
     """JSON of `GET /model`; None while no model is served; raises as `classify`."""
     try:
-        response = _client().get(f"{url}/model", headers=_headers(key))
+        response = _client(url).get("/model", headers=_headers(key))
     except httpx.TransportError as error:
-        raise UnreachableError(f"the service does not respond at {url}: {error}") from error
+        raise _unreachable(url, error) from error
     return None if response.status_code == httpx.codes.SERVICE_UNAVAILABLE else _checked(response)
 
 
 @cache
-def _client() -> httpx.Client:
-    """The HTTP client of this process, made once: loading the certificates takes 40 ms."""
-    return httpx.Client(timeout=_TIMEOUT_S, limits=httpx.Limits(keepalive_expiry=_KEEPALIVE_S))
+def _client(url: str) -> httpx.Client:
+    """The client of a service, made once: loading the certificates takes 40 ms."""
+    limits = httpx.Limits(keepalive_expiry=_KEEPALIVE_S)
+    return open_client(url, timeout=_TIMEOUT_S, limits=limits)
+
+
+def _unreachable(url: str, error: httpx.TransportError) -> UnreachableError:
+    return UnreachableError(f"the service does not respond at {url}: {failure(url, error)}")
 
 
 def _headers(key: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 REVIEW = "review.json"
 ReviewDecision = Literal["accept", "review"]
 ReasonCode = Literal["no_cell_found", "low_confidence", "far_from_training"]
-_NO_CELL = 2.0
+_NO_CELL_UNCERTAINTY = 2.0
 _MAX_UNCERTAINTY = 100.0
 """Upper bound of `uncertainty`, also for NaN: it stays sortable and valid JSON."""
 
@@ -74,7 +74,7 @@ def decide(
     """
     best = max(range(len(contract.classes)), key=lambda index: probabilities[index])
     ratios: dict[ReasonCode, float] = {
-        "no_cell_found": 0.0 if cell_found else _NO_CELL,
+        "no_cell_found": 0.0 if cell_found else _NO_CELL_UNCERTAINTY,
         "low_confidence": _bounded((1 - probabilities[best]) / (1 - rule.min_confidence)),
         "far_from_training": _bounded((rule.distance(embedding) / rule.max_distance) ** 2),
     }

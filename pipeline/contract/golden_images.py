@@ -66,7 +66,7 @@ def tolerance(contract: ModelContract, precision: str) -> float:
     return max(contract.golden_tolerance, TOLERANCE.get(precision, 0.0))
 
 
-def replay(
+def replay_golden(
     folder: Path,
     contract: ModelContract,
     predict: Callable[[Pixels], Probabilities],

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.contract.decoding import Pixels
 from pipeline.contract.morphology import eroded
-from pipeline.contract.preprocessing import Prepared, photographed
+from pipeline.contract.preprocessing import Prepared, photograph_mask
 
 
 class ImageStats(BaseModel):
@@ -54,7 +54,7 @@ _TILE = 32
 """Side of a tile in pixels."""
 
 
-def comparable(images: Iterable[ImageStats]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def common_statistics(images: Iterable[ImageStats]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names in `STATISTICS` that every image has, and those that at least one image lacks."""
     distinct = set(images)
     lacking = [name for name in STATISTICS if any(getattr(one, name) is None for one in distinct)]
@@ -65,14 +65,14 @@ def image_stats(prepared: Prepared) -> ImageStats:
     """Statistics of a prepared image; of a large one, from evenly spaced tiles."""
     image = prepared.image
     tiles = _tiles(image)
-    valid = [photographed(tile) for tile in tiles]
+    valid = [photograph_mask(tile) for tile in tiles]
     light = [_luminance(tile) for tile in tiles]
     n_valid = sum(int(np.count_nonzero(where)) for where in valid)
     pairs = list(zip(light, valid, strict=True))
     lit = np.concatenate([plane[where] for plane, where in pairs])
     edges = np.concatenate([_laplacian(*pair) for pair in pairs])
     red, green, blue = _means(tiles, valid)
-    cell_red, cell_green, cell_blue = _means([prepared.crop], [photographed(prepared.crop)])
+    cell_red, cell_green, cell_blue = _means([prepared.crop], [photograph_mask(prepared.crop)])
     height, width = image.shape[:2]
     return ImageStats(
         width=width,
@@ -97,14 +97,15 @@ def _means(tiles: Sequence[Pixels], valid: Sequence[NDArray[np.bool_]]) -> list[
     n_valid = sum(int(np.count_nonzero(where)) for where in valid)
     return [
         round(
-            sum(_sum(t[..., channel], v) for t, v in zip(tiles, valid, strict=True)) / n_valid,
+            sum(_masked_sum(t[..., channel], v) for t, v in zip(tiles, valid, strict=True))
+            / n_valid,
             2,
         )
         for channel in range(3)
     ]
 
 
-def _sum(plane: NDArray[np.uint8], where: NDArray[np.bool_]) -> int:
+def _masked_sum(plane: NDArray[np.uint8], where: NDArray[np.bool_]) -> int:
     return int((plane * where).sum(dtype=np.int64))
 
 
@@ -119,11 +120,11 @@ def _tiles(image: Pixels) -> list[Pixels]:
     count = _MAX_PIXELS // _TILE**2
     down = max(1, round(height / float(np.sqrt(height * width / count))))
     across = max(1, count // down)
-    rows, columns = _starts(height, down), _starts(width, across)
+    rows, columns = _tile_starts(height, down), _tile_starts(width, across)
     return [image[row : row + _TILE, left : left + _TILE] for row in rows for left in columns]
 
 
-def _starts(side: int, count: int) -> NDArray[np.intp]:
+def _tile_starts(side: int, count: int) -> NDArray[np.intp]:
     """Starts of tiles that are centred in equal parts of a side."""
     middles = (np.arange(count) + 0.5) * side / count
     return np.clip(middles - _TILE / 2, 0, side - _TILE).astype(np.intp)

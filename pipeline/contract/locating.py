@@ -22,7 +22,7 @@ _LOBE_REACH = 0.35
 """Largest distance of a lobe, in units of the square root of the largest blob's area."""
 
 
-def locate(image: Pixels) -> CellBox | None:
+def locate_nucleus(image: Pixels) -> CellBox | None:
     """The square around the stained nucleus, or None when nothing is stained.
 
     Stained pixels have more blue and red than green. The nucleus is the largest connected blob of

@@ -25,13 +25,13 @@ class PredictionRecord(BaseModel):
     stats: ImageStats
     embedding: tuple[float, ...]
     image: str = Field(default="", exclude_if=lambda sha256: not sha256)
-    """SHA-256 of the kept PNG, at `kept/<name>/` and `kept_path`; empty when none was kept.
+    """SHA-256 of the kept PNG, at `kept/<name>/` and `kept_image_path`; empty when none was kept.
 
     Clients choose request ids, so two requests can have one: this field identifies the image.
     """
 
 
-def kept_path(time: datetime, sha256: str) -> str:
+def kept_image_path(time: datetime, sha256: str) -> str:
     """Path below `kept/<name>/` of the image of a prediction at this time."""
     return f"{time.date().isoformat()}/{sha256}.png"
 

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from pipeline.contract.cell_box import CellBox
 from pipeline.contract.decoding import Pixels, decode
-from pipeline.contract.locating import locate
+from pipeline.contract.locating import locate_nucleus
 from pipeline.contract.model_contract import ModelContract
 
 WEDGE_LEVEL = 16
@@ -53,12 +53,12 @@ def prepare(data: bytes, contract: ModelContract) -> Prepared:
 
 def prepare_pixels(image: Pixels, contract: ModelContract) -> Prepared:
     """Locate, crop and resize a decoded image, (height, width, 3) RGB."""
-    nucleus = locate(image)
-    box = _whole_square(image) if nucleus is None else frame(nucleus, image, contract)
+    nucleus = locate_nucleus(image)
+    box = _whole_square(image) if nucleus is None else crop_box(nucleus, image, contract)
     return Prepared(image, box, nucleus, crop(image, box, contract.input_size))
 
 
-def frame(nucleus: CellBox, image: Pixels, contract: ModelContract) -> CellBox:
+def crop_box(nucleus: CellBox, image: Pixels, contract: ModelContract) -> CellBox:
     """The square to crop around a nucleus: at the contract's scale, larger for a large nucleus."""
     at_scale = contract.crop_share * max(image.shape[:2])
     return nucleus.resized(
@@ -79,14 +79,14 @@ def crop(image: Pixels, box: CellBox, size: int) -> Pixels:
     step = max(1, box.side // (_OVERSAMPLING * size))
     rows, columns = (np.arange(start, start + box.side, step) for start in (box.top, box.left))
     square = _sample(image, rows, columns)
-    outside = _outside(square)
+    outside = _black_corners(square)
     if outside.any():
         square[outside] = _median_colour(image)
     resized = Image.fromarray(square).resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(resized, dtype=np.uint8)
 
 
-def photographed(image: Pixels) -> NDArray[np.bool_]:
+def photograph_mask(image: Pixels) -> NDArray[np.bool_]:
     """Mask of the pixels of the photograph, which are not in a rotated image's black wedges.
 
     Pixels are (..., 3), the mask (...).
@@ -99,13 +99,14 @@ def _sample(image: Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]) ->
     """The given rows and columns of an image, black outside of it."""
     square = np.zeros((len(rows), len(columns), 3), np.uint8)
     (to_rows, from_rows), (to_columns, from_columns) = (
-        _clip(indexes, side) for indexes, side in zip((rows, columns), image.shape[:2], strict=True)
+        _inside(indexes, side)
+        for indexes, side in zip((rows, columns), image.shape[:2], strict=True)
     )
     square[to_rows, to_columns] = image[from_rows, from_columns]
     return square
 
 
-def _clip(indexes: NDArray[np.intp], side: int) -> tuple[slice, slice]:
+def _inside(indexes: NDArray[np.intp], side: int) -> tuple[slice, slice]:
     """Evenly spaced indexes clipped to 0..side: a slice of `indexes` and a slice of the side."""
     first, last = np.searchsorted(indexes, [0, side])
     if first == last:
@@ -114,9 +115,9 @@ def _clip(indexes: NDArray[np.intp], side: int) -> tuple[slice, slice]:
     return slice(first, last), slice(int(indexes[first]), int(indexes[last - 1]) + 1, step)
 
 
-def _outside(square: Pixels) -> NDArray[np.bool_]:
+def _black_corners(square: Pixels) -> NDArray[np.bool_]:
     """Mask (side, side) of black areas that reach the square's edge, with their dark borders."""
-    dark = ~photographed(square)
+    dark = ~photograph_mask(square)
     if not dark.any():
         return dark
     labels, count = ndimage.label(dark)
@@ -132,7 +133,7 @@ def _median_colour(image: Pixels) -> Pixels:
     """Median (3,) of the photographed pixels; black if there are none."""
     step = max(1, min(image.shape[:2]) // 64)
     pixels = image[::step, ::step].reshape(-1, 3)
-    valid = pixels[photographed(pixels)]
+    valid = pixels[photograph_mask(pixels)]
     if not len(valid):
         return np.zeros(3, np.uint8)
     return np.asarray(np.median(valid.T.copy(), axis=1), dtype=np.uint8)

@@ -74,11 +74,11 @@ def verdict_rows(store: ArtifactStore, uri: str, pointer: Pointer | None) -> Row
     word = "passed" if artifact.manifest.passed else "refused"
     return [
         ("gate", f"{word}: {passed} of {len(checks)} checks"),
-        ("served", _served(pointer, artifact.manifest.tag)),
+        ("served", _champion_text(pointer, artifact.manifest.tag)),
     ]
 
 
-def _served(pointer: Pointer | None, trained: str) -> str:
+def _champion_text(pointer: Pointer | None, trained: str) -> str:
     """The champion as text, and whether it is of an earlier run."""
     if pointer is None:
         return "no model"

@@ -8,8 +8,9 @@ from pydantic import SecretStr
 
 from pipeline.embedded import airflow_home, credentials, ports, seaweedfs_access
 from pipeline.embedded.parts import PARTS, ROOT
+from pipeline.http.proxies import unusable_socks
 from pipeline.settings import Settings
-from pipeline.telemetry import TELEMETRY_OFF
+from pipeline.telemetry import TELEMETRY_OFF, loopback_without_proxy
 
 STACK_VARIABLE = "LEUKOFLOW_STACK"
 """Variable that all descendants of a stack inherit; its value is the stack's home."""
@@ -33,10 +34,12 @@ def stack_variables(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
 
     Args:
         settings: as `credentials.prepare` returns them.
-        caller: environment of the caller; its AWS session and profile are not inherited.
+        caller: environment of the caller; its AWS session and profile are not inherited, nor is a
+            SOCKS proxy that Airflow's HTTP client could not use.
     """
     home = settings.leukoflow_home
-    inherited = {name: value for name, value in caller.items() if name not in _NOT_INHERITED}
+    excluded = {*_NOT_INHERITED, *unusable_socks(caller)}
+    inherited = {name: value for name, value in caller.items() if name not in excluded}
     return {
         **inherited,
         **TELEMETRY_OFF,
@@ -58,8 +61,7 @@ def stack_variables(settings: Settings, caller: Mapping[str, str]) -> dict[str, 
         "PYTHONPATH": _join(str(ROOT), caller.get("PYTHONPATH", ""), ":"),
         "PYTHONUNBUFFERED": "1",
         "PATH": _join(str(Path(sys.executable).parent), caller.get("PATH", ""), ":"),
-        "NO_PROXY": _join("127.0.0.1,localhost", caller.get("NO_PROXY", ""), ","),
-        "no_proxy": _join("127.0.0.1,localhost", caller.get("no_proxy", ""), ","),
+        **loopback_without_proxy(caller),
     }
 
 

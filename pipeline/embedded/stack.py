@@ -27,6 +27,7 @@ from pipeline.embedded.parts import PROCFILE, ROOT, Part, parts
 from pipeline.embedded.processes import discovery, supervisor, waiting
 from pipeline.embedded.processes.health import is_healthy
 from pipeline.errors import InvalidInputError, UnreachableError
+from pipeline.http.proxies import unusable_socks
 from pipeline.settings import Settings
 
 State = Literal["healthy", "starting", "down"]
@@ -169,6 +170,8 @@ def _start(settings: Settings, to_start: list[Part], console: Console, procfile:
 def _launch(settings: Settings, to_start: list[Part], console: Console, procfile: Path) -> None:
     """Write files, migrate Airflow's database, rotate logs, start the supervisor."""
     home = settings.leukoflow_home
+    for name in unusable_socks(os.environ):
+        console.print(f"{name} is not passed to the parts: Airflow needs httpx[socks] for it")
     variables = environment.stack_variables(settings, os.environ)
     seaweedfs_access.write_access_files(settings)
     if any(part.name.startswith("airflow") for part in to_start):

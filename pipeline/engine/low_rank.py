@@ -76,7 +76,9 @@ def write_low_rank(source: Path, target: Path, crops: Pixels, variance: float) -
         for name, expected in zip(names, _responses(original, names, crops), strict=True):
             (responses,) = _responses(factorised, [name], crops)
             bias = _bias(_find_node(original, name))
-            _replace(factorised, name, fit_low_rank(responses, expected, bias, variance))
+            _replace_convolution(
+                factorised, name, fit_low_rank(responses, expected, bias, variance)
+            )
     save_graph(factorised, target)
     for graph in (factorised, original):
         graph.reshape({0: [1, *crops.shape[1:]]})
@@ -184,7 +186,7 @@ def _bias(convolution: Any) -> Floats:
     return np.array(reader.input_value(1).get_node().data, np.float32).reshape(-1)
 
 
-def _replace(graph: Any, name: str, fitted: LowRank) -> None:
+def _replace_convolution(graph: Any, name: str, fitted: LowRank) -> None:
     """Replace a convolution in `graph` by a narrower one and a 1 x 1, if these cost less."""
     from openvino import opset13 as ops
 
@@ -197,15 +199,15 @@ def _replace(graph: Any, name: str, fitted: LowRank) -> None:
     names = ("strides", "pads_begin", "pads_end", "dilations", "auto_pad")
     geometry = [attributes[key] for key in names]
     narrow = ops.convolution(node.input_value(0), narrow_kernel, *geometry)
-    centred = ops.add(narrow, _shaped(-fitted.mean, 1))
-    wide = ops.convolution(centred, _shaped(fitted.expand, 0), [1, 1], [0, 0], [0, 0], [1, 1])
-    responses = ops.add(wide, _shaped(fitted.offset, 1))
+    centred = ops.add(narrow, _as_four_axes(-fitted.mean, 1))
+    wide = ops.convolution(centred, _as_four_axes(fitted.expand, 0), [1, 1], [0, 0], [0, 0], [1, 1])
+    responses = ops.add(wide, _as_four_axes(fitted.offset, 1))
     for reader in list(node.output(0).get_target_inputs()):
         reader.replace_source_output(responses.output(0))
     graph.validate_nodes_and_infer_types()
 
 
-def _shaped(values: Floats, axis: int) -> Floats:
+def _as_four_axes(values: Floats, axis: int) -> Floats:
     """Values with their first axis at `axis` of four, the axes of a convolution."""
     shape = [1] * axis + list(values.shape)
     return values.reshape(shape + [1] * (4 - len(shape)))

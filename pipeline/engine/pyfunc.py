@@ -46,8 +46,10 @@ class ServedModel:
         self._contract = manifest.contract
         self._contract.require_current()
         self._rule = read_review(folder, self._contract)
-        self._engine = Engine.of(folder, manifest.parity)
-        golden_images.replay(folder, self._contract, self._probabilities, manifest.parity.precision)
+        self._engine = Engine(folder, manifest.parity.precision)
+        golden_images.replay_golden(
+            folder, self._contract, self._probabilities, manifest.parity.precision
+        )
 
     def predict(self, images: "pd.DataFrame") -> "pd.DataFrame":
         """One row of predictions per image.

@@ -15,7 +15,7 @@ import numpy as np
 VERSION = "1"
 """Changes whenever the same crop could give other means; part of the feature cache's key."""
 STAIN = (0.5, -1.5, 1.0)
-"""Weights of red, green and blue in the stain value, as in `locate`."""
+"""Weights of red, green and blue in the stain value, as in `locate_nucleus`."""
 ITERATIONS = 6
 """Of the iterative threshold selection (Ridler & Calvard, IEEE Trans. SMC 8, 1978), which moves the
 threshold to the middle between the means on its two sides; more change nothing."""
@@ -51,7 +51,7 @@ def region_means(planes: Any, levels: Sequence[Any], size: int) -> Any:
     """
     from openvino import opset13 as ops
 
-    masks = _regions(planes, Windows.of(size))
+    masks = _region_masks(planes, Windows.of(size))
     means = []
     for level in levels:
         stride = size // level.get_partial_shape()[2].get_length()
@@ -65,7 +65,7 @@ def region_means(planes: Any, levels: Sequence[Any], size: int) -> Any:
     return ops.concat(means, 1)
 
 
-def _regions(planes: Any, windows: Windows) -> list[Any]:
+def _region_masks(planes: Any, windows: Windows) -> list[Any]:
     """Masks of the nucleus and of its surroundings, each (n, 1, size, size), 0 to 1."""
     from openvino import opset13 as ops
 

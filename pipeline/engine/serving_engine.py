@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.artifacts import Parity, Precision
+from pipeline.artifacts import Precision
 from pipeline.contract.decoding import Pixels
 from pipeline.engine.openvino_graph import compile_graph, read_single_image_graph
 
@@ -26,11 +26,6 @@ class Engine:
         graph = read_single_image_graph(folder / MODEL_XML)
         self._latency = _RequestPool(compile_graph(graph, precision, 1))
         self._throughput = _RequestPool(compile_graph(graph, precision, CONCURRENT_REQUESTS))
-
-    @classmethod
-    def of(cls, folder: Path, parity: Parity) -> "Engine":
-        """Compile the engine at the precision that passed the parity check."""
-        return cls(folder, parity.precision)
 
     def predict(self, crops: Pixels, *, concurrent: bool = False) -> tuple[Floats, Floats]:
         """Probabilities and embeddings of crops; `concurrent`: other requests run at the same time.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import call
 
 from pipeline.config.archive_limits import ALL_FILES, PathFilter
 from pipeline.entrypoints.cells import group, split
@@ -24,16 +25,12 @@ class Judged:
     verdict: str
 
 
-def _run_step(step: Callable[..., str], *arguments: object) -> str:
-    return step(*arguments)
-
-
 def to_split(
     config: str,
     run_id: str,
     archives: Sequence[str] = (),
     limit: int = 0,
-    run_step: RunStep = _run_step,
+    run_step: RunStep = call,
     paths: PathFilter = ALL_FILES,
 ) -> str:
     """Ingest, validate, group and split archives (default: all of the model); returns the URI."""
@@ -42,7 +39,7 @@ def to_split(
     return run_step(split, config, run_id, grouping)
 
 
-def to_verdict(config: str, run_id: str, parts: str, run_step: RunStep = _run_step) -> Judged:
+def to_verdict(config: str, run_id: str, parts: str, run_step: RunStep = call) -> Judged:
     """Train, export, evaluate and judge a model; returns the URIs, also of a refusal."""
     features = [run_step(featurize, config, run_id, parts, shard) for shard in shards(config)]
     bundle = run_step(train, config, run_id, parts, features)

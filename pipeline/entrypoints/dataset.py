@@ -29,7 +29,7 @@ def ingest(
     limit: int = 0,
     paths: PathFilter = ALL_FILES,
 ) -> str:
-    """Freeze archives (default: all of the name's) into a snapshot; returns its URI."""
+    """Ingest archives (default: all of the model) as a snapshot; returns the snapshot's URI."""
     from pipeline.steps.dataset.ingest import ingest as step
 
     job = open_job(config, run_id, limit, paths)

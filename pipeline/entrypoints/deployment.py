@@ -25,7 +25,7 @@ def build(config: str, run_id: str, served: str = "") -> str:
 
 
 def smoke(config: str, run_id: str, bento: str) -> str:
-    """Serve a Bento and replay its golden images; returns `bento`, or raises if one differs."""
+    """Serve a Bento and replay its golden images; ArtifactError if one differs; returns `bento`."""
     from pipeline.adapters.bento import baked_bundle
     from pipeline.steps.deployment.smoke_check import replay_golden_images, serve_bento
 

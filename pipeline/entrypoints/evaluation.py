@@ -20,11 +20,7 @@ from pipeline.config.validation_limits import ValidateConfig
 from pipeline.contract.decoding import decode
 from pipeline.contract.prediction_log import ReferenceRecord
 from pipeline.entrypoints.cells import Grouped, grouped
-from pipeline.entrypoints.jobs.best_effort_mlflow import (
-    fail_run_on_error,
-    log_to_mlflow,
-    tracked_run,
-)
+from pipeline.entrypoints.jobs.best_effort_mlflow import fail_run_on_error, log_result
 from pipeline.entrypoints.jobs.job import open_job, open_store
 from pipeline.entrypoints.jobs.report_pages import publish
 from pipeline.entrypoints.served_models import find_model
@@ -56,10 +52,8 @@ def evaluate(config: str, run_id: str, served: str, bundle: str, split: str) -> 
         badge = f"{result.report.scores.balanced_accuracy.value:.1%}"
         files = ["report.html", "report.json", "model_card.md"]
         publish(job, result.artifact, "evaluation", badge, files)
-    tracked = tracked_run(job, first)
-    log_to_mlflow(
-        tracked,
-        lambda: track_evaluation(job.tracking, tracked, source, result, store=job.store),
+    log_result(
+        job, first, lambda run: track_evaluation(job.tracking, run, source, result, store=job.store)
     )
     return result.artifact.uri
 
@@ -123,7 +117,7 @@ def evaluate_archive(
 def drift_records(
     archive: str, name: str, paths: PathFilter = ALL_FILES
 ) -> "tuple[list[ReferenceRecord], list[ReferenceRecord], Omissions]":
-    """The champion's predictions of an archive, its drift reference, and omissions."""
+    """Predict an archive by the champion; returns predictions, drift reference and omissions."""
     scored = _score(archive, name, "champion", paths)
     predictions = [*scored.known.reference(), *scored.unknown.reference()]
     return predictions, _own_evaluation(scored.pointer, open_store())[1], scored.omissions

@@ -12,11 +12,7 @@ from pipeline.artifacts import (
     VerdictManifest,
 )
 from pipeline.config.run_config import RunConfig
-from pipeline.entrypoints.jobs.best_effort_mlflow import (
-    fail_run_on_error,
-    log_to_mlflow,
-    tracked_run,
-)
+from pipeline.entrypoints.jobs.best_effort_mlflow import fail_run_on_error, log_result
 from pipeline.entrypoints.jobs.job import Job, open_job, open_store, pointers_of
 from pipeline.entrypoints.jobs.report_pages import page_url, publish
 from pipeline.errors import InvalidInputError
@@ -51,9 +47,10 @@ def gate(config: str, run_id: str, evaluation: str, served: str) -> str:
         artifact, verdict = step(inputs, job.config, store=job.store, run=job.run)
         page = publish(job, artifact, "verdicts", badge(verdict), ["verdict.html"])
     log.info("verdict page: %s", page_url(page, job.store, job.settings.reports_url))
-    tracked = tracked_run(job, opened.manifest.tracking_run)
-    log_to_mlflow(
-        tracked, lambda: track_verdict(job.tracking, tracked, verdict, artifact, store=job.store)
+    log_result(
+        job,
+        opened.manifest.tracking_run,
+        lambda run: track_verdict(job.tracking, run, verdict, artifact, store=job.store),
     )
     return artifact.uri
 

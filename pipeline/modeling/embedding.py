@@ -54,7 +54,7 @@ class Projection:
         norm = np.linalg.norm(residual, axis=1, keepdims=True) / self._residual_deviation
         return np.hstack([norm, components]).astype(np.float32)
 
-    def model(self) -> keras.Model:
+    def to_keras(self) -> keras.Model:
         """The projection as a Keras model without trainable weights."""
         vectors = keras.Input((len(self._mean),), name="vectors")
         # Layer names are part of the saved file, and so of its digest.

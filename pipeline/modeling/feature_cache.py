@@ -58,16 +58,16 @@ def cached_crops(store: ArtifactStore, key: str, crops: AbstractSet[str]) -> dic
     for item in store.objects.list(f"{store.root}/pack/{key}/"):
         if item.uri.endswith(f"/{MANIFEST}"):
             uri = item.uri.removesuffix(f"/{MANIFEST}")
-            names = crops & set(_names_if_intact(store, uri)) - cached.keys()
+            names = crops & set(_crop_names_if_intact(store, uri)) - cached.keys()
             if names and store.intact(uri, PackManifest) is not None:
                 cached |= dict.fromkeys(names, uri)
     return cached
 
 
-def _names_if_intact(store: ArtifactStore, uri: str) -> list[str]:
+def _crop_names_if_intact(store: ArtifactStore, uri: str) -> list[str]:
     """Names of the crops in a pack; empty, with a warning, if the pack is damaged."""
     try:
-        return _read_names(store, store.open(uri, PackManifest))
+        return _read_crop_names(store, store.open(uri, PackManifest))
     except ArtifactError as error:
         log.warning("skipping a damaged pack of the feature cache: %s", error)
         return []
@@ -120,7 +120,7 @@ def fetch_activations(
     shape: tuple[int, ...] = ()
     for number, uri in enumerate(packs):
         pack = store.open(uri, PackManifest)
-        names = _read_names(store, pack)
+        names = _read_crop_names(store, pack)
         if missing.isdisjoint(names):
             continue
         path = store.fetch(pack, folder / str(number), [_ACTIVATIONS]) / _ACTIVATIONS
@@ -134,5 +134,5 @@ def fetch_activations(
     return ActivationFiles(shape, rows)
 
 
-def _read_names(store: ArtifactStore, pack: Artifact[PackManifest]) -> list[str]:
+def _read_crop_names(store: ArtifactStore, pack: Artifact[PackManifest]) -> list[str]:
     return store.read(pack, "images.txt").decode().split()

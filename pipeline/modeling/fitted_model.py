@@ -12,12 +12,12 @@ from pipeline.config.run_config import RunConfig
 from pipeline.contract.decision import ReviewRule
 from pipeline.engine.frozen_network import Arrays
 from pipeline.modeling.embedding import Projection
-from pipeline.modeling.linear_head import Head, folds_of, solve
+from pipeline.modeling.linear_head import Head, fit_linear_head, folds_of
 from pipeline.modeling.network import classifier, pooled_blocks
 from pipeline.modeling.training_loop import Checkpoint, Epoch, Examples, FitExamples, fit, logits_of
 from pipeline.statistics.calibration import fit_temperature
 from pipeline.statistics.groups import Bools, Floats, Ints
-from pipeline.statistics.review_rule import fit_review
+from pipeline.statistics.review_rule import fit_review_rule
 
 _SCALER_SAMPLE = 512
 """Images from which the mean and variance of the blocks' output are estimated."""
@@ -67,8 +67,8 @@ def fit_head(examples: Examples, config: RunConfig, report: Callable[[Epoch], No
     )
     curve = [_epoch(fitted, cross_fitted, means.labels, means.weights)]
     report(curve[0])
-    review = fit_review(centre, distances, cross_fitted, means.weights, config.review)
-    return FittedModel(head.model(), temperature, review, projection, curve)
+    review = fit_review_rule(centre, distances, cross_fitted, means.weights, config.review)
+    return FittedModel(head.to_keras(), temperature, review, projection, curve)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class _RegionMeans:
         """Head, projection and mean embedding, fitted to the chosen images; changes nothing."""
         of_chosen = chosen[self.owners]
         owners = self.owners[of_chosen]
-        head = solve(
+        head = fit_linear_head(
             self.crops[of_chosen].astype(np.float64),
             self.labels[owners],
             (self.weights / np.bincount(self.owners))[owners],
@@ -159,7 +159,7 @@ def fit_blocks(
     centre = np.average(projection(vectors).astype(np.float64), 0, training.weights)
     distances = np.linalg.norm(projection(embedding_inputs(held_out)) - centre, axis=1)
     probabilities = softmax(logits / temperature, axis=1)
-    review = fit_review(centre, distances, probabilities, held_weights, config.review)
+    review = fit_review_rule(centre, distances, probabilities, held_weights, config.review)
     return FittedModel(trained, temperature, review, projection, curve)
 
 

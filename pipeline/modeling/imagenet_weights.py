@@ -54,7 +54,7 @@ def ensure_weights(
         ArtifactError: if the downloaded data do not match the expected hash, names or sizes.
     """
     marker = _marker_uri(source, store)
-    if (stored := _stored(marker, store)) is not None:
+    if (stored := _stored_weights(marker, store)) is not None:
         return stored
     arrays, normalization = _load_source(source, store)
     _require_vgg16(arrays)
@@ -72,7 +72,7 @@ def ensure_weights(
     return artifact
 
 
-def _stored(marker: str, store: ArtifactStore) -> Artifact[WeightsManifest] | None:
+def _stored_weights(marker: str, store: ArtifactStore) -> Artifact[WeightsManifest] | None:
     """The weights published before; None if there are none or they are damaged."""
     uri = store.objects.read_tagged(marker)
     return None if uri is None else store.intact(uri[0].decode(), WeightsManifest)
@@ -90,7 +90,7 @@ def ensure_shared_weights(
         run: provenance of the published artefact.
     """
     marker = _marker_uri(source, store)
-    if (stored := _stored(marker, store)) is not None:
+    if (stored := _stored_weights(marker, store)) is not None:
         return stored
     local = ensure_weights(source, store=local_store, run=run)
     with tempfile.TemporaryDirectory() as folder:

@@ -24,7 +24,7 @@ def region_means(
         levels: outputs of pooling layers, each (n, side, side, channels).
         size: side of the crop.
     """
-    masks = _regions(pixels, Windows.of(size))
+    masks = _region_masks(pixels, Windows.of(size))
     means = []
     for level in levels:
         stride = size // level.shape[1]
@@ -35,7 +35,7 @@ def region_means(
     return keras.layers.Concatenate(name="regions")(means)
 
 
-def _regions(pixels: keras.KerasTensor, windows: Windows) -> list[keras.KerasTensor]:
+def _region_masks(pixels: keras.KerasTensor, windows: Windows) -> list[keras.KerasTensor]:
     """Masks of the nucleus and of its surroundings, each (n, size, size, 1), 0 to 1."""
     ops = keras.ops
     red, green, blue = ops.split(ops.cast(pixels, "float32"), 3, axis=-1)

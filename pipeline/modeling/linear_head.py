@@ -31,7 +31,7 @@ class Head:
         """Logits (n, classes) of vectors (n, values)."""
         return np.asarray(standardise(vectors, self.mean, self.variance) @ self.kernel + self.bias)
 
-    def model(self) -> keras.Model:
+    def to_keras(self) -> keras.Model:
         """The head as a Keras model."""
         vectors = keras.Input((len(self.mean),), name="regions")
         # Layer names are part of the saved file, and so of its digest.
@@ -42,7 +42,9 @@ class Head:
         return model
 
 
-def solve(vectors: Floats, labels: Ints, weights: Floats, classes: int, penalty: float) -> Head:
+def fit_linear_head(
+    vectors: Floats, labels: Ints, weights: Floats, classes: int, penalty: float
+) -> Head:
     """Fit a head by multinomial logistic regression, on one thread; deterministic.
 
     Args:

@@ -119,7 +119,7 @@ def assemble(
         vectors = keras.layers.GlobalAveragePooling2D(name="average")(inputs)
     scaled = keras.layers.Rescaling(1 / temperature, name="temper")(trained(inputs))
     probabilities = keras.layers.Softmax(name="probabilities")(scaled)
-    outputs = {"probabilities": probabilities, "embedding": projection.model()(vectors)}
+    outputs = {"probabilities": probabilities, "embedding": projection.to_keras()(vectors)}
     return keras.Model(network.input, outputs, name="leukoflow")
 
 

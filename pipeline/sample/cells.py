@@ -19,8 +19,8 @@ from pipeline.sample.shapes import (
     beads,
     blob,
     ellipse,
-    ink,
     mottle,
+    opacity,
     square_grid,
     strand,
     union,
@@ -94,7 +94,7 @@ def _eosinophil(grid: Grid, radius: float, rng: np.random.Generator) -> Drawing:
     granules = height * (0.75 + 0.5 * tone)
     cytoplasm = {"eosin": 0.28 + 0.75 * granules, "azure": 0.05 + 0.10 * (1 - height)}
     drawing = _compose(grid, body, cytoplasm, nucleus, _chromatin(grid, 1.0, 0.15, 0.5, rng))
-    on_top = ink(body, _EDGE) * granules * (tone > 0.85)
+    on_top = opacity(body, _EDGE) * granules * (tone > 0.85)
     return _add_dyes(drawing, {"eosin": 0.5 * on_top, "azure": -0.25 * on_top})
 
 
@@ -135,7 +135,7 @@ def _vacuoles(grid: Grid, radius: float, rng: np.random.Generator) -> Plane:
     for _ in range(int(rng.integers(9, 22))):
         centre = _polar(radius * np.sqrt(rng.uniform(0.1, 0.85)), rng.uniform(0, 2 * np.pi))
         size = rng.uniform(0.3, 0.85)
-        cover = np.maximum(cover, ink(ellipse(grid, centre, (size, size)), 2 * _EDGE))
+        cover = np.maximum(cover, opacity(ellipse(grid, centre, (size, size)), 2 * _EDGE))
     return cover
 
 
@@ -156,7 +156,7 @@ def _compose(
 ) -> Drawing:
     """Combine nucleus and cytoplasm, each with a thin dark outline."""
     nucleus = without(nucleus, -(body + np.float32(0.3)), 0.3)
-    cover, inside = ink(body, _EDGE), ink(nucleus, _EDGE)
+    cover, inside = opacity(body, _EDGE), opacity(nucleus, _EDGE)
     membrane = np.exp(-(((body + 0.22) / 0.22) ** 2)) * cover * (1 - inside)
     envelope = np.exp(-(((nucleus + 0.25) / 0.25) ** 2)) * inside
     dyes = np.zeros((len(DYES), *grid.x.shape), dtype=np.float32)

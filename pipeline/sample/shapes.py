@@ -72,7 +72,7 @@ def without(shape: Plane, hole: Plane, softness: float) -> Plane:
     return -union(-shape, hole, softness)
 
 
-def ink(distance: Plane, edge: float) -> Plane:
+def opacity(distance: Plane, edge: float) -> Plane:
     """Return the opacity, 0 to 1, of a shape with a soft edge of `edge` micrometres."""
     cover: Plane = np.clip(0.5 - distance / np.float32(edge), 0, 1)
     return cover * cover * (3 - 2 * cover)

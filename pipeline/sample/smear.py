@@ -7,7 +7,7 @@ from PIL import Image
 from pipeline.sample.camera import HEIGHT, SUPERSAMPLING, WIDTH, photograph
 from pipeline.sample.cells import Drawing, draw_cell
 from pipeline.sample.laboratory import DYES, Laboratory
-from pipeline.sample.shapes import blob, ellipse, ink, mottle, square_grid
+from pipeline.sample.shapes import blob, ellipse, mottle, opacity, square_grid
 
 _RED_CELL_RADIUS = 3.7
 """In micrometres: a red cell has a diameter of about 7.5."""
@@ -35,8 +35,10 @@ def draw_photograph(label: str, rng: np.random.Generator, laboratory: Laboratory
     field = _plasma(rng)
     _scatter_red_cells(field, where, cell, scale, rng)
     for _ in range(int(rng.integers(1, 6))):
-        _lay(field, _platelet(rng, scale), rng.uniform(0, 1, 2) * (field.shape[2], field.shape[1]))
-    _lay(field, cell, where)
+        _draw_onto(
+            field, _platelet(rng, scale), rng.uniform(0, 1, 2) * (field.shape[2], field.shape[1])
+        )
+    _draw_onto(field, cell, where)
     return photograph(field, slide, rng)
 
 
@@ -71,7 +73,7 @@ def _scatter_red_cells(
         if distance < free:
             position = where + offset / distance * free * rng.uniform(1, 1.1)
         clump = position
-        _lay(field, _red_cell(rng, scale), position)
+        _draw_onto(field, _red_cell(rng, scale), position)
     # Overlapping red cells flatten each other, so that absorption saturates.
     pile = field[DYES.index("haemoglobin")]
     np.multiply(np.tanh(pile / _THICKEST_PILE), _THICKEST_PILE, out=pile)
@@ -87,7 +89,7 @@ def _red_cell(rng: np.random.Generator, scale: float) -> Drawing:
     size = radius * rng.uniform(0.34, 0.52)
     hollow = ellipse(grid, centre, (size, size * squash)) / np.float32(size)
     pallor = rng.uniform(0.35, 0.8) / (1 + np.exp(np.clip(6 * hollow, -20, 20)))
-    cover = ink(outline, 0.3)
+    cover = opacity(outline, 0.3)
     rim = np.exp(-(((outline + 0.3) / 0.3) ** 2))
     dyes = np.zeros((len(DYES), *cover.shape), dtype=np.float32)
     thickness = rng.uniform(0.85, 1.1) * (1 - pallor) + 0.15 * rim
@@ -101,15 +103,17 @@ def _platelet(rng: np.random.Generator, scale: float) -> Drawing:
     radius = rng.uniform(0.8, 1.5)
     grid = square_grid(radius * 1.6, scale, 0)
     outline = blob(grid, radius, 0.2, rng)
-    cover = ink(outline, 0.4)
-    grains = np.maximum(mottle(grid, 0.2, rng), 0) * ink(outline + np.float32(0.4 * radius), 0.6)
+    cover = opacity(outline, 0.4)
+    grains = np.maximum(mottle(grid, 0.2, rng), 0) * opacity(
+        outline + np.float32(0.4 * radius), 0.6
+    )
     dyes = np.zeros((len(DYES), *cover.shape), dtype=np.float32)
     dyes[DYES.index("methylene_blue")] = 0.25 * cover
     dyes[DYES.index("azure")] = cover * (0.14 + 0.18 * grains)
     return Drawing(dyes, cover * np.float32(0.5))
 
 
-def _lay(field: Field, drawing: Drawing, where: NDArray[np.float64]) -> None:
+def _draw_onto(field: Field, drawing: Drawing, where: NDArray[np.float64]) -> None:
     """Add a drawing to the field, centred at `where` (x, y), hiding what it covers."""
     size = drawing.cover.shape[0]
     left, top = (round(float(at)) - size // 2 for at in where)

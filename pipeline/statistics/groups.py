@@ -15,7 +15,7 @@ def group_codes(groups: Sequence[str]) -> Ints:
     return np.asarray(np.unique(np.array(groups), return_inverse=True)[1], dtype=np.int64)
 
 
-def vote(probabilities: Floats, codes: Ints) -> Floats:
+def mean_per_group(probabilities: Floats, codes: Ints) -> Floats:
     """Mean probabilities of each group (k, classes) over its images: one prediction per cell."""
     sums = np.zeros((int(codes.max()) + 1, probabilities.shape[1]))
     np.add.at(sums, codes, probabilities)

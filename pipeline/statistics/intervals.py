@@ -70,7 +70,7 @@ class Resamples:
         self._uniform = (rng.permutation(draws) + 0.5) / draws
         """Evenly spaced (draws,), so that the pseudo-observation adds no noise to the bounds."""
 
-    def of(self, codes: Ints) -> "Resamples":
+    def for_rows(self, codes: Ints) -> "Resamples":
         """A copy with the same draws for other rows (m,), of which `codes` (m,) are the groups."""
         other = copy.copy(self)
         other.codes = self._position[codes]
@@ -96,7 +96,9 @@ class Resamples:
         below, above = np.zeros(len(total)), np.zeros(len(total))
         for one in self._strata:
             columns = np.flatnonzero(weights[one].sum(axis=0))
-            value, low, high = self._stratum(one, hits[one, columns], weights[one, columns])
+            value, low, high = self._share_in_stratum(
+                one, hits[one, columns], weights[one, columns]
+            )
             part = weights[one, columns].sum(axis=0) / total[columns]
             below[columns] += (part * (value - low)) ** 2
             above[columns] += (part * (high - value)) ** 2
@@ -123,7 +125,7 @@ class Resamples:
         """Effective number of groups (columns,) of images with weights (n, columns)."""
         return effective_size(self._group_sums(weights))
 
-    def _stratum(
+    def _share_in_stratum(
         self, groups: slice, hits: Floats, weights: Floats
     ) -> tuple[Floats, Floats, Floats]:
         """Share, lower and upper bound (columns,) over the groups of one stratum."""

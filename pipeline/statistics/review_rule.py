@@ -8,7 +8,7 @@ from pipeline.errors import InvalidInputError
 from pipeline.statistics.groups import Bools, Floats
 
 
-def fit_review(
+def fit_review_rule(
     centre: Floats,
     held_distances: Floats,
     held_probabilities: Floats,

@@ -26,7 +26,10 @@ ALLOWED = {
     "telemetry": (),
     "version": (),
     "http": ("pipeline.http", *SETTLED),
-    "adapters": ("pipeline.adapters", "pipeline.artifacts", "pipeline.contract", *SETTLED),
+    "adapters": (
+        *("pipeline.adapters", "pipeline.artifacts", "pipeline.contract", "pipeline.http"),
+        *SETTLED,
+    ),
     "statistics": ("pipeline.statistics", "pipeline.config", "pipeline.contract", *SETTLED),
     "engine": (
         *("pipeline.engine", "pipeline.config", "pipeline.artifacts", "pipeline.contract"),
@@ -42,7 +45,7 @@ ALLOWED = {
     ),
     "steps": (
         *("pipeline.steps", "pipeline.modeling", "pipeline.engine", "pipeline.statistics"),
-        *("pipeline.pages", "pipeline.adapters", "pipeline.config"),
+        *("pipeline.pages", "pipeline.adapters", "pipeline.config", "pipeline.http"),
         *("pipeline.artifacts", "pipeline.contract"),
         *SETTLED,
     ),
@@ -51,7 +54,7 @@ ALLOWED = {
     "cli": ("pipeline",),
     "demo": ("pipeline",),
     # Its health check and doctor use the store as everything else does.
-    "embedded": ("pipeline.embedded", "pipeline.adapters.storage", *SETTLED),
+    "embedded": ("pipeline.embedded", "pipeline.adapters.storage", "pipeline.http", *SETTLED),
     "__init__": (),
     "__main__": ("pipeline.cli",),
 }

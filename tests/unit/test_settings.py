@@ -195,3 +195,75 @@ def test_an_invalid_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) ->
     assert error.value.message == "invalid value for BODY_SECONDS"
     assert error.value.expected == "Input should be less than or equal to 50"
     assert error.value.received == "900"
+
+
+SECRETS = ("TRAIN_API_KEY", "SERVICE_API_KEY", "AIRFLOW_PASSWORD", "AWS_SECRET_ACCESS_KEY")
+
+
+@pytest.mark.field("secret_line_end")
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize(
+    "around",
+    [("", "\n"), ("", "\r\n"), (" ", "\t "), ("\ufeff", ""), ("\ufeff ", "\n"), ("", "\xa0")],
+)
+def test_a_secret_is_stripped(
+    monkeypatch: pytest.MonkeyPatch, name: str, around: tuple[str, str]
+) -> None:
+    """White space and a byte order mark, which files and Kubernetes secrets add."""
+    monkeypatch.setenv(name, f"{around[0]}open sesame{around[1]}")
+    secret = getattr(Settings(), name.lower())
+    assert secret.get_secret_value() == "open sesame"
+
+
+@pytest.mark.field("secret_line_end")
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("value", ["open\nsesame", "a\x1bopen", '"open"', "'open'", "o\u200bpen"])
+def test_a_secret_that_cannot_be_meant_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """A line end within it, an invisible character or quotes; the value is not repeated."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidInputError, match=f"invalid value for {name}") as error:
+        load_settings()
+    assert "open" not in str(error.value)
+    assert error.value.expected
+
+
+@pytest.mark.parametrize("name", ["TRAIN_API_KEY", "SERVICE_API_KEY"])
+def test_a_key_in_a_header_is_ascii(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A client could not send another one; a password in JSON may have any character."""
+    monkeypatch.setenv("AIRFLOW_PASSWORD", "Schlüssel")
+    assert load_settings().airflow_password.get_secret_value() == "Schlüssel"
+    monkeypatch.setenv(name, "Schlüssel")
+    with pytest.raises(InvalidInputError, match=name) as error:
+        load_settings()
+    assert "Schl" not in str(error.value)
+
+
+def test_addresses_and_paths_are_stripped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every setting, not of secrets alone."""
+    monkeypatch.setenv("SERVICE_URL", "http://host:3000\n")
+    monkeypatch.setenv("API_KEYS_FILE", " /keys.json\n")
+    monkeypatch.setenv("STORE_URI", "s3://cells \n")
+    settings = load_settings()
+    assert (settings.service_url, settings.store_uri) == ("http://host:3000", "s3://cells")
+    assert settings.api_keys_file == Path("/keys.json")
+
+
+@pytest.mark.field("secret_line_end")
+@pytest.mark.parametrize(
+    "name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+)
+@pytest.mark.parametrize("value", ["AKIA\n", " AKIA", '"AKIA"', "\ufeffAKIA"])
+def test_credentials_that_boto3_reads_are_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """It reads them itself, so they cannot be stripped; a store in a folder needs none."""
+    monkeypatch.setenv("STORE_URI", "s3://cells")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidInputError, match=f"invalid value for {name}") as error:
+        load_settings()
+    assert "AKIA" not in str(error.value)
+    monkeypatch.setenv("STORE_URI", "store")
+    if name == "AWS_SESSION_TOKEN":
+        assert load_settings().store_uri == "store"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -11,6 +12,7 @@ from botocore.config import Config
 from pipeline.adapters.storage.protocol import ObjectInfo
 from pipeline.adapters.storage.s3_errors import no_bucket, split_s3, translated
 from pipeline.errors import MissingArtifactError
+from pipeline.http.proxies import is_loopback
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,9 +43,15 @@ def _connect(settings: Settings, *, fail_fast: bool) -> "S3Client":
             connect_timeout=2 if fail_fast else 5,
             read_timeout=5 if fail_fast else 60,
             max_pool_connections=_CONNECTIONS,
+            proxies=_proxies(settings.aws_endpoint_url_s3),
             s3={"addressing_style": "path"} if settings.aws_endpoint_url_s3 else {},
         ),
     )
+
+
+def _proxies(endpoint: str) -> dict[str, str] | None:
+    """No proxies for a loopback endpoint; None: those of the environment."""
+    return {} if is_loopback(urlsplit(endpoint).hostname or "") else None
 
 
 class S3Store:

@@ -11,6 +11,7 @@ from pipeline.adapters.storage import S3Store
 from pipeline.embedded import seaweedfs_access
 from pipeline.embedded.parts import Part
 from pipeline.errors import PipelineError
+from pipeline.http.client import open_client
 from pipeline.settings import Settings
 
 _TIMEOUT_SECONDS = 5.0
@@ -63,14 +64,15 @@ def sent_heartbeat(report: Mapping[str, Any], component: str, started_at: float)
 def _client() -> httpx.Client:
     """The HTTP client of this process, made once: loading all certificates takes 40 ms.
 
-    It keeps no connection alive, because the servers start and stop.
+    It keeps no connection alive, because the servers start and stop, and uses no proxy: all their
+    addresses are loopback.
     """
     no_keepalive = httpx.Limits(max_keepalive_connections=0)
-    return httpx.Client(timeout=_TIMEOUT_SECONDS, trust_env=False, limits=no_keepalive)
+    return open_client("http://127.0.0.1", timeout=_TIMEOUT_SECONDS, limits=no_keepalive)
 
 
 def _get(url: str) -> httpx.Response | None:
-    """The response if it is 200, else None; ignores proxies, because the addresses are loopback."""
+    """The response if it is 200, else None."""
     try:
         response = _client().get(url)
     except httpx.HTTPError:

@@ -19,15 +19,17 @@ def log_to_mlflow(run_id: str, act: Callable[[], None]) -> None:
         log.warning("not tracked: %s", error)
 
 
-def tracked_run(job: Job, training_run: str) -> str:
-    """Id of the job's MLflow run, else `training_run`; a warning if MLflow is unreachable.
+def log_result(job: Job, training_run: str, act: Callable[[str], None]) -> None:
+    """Call `act` with the id of the job's MLflow run; an unreachable MLflow is only a warning.
 
     Args:
         job: its run id identifies the MLflow run.
         training_run: the MLflow run that trained the bundle, for a job without its own. Training on
             unchanged data gives the bundle of an earlier run; the later run logs its own metrics.
+        act: logs the result to a run; not called if there is no run.
     """
-    return _own_run(job) or training_run
+    run_id = _own_run(job) or training_run
+    log_to_mlflow(run_id, lambda: act(run_id))
 
 
 @contextmanager

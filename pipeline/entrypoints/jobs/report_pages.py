@@ -1,7 +1,7 @@
 """Publish reports of artefacts and of refused datasets as pages of the report site."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,35 +13,20 @@ from pipeline.pages.report_site import INDEX, Page, publish_page
 from pipeline.run_context import RunContext
 
 
-def publish(
-    job: Job,
-    artifact: Artifact[M],
-    section: str,
-    badge: str,
-    files: list[str],
-) -> str:
-    """Publish files of an artefact on the report site; returns the page's URI.
+def publish(job: Job, artifact: Artifact[M], section: str, badge: str, files: list[str]) -> str:
+    """Publish files of an artefact as a page of the report site; returns the page's URI.
 
     Args:
-        job: its config names the model, its run has the page's time.
+        job: its run has the page's time.
         artifact: contains the files.
         section: section of the report site.
         badge: one or two words for the index.
         files: the page's file name, then the files that it links to.
     """
-    page, *attachments = files
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / INDEX).write_bytes(job.store.read(artifact, page))
-        for name in attachments:
-            (Path(folder) / name).write_bytes(job.store.read(artifact, name))
-        listed = Page(
-            name=job.config.name,
-            section=section,
-            title=f"{section.rstrip('s').capitalize()} {artifact.digest[:12]}",
-            badge=badge,
-            time=job.run.created_at,
-        )
-        return publish_page(job.store.objects, job.store.root, listed, Path(folder))
+    contents = {name: job.store.read(artifact, name) for name in files}
+    contents = {INDEX: contents.pop(files[0]), **contents}
+    page = _page(artifact, job.run, section=section, badge=badge)
+    return _publish(page, contents, job.store)
 
 
 @contextmanager
@@ -64,21 +49,29 @@ def publish_refusal(
     try:
         yield
     except DatasetRefusedError as refused:
-        page = Page(
-            name=artifact.manifest.name,
-            section="validation",
-            title=f"Validation {artifact.digest[:12]}",
-            badge="refused",
-            note=refused.message,
-            time=run.created_at,
-        )
-        with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / INDEX).write_text(refused.page)
-            uri = publish_page(store.objects, store.root, page, Path(folder))
+        page = _page(artifact, run, section="validation", badge="refused", note=refused.message)
+        uri = _publish(page, {INDEX: refused.page.encode()}, store)
         report = f"the report with examples is {page_url(uri, store, site)}"
         raise InvalidInputError(
             refused.message, expected=refused.expected, received=f"{refused.received}; {report}"
         ) from refused
+
+
+def _page(
+    artifact: Artifact[M], run: RunContext, *, section: str, badge: str, note: str = ""
+) -> Page:
+    """Entry in the index for a page about an artefact."""
+    title = f"{section.rstrip('s').capitalize()} {artifact.digest[:12]}"
+    name, time = artifact.manifest.name, run.created_at
+    return Page(name=name, section=section, title=title, badge=badge, note=note, time=time)
+
+
+def _publish(page: Page, files: Mapping[str, bytes], store: ArtifactStore) -> str:
+    """Upload the files (name to content) of a page; returns the page's URI."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        return publish_page(store.objects, store.root, page, Path(folder))
 
 
 def page_url(page: str, store: ArtifactStore, site: str) -> str:

@@ -70,7 +70,7 @@ def data_gate(
         *label_rules(len(tables.records), disputed, contradicted, config.data_gate),
         cells_rule(cells),
     )
-    sections = _sections(tables, config, store)
+    sections = _matches_by_section(tables, config, store)
     pairs = sections_of_pairs(sections, tables.images, config.contract, store)
     page = render(grouping, pairs, rules, quarantined)
     broken = next((rule for rule in rules if not rule.passed), None)
@@ -147,11 +147,11 @@ def _read_tables(grouping: Artifact[GroupingManifest], store: ArtifactStore) -> 
     )
 
 
-def _sections(
+def _matches_by_section(
     tables: _Tables, config: RunConfig, store: ArtifactStore
 ) -> dict[str, list[ImageMatch]]:
     """Matches to show, by section title; reads the lock."""
-    locked = read_lock(config.name, store).images
+    locked = read_lock(config.name, store).hashes
     found = find_contradictions(tables.images, tables.matches, locked)
     return {
         "One cell under two labels": found.two_labels,

@@ -26,7 +26,7 @@ from pipeline.digests import canonical_json, sha256_bytes
 from pipeline.errors import ArtifactError
 from pipeline.records import ImageMatch, Record, to_csv
 from pipeline.run_context import RunContext
-from pipeline.steps.cells.group_and_cell import name_groups, sets_to_compare
+from pipeline.steps.cells.group_and_cell import assign_group_and_cell, sets_to_compare
 from pipeline.steps.cells.locked_images import LockedImages, read_lock
 from pipeline.steps.cells.matching.fingerprint import Fingerprint, extract_fingerprint
 from pipeline.steps.cells.matching.near_duplicates import (
@@ -61,10 +61,10 @@ def group(
     _log.info("group: %s", dataset.uri)
     records = store.records(dataset)
     absent = locked_elsewhere(records, read_lock(config.name, store), store)
-    compared = sorted([*records, *_comparable(absent, records)], key=lambda r: r.sha256)
+    compared = sorted([*records, *_locked_to_compare(absent, records)], key=lambda r: r.sha256)
     sets = sets_to_compare(compared)
     matches = _cached_matches(compared, sets, config, store) if sets else []
-    named = name_groups(compared, matches)
+    named = assign_group_and_cell(compared, matches)
     manifest = GroupingManifest(
         name=config.name,
         **run.model_dump(),
@@ -110,7 +110,7 @@ def _is_readable(archive: str, store: ArtifactStore) -> bool:
     return True
 
 
-def _comparable(absent: Sequence[Record], records: Sequence[Record]) -> Sequence[Record]:
+def _locked_to_compare(absent: Sequence[Record], records: Sequence[Record]) -> Sequence[Record]:
     """Locked images to compare: those of the records' groups if every group is named, else all."""
     names = {record.named_group for record in records}
     if "" in names or not all(record.named_group for record in absent):
@@ -180,7 +180,7 @@ def _publish(
 ) -> Artifact[GroupingManifest]:
     """Publish labelled records, matches, and the related locked images, which have no label."""
     records = [record for record in named if record.label]
-    locked = _related(named, matches)
+    locked = _related_locked(named, matches)
     written = {record.sha256 for record in (*records, *locked)}
     by_hash = [
         ImageMatch(one=named[one].sha256, other=named[other].sha256, inliers=inliers)
@@ -201,7 +201,7 @@ def _publish(
     return store.publish_texts(files, manifest.model_copy(update={"counts": counts}))
 
 
-def _related(named: Sequence[Record], matches: Sequence[MatchedPair]) -> list[Record]:
+def _related_locked(named: Sequence[Record], matches: Sequence[MatchedPair]) -> list[Record]:
     """Locked images that share a group, or a chain of matches, with an image of the dataset."""
     roots = component_roots(len(named), matches)
     groups = {record.group for record in named if record.label}

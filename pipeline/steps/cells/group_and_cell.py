@@ -29,7 +29,9 @@ def sets_to_compare(records: Sequence[Record]) -> list[list[int]]:
     ]
 
 
-def name_groups(records: Sequence[Record], matches: Iterable[MatchedPair]) -> list[Record]:
+def assign_group_and_cell(
+    records: Sequence[Record], matches: Iterable[MatchedPair]
+) -> list[Record]:
     """Records with their group and cell; a name from the archive is never changed.
 
     An image without a named group takes the group of its matches, and within the group their cell.

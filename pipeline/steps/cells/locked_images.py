@@ -51,7 +51,7 @@ class LockedImages(Frozen):
         }
 
     @property
-    def images(self) -> frozenset[str]:
+    def hashes(self) -> frozenset[str]:
         """Hashes of the locked images."""
         return frozenset(self.by_hash)
 

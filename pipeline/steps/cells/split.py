@@ -80,7 +80,7 @@ def _assign_and_lock(
     groups = groups_in(records)
 
     def assigned(lock: LockedImages) -> list[Record]:
-        test = {r.group for r in (*records, *locked) if r.sha256 in lock.images} | lock.groups
+        test = {r.group for r in (*records, *locked) if r.sha256 in lock.hashes} | lock.groups
         parts = assign(groups, config.split, test, seed=config.name)
         return [record.model_copy(update={"part": parts[record.group]}) for record in records]
 

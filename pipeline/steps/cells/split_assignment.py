@@ -33,7 +33,7 @@ class Group:
         """The most frequent class, the first by name among equals."""
         return min(self.images, key=lambda label: (-self.images[label], label))
 
-    def weight(self, label: str, part: Part) -> int:
+    def images_for(self, label: str, part: Part) -> int:
         """Images of a class that count for a part; for the test part, without returned labels."""
         returned = self.returned.get(label, 0) if part == "test" else 0
         return self.images.get(label, 0) - returned
@@ -81,7 +81,7 @@ def assign(
     for label in order:
         _assign_class(label, classes[label], shares, parts)
     for label in order:
-        _repair(label, classes, parts, locked)
+        _fill_missing_parts(label, classes, parts, locked)
     for label in order:
         _require_all_parts(label, classes[label], parts, locked)
     return parts
@@ -96,7 +96,7 @@ def _missing_parts(label: str, members: Sequence[Group], parts: Parts) -> list[P
     return [
         part
         for part in _PARTS
-        if not any(parts.get(g.id) == part and g.weight(label, part) for g in members)
+        if not any(parts.get(g.id) == part and g.images_for(label, part) for g in members)
     ]
 
 
@@ -116,7 +116,7 @@ def _fill_part(
     A part without a group of the class gets at least one; one group is left for each other missing
     part.
     """
-    weights = {group.id: group.weight(label, part) for group in members}
+    weights = {group.id: group.images_for(label, part) for group in members}
     free = [group.id for group in members if group.id not in parts]
     eligible = [name for name in free if weights[name]]
     missing = _missing_parts(label, members, parts)
@@ -133,7 +133,9 @@ def _fill_part(
     parts.update(dict.fromkeys(taken, part))
 
 
-def _repair(label: str, classes: Classes, parts: Parts, locked: AbstractSet[str]) -> None:
+def _fill_missing_parts(
+    label: str, classes: Classes, parts: Parts, locked: AbstractSet[str]
+) -> None:
     """Move, in `parts`, a group into each part that the class misses, if no class loses one."""
     for part in _missing_parts(label, classes[label], parts):
         for group in classes[label]:
@@ -143,7 +145,7 @@ def _repair(label: str, classes: Classes, parts: Parts, locked: AbstractSet[str]
                 - set(_missing_parts(other, classes[other], parts))
                 for other in group.images
             )
-            if group.id not in locked and group.weight(label, part) and not loses_a_part:
+            if group.id not in locked and group.images_for(label, part) and not loses_a_part:
                 parts[group.id] = part
                 break
 
@@ -155,7 +157,7 @@ def _require_all_parts(
     missing = _missing_parts(label, members, parts)
     if missing:
         n_locked = sum(group.id in locked for group in members)
-        n_returned = sum(not group.weight(label, "test") for group in members)
+        n_returned = sum(not group.images_for(label, "test") for group in members)
         raise InvalidInputError(
             f"class {label} has too few groups to split, none is left for {' and '.join(missing)}: "
             "add images of other cells",

@@ -18,6 +18,7 @@ from pipeline.artifacts import Precision
 from pipeline.contract.golden_images import GOLDEN, GoldenExample, read_golden, tolerance
 from pipeline.contract.model_contract import ModelContract
 from pipeline.errors import ArtifactError, UnreachableError
+from pipeline.http.client import open_client
 from pipeline.telemetry import TELEMETRY_OFF
 
 _START_TIMEOUT_S = 120.0
@@ -54,7 +55,7 @@ def replay_golden_images(
         ArtifactError: when a response is an error, or a difference exceeds the tolerance.
     """
     largest = 0.0
-    with httpx.Client(base_url=url, timeout=_REQUEST_TIMEOUT_S, trust_env=False) as client:
+    with open_client(url, timeout=_REQUEST_TIMEOUT_S) as client:
         for example in read_golden(bundle):
             image = (bundle / GOLDEN / example.file).read_bytes()
             response = client.post("/classify", files={"image": (example.file, image)})
@@ -128,12 +129,12 @@ def _process(command: list[str], bento: Path, folder: Path) -> Iterator[subproce
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     """Poll `/readyz`; UnreachableError if the service exits or 120 s pass."""
     deadline = time.monotonic() + _START_TIMEOUT_S
-    while process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(httpx.TransportError):
-            ready = httpx.get(f"{url}/readyz", timeout=_REQUEST_TIMEOUT_S, trust_env=False)
-            if ready.status_code == httpx.codes.OK:
-                return
-        time.sleep(0.3)
+    with open_client(url, timeout=_REQUEST_TIMEOUT_S) as client:
+        while process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(httpx.TransportError):
+                if client.get("/readyz").status_code == httpx.codes.OK:
+                    return
+            time.sleep(0.3)
     raise UnreachableError(
         "the service of the built Bento is not ready",
         expected=f"200 from {url}/readyz within {_START_TIMEOUT_S:.0f} s",

@@ -52,20 +52,21 @@ def evaluate(
         report = _report(predictions, served.manifest, bundle, config.evaluate)
     explained = explain_mistakes(report.mistakes, test, served, store=store)
     card = model_card(report, served.manifest, records, trace(served.uri, store), config)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        (folder / FIGURES).write_text(canonical_json(report.model_dump(mode="json")))
-        (folder / PAGE).write_text(evaluation_page.render(report, explained, served.manifest))
-        (folder / CARD).write_text(card)
-        _write_predictions(folder, predictions)
-        manifest = EvaluationManifest(
-            name=served.manifest.name,
-            tag=served.manifest.tag,
-            inputs={"served": served.uri, "split": split.uri},
-            counts={"images": report.scores.images, "cells": report.scores.cells},
-            **run.model_dump(),
-        )
-        artifact = store.publish(folder, manifest)
+    files = {
+        FIGURES: canonical_json(report.model_dump(mode="json")),
+        PAGE: evaluation_page.render(report, explained, served.manifest),
+        CARD: card,
+        "predictions.csv": predictions_csv(predictions),
+        "reference.jsonl": "".join(f"{r.model_dump_json()}\n" for r in predictions.reference()),
+    }
+    manifest = EvaluationManifest(
+        name=served.manifest.name,
+        tag=served.manifest.tag,
+        inputs={"served": served.uri, "split": split.uri},
+        counts={"images": report.scores.images, "cells": report.scores.cells},
+        **run.model_dump(),
+    )
+    artifact = store.publish_texts(files, manifest)
     log.info("evaluate done: %s", artifact.uri)
     return Evaluated(served, artifact, report)
 
@@ -86,10 +87,3 @@ def _report(
         rule=read_review(bundle, served.contract),
         mistakes=worst_mistakes(predictions, config.worst),
     )
-
-
-def _write_predictions(folder: Path, predictions: Predictions) -> None:
-    """Write each prediction as a CSV row, and as a line of the drift reference."""
-    (folder / "predictions.csv").write_text(predictions_csv(predictions))
-    lines = [line.model_dump_json() for line in predictions.reference()]
-    (folder / "reference.jsonl").write_text("\n".join(lines) + "\n")

@@ -33,11 +33,11 @@ class Plot:
     bottom: int = 205
 
     def x(self, share: float) -> float:
-        """SVG units from the left."""
+        """Horizontal position of a share, in SVG units from the left."""
         return round(self.left + share * (self.right - self.left), 1)
 
     def y(self, value: float) -> float:
-        """SVG units from the top; values below `low` are drawn at the bottom."""
+        """Vertical position, in SVG units from the top; values below `low` are at the bottom."""
         share = (min(max(value, self.low), 1) - self.low) / (1 - self.low)
         return round(self.bottom - share * (self.bottom - self.top), 1)
 

@@ -56,11 +56,11 @@ def worst_mistakes(predictions: Predictions, max_mistakes: int) -> tuple[Mistake
         if logged.label != record.label:
             wrong[record.cell].append(index)
 
-    def uncertainty(index: int) -> tuple[float, str]:
+    def sort_key(index: int) -> tuple[float, str]:
         return float(predictions.uncertainties[index]), predictions.records[index].sha256
 
-    of_cells = {cell: min(indices, key=uncertainty) for cell, indices in wrong.items()}
-    worst = sorted(of_cells, key=lambda cell: uncertainty(of_cells[cell]))
+    of_cells = {cell: min(indices, key=sort_key) for cell, indices in wrong.items()}
+    worst = sorted(of_cells, key=lambda cell: sort_key(of_cells[cell]))
     return tuple(
         _mistake(predictions, of_cells[cell], len(wrong[cell]), images[cell])
         for cell in worst[:max_mistakes]
@@ -97,7 +97,7 @@ def explain_mistakes(
     images = read_images(store, [record for record in records if record.sha256 in hashes])
     prepared = {record.sha256: prepare(data, contract) for record, data in images}
     with tempfile.TemporaryDirectory() as folder:
-        engine = Engine.of(store.fetch(served, Path(folder)), served.manifest.parity)
+        engine = Engine(store.fetch(served, Path(folder)), served.manifest.parity.precision)
         return [
             ExplainedMistake(
                 mistake,

@@ -63,15 +63,12 @@ def track_evaluation(
         report = store.fetch(evaluated.artifact, Path(folder) / "evaluation")
         tracking.log_folder(run, report, "evaluation")
         if run == bundle_run:
-            source = store.fetch(bundle, Path(folder) / "bundle", ["model.keras"])
-            _log_keras(tracking, run, source / "model.keras")
+            import keras
+
+            path = store.fetch(bundle, Path(folder) / "bundle", ["model.keras"]) / "model.keras"
+            keras_model = keras.models.load_model(path, compile=False)
+            tracking.log_model(run, keras_model, MODEL_REQUIREMENTS)
     tracking.finish(run)
-
-
-def _log_keras(tracking: Tracking, run: str, path: Path) -> None:
-    import keras
-
-    tracking.log_model(run, keras.models.load_model(path, compile=False), MODEL_REQUIREMENTS)
 
 
 def _metrics(report: EvaluationReport) -> dict[str, float]:

@@ -69,7 +69,7 @@ def predict_images(
     """
     contract = served.manifest.contract
     contract.require_current()
-    engine, rule = Engine.of(folder, served.manifest.parity), read_review(folder, contract)
+    engine, rule = Engine(folder, served.manifest.parity.precision), read_review(folder, contract)
     predictor = _Predictor(engine, rule, contract, served.manifest.tag, when)
     results = [(record, *predictor.predict(record, data)) for record, data in images]
     return Predictions(

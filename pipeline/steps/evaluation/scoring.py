@@ -10,7 +10,7 @@ from pipeline.config.evaluation import EvaluateConfig
 from pipeline.errors import InvalidInputError
 from pipeline.records import Frozen, Record
 from pipeline.statistics.calibration import Bin, calibration_interval, reliability
-from pipeline.statistics.groups import Bools, Floats, Ints, group_codes, vote
+from pipeline.statistics.groups import Bools, Floats, Ints, group_codes, mean_per_group
 from pipeline.statistics.intervals import Interval, Resamples, predictive_value
 from pipeline.statistics.review_rule import auroc, least_uncertain
 
@@ -81,7 +81,7 @@ def score_predictions(
     classes: tuple[str, ...],
     config: EvaluateConfig,
 ) -> Scores:
-    """All metrics of predictions; the intervals resample groups, never images.
+    """Compute all metrics of predictions, with bootstrap intervals that resample groups.
 
     Args:
         records: label, group and cell of each image (n,).
@@ -105,8 +105,8 @@ def score_predictions(
     total = sum(config.prevalence.values())
     prevalence = {name: config.prevalence[name] / total for name in config.prevalence}
     per_image = _Classified(truth, predicted, resamples, classes)
-    votes = vote(probabilities, cells).argmax(axis=1)
-    per_cell = _Classified(truth[first], votes, resamples.of(groups[first]), classes)
+    votes = mean_per_group(probabilities, cells).argmax(axis=1)
+    per_cell = _Classified(truth[first], votes, resamples.for_rows(groups[first]), classes)
     confidence = (probabilities.max(axis=1), predicted == truth, uncertainties)
     return Scores(
         images=len(records),

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.artifacts import Parity, Precision
 from pipeline.config.promotion_gate_limits import GateConfig
 from pipeline.contract.decoding import Pixels
-from pipeline.contract.golden_images import replay
+from pipeline.contract.golden_images import replay_golden
 from pipeline.contract.model_contract import ModelContract
 from pipeline.engine.serving_engine import Engine
 from pipeline.errors import ArtifactError
@@ -105,7 +105,9 @@ def _balanced_accuracy(images: ParityImages, predicted: Ints) -> float:
 def _replays_golden(folder: Path, contract: ModelContract, engine: Engine, parity: Parity) -> bool:
     """Whether the engine gives the golden images their probabilities; logs why it does not."""
     try:
-        replay(folder, contract, lambda crop: engine.predict(crop[None])[0][0], parity.precision)
+        replay_golden(
+            folder, contract, lambda crop: engine.predict(crop[None])[0][0], parity.precision
+        )
     except ArtifactError as error:
         log.info("parity: %s", error)
         return False

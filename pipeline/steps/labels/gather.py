@@ -215,6 +215,7 @@ def _kept_uri(name: str, store: ArtifactStore) -> str:
 
 
 def _sha(path: str) -> str:
+    """SHA-256 of a kept image, from its file name."""
     return PurePosixPath(path).stem
 
 
@@ -224,4 +225,5 @@ def _document(name: str, store: ArtifactStore) -> Document[GatherState]:
 
 
 def _next(state: GatherState, **changed: dict[str, str]) -> GatherState:
+    """Copy of a state with changed fields and the next sequence number."""
     return state.model_copy(update={"sequence": state.sequence + 1, **changed})

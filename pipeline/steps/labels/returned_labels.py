@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.contract.class_names import canonical
 from pipeline.contract.feedback_log import FeedbackRecord
-from pipeline.contract.prediction_log import PredictionRecord, kept_path
+from pipeline.contract.prediction_log import PredictionRecord, kept_image_path
 from pipeline.records import Frozen
 
 
@@ -74,7 +74,7 @@ def labels_by_path(labelled: Sequence[LabelledPrediction]) -> dict[str, str]:
     """Path of each kept image, below `kept/<name>/`, to its last label."""
     by_image = {one.prediction.image: one for one in labelled if one.prediction.image}
     return {
-        kept_path(one.prediction.time, image): one.feedback.label
+        kept_image_path(one.prediction.time, image): one.feedback.label
         for image, one in sorted(by_image.items())
     }
 

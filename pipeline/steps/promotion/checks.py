@@ -92,7 +92,7 @@ def champion_checks(
 
 
 def calibration_check(error: Interval, config: GateConfig) -> Check:
-    """Check of the calibration error's lower bound, with equal weight per cell, against its limit.
+    """Check that the lower bound of the calibration error, per cell, is within its limit.
 
     The lower bound decides because the expected calibration error sums absolute gaps, so that
     chance only increases it: with 50 cells a perfectly calibrated model has 0.04 on average.

@@ -143,6 +143,7 @@ def _labels_of_outdated(
 
 
 def _serve_check(served: Artifact[ServedManifest], store: ArtifactStore) -> ServeCheck:
+    """Download a bundle and load it by the service's code."""
     with tempfile.TemporaryDirectory() as folder:
         return serve_check(store.fetch(served, Path(folder)))
 

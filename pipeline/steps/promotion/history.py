@@ -92,6 +92,7 @@ def _table(title: str, *headings: str) -> Table:
 
 
 def _with_run(text: str, run_id: str) -> Text:
+    """The text, with a dimmed line for the run id below, if there is one."""
     return Text.assemble(text, ("\n" + run_id if run_id else "", "dim"))
 
 

@@ -100,7 +100,7 @@ def promote(
             f"the gate refused {verdict.tag}", received=", ".join(verdict.failed)
         )
     served = store.open(artifact.manifest.inputs["served"], ServedManifest)
-    _require_one_model(verdict, served)
+    _require_same_model(verdict, served)
     history = pointers.history()
     outcome = earlier_outcome(verdict, history, run.run_id, authorization.approved_at)
     if outcome is not None:
@@ -137,7 +137,8 @@ def _pointer(
     )
 
 
-def _require_one_model(verdict: GateVerdict, served: Artifact[ServedManifest]) -> None:
+def _require_same_model(verdict: GateVerdict, served: Artifact[ServedManifest]) -> None:
+    """Raise InvalidInputError if the verdict and its served bundle are of two models."""
     received = (served.manifest.name, served.manifest.tag)
     if received != (verdict.name, verdict.tag):
         raise InvalidInputError(

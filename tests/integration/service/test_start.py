@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.integration.service.asking import answers, supervisor_of, worker_of
@@ -59,6 +60,35 @@ def test_an_invalid_setting_fails_the_start(tmp_path: Path) -> None:
     done = start("--port=0", LEUKOFLOW_HOME=str(tmp_path), DRAIN_SECONDS="99")
     assert done.returncode == 3
     assert done.stderr.count("invalid value for DRAIN_SECONDS") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.field("secret_line_end")
+def test_a_secret_that_no_client_can_send_fails_the_start(tmp_path: Path) -> None:
+    """The setting is named once, and its value is not in the output."""
+    done = start("--port=0", LEUKOFLOW_HOME=str(tmp_path), TRAIN_API_KEY="open\nsesame")
+    assert done.returncode == 3
+    assert done.stderr.count("invalid value for TRAIN_API_KEY") == 1
+    assert "sesame" not in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.field("secret_line_end")
+def test_a_secret_with_a_line_end_is_accepted(
+    tmp_path: Path,
+    make_stage: Callable[[Path], Any],
+    serve: Callable[..., AbstractContextManager[str]],
+) -> None:
+    """As Kubernetes mounts it: the key without the line end is valid, another one is not."""
+    stage = make_stage(tmp_path / "store")
+    with serve(tmp_path, stage.root, TRAIN_API_KEY="\ufeffsesame\r\n") as url:
+        statuses = [
+            httpx.post(
+                f"{url}/train", json={"reason": "a test"}, headers={"X-API-Key": key}
+            ).status_code
+            for key in ("sesame", "other")
+        ]
+    assert statuses == [503, 401]  # 503: there is no Airflow
 
 
 def test_a_used_port_is_reported() -> None:

@@ -143,7 +143,7 @@ def _write_archive(folder: Path, name: str, chosen: slice) -> None:
 
 
 def _locked(settings: Settings) -> frozenset[str]:
-    return read_lock("demo", ArtifactStore(UriStore(settings), settings.store_uri)).images
+    return read_lock("demo", ArtifactStore(UriStore(settings), settings.store_uri)).hashes
 
 
 def _require_still_locked(settings: Settings, before: frozenset[str]) -> frozenset[str]:

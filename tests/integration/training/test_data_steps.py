@@ -94,7 +94,7 @@ def test_concurrent_splits_agree_on_the_test_part(
     records = from_csv(store.read(artifacts[0], "records.csv").decode(), Record)
     tested = {record.sha256 for record in records if record.part == "test"}
     assert tested
-    assert tested == read_lock(CONFIG.name, store).images
+    assert tested == read_lock(CONFIG.name, store).hashes
 
 
 def _run(name: str) -> RunContext:

@@ -20,8 +20,8 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Callable[[Handler], None]:
     """Replace the network by a function."""
 
     def install(handler: Handler) -> None:
-        client = httpx.Client(transport=httpx.MockTransport(handler))
-        monkeypatch.setattr(adapter, "_client", lambda: client)
+        client = httpx.Client(base_url=URL, transport=httpx.MockTransport(handler))
+        monkeypatch.setattr(adapter, "_client", lambda _: client)
 
     return install
 

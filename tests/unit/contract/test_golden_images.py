@@ -11,7 +11,7 @@ from pipeline.contract.golden_images import (
     GoldenExample,
     Probabilities,
     read_golden,
-    replay,
+    replay_golden,
     write_golden,
 )
 from pipeline.contract.model_contract import ModelContract
@@ -43,7 +43,7 @@ def test_examples_round_trip(bundle: Path) -> None:
 
 def test_replay_returns_the_largest_difference(bundle: Path) -> None:
     """Within the tolerance, so that it can be monitored."""
-    result = replay(bundle, CONTRACT, predicting(0.89, 0.11))
+    result = replay_golden(bundle, CONTRACT, predicting(0.89, 0.11))
     assert result.max_difference == pytest.approx(0.01, abs=1e-6)
 
 
@@ -55,24 +55,24 @@ def test_replay_decodes_and_crops_the_images(bundle: Path) -> None:
         shapes.append(crop.shape)
         return np.array(EXPECTED, np.float32)
 
-    replay(bundle, CONTRACT, predict)
+    replay_golden(bundle, CONTRACT, predict)
     assert shapes == [(128, 128, 3)] * 2
 
 
 def test_int8_has_a_larger_tolerance(bundle: Path) -> None:
     """0.06, as decision 0011 says."""
-    result = replay(bundle, CONTRACT, predicting(0.85, 0.15), "int8")
+    result = replay_golden(bundle, CONTRACT, predicting(0.85, 0.15), "int8")
     assert result.max_difference == pytest.approx(0.05)
     with pytest.raises(ArtifactError, match=r"within 0.06"):
-        replay(bundle, CONTRACT, predicting(0.83, 0.17), "int8")
+        replay_golden(bundle, CONTRACT, predicting(0.83, 0.17), "int8")
 
 
 def test_low_rank_convolutions_have_twice_the_tolerance_of_int8(bundle: Path) -> None:
     """0.12, as decision 0011 says."""
-    result = replay(bundle, CONTRACT, predicting(0.79, 0.21), "int8-thin")
+    result = replay_golden(bundle, CONTRACT, predicting(0.79, 0.21), "int8-thin")
     assert result.max_difference == pytest.approx(0.11)
     with pytest.raises(ArtifactError, match=r"within 0.12"):
-        replay(bundle, CONTRACT, predicting(0.77, 0.23), "int8-thin")
+        replay_golden(bundle, CONTRACT, predicting(0.77, 0.23), "int8-thin")
 
 
 @pytest.mark.parametrize("probabilities", [(0.8, 0.2), (0.1, 0.9), (float("nan"), 0.1)])
@@ -81,7 +81,7 @@ def test_a_model_with_other_probabilities_is_refused(
 ) -> None:
     """The error names the image, the tolerance and the difference, which may be NaN."""
     with pytest.raises(ArtifactError, match=r"golden image 0.jpeg \(ROUND\).*within 0.02") as error:
-        replay(bundle, CONTRACT, predicting(*probabilities))
+        replay_golden(bundle, CONTRACT, predicting(*probabilities))
     assert error.value.received.startswith("a difference of ")
 
 

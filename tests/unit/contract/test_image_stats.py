@@ -9,7 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 from pipeline.contract.decoding import Pixels
-from pipeline.contract.image_stats import STATISTICS, ImageStats, comparable, image_stats
+from pipeline.contract.image_stats import STATISTICS, ImageStats, common_statistics, image_stats
 from pipeline.contract.model_contract import ModelContract
 from pipeline.contract.preprocessing import prepare
 
@@ -121,5 +121,5 @@ def test_a_statistic_is_comparable_once_every_image_has_it(monkeypatch: pytest.M
     monkeypatch.setattr("pipeline.contract.image_stats.STATISTICS", (*STATISTICS, "haze"))
     old = WithHaze.model_validate_json(FIRST_LINE)
     new = old.model_copy(update={"haze": 0.2})
-    assert comparable([new, new]) == ((*STATISTICS, "haze"), ())
-    assert comparable([new, old]) == (STATISTICS, ("haze",))
+    assert common_statistics([new, new]) == ((*STATISTICS, "haze"), ())
+    assert common_statistics([new, old]) == (STATISTICS, ("haze",))

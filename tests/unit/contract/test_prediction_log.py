@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord, kept_path
+from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord, kept_image_path
 from tests.unit.monitoring.fake_predictions import FakePredictions
 
 
@@ -18,7 +18,7 @@ def test_a_line_without_an_image_has_no_image_field() -> None:
 
 def test_the_path_of_a_kept_image_has_the_day_of_its_prediction() -> None:
     """Service and gather use the same path."""
-    assert kept_path(datetime(2026, 11, 22, 23, 59, tzinfo=UTC), "ab") == "2026-11-22/ab.png"
+    assert kept_image_path(datetime(2026, 11, 22, 23, 59, tzinfo=UTC), "ab") == "2026-11-22/ab.png"
 
 
 def test_a_reference_of_an_earlier_version_has_a_cell() -> None:

@@ -18,7 +18,7 @@ from scipy import ndimage
 from pipeline.contract.cell_box import CellBox
 from pipeline.contract.decoding import Pixels, decode
 from pipeline.contract.model_contract import ModelContract
-from pipeline.contract.preprocessing import crop, frame, prepare
+from pipeline.contract.preprocessing import crop, crop_box, prepare
 from pipeline.errors import InvalidInputError
 
 CONTRACT = ModelContract(name="cells", classes=("ROUND", "LOBED"))
@@ -188,7 +188,7 @@ def test_a_share_of_the_photograph_keeps_cells_at_one_scale(
     scaled = CONTRACT.model_copy(update={"crop_margin": 1.4, "crop_share": 0.41})
     at_scale = round(0.41 * max(image.shape[:2]))
     small, large = (
-        frame(CellBox(left=100, top=100, side=side), image, scaled) for side in (20, 200)
+        crop_box(CellBox(left=100, top=100, side=side), image, scaled) for side in (20, 200)
     )
     assert small == CellBox(left=100 - (at_scale - 20 + 1) // 2, top=small.left, side=at_scale)
     assert large.side == 280

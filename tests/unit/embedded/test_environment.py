@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from pipeline.embedded import credentials, environment, seaweedfs_access
 from pipeline.embedded.parts import commands
 from pipeline.settings import Settings
@@ -68,3 +70,14 @@ def test_bucket_is_that_of_the_store() -> None:
     """SeaweedFS creates the bucket that the pipeline writes to."""
     assert seaweedfs_access.bucket(Settings(store_uri="s3://cells/prefix")) == "cells"
     assert seaweedfs_access.bucket(Settings(store_uri="/tmp/store")) == "leukoflow"  # noqa: S108
+
+
+@pytest.mark.field("socks_proxy")
+def test_parts_request_loopback_directly(tmp_path: Path) -> None:
+    """And get no SOCKS proxy, with which Airflow's HTTP client would fail for every address."""
+    settings = credentials.prepare(Settings(leukoflow_home=tmp_path))
+    proxies = {"ALL_PROXY": "socks5://a:1", "HTTPS_PROXY": "http://a:2", "no_proxy": "lab"}
+    variables = environment.stack_variables(settings, proxies)
+    assert "ALL_PROXY" not in variables
+    assert variables["HTTPS_PROXY"] == "http://a:2"
+    assert variables["NO_PROXY"] == variables["no_proxy"] == "127.0.0.1,localhost,::1,lab"

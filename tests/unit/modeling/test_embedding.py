@@ -72,6 +72,6 @@ def test_identical_images_have_no_component() -> None:
 def test_the_keras_model_gives_the_same_embeddings(rows: int) -> None:
     """The review limits are fitted to those of NumPy, and serving uses Keras's graph."""
     projection = Projection(POOLED[:rows], 8)
-    embeddings = projection.model().predict(POOLED, verbose=0)
+    embeddings = projection.to_keras().predict(POOLED, verbose=0)
     np.testing.assert_allclose(embeddings, projection(POOLED), rtol=1e-3, atol=1e-3)
-    assert not projection.model().trainable_variables
+    assert not projection.to_keras().trainable_variables

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import softmax
 
 from pipeline.errors import InvalidInputError
-from pipeline.modeling.linear_head import folds_of, solve
+from pipeline.modeling.linear_head import fit_linear_head, folds_of
 
 RNG = np.random.default_rng(3)
 
@@ -15,9 +15,9 @@ def test_the_keras_model_gives_the_logits_of_the_head(classes: int) -> None:
     """Two classes have two columns as well."""
     labels = np.arange(80) % classes
     vectors = RNG.normal(3, 2, (80, 6)) + labels[:, None]
-    head = solve(vectors, labels, np.ones(80), classes, penalty=0.1)
+    head = fit_linear_head(vectors, labels, np.ones(80), classes, penalty=0.1)
     assert head.bias.shape == (classes,)
-    expected = head.model().predict(vectors, verbose=0)
+    expected = head.to_keras().predict(vectors, verbose=0)
     np.testing.assert_allclose(head(vectors), expected, atol=1e-4)
     assert (head(vectors).argmax(axis=1) == labels).mean() > 1.5 / classes
 
@@ -26,7 +26,7 @@ def test_the_solution_is_the_optimum() -> None:
     """The gradient of the penalised mean loss is zero."""
     labels = np.arange(90) % 3
     vectors, weights = RNG.normal(size=(90, 5)) + labels[:, None], RNG.uniform(0.5, 2, 90)
-    head = solve(vectors, labels, weights, 3, penalty=0.2)
+    head = fit_linear_head(vectors, labels, weights, 3, penalty=0.2)
     standardised = (vectors - head.mean) / np.sqrt(head.variance)
     errors = softmax(head(vectors), axis=1) - np.eye(3)[labels]
     share = weights / weights.sum()
@@ -39,8 +39,10 @@ def test_copies_that_share_a_weight_do_not_change_the_head() -> None:
     """Five copies of a fifth of the weight equal one image."""
     labels = np.arange(40) % 2
     vectors = RNG.normal(size=(40, 3)) + labels[:, None]
-    once = solve(vectors, labels, np.ones(40), 2, penalty=0.5)
-    often = solve(vectors.repeat(5, 0), labels.repeat(5), np.full(200, 0.2), 2, penalty=0.5)
+    once = fit_linear_head(vectors, labels, np.ones(40), 2, penalty=0.5)
+    often = fit_linear_head(
+        vectors.repeat(5, 0), labels.repeat(5), np.full(200, 0.2), 2, penalty=0.5
+    )
     np.testing.assert_allclose(often.kernel, once.kernel, atol=1e-3)
 
 

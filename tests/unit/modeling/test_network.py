@@ -11,7 +11,7 @@ from pipeline.config.hyperparameters import FeaturesConfig
 from pipeline.contract.model_contract import ModelContract
 from pipeline.engine.frozen_network import LAYERS, Arrays, FrozenNetwork
 from pipeline.modeling.embedding import Projection
-from pipeline.modeling.linear_head import solve
+from pipeline.modeling.linear_head import fit_linear_head
 from pipeline.modeling.network import assemble, backbone, classifier, layers_after, pooled_blocks
 
 RNG = np.random.default_rng(4)
@@ -106,10 +106,10 @@ def test_the_complete_model_of_a_head_gives_the_outputs_of_its_parts() -> None:
     pixels = RNG.integers(0, 255, (12, 32, 32, 3), np.uint8)
     features = FeaturesConfig()
     means = FrozenNetwork(contract, arrays, "torch", features, "f32")(pixels).astype(np.float32)
-    head = solve(means.astype(np.float64), np.arange(12) % 3, np.ones(12), 3, penalty=0.5)
+    head = fit_linear_head(means.astype(np.float64), np.arange(12) % 3, np.ones(12), 3, penalty=0.5)
     projection = Projection(means, 3)
     full = backbone(contract, arrays, "torch")
-    model = assemble(full, features, head.model(), 2.0, projection)
+    model = assemble(full, features, head.to_keras(), 2.0, projection)
     outputs = model.predict(pixels, verbose=0)
     expected = softmax(head(means.astype(np.float64)) / 2.0, axis=1)
     np.testing.assert_allclose(outputs["probabilities"], expected, atol=0.01)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.statistics.groups import group_codes, vote
+from pipeline.statistics.groups import group_codes, mean_per_group
 
 
 def test_group_codes_follow_the_names() -> None:
@@ -13,5 +13,5 @@ def test_group_codes_follow_the_names() -> None:
 def test_the_vote_of_a_cell_is_the_mean_of_its_images() -> None:
     """Two confident images outvote three uncertain ones."""
     probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6], [0.4, 0.6], [0, 1]])
-    voted = vote(probabilities, np.array([0, 0, 0, 0, 0, 1]))
+    voted = mean_per_group(probabilities, np.array([0, 0, 0, 0, 0, 1]))
     np.testing.assert_allclose(voted, np.array([[0.6, 0.4], [0.0, 1.0]]))

@@ -168,7 +168,7 @@ def test_resampled_sums_are_those_of_weighted_images() -> None:
     values = rng.normal(size=(40, 2))
     weights = resamples.counts[:, resamples.codes]
     np.testing.assert_allclose(resamples.sums(values), weights @ values)
-    groups = resamples.of(np.arange(9))
+    groups = resamples.for_rows(np.arange(9))
     by_group = np.stack([values[codes == one].sum(axis=0) for one in range(9)])
     np.testing.assert_allclose(groups.sums(by_group), weights @ values)
 

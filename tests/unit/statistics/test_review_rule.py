@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from pipeline.config.review_targets import ReviewConfig
 from pipeline.contract.decision import ReviewRule
 from pipeline.errors import InvalidInputError
-from pipeline.statistics.review_rule import auroc, fit_review, least_uncertain, weighted_quantile
+from pipeline.statistics.review_rule import (
+    auroc,
+    fit_review_rule,
+    least_uncertain,
+    weighted_quantile,
+)
 
 CONFIG = ReviewConfig(coverage=0.8, distance_quantile=0.95)
 
@@ -24,7 +29,7 @@ def fitted(embeddings: np.ndarray, probabilities: np.ndarray, weights: np.ndarra
     """A rule whose training images are the held-out ones."""
     centre = np.average(embeddings, axis=0, weights=weights)
     distances = np.linalg.norm(embeddings - centre, axis=1)
-    return fit_review(centre, distances, probabilities, weights, CONFIG)
+    return fit_review_rule(centre, distances, probabilities, weights, CONFIG)
 
 
 def test_the_rule_accepts_the_configured_coverage() -> None:
@@ -52,7 +57,7 @@ def test_copies_of_a_cell_do_not_move_the_rule() -> None:
 def test_a_rule_needs_held_out_images() -> None:
     """Without them there is an error, not a default threshold."""
     with pytest.raises(InvalidInputError, match="cannot fit the review rule"):
-        fit_review(np.zeros(6), np.empty(0), np.empty((0, 2)), np.empty(0), CONFIG)
+        fit_review_rule(np.zeros(6), np.empty(0), np.empty((0, 2)), np.empty(0), CONFIG)
 
 
 def test_a_model_with_probabilities_of_one_gets_a_rule() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract.decoding import Pixels
-from pipeline.contract.locating import locate
+from pipeline.contract.locating import locate_nucleus
 from pipeline.contract.preprocessing import WEDGE_LEVEL
 from pipeline.steps.cells.matching.keypoints import Floats, Keypoints, detect_keypoints
 
@@ -66,7 +66,7 @@ class Fingerprint:
 def extract_fingerprint(image: Pixels) -> Fingerprint:
     """Locate the nucleus and detect the keypoints of an RGB image."""
     longer = max(image.shape[:2])
-    box = locate(image)
+    box = locate_nucleus(image)
     nucleus = None
     if box is not None:
         middle = box.side / 2

@@ -69,7 +69,7 @@ def find_matches(images: Sequence[Fingerprint], min_inliers: int) -> list[Matche
         _log.info("near duplicates: %d matches after round one", len(forest.matches))
         roots = component_roots(len(images), forest.matches)
         forest.grow(
-            between_groups(vectors, roots),
+            pairs_between_groups(vectors, roots),
             lambda overlaps: _are_copies(overlaps) or _majority_same_nucleus(overlaps),
         )
     return forest.matches
@@ -117,7 +117,7 @@ def nearest_pairs(vectors: Floats, count: int) -> list[IndexPair]:
     return [(int(one), int(other)) for one, other in distinct[np.sort(first)]]
 
 
-def between_groups(vectors: Floats, roots: Sequence[int]) -> Iterator[list[IndexPair]]:
+def pairs_between_groups(vectors: Floats, roots: Sequence[int]) -> Iterator[list[IndexPair]]:
     """Yield the most similar image pairs, of the first 60 per group, for each two close groups.
 
     Args:

@@ -4,7 +4,12 @@ import pytest
 from scipy.stats import binomtest
 
 from bento_service.http.schemas import ClassCount, DifferentialTotals, Failure
-from bento_service.inference.differential import differential, interval, shares, warnings
+from bento_service.inference.differential import (
+    class_shares,
+    differential,
+    exact_interval,
+    warnings,
+)
 
 CLASSES = ("ROUND", "LOBED", "RARE")
 
@@ -13,7 +18,7 @@ CLASSES = ("ROUND", "LOBED", "RARE")
 def test_the_interval_is_exact(count: int, total: int) -> None:
     """Equal to SciPy's Clopper-Pearson interval, also at 0 and 1."""
     exact = binomtest(count, total).proportion_ci(0.95, "exact")
-    assert interval(count, total) == pytest.approx((exact.low, exact.high))
+    assert exact_interval(count, total) == pytest.approx((exact.low, exact.high))
 
 
 def counts(*cells: tuple[int, int]) -> list[ClassCount]:
@@ -26,7 +31,7 @@ def counts(*cells: tuple[int, int]) -> list[ClassCount]:
 
 def test_every_class_has_its_row() -> None:
     """In the order of the counts, with the cells to review; a class without cells has 0."""
-    rows = shares(counts((1, 0), (1, 1), (0, 0)))
+    rows = class_shares(counts((1, 0), (1, 1), (0, 0)))
     assert [(row.label, row.count, row.percent, row.review) for row in rows] == [
         ("ROUND", 1, 33.33, 0),
         ("LOBED", 2, 66.67, 1),
@@ -38,7 +43,9 @@ def test_every_class_has_its_row() -> None:
 
 def test_no_cells_have_the_widest_interval() -> None:
     """0 to 100 % for every class."""
-    assert [(row.low, row.high) for row in shares(counts((0, 0), (0, 0), (0, 0)))] == [(0, 100)] * 3
+    assert [(row.low, row.high) for row in class_shares(counts((0, 0), (0, 0), (0, 0)))] == [
+        (0, 100)
+    ] * 3
 
 
 def test_warnings() -> None:

@@ -7,17 +7,17 @@ import pytest
 
 from bento_service import metrics
 from bento_service.inference.model_loading import Loader
-from bento_service.inference.pointer_follower import Follower
+from bento_service.inference.pointer_follower import PointerFollower
 from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.errors import UnreachableError
 
 
-def follower(stage: Any) -> Follower:
+def follower(stage: Any) -> PointerFollower:
     loader = Loader(stage.artifacts, stage.contract.name, max_answer_ms=2000)
-    return Follower(stage.pointers, loader)
+    return PointerFollower(stage.pointers, loader)
 
 
-def tag(following: Follower) -> str:
+def tag(following: PointerFollower) -> str:
     assert following.current is not None
     return following.current.classifier.tag
 

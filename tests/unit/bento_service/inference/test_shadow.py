@@ -8,7 +8,7 @@ import pytest
 
 from bento_service import metrics
 from bento_service.inference.model_loading import Loader
-from bento_service.inference.shadow import Challenger, Shadow
+from bento_service.inference.shadow import Challenger, ShadowScorer
 from pipeline.entrypoints import served_models
 
 
@@ -48,7 +48,7 @@ def test_agreement_is_counted_and_excess_images_are_dropped(
     stage: Any, tmp_path: Path, challenger: Challenger, cell_image: Callable[..., bytes]
 ) -> None:
     """At most one image waits; without a challenger none does."""
-    shadow = Shadow(challenger)
+    shadow = ShadowScorer(challenger)
     shadow.offer(cell_image(0), "EOSINOPHIL")
     shadow.score()
     tag = served_models.set_shadow(stage.publish(tmp_path / "a", 3).uri, "ada", "curious").tag

@@ -13,7 +13,7 @@ from bento_service.inference.classifier import Classifier, Prediction
 from bento_service.prediction_log.uploader import LogUploader
 from bento_service.prediction_log.writer import PredictionLog
 from pipeline.adapters.storage import LocalStore
-from pipeline.contract.prediction_log import PredictionRecord, kept_path
+from pipeline.contract.prediction_log import PredictionRecord, kept_image_path
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def test_a_kept_image_is_its_upright_pixels_and_nothing_else(
 ) -> None:
     """The record refers to it, and all metadata is removed."""
     record = log_and_upload(prediction, tmp_path, keep=True)
-    kept = tmp_path / "store/kept/blood_cells" / kept_path(record.time, record.image)
+    kept = tmp_path / "store/kept/blood_cells" / kept_image_path(record.time, record.image)
     image = Image.open(kept)
     assert (image.size, image.info, dict(image.getexif())) == ((240, 320), {}, {})
     assert np.array_equal(np.asarray(image), prediction.prepared.image)

@@ -11,7 +11,7 @@ def test_without_uvicorn_sigterm_is_not_handled() -> None:
 
     async def watch() -> GracefulShutdown:
         shutdown = GracefulShutdown(delay_s=1)
-        shutdown.watch()
+        shutdown.handle_sigterm()
         return shutdown
 
     before = signal.getsignal(signal.SIGTERM)

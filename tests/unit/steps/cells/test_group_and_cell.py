@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.records import Record
-from pipeline.steps.cells.group_and_cell import name_groups, sets_to_compare
+from pipeline.steps.cells.group_and_cell import assign_group_and_cell, sets_to_compare
 from pipeline.steps.cells.matching.near_duplicates import MatchedPair
 
 names = st.sampled_from(("", "", "p1", "p2"))
@@ -13,7 +13,7 @@ pairs = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=12)
 
 def test_names_come_from_the_smallest_hash() -> None:
     """Unnamed groups and cells take their smallest image hash, in any order of the records."""
-    named = name_groups([_record(letter) for letter in "bac"], [MatchedPair(0, 1, 20)])
+    named = assign_group_and_cell([_record(letter) for letter in "bac"], [MatchedPair(0, 1, 20)])
     assert [record.group for record in named] == ["g" + "a" * 12, "g" + "a" * 12, "g" + "c" * 12]
     assert [record.cell for record in named] == ["c" + "a" * 12, "c" + "a" * 12, "c" + "c" * 12]
 
@@ -21,14 +21,14 @@ def test_names_come_from_the_smallest_hash() -> None:
 def test_a_copy_takes_the_group_of_its_match() -> None:
     """An unnamed image takes the group of its match; a named group is never changed."""
     records = [_record("a"), _record("b", "slide 2"), _record("c", "slide 1"), _record("d")]
-    named = name_groups(records, [MatchedPair(0, 1, 20), MatchedPair(1, 2, 20)])
+    named = assign_group_and_cell(records, [MatchedPair(0, 1, 20), MatchedPair(1, 2, 20)])
     assert [record.group for record in named[:3]] == ["slide 1", "slide 2", "slide 1"]
 
 
 def test_matches_define_the_cells_of_a_patient() -> None:
     """Within a named group, images without a match are cells of their own."""
     records = [_record(letter, "patient") for letter in "abcd"]
-    named = name_groups(records, [MatchedPair(0, 2, 20)])
+    named = assign_group_and_cell(records, [MatchedPair(0, 2, 20)])
     assert {record.group for record in named} == {"patient"}
     assert [record.cell[1] for record in named] == ["a", "b", "a", "d"]
 
@@ -41,7 +41,7 @@ def test_a_named_cell_lies_within_its_group() -> None:
         _record("c", "p2", "1"),
         _record("d", "", "loner"),
     ]
-    named = name_groups(records, [])
+    named = assign_group_and_cell(records, [])
     assert [(record.group, record.cell[1]) for record in named] == [
         ("p1", "a"),
         ("p1", "a"),
@@ -56,7 +56,7 @@ def test_a_copy_takes_the_cell_of_its_match() -> None:
         _record(letter, "p", cell)
         for letter, cell in zip("abcde", ["1", "1", "", "", "2"], strict=True)
     ]
-    named = name_groups(records, [MatchedPair(0, 2, 20), MatchedPair(1, 3, 20)])
+    named = assign_group_and_cell(records, [MatchedPair(0, 2, 20), MatchedPair(1, 3, 20)])
     assert [record.cell[1] for record in named] == ["a", "a", "a", "a", "e"]
 
 
@@ -69,7 +69,7 @@ def test_every_cell_lies_within_one_group(
         _record(letter, group, cell)
         for letter, (group, cell) in zip("abcdefghijkl", given_names, strict=True)
     ]
-    named = name_groups(records, [MatchedPair(*pair, 20) for pair in matched])
+    named = assign_group_and_cell(records, [MatchedPair(*pair, 20) for pair in matched])
     assert len({record.cell for record in named}) == len({(r.group, r.cell) for r in named})
     for record in named:
         assert record.group == record.named_group or not record.named_group

@@ -19,7 +19,7 @@ def test_a_damaged_lock_is_an_error(body: bytes, store: ArtifactStore) -> None:
 def test_locks_of_earlier_versions_are_read(body: bytes, store: ArtifactStore) -> None:
     """Images locked by versions without archives or labels are still locked."""
     store.objects.write(f"{store.root}/locks/cells.json", body)
-    assert read_lock("cells", store).images == {"a", "b"}
+    assert read_lock("cells", store).hashes == {"a", "b"}
 
 
 def test_an_archives_label_replaces_a_returned_one(store: ArtifactStore) -> None:
@@ -34,4 +34,4 @@ def test_an_archives_label_replaces_a_returned_one(store: ArtifactStore) -> None
         lock({"x": entry})
         assert read_lock("cells", store).by_hash == {"x": kept}
     lock({})
-    assert read_lock("cells", store).images == {"x"}
+    assert read_lock("cells", store).hashes == {"x"}

@@ -146,7 +146,7 @@ class Snapshots(RuleBasedStateMachine):
         records = self.store.records(parted)
         self._check_parts(records, before)
         self._check_lock(self.store.records(gated), records, before)
-        key = (grouping.manifest.inputs["dataset"], before.images)
+        key = (grouping.manifest.inputs["dataset"], before.hashes)
         assert self.results.setdefault(key, parted.uri) == parted.uri
 
     def _check_refusal(self, error: InvalidInputError, before: LockedImages) -> None:
@@ -176,7 +176,7 @@ class Snapshots(RuleBasedStateMachine):
         assert len({(r.group, r.part) for r in records}) == len({r.group for r in records})
         assert len({(r.group, r.cell) for r in records}) == len({r.cell for r in records})
         assert len({(r.label, r.part) for r in records}) == len(CLASSES) * 3
-        locked = {WORLD[sha256] for sha256 in before.images}
+        locked = {WORLD[sha256] for sha256 in before.hashes}
         for record in records:
             if WORLD[record.sha256] in locked or record.named_group in before.groups:
                 assert record.part == "test"
@@ -185,11 +185,11 @@ class Snapshots(RuleBasedStateMachine):
     def _check_lock(self, gated: list[Record], records: list[Record], before: LockedImages) -> None:
         """The lock only grows, and no cell with returned labels alone enters it."""
         after = read_lock("cells", self.store)
-        assert before.images | {r.sha256 for r in records if r.part == "test"} <= after.images
+        assert before.hashes | {r.sha256 for r in records if r.part == "test"} <= after.hashes
         made = {r.group for r in gated if not r.returned}
-        locked = {WORLD[sha256] for sha256 in before.images}
+        locked = {WORLD[sha256] for sha256 in before.hashes}
         for record in gated:
-            if record.sha256 in after.images - before.images:
+            if record.sha256 in after.hashes - before.hashes:
                 assert record.group in made or WORLD[record.sha256] in locked
 
 
@@ -218,7 +218,7 @@ def test_drawn_archives_come_and_go(tmp_path: Path, store: ArtifactStore) -> Non
                 archive.writestr(member, data)
     results: dict[str, str] = {}
     for name in ("first", "others", "mirrored", "first", "others"):
-        locked = {shown[sha] for sha in read_lock("cells", store).images if sha in shown}
+        locked = {shown[sha] for sha in read_lock("cells", store).hashes if sha in shown}
         snapshot = ingest([str(tmp_path / f"{name}.zip")], CONFIG, store=store, run=RUN)
         dataset = validate(snapshot, CONFIG, store=store, run=RUN)
         gated = data_gate(

@@ -53,7 +53,7 @@ def test_split_locks_its_test_images(
     tested = {sha for sha, part in before.items() if part == "test"}
     assert tested
     assert {after[sha] for sha in tested} == {"test"}
-    assert read_lock("cells", store).images == {s for s, p in after.items() if p == "test"}
+    assert read_lock("cells", store).hashes == {s for s, p in after.items() if p == "test"}
 
 
 def test_a_class_without_a_reserve_is_logged(
@@ -128,7 +128,7 @@ def test_a_lost_race_assigns_again(
     contended = _Contended(f"{store.root}/locks/cells.json", [rival])
     racing = ArtifactStore(contended, store.root)
     assert _parts(racing, split(grouping, config, store=racing, run=run))[rival] == "test"
-    assert rival in read_lock("cells", store).images
+    assert rival in read_lock("cells", store).hashes
 
 
 def test_repeated_lost_races_raise_a_conflict(
@@ -177,7 +177,7 @@ def test_returned_labels_are_never_in_the_test_part(
     artifact = split(publish(records), config, store=store, run=run)
     parts = _parts(store, artifact)
     assert {parts[r.sha256] for r in records if r.returned} == {"train", "val"}
-    assert not any(name.startswith("r") for name in read_lock("cells", store).images)
+    assert not any(name.startswith("r") for name in read_lock("cells", store).hashes)
     assert "quarantined" not in artifact.manifest.counts
 
 
@@ -224,7 +224,7 @@ def test_a_class_of_returned_labels_alone_is_rejected(
         InvalidInputError, match=r"LOBED has too few .* left for test.*9 with returned labels only"
     ):
         split(publish(records), config, store=store, run=run)
-    assert read_lock("cells", store).images == set()
+    assert read_lock("cells", store).hashes == set()
 
 
 def _records(groups: dict[str, list[str]]) -> list[Record]:

@@ -198,5 +198,5 @@ def test_groups_count_images_by_class() -> None:
     ]
     first, second = groups_in(records)
     assert (first.id, first.label, first.images) == ("g", "B", {"A": 1, "B": 2})
-    assert (first.weight("B", "train"), first.weight("B", "test")) == (2, 1)
+    assert (first.images_for("B", "train"), first.images_for("B", "test")) == (2, 1)
     assert (second.id, second.label) == ("h", "A")

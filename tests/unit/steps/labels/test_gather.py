@@ -13,7 +13,7 @@ from pipeline.adapters.storage import LocalStore
 from pipeline.config.archive_limits import IngestConfig
 from pipeline.config.returned_label_limits import GatherConfig
 from pipeline.config.run_config import RunConfig
-from pipeline.contract.prediction_log import kept_path
+from pipeline.contract.prediction_log import kept_image_path
 from pipeline.errors import ConflictError, UnreachableError
 from pipeline.run_context import RunContext
 from pipeline.steps.dataset.ingest import ingest
@@ -40,7 +40,7 @@ class Service:
             image = self._draw(number)
             sha256 = hashlib.sha256(image).hexdigest()
             lines.append(prediction(str(number), sha256))
-            self._write(f"kept/cells/{kept_path(NOON, sha256)}", image)
+            self._write(f"kept/cells/{kept_image_path(NOON, sha256)}", image)
         self._segment("logs", "".join(line.model_dump_json() + "\n" for line in lines))
 
     def label(self, *numbers: int, label: str = "", minutes: int = 0) -> None:
@@ -61,7 +61,7 @@ class Service:
     def kept_file(self, number: int) -> Path:
         """Path of a kept image."""
         sha256 = hashlib.sha256(self._draw(number)).hexdigest()
-        return Path(self.store.root) / "kept/cells" / kept_path(NOON, sha256)
+        return Path(self.store.root) / "kept/cells" / kept_image_path(NOON, sha256)
 
     def _segment(self, kind: str, body: str) -> None:
         self._segments += 1

@@ -16,10 +16,10 @@ from pipeline.steps.cells.matching.near_duplicates import (
     NEIGHBOUR_GROUPS,
     NEIGHBOURS,
     MatchedPair,
-    between_groups,
     component_roots,
     find_matches,
     nearest_pairs,
+    pairs_between_groups,
 )
 
 CELLS, COPIES = 6, 4
@@ -121,7 +121,7 @@ def test_compared_pairs_of_groups_are_bounded() -> None:
     """Five image pairs are compared per pair of groups, whatever the size of the groups."""
     vectors = np.random.default_rng(2).standard_normal((600, 16), dtype=np.float32)
     roots = [min(number // 20, 29) * 20 for number in range(600)]
-    votes = list(between_groups(vectors, roots))
+    votes = list(pairs_between_groups(vectors, roots))
     assert 0 < len(votes) <= 30 * NEIGHBOUR_GROUPS
     assert {len(pairs) for pairs in votes} == {5}
     assert all(roots[one] != roots[other] for pairs in votes for one, other in pairs)
