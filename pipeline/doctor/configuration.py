@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from pipeline.adapters import api_key_file
-from pipeline.config.run import load_config
+from pipeline.config.run_config import load_config
 from pipeline.doctor.finding import Finding, Subject, note, ok, problem
 from pipeline.errors import ArtifactError, InvalidInputError
 

@@ -85,8 +85,8 @@ def memory(_: Subject) -> Iterator[Finding]:
     if total >= MIN_MEMORY_BYTES:
         yield ok("memory", value)
         return
-    wanted = f"{MIN_MEMORY_BYTES / 1e9:.0f} GB"
-    yield note("memory", value, f"{wanted} are better; else lower features.batch_size")
+    recommended = f"{MIN_MEMORY_BYTES / 1e9:.0f} GB"
+    yield note("memory", value, f"{recommended} are better; else lower features.batch_size")
 
 
 def _memory_limits() -> Iterator[int]:
@@ -120,7 +120,9 @@ def encoding(subject: Subject) -> Iterator[Finding]:
         yield ok("text encoding", "UTF-8")
         return
     variables = ("LC_ALL", "LC_CTYPE", "LANG", "PYTHONIOENCODING")
-    named = [f"{name}={subject.environment[name]}" for name in variables if name in subject.environment]
+    named = [
+        f"{name}={subject.environment[name]}" for name in variables if name in subject.environment
+    ]
     value = ", ".join(others) + (f" ({', '.join(named)})" if named else "")
     meaning = "class names and file names with other letters than a-z cannot be read or printed"
     yield problem("text encoding", value, meaning, "export LC_ALL=C.UTF-8, or PYTHONUTF8=1")

@@ -1,27 +1,37 @@
 """Checks of the network: ports of the embedded stack, and proxies of the environment."""
 
 from collections.abc import Iterator, Mapping
-from urllib.request import proxy_bypass_environment
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 from pipeline.doctor.finding import Finding, Subject, note, ok, problem, unreachable
 from pipeline.embedded import ports as stack_ports
 from pipeline.embedded.credentials import S3_URL
 from pipeline.embedded.parts import parts
 from pipeline.errors import InvalidInputError, UnreachableError
-from pipeline.http.proxies import PROXY_VARIABLES, unusable_socks
+from pipeline.http.proxies import is_loopback, unusable_socks
+from pipeline.telemetry import PROXY_VARIABLES
 
 LOOPBACK = ("127.0.0.1", "localhost")
+_ADDRESSES = (
+    *("mlflow_tracking_uri", "airflow_url", "service_url", "reports_url", "aws_endpoint_url_s3"),
+)
 
 
 def ports(subject: Subject) -> Iterator[Finding]:
-    """Whether the stack's ports are free or used by this stack."""
+    """Whether the stack's ports are free or used by this stack.
+
+    A part whose address is in the environment may be another installation's: `servers` and `store`
+    ask what responds there.
+    """
     if subject.stack_is_up:
         yield ok("ports", "in use by this stack, which is up")
         return
     settings = subject.settings
     endpoint = {"aws_endpoint_url_s3": settings.aws_endpoint_url_s3 or S3_URL}
+    own = [part for part in parts() if not subject.environment.get(part.setting.upper())]
     try:
-        stack_ports.require_free(parts(), settings.model_copy(update=endpoint))
+        stack_ports.require_free(own, settings.model_copy(update=endpoint))
     except UnreachableError as error:
         meaning = "`make up` cannot start the stack"
         yield unreachable("ports", error.message, meaning, "stop that process, or move the part")
@@ -38,17 +48,18 @@ def proxies(subject: Subject) -> Iterator[Finding]:
     if not found:
         yield ok("proxies", "none")
         return
-    through = proxied_loopback(subject.environment)
+    through = proxied_loopback(subject)
     if through:
+        hosts = dict.fromkeys([*LOOPBACK, *_bypassed(subject.environment)])
         yield problem(
             "proxies",
             f"{', '.join(found)} set, but NO_PROXY lacks {', '.join(through)}",
             "programs such as curl ask the proxy for the servers of this machine; Leukoflow's own "
             "processes do not",
-            f"export NO_PROXY={','.join([*LOOPBACK, *_bypassed(subject.environment)])}",
+            f"export NO_PROXY={','.join(hosts)}",
         )
     for name in unusable_socks(subject.environment):
-        meaning = "HTTP clients cannot use it, for whatever address"
+        meaning = "servers on other machines cannot be asked"
         yield problem("proxies", f"{name} is a SOCKS proxy", meaning, "pip install 'httpx[socks]'")
     if not through:
         yield ok("proxies", f"{', '.join(found)}, not for loopback")
@@ -60,11 +71,15 @@ def proxy_variables(environment: Mapping[str, str]) -> list[str]:
     return [name for name in names if environment.get(name, "").strip()]
 
 
-def proxied_loopback(environment: Mapping[str, str]) -> list[str]:
-    """Loopback hosts that NO_PROXY does not list."""
-    excluded = ",".join(_bypassed(environment))
-    bypass = "*" if "*" in excluded.split(",") else excluded
-    return [host for host in LOOPBACK if not proxy_bypass_environment(host, {"no": bypass})]
+def proxied_loopback(subject: Subject) -> list[str]:
+    """Loopback hosts of the servers' addresses that NO_PROXY does not list."""
+    excluded = _bypassed(subject.environment)
+    bypass = {"no": "*" if "*" in excluded else ",".join(excluded)}
+    addresses = (getattr(subject.settings, setting) for setting in _ADDRESSES)
+    hosts = sorted({urlsplit(address).hostname or "" for address in addresses})
+    return [
+        host for host in hosts if is_loopback(host) and not proxy_bypass_environment(host, bypass)
+    ]
 
 
 def _bypassed(environment: Mapping[str, str]) -> list[str]:
