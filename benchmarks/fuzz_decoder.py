@@ -90,7 +90,7 @@ def fuzz(seconds: float, *, seed: int = 0, first: int = 0) -> FuzzResult:
 
 
 def _is_accepted(data: bytes) -> bool:
-    """Whether the image decodes; False if it is refused as invalid input."""
+    """Whether the image decodes; False for InvalidInputError, ValueError for a wrong crop."""
     try:
         crop = prepare(data, _CONTRACT).crop
     except InvalidInputError:
@@ -219,7 +219,7 @@ def packed(kind: bytes, body: bytes) -> bytes:
 
 
 def _repacked(body: bytes, random: Random) -> bytes:
-    """Pixel rows, damaged and compressed again."""
+    """The body of an IDAT chunk with damaged pixel rows; unchanged if it cannot be decompressed."""
     try:
         rows = zlib.decompressobj().decompress(body, 10**6)
     except zlib.error:

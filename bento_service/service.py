@@ -30,7 +30,7 @@ app = create_app()
 
 
 class _FileSchema:
-    """JSON schema type `file` for BentoML's clients, which then send a form; OpenAPI otherwise."""
+    """JSON schema of a field: type `file` for BentoML's clients, which then send a form."""
 
     def __get_pydantic_json_schema__(
         self, core: CoreSchema, handler: GetJsonSchemaHandler
@@ -49,7 +49,7 @@ class ImageUpload(IODescriptor):  # type: ignore[misc]
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: object) -> "ImageUpload":  # noqa: ARG003
-        """The file that the middleware parsed; BentoML's own parser would fetch URLs."""
+        """Take the file that the middleware parsed; BentoML's own parser would fetch URLs."""
         (file,) = request.state.files
         return cls(image=file)
 

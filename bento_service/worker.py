@@ -42,7 +42,7 @@ def main(fd: int) -> None:
 
 
 def _application() -> ASGIApp:
-    """Start logging and loading, build BentoML's ASGI app; a failed load is raised at its start.
+    """Start logging and loading, build BentoML's ASGI app; a failed load raises when it starts.
 
     Garbage collection is off during the imports: they create hundreds of thousands of permanent
     objects, and scanning them would take an eighth of the start time and a part of every later

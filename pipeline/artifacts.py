@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import Field, field_validator
 
 from pipeline.contract.model_contract import ModelContract
-from pipeline.records import Frozen, UtcTime
+from pipeline.records import FileCounts, Frozen, UtcTime
 
 MANIFEST = "manifest.json"
 PROVENANCE = ("run_id", "code_version", "created_at", "tracking_run")
@@ -64,12 +64,20 @@ def digest_of(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+NO_FILES = FileCounts()
+
+
 class ArchiveManifest(Manifest):
-    """An ingested archive: its images, verified and repacked into packs by image hash."""
+    """An ingested archive: its images, verified and repacked into packs by image hash.
+
+    `records.csv` lists the images, `skipped.csv` the files that are not read, if there are any.
+    """
 
     kind: Literal["archive"] = "archive"
     sha256: str
     bytes: int
+    left_out: FileCounts = Field(default=NO_FILES, exclude_if=lambda counts: counts == NO_FILES)
+    """Numbers of files that are not read."""
 
 
 class ArchiveRef(Frozen):
@@ -95,6 +103,8 @@ class SnapshotManifest(Manifest):
 
     kind: Literal["snapshot"] = "snapshot"
     archives: tuple[ArchiveRef, ...]
+    left_out: FileCounts = Field(default=NO_FILES, exclude_if=lambda counts: counts == NO_FILES)
+    """Numbers of files of the archives that are not read."""
     refused: tuple[RefusedArchive, ...] = Field(default=(), exclude_if=lambda refused: not refused)
     """Archives that are not in the snapshot, each with its reason."""
 

@@ -2,11 +2,12 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.errors import ArtifactError
 
@@ -22,6 +23,11 @@ def is_returned(file: str) -> bool:
     """Whether a path is that of an image in an archive of returned labels."""
     folder, slash, name = file.partition("/")
     return f"{folder}{slash}" == RETURNED and "/" not in name
+
+
+def n_files(count: int) -> str:
+    """`1 file is` or `2 files are`."""
+    return f"{count} file is" if count == 1 else f"{count} files are"
 
 
 def utc(time: datetime) -> datetime:
@@ -86,10 +92,39 @@ class Quarantined(Frozen):
 
 
 class Skipped(Frozen):
-    """A file of an archive that ingest does not read, and the reason."""
+    """A file of an archive that ingest does not read, and the reason: a row of `skipped.csv`."""
 
     file: str
+    kind: Literal["ignored", "skipped"] = "skipped"
+    """`ignored` for metadata that programs add, `skipped` for all others."""
     reason: str
+
+
+class FileCounts(Frozen):
+    """Numbers of files that ingest does not read, by kind and reason."""
+
+    ignored: dict[str, int] = Field(default_factory=dict)
+    skipped: dict[str, int] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, files: Iterable[Skipped]) -> "FileCounts":
+        """The counts of some files, the most frequent reason first."""
+        counts = Counter((one.kind, one.reason) for one in files)
+        ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        return cls(
+            ignored={reason: count for (kind, reason), count in ordered if kind == "ignored"},
+            skipped={reason: count for (kind, reason), count in ordered if kind == "skipped"},
+        )
+
+    def lines(self) -> list[str]:
+        """One line per kind: `3 files are skipped: text 2, table 1`; none without files."""
+        kinds = (("ignored", self.ignored), ("skipped", self.skipped))
+        return [
+            f"{n_files(sum(counts.values()))} {kind}: "
+            + ", ".join(f"{reason} {count}" for reason, count in counts.items())
+            for kind, counts in kinds
+            if counts
+        ]
 
 
 class ImageMatch(Frozen):
@@ -99,6 +134,11 @@ class ImageMatch(Frozen):
     other: str
     inliers: int
     """Keypoints that agree on the affine map between the images."""
+
+
+def escape_formula(name: str) -> str:
+    """The name; with an apostrophe first if a spreadsheet would run it as a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
 
 
 def to_csv(records: Iterable[BaseModel], model: type[BaseModel], *, quote_all: bool = False) -> str:

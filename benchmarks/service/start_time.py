@@ -19,7 +19,7 @@ ROUNDS = 5
 
 
 def start_rows(home: Path, store: Path) -> list[Row]:
-    """Alternate starts of both services, after one warm-up of each.
+    """Start times of the service and of one without work, alternately, after a warm-up of each.
 
     The first start of an installation compiles Python's sources unless the installer did; later
     starts find them compiled if PYTHONDONTWRITEBYTECODE is not set (`make bench` clears it).

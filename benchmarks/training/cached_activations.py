@@ -44,7 +44,7 @@ def rows() -> list[Row]:
 
 
 def _head(arrays: dict[str, np.ndarray]) -> partial[None]:
-    """Extract region features once, then solve the head in closed form."""
+    """Work to measure: extract region means once, then fit the linear head."""
     contract = ModelContract(name="bench", classes=CLASSES)
     frozen = FrozenNetwork(contract, arrays, "torch", FeaturesConfig())
     return partial(_extract_and_solve, frozen, random_crops(BATCH, contract.input_size))
@@ -56,7 +56,7 @@ def _extract_and_solve(frozen: FrozenNetwork, crops: np.ndarray) -> None:
 
 
 def _block5(arrays: dict[str, np.ndarray]) -> partial[None]:
-    """Extract feature maps once, then train ten epochs on them."""
+    """Work to measure: extract feature maps once, then train block5 on them for ten epochs."""
     contract = ModelContract(name="bench", classes=CLASSES)
     features = FeaturesConfig(boundary="block4_pool", keep="maps")
     frozen = FrozenNetwork(contract, arrays, "torch", features)
@@ -77,7 +77,7 @@ def _extract_and_train(frozen: FrozenNetwork, crops: np.ndarray, model: keras.Mo
 
 
 def _uncached(arrays: dict[str, np.ndarray], side: int, trains: str) -> partial[None]:
-    """Train ten epochs through the whole network; only the head or block5 is trainable."""
+    """Work to measure: train the head or block5 for ten epochs through the whole network."""
     contract = ModelContract(name="bench", classes=CLASSES, input_size=side)
     network = backbone(contract, arrays, "torch")
     for layer in network.layers:

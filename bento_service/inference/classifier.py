@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 METRICS = "metrics.json"
 IsConcurrent = Callable[[], bool]
-"""Whether other requests are running."""
+"""Callback that returns whether other requests are running."""
 EVIDENCE_SIDE = 384
 """Side of an evidence map, in pixels."""
 _TIMED_ROUNDS = 20
@@ -46,7 +46,7 @@ _TIMED_ROUNDS = 20
 
 @dataclass(frozen=True)
 class Prediction:
-    """Result for one image, with its preprocessing and embedding."""
+    """Result for one image: decoded and cropped pixels, class, decision and embedding."""
 
     prepared: Prepared
     label: str
@@ -166,7 +166,7 @@ def _reasons(
     embedding: NDArray[np.float32],
     rule: ReviewRule,
 ) -> tuple[Reason, ...]:
-    """The reasons of a decision with their messages."""
+    """The reasons for a review, each with a message that names the value and its limit."""
     ratio = rule.distance(embedding) / rule.max_distance
     messages: dict[ReasonCode, str] = {
         "low_confidence": (
@@ -182,13 +182,13 @@ def _reasons(
 
 
 def _read_metrics(folder: Path) -> dict[str, Any]:
-    """Scores of the training run in the bundle; empty if there are none."""
+    """Read the training run's scores from `metrics.json`; empty without that file."""
     path = folder / METRICS
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
 def _load_engine(folder: Path, manifest: ServedManifest) -> Engine:
-    """The engine after one prediction; ArtifactError unless its outputs fit the contract."""
+    """Load the engine and run it once; ArtifactError unless its outputs fit the contract."""
     contract = manifest.contract
     blank = np.zeros((1, contract.input_size, contract.input_size, 3), np.uint8)
     try:

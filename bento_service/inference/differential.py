@@ -48,7 +48,7 @@ def differential(
 
 
 def counted_differential(counts: Sequence[ClassCount]) -> CountedDifferential:
-    """The response to cells that were counted before."""
+    """Shares and warnings for cell counts that the client sends; classifies nothing."""
     return CountedDifferential(shares=class_shares(counts), warnings=warnings(totals(counts)))
 
 
@@ -64,7 +64,7 @@ def count_classes(
 
 
 def totals(counts: Sequence[ClassCount], *, failed: int = 0) -> DifferentialTotals:
-    """Number of cells over all classes."""
+    """Number of classified cells, of those to review, and of failed files."""
     return DifferentialTotals(
         images=sum(one.accepted + one.review for one in counts),
         review=sum(one.review for one in counts),

@@ -97,7 +97,8 @@ def collect(
         end=period.end,
         **run.model_dump(),
     )
-    window = _publish(records, manifest, store)
+    lines = "".join(f"{record.model_dump_json()}\n" for record in records)
+    window = store.publish_texts({PREDICTIONS: lines}, manifest)
     if request.since is None:
         entry = CollectedWindow(
             end=request.until,
@@ -157,13 +158,10 @@ def _period(
 
 def _segments(store: ArtifactStore, name: str, period: Period) -> list[str]:
     """URIs of the stored log segments from the first day to the end of the period."""
-    day = period.first_day
-    segments: list[str] = []
-    while day <= period.end.date():
-        prefix = f"{store.root}/logs/{name}/{day.isoformat()}/"
-        segments += [o.uri for o in store.objects.list(prefix) if o.uri.endswith(".jsonl")]
-        day += timedelta(days=1)
-    return segments
+    n_days = (period.end.date() - period.first_day).days + 1
+    days = (period.first_day + timedelta(days=n) for n in range(n_days))
+    listed = (store.objects.list(f"{store.root}/logs/{name}/{day.isoformat()}/") for day in days)
+    return [item.uri for items in listed for item in items if item.uri.endswith(".jsonl")]
 
 
 def _read(
@@ -192,11 +190,3 @@ def _read(
     counts["distinct"] = len({(r.stats, r.embedding) for r in unique.values()})
     ordered = sorted(unique.items(), key=lambda item: (item[1].time, item[1].request_id, item[0]))
     return [record for _, record in ordered], counts
-
-
-def _publish(
-    records: list[PredictionRecord], manifest: WindowManifest, store: ArtifactStore
-) -> Artifact[WindowManifest]:
-    """Publish records as the window's `predictions.jsonl`."""
-    body = "".join(record.model_dump_json() + "\n" for record in records)
-    return store.publish_texts({PREDICTIONS: body}, manifest)

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from pipeline.cli.options import Json
+from pipeline.cli.options import Json, plain_console
 from pipeline.entrypoints import training
 from pipeline.settings import load_settings
 
 app = typer.Typer()
-console = Console()
+console = plain_console()
 
 
 def _quiet() -> None:
@@ -74,7 +73,6 @@ def doctor(as_json: Json = False) -> None:
     """
     from pipeline.doctor import report
 
-    _quiet()
     findings = report.examine()
     if as_json:
         print(json.dumps(report.as_json(findings), indent=2))

@@ -78,10 +78,12 @@ def ingest(
     snapshot = dataset.ingest(config, name_run(run_id), archive or [], limit, paths)
     manifest = dataset.snapshot_manifest(snapshot)
     warn(f"skipped {refused.uri}: {refused.reason}" for refused in manifest.refused)
+    warn(manifest.left_out.lines())
     report = {
         "snapshot": snapshot,
         "counts": manifest.counts,
         "refused": [refused.model_dump() for refused in manifest.refused],
+        **manifest.left_out.model_dump(),
     }
     print(json.dumps(report, indent=2) if as_json else snapshot)
 
@@ -183,7 +185,9 @@ def evaluate(
     out.write_text(json.dumps(report, indent=2) + "\n")
     predictions.write_text(table)
     warn(left_out.warnings())
-    printed = ("tag", "images", "cells", "accuracy", "unknown_labels", "skipped")
+    printed = ["tag", "images", "cells", "accuracy", "unknown_labels", "ignored", "skipped"]
+    if left_out.remark:
+        printed += ["remark", "unknown"]
     print(json.dumps({key: report[key] for key in printed if key in report}))
 
 

@@ -55,7 +55,7 @@ _TILE = 32
 
 
 def common_statistics(images: Iterable[ImageStats]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names in `STATISTICS` that every image has, and those that at least one image lacks."""
+    """Names of the statistics that every image has, then of those that an image lacks (None)."""
     distinct = set(images)
     lacking = [name for name in STATISTICS if any(getattr(one, name) is None for one in distinct)]
     return tuple(name for name in STATISTICS if name not in lacking), tuple(lacking)
@@ -125,7 +125,7 @@ def _tiles(image: Pixels) -> list[Pixels]:
 
 
 def _tile_starts(side: int, count: int) -> NDArray[np.intp]:
-    """Starts of tiles that are centred in equal parts of a side."""
+    """First pixel of each of `count` evenly spaced tiles along a side."""
     middles = (np.arange(count) + 0.5) * side / count
     return np.clip(middles - _TILE / 2, 0, side - _TILE).astype(np.intp)
 

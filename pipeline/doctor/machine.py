@@ -85,8 +85,8 @@ def memory(_: Subject) -> Iterator[Finding]:
     if total >= MIN_MEMORY_BYTES:
         yield ok("memory", value)
         return
-    recommended = f"{MIN_MEMORY_BYTES / 1e9:.0f} GB"
-    yield note("memory", value, f"{recommended} are better; else lower features.batch_size")
+    minimum = f"{MIN_MEMORY_BYTES / 1e9:.0f} GB"
+    yield note("memory", value, f"{minimum} are recommended; else lower features.batch_size")
 
 
 def _memory_limits() -> Iterator[int]:

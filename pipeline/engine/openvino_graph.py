@@ -10,7 +10,7 @@ _NUMPY_CHECK_LOCK = threading.Lock()
 
 
 def compile_graph(graph: Any, precision: str, streams: int | None = None) -> Any:
-    """The compiled model for the CPU; threads may share it, each with its own infer request.
+    """Compile a graph for the CPU; threads may share the result, each with its own infer request.
 
     All code compiles through this function, since it works around a deadlock (below).
 
@@ -63,7 +63,7 @@ def multiplications(graph: Any) -> int:
 
 
 def save_graph(graph: Any, target: Path) -> None:
-    """Write an `openvino.Model`: equal models give equal files. Renames the nodes of `graph`.
+    """Write an `openvino.Model`, equal models as equal files; renames the nodes of `graph`.
 
     OpenVINO numbers nodes by a counter of the process, so that names depend on earlier graphs.
     """

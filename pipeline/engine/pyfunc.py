@@ -27,7 +27,7 @@ IMAGE = "image"
 
 
 def _load_pyfunc(path: str) -> "ServedModel":
-    """The model in a folder; MLflow calls it by this name."""
+    """Load the model in a folder; MLflow calls the function by this name."""
     return ServedModel(Path(path))
 
 

@@ -1,4 +1,4 @@
-"""A fitted model: head or blocks with temperature, review rule and embedding."""
+"""Fits a linear head or convolution blocks, with temperature, review rule and embedding."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _MAX_IMAGES = 60_000
 
 @dataclass(frozen=True)
 class FittedModel:
-    """Everything behind the freeze boundary."""
+    """Trained layers behind the freeze boundary, with temperature, review rule and embedding."""
 
     trained: keras.Model
     """Region means or maps to logits."""
@@ -86,7 +86,7 @@ class _RegionMeans:
 
     @classmethod
     def load(cls, examples: Examples, rows: Ints) -> "_RegionMeans":
-        """Read the activations of all crops of the images at `rows` from disk."""
+        """Read the activations of all crops of the images at `rows` into memory."""
         by_image = [examples.crop_names[row] for row in rows]
         crops = examples.files.read([name for names in by_image for name in names])
         owners = np.repeat(np.arange(len(rows)), [len(names) for names in by_image])
@@ -100,7 +100,7 @@ class _RegionMeans:
         )
 
     def fit(self, chosen: Bools, config: RunConfig) -> tuple[Head, Projection, Floats]:
-        """Head, projection and mean embedding, fitted to the chosen images; changes nothing."""
+        """Fit a head, a projection and the mean embedding to the chosen images."""
         of_chosen = chosen[self.owners]
         owners = self.owners[of_chosen]
         head = fit_linear_head(
@@ -116,7 +116,7 @@ class _RegionMeans:
 
 
 def _epoch(fitted: Floats, cross_fitted: Floats, labels: Ints, weights: Floats) -> Epoch:
-    """The row of the curve, from the two kinds of probabilities (n, classes)."""
+    """The curve's only row, from fitted and cross-fitted probabilities (n, classes)."""
     of_label = np.arange(len(labels)), labels
     loss, held_out_loss = (
         -np.average(np.log(one[of_label]), weights=weights) for one in (fitted, cross_fitted)
@@ -137,7 +137,7 @@ def fit_blocks(
     checkpoint: Checkpoint,
     report: Callable[[Epoch], None],
 ) -> FittedModel:
-    """Train blocks on maps, with checkpoints; temperature and limits come from held-out cells.
+    """Train convolution blocks on feature maps, writing checkpoints; calibrate on held-out cells.
 
     Args:
         arrays: ImageNet's convolutions.

@@ -34,7 +34,7 @@ class Epoch(Frozen):
 
 @dataclass(frozen=True)
 class Examples:
-    """Labelled images with activations in files; weights have mean 1."""
+    """Labelled images: names of their crops, activations in files, sample weights of mean 1."""
 
     files: ActivationFiles
     crop_names: Sequence[tuple[str, ...]]
@@ -46,7 +46,7 @@ class Examples:
     """Slide, patient or source cell of each image."""
 
     def originals(self, rows: Sequence[int] | NDArray[np.int64]) -> Floats:
-        """Read the activations of the original crops of some images (k, *shape)."""
+        """Read the activations of the original crops of the images at `rows` (k, *shape)."""
         return self.files.read([self.crop_names[row][0] for row in rows]).astype(np.float32)
 
 
@@ -69,14 +69,14 @@ class Progress:
 
 
 class Checkpoint:
-    """A checkpoint in one object, written atomically by one put."""
+    """Stored state of a training run, in one object that is replaced atomically."""
 
     def __init__(self, objects: ObjectStore, uri: str) -> None:
         self._objects = objects
         self._uri = uri
 
     def save(self, progress: Progress) -> None:
-        """Replace the stored checkpoint."""
+        """Write the state, replacing the stored one."""
         out = io.BytesIO()
         arrays = {
             f"{part}/{index:03d}": value
@@ -88,7 +88,7 @@ class Checkpoint:
         self._objects.write(self._uri, out.getvalue())
 
     def load(self) -> Progress:
-        """The last checkpoint; an empty one if there is none or, with a warning, a corrupt one."""
+        """The stored state; an empty one if there is none or, with a warning, if it is corrupt."""
         stored_object = self._objects.read_tagged(self._uri)
         if stored_object is None:
             return Progress()
@@ -212,7 +212,7 @@ def _optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
 
 
 def _restore(model: keras.Model, progress: Progress) -> None:
-    """Load a checkpoint's state into model and optimizer; an empty one changes nothing."""
+    """Load a state into model and optimizer, in place; an empty state changes nothing."""
     if progress.curve:
         model.set_weights(progress.weights)
         for variable, value in zip(model.optimizer.variables, progress.optimizer, strict=True):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.adapters.tracking.errors import errors
+from pipeline.adapters.tracking.metric_keys import metric_keys
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -118,13 +119,13 @@ class Tracking:
     def log_metrics(
         self, run_id: str, metrics: Mapping[str, float], step: int = 0, model_id: str | None = None
     ) -> None:
-        """Log one value per metric; with `model_id`, the logged model shows them too."""
+        """Log one value per metric, under `metric_keys`; with `model_id`, also to that model."""
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
+        now, keys = int(time.time() * 1000), metric_keys(metrics)
         with errors(self.uri):
             points = [
-                Metric(name, float(value), now, step, model_id=model_id)
+                Metric(keys[name], float(value), now, step, model_id=model_id)
                 for name, value in metrics.items()
             ]
             self._client.log_batch(run_id, metrics=points)

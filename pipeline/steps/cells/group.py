@@ -52,7 +52,7 @@ def group(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[GroupingManifest]:
-    """Name the group and the cell of every record, and publish the records and their matches.
+    """Publish every record with its group and cell, and the matches that were found between images.
 
     A name from `manifest.csv` or the file-name pattern is valid across archives: the same name is
     the same group. Unnamed images are compared with each other and with the locked test images of
@@ -146,7 +146,7 @@ def _cached_matches(
 def _search_matches(
     records: Sequence[Record], sizes: Iterable[int], config: RunConfig, store: ArtifactStore
 ) -> list[MatchedPair]:
-    """Read all images and search in consecutive runs of `sizes`; indexes are those of `records`."""
+    """Read all images and match within each set; set i is the next `sizes[i]` of the records."""
     fingerprints, matches, start = _fingerprints(records, store), list[MatchedPair](), 0
     for size in sizes:
         found = find_matches(fingerprints[start : start + size], config.group.min_inliers)

@@ -76,7 +76,7 @@ def classes_without_reserve(records: Iterable[Record]) -> list[str]:
 def _assign_and_lock(
     records: Sequence[Record], locked: Sequence[Record], config: RunConfig, store: ArtifactStore
 ) -> list[Record]:
-    """Records with their part; locks the test part, and assigns again after a conflict."""
+    """Write the test images to the lock and return the records with their part."""
     groups = groups_in(records)
 
     def assigned(lock: LockedImages) -> list[Record]:

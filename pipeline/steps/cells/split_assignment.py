@@ -1,4 +1,4 @@
-"""Assignment of whole groups to the train, validation, test and reserve part."""
+"""Decides which part of the split each group enters: train, validation, test or reserve."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,13 +34,13 @@ class Group:
         return min(self.images, key=lambda label: (-self.images[label], label))
 
     def images_for(self, label: str, part: Part) -> int:
-        """Images of a class that count for a part; for the test part, without returned labels."""
+        """Images of a class that count for a part; for the test part without returned labels."""
         returned = self.returned.get(label, 0) if part == "test" else 0
         return self.images.get(label, 0) - returned
 
 
 def groups_in(records: Iterable[Record]) -> list[Group]:
-    """One `Group` with its number of images per group, sorted by name."""
+    """The groups of the records with their number of images per class, sorted by name."""
     images: dict[str, Counter[str]] = defaultdict(Counter)
     returned: dict[str, Counter[str]] = defaultdict(Counter)
     for record in records:
@@ -52,7 +52,7 @@ def groups_in(records: Iterable[Record]) -> list[Group]:
 def assign(
     groups: Sequence[Group], shares: SplitConfig, locked: AbstractSet[str], *, seed: str
 ) -> Parts:
-    """Group to part, assigned class by class, starting with the class of the fewest groups.
+    """Assign each group to a part, class by class, starting with the class of the fewest groups.
 
     Groups are sorted by a hash of `seed` and their name: the first ones become the test part, then
     the reserve, validation and train. New groups therefore move only groups at a border between two
@@ -101,7 +101,7 @@ def _missing_parts(label: str, members: Sequence[Group], parts: Parts) -> list[P
 
 
 def _assign_class(label: str, members: Sequence[Group], shares: SplitConfig, parts: Parts) -> None:
-    """Assign, in `parts`, the groups of a class that no other class has assigned yet."""
+    """Add to `parts` the groups of a class that no other class has assigned yet."""
     _fill_part(label, members, "test", shares.test_share, parts)
     _fill_part(label, members, "reserve", shares.reserve_share, parts)
     _fill_part(label, members, "val", shares.val_share, parts)
@@ -111,7 +111,7 @@ def _assign_class(label: str, members: Sequence[Group], shares: SplitConfig, par
 def _fill_part(
     label: str, members: Sequence[Group], part: Part, share: float, parts: Parts
 ) -> None:
-    """Assign groups, in `parts`, until the share of `part` is reached; half of a group must fit.
+    """Add groups to `parts` until the share of `part` is reached; half of a group must fit.
 
     A part without a group of the class gets at least one; one group is left for each other missing
     part.
@@ -136,7 +136,7 @@ def _fill_part(
 def _fill_missing_parts(
     label: str, classes: Classes, parts: Parts, locked: AbstractSet[str]
 ) -> None:
-    """Move, in `parts`, a group into each part that the class misses, if no class loses one."""
+    """Move a group, in `parts`, into each part that the class lacks, unless a class loses one."""
     for part in _missing_parts(label, classes[label], parts):
         for group in classes[label]:
             moved: Parts = {**parts, group.id: part}

@@ -26,8 +26,6 @@ _METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 _ARCHIVES = frozenset(
     ".zip .jar .tar .gz .tgz .bz2 .tbz2 .xz .txz .zst .7z .rar .cab .iso .lz4 .lzma .z".split()
 )
-_NOISE_FOLDERS = frozenset({"__MACOSX"})
-_NOISE_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
 
 @contextmanager
@@ -55,7 +53,7 @@ def open_archive(path: Path, config: IngestConfig) -> Iterator[zipfile.ZipFile]:
 def check_members(archive: zipfile.ZipFile, config: IngestConfig) -> list[zipfile.ZipInfo]:
     """Reject an unsafe archive; return its files of any type, sorted by name.
 
-    Folders and desktop files such as `.DS_Store` are checked, too, but not returned.
+    Folders are checked, too, but not returned.
 
     Raises:
         InvalidInputError: with the first entry that breaks a rule, and the rule.
@@ -74,7 +72,7 @@ def check_members(archive: zipfile.ZipFile, config: IngestConfig) -> list[zipfil
     _check_total(members, config)
     _check_distinct(members)
     _check_no_overlap(members, archive.start_dir)
-    files = [member for member in members if not member.is_dir() and not _is_noise(member)]
+    files = [member for member in members if not member.is_dir()]
     return sorted(files, key=lambda member: member.filename)
 
 
@@ -202,9 +200,3 @@ def _check_no_overlap(members: Sequence[zipfile.ZipInfo], directory: int) -> Non
         end = member.header_offset + _LOCAL_HEADER_BYTES + name + member.compress_size
         if member.header_offset < 0 or end > next_start:
             _reject(member, "shares bytes with another entry")
-
-
-def _is_noise(member: zipfile.ZipInfo) -> bool:
-    """Whether an entry is a file that a desktop adds, such as `.DS_Store`."""
-    path = PurePosixPath(member.filename)
-    return bool(_NOISE_FOLDERS & set(path.parts)) or path.name in _NOISE_FILES

@@ -3,7 +3,6 @@
 import json
 import logging
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -21,7 +20,7 @@ from pipeline.artifacts import (
 from pipeline.config.run_config import RunConfig
 from pipeline.digests import canonical_json, sha256_bytes, sha256_file
 from pipeline.errors import ConflictError, InvalidInputError
-from pipeline.records import Record, Skipped, from_csv, to_csv
+from pipeline.records import FileCounts, Record, Skipped, from_csv, to_csv
 from pipeline.run_context import RunContext
 from pipeline.steps.dataset.refused_archives import (
     ingest_usable,
@@ -33,7 +32,7 @@ from pipeline.steps.dataset.watch import list_archives
 
 _log = logging.getLogger(__name__)
 
-_LAYOUT = 2
+_LAYOUT = 3
 """Version of the files that `repack` writes; increase it when the same archive gives others."""
 _MAX_ATTEMPTS = 3
 """Reads of an archive that is replaced while it is read."""
@@ -72,7 +71,11 @@ def ingest(
 
 def skipped_files(snapshot: Artifact[SnapshotManifest], store: ArtifactStore) -> list[Skipped]:
     """Files of a snapshot's archives that ingest did not read, archive by archive."""
-    archives = [store.open(ref.uri, ArchiveManifest) for ref in snapshot.manifest.archives]
+    return _skipped_files(snapshot.manifest.archives, store)
+
+
+def _skipped_files(refs: Iterable[ArchiveRef], store: ArtifactStore) -> list[Skipped]:
+    archives = [store.open(ref.uri, ArchiveManifest) for ref in refs]
     tables = [store.read(one, SKIPPED) for one in archives if SKIPPED in one.manifest.files]
     return [row for table in tables for row in from_csv(table.decode(), Skipped)]
 
@@ -186,13 +189,14 @@ def _publish_archive(
     """Repack a downloaded archive, and publish its records and packs."""
     with tempfile.TemporaryDirectory(prefix="leukoflow-packs-") as packs:
         records, skipped = repack(path, Path(packs), config.ingest, config.contract.classes)
-        for reason, count in sorted(Counter(one.reason for one in skipped).items()):
-            _log.info("ingest: %s: %d files are %s", path.name, count, reason)
+        left_out = FileCounts.of(skipped)
+        for line in left_out.lines():
+            _log.info("ingest: %s: %s", path.name, line)
         manifest = ArchiveManifest(
             name=config.name,
             **run.model_dump(),
-            counts={"files": len(records), "images": len({r.sha256 for r in records})}
-            | ({"skipped": len(skipped)} if skipped else {}),
+            counts={"files": len(records), "images": len({r.sha256 for r in records})},
+            left_out=left_out,
             sha256=sha256_file(path),
             bytes=path.stat().st_size,
         )
@@ -213,13 +217,13 @@ def _publish_snapshot(
     archives = sorted({archive.uri: archive for archive in ingested}.items())
     rows = [record for _, archive in archives for record in _read_rows(archive, store)]
     records = union(rows)
+    refs = tuple(ArchiveRef(uri=uri, sha256=archive.manifest.sha256) for uri, archive in archives)
     manifest = SnapshotManifest(
         name=config.name,
         **run.model_dump(),
         counts={"images": len(records), "duplicates": len(rows) - len(records)},
-        archives=tuple(
-            ArchiveRef(uri=uri, sha256=archive.manifest.sha256) for uri, archive in archives
-        ),
+        archives=refs,
+        left_out=FileCounts.of(_skipped_files(refs, store)),
     )
     files = {RECORDS: to_csv(records, Record)}
     snapshot = store.publish_texts(files, manifest)

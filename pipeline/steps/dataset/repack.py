@@ -3,16 +3,23 @@
 import hashlib
 import zipfile
 import zlib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 from pipeline.adapters.image_packs import write_packs
 from pipeline.config.archive_limits import IngestConfig
-from pipeline.contract.class_names import by_canonical
+from pipeline.contract.class_names import by_canonical, canonical
+from pipeline.contract.files.file_policy import (
+    HEAD_BYTES,
+    LeftOut,
+    left_out_by_content,
+    left_out_by_path,
+)
+from pipeline.contract.files.image_signatures import has_image_suffix
 from pipeline.errors import InvalidInputError
-from pipeline.records import Record, Skipped, is_returned, to_csv
+from pipeline.records import FileCounts, Record, Skipped, is_returned, to_csv
 from pipeline.steps.dataset.archive_check import check_members, open_archive
 from pipeline.steps.dataset.folder_labels import group_of, label_of
 from pipeline.steps.dataset.manifest_csv import MANIFEST_CSV, ManifestRow, read_manifest_csv
@@ -38,41 +45,59 @@ def repack(
     Raises:
         InvalidInputError: when the archive breaks a rule, or its manifest is wrong.
     """
+    spelling = by_canonical(classes)
     with open_archive(path, config) as archive:
         members = {member.filename: member for member in check_members(archive, config)}
         manifest = members.pop(MANIFEST_CSV, None)
         rows = {}
         if manifest is not None:
             rows = read_manifest_csv(b"".join(_stream(archive, manifest)), members)
-        skipped = _skipped(members, config)
-        for one in skipped:
-            del members[one.file]
-        hashes = {name: _sha256(archive, member) for name, member in members.items()}
-        records = _limited(_records(hashes, rows, classes, config), config.limit)
+        skipped = _left_out_by_path(members, rows, spelling, config)
+        hashes: dict[str, str] = {}
+        for name in sorted(members.keys() - skipped.keys()):
+            hashes[name], reason = _hashed(archive, members[name])
+            if reason:
+                skipped[name] = reason
+                del hashes[name]
+        left_out = [Skipped(file=name, **vars(one)) for name, one in sorted(skipped.items())]
+        records = _limited(_records(hashes, rows, spelling, config), config.limit)
         if not records:
             raise InvalidInputError(
-                f"{path.name} contains no images" + _counted(skipped),
+                "; ".join([f"{path.name} contains no images", *FileCounts.of(left_out).lines()]),
                 expected="folders of images, named by class",
             )
         sources = {record.sha256: members[record.file] for record in records}
         write_packs(folder, sources, lambda sha256: b"".join(_stream(archive, sources[sha256])))
     (folder / RECORDS).write_text(to_csv(records, Record))
-    if skipped:
-        (folder / SKIPPED).write_text(to_csv(skipped, Skipped))
-    return records, skipped
+    if left_out:
+        (folder / SKIPPED).write_text(to_csv(left_out, Skipped))
+    return records, left_out
 
 
-def _skipped(files: Iterable[str], config: IngestConfig) -> list[Skipped]:
-    """The files that the patterns leave out; returned labels are always read."""
-    reasons = ((file, config.reason(file)) for file in files if not is_returned(file))
-    return [Skipped(file=file, reason=reason) for file, reason in reasons if reason]
+def _left_out_by_path(
+    files: Iterable[str],
+    rows: Collection[str],
+    spelling: Mapping[str, str],
+    config: IngestConfig,
+) -> dict[str, LeftOut]:
+    """Path to reason of the files that their names or the patterns leave out, in any order.
 
-
-def _counted(skipped: Iterable[Skipped]) -> str:
-    """`: 3 files are not matched by ingest.include`; empty if no file is skipped."""
-    counts = Counter(one.reason for one in skipped)
-    parts = [f"{count} files are {reason}" for reason, count in sorted(counts.items())]
-    return ": " + ", ".join(parts) if parts else ""
+    A row of the manifest makes a file an image again that only its folder leaves out. Returned
+    labels are always read.
+    """
+    reasons: dict[str, LeftOut] = {}
+    for file in files:
+        if is_returned(file):
+            continue
+        by_name = left_out_by_path(file, lambda name: canonical(name) in spelling)
+        by_pattern = config.reason(file)
+        if by_pattern and not (by_name and by_name.kind == "ignored"):
+            reasons[file] = LeftOut("skipped", by_pattern)
+        elif by_name and not (
+            by_name.kind == "skipped" and file in rows and has_image_suffix(file)
+        ):
+            reasons[file] = by_name
+    return reasons
 
 
 def _stream(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
@@ -97,21 +122,22 @@ def _stream(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes
         )
 
 
-def _sha256(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str:
-    digest = hashlib.sha256()
+def _hashed(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[str, LeftOut | None]:
+    """SHA-256 of a member, and why its first bytes are no image; None if they may be one."""
+    digest, head = hashlib.sha256(), b""
     for block in _stream(archive, member):
+        head = head or block[:HEAD_BYTES]
         digest.update(block)
-    return digest.hexdigest()
+    return digest.hexdigest(), left_out_by_content(member.filename, head)
 
 
 def _records(
     hashes: Mapping[str, str],
     rows: Mapping[str, ManifestRow],
-    classes: Iterable[str],
+    spelling: Mapping[str, str],
     config: IngestConfig,
 ) -> list[Record]:
     """A record per file, sorted by hash; InvalidInputError for a bad `group_pattern`."""
-    spelling = by_canonical(classes)
     records = []
     for file, sha256 in hashes.items():
         row = rows.get(file, ManifestRow())

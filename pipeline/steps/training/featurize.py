@@ -45,7 +45,7 @@ class ShardInputs:
 def featurize(
     inputs: ShardInputs, config: RunConfig, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[FeaturesManifest]:
-    """Compute and publish a shard's missing activations; the artefact lists packs with all of them.
+    """Publish the activations of a shard that are not cached yet; the result lists all its packs.
 
     Only images of the training and validation parts have activations.
     """

@@ -46,7 +46,7 @@ class _Vocabulary:
 
 
 def vlad_vectors(images: Sequence[Keypoints]) -> Floats:
-    """Unit vectors (n, d), d <= MAX_DIMENSIONS; zeros for an image without keypoints."""
+    """One unit vector per image (n, d), close for copies of a photograph; 0 without keypoints."""
     rng = np.random.default_rng(_SEED)
     vocabulary = _fit_vocabulary(_sample_descriptors(images, rng))
     if vocabulary is None:

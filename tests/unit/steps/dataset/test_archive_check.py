@@ -147,10 +147,10 @@ def test_huge_central_directory_is_rejected_before_it_is_read(tmp_path: Path) ->
         pass
 
 
-def test_desktop_files_are_skipped(tmp_path: Path) -> None:
-    """Folders and desktop files are skipped; all other files are returned, sorted."""
-    names = ("b/", "b/2.png", "a/1.png", "__MACOSX/a/._1.png", "a/.DS_Store", "a/Thumbs.db")
-    assert _check(_written(tmp_path, _names(*names))) == ["a/1.png", "b/2.png"]
+def test_folders_are_not_returned(tmp_path: Path) -> None:
+    """All files are returned, sorted; `file_policy` leaves out those that are no images."""
+    names = ("b/", "b/2.png", "a/1.png", "a/.DS_Store")
+    assert _check(_written(tmp_path, _names(*names))) == ["a/.DS_Store", "a/1.png", "b/2.png"]
 
 
 @given(st.text(max_size=30))
