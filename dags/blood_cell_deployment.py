@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from _assets import MODEL_PROMOTED, promotion_field
-from _defaults import DEFAULT_ARGS, config_field
+from _task_defaults import DEFAULT_ARGS, config_field
 from airflow.sdk import Param, dag, task
 
 PARAMS = {

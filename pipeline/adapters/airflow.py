@@ -133,7 +133,7 @@ class AirflowClient:
                 if dag_id in broken["filename"]:
                     raise InvalidInputError(
                         f"Airflow cannot import {broken['filename']}",
-                        received=_last_line(broken["stack_trace"]),
+                        received=broken["stack_trace"].strip().rpartition("\n")[2],
                     )
             if time.monotonic() > deadline:
                 raise UnreachableError(f"Airflow has not parsed {dag_id} within {timeout:.0f} s")
@@ -191,7 +191,3 @@ def _seconds(entry: dict[str, Any], now: datetime) -> float:
 
 def _run_path(dag_id: str, run_id: str) -> str:
     return f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
-
-
-def _last_line(text: str) -> str:
-    return text.strip().rpartition("\n")[2]

@@ -123,7 +123,7 @@ def _require_tracking(
         TrackingError: MLflow refuses; has its reason.
     """
     from pipeline.adapters.tracking.runs import Tracking
-    from pipeline.steps.promotion.ledger_rules import earlier_outcome
+    from pipeline.steps.promotion.repromotion_rules import earlier_outcome
     from pipeline.steps.promotion.verdict import read_verdict
 
     judged, moves = read_verdict(opened, store), pointers.history()

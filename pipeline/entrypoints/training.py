@@ -28,7 +28,7 @@ from pipeline.version import code_version
 
 if TYPE_CHECKING:
     from pipeline.modeling.training_loop import Epoch
-    from pipeline.steps.promotion.ledger_rules import Outcome
+    from pipeline.steps.promotion.repromotion_rules import Outcome
 
 
 log = logging.getLogger(__name__)

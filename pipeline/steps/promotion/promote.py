@@ -17,7 +17,7 @@ from pipeline.errors import (
 )
 from pipeline.records import Frozen
 from pipeline.run_context import RunContext
-from pipeline.steps.promotion.ledger_rules import Outcome, earlier_outcome, rollback_refusal
+from pipeline.steps.promotion.repromotion_rules import Outcome, earlier_outcome, rollback_refusal
 from pipeline.steps.promotion.verdict import GateVerdict, read_verdict
 
 log = logging.getLogger(__name__)
