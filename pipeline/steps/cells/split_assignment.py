@@ -162,8 +162,8 @@ def _require_all_parts(
         n_returned = sum(not group.images_for(label, "test") for group in members)
         raise InvalidInputError(
             f"class {label} has too few groups to split, none is left for {' and '.join(missing)}: "
-            f"it has {_names(members)}; add images of other slides, patients or cells, or leave the "
-            "class out of contract.classes",
+            f"it has {_names(members)}; add images of other slides, patients or cells, or leave "
+            "the class out of contract.classes",
             expected="at least 3 groups (slides, patients or source cells), 2 of them outside the "
             "locked test part, and one for the test part with a label from an archive",
             received=f"{len(members)} groups, {n_locked} of them locked"
