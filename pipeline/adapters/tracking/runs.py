@@ -91,6 +91,12 @@ class Tracking:
                 log.warning("MLflow's experiment %s was deleted: restored it", self.experiment)
             return str(found.experiment_id)
 
+    def experiment_state(self) -> str:
+        """`active`, `deleted`, or '' if there is no experiment; changes nothing."""
+        with errors(self.uri):
+            found = self._client.get_experiment_by_name(self.experiment)
+            return str(found.lifecycle_stage) if found is not None else ""
+
     def is_active(self, run_id: str) -> bool:
         """Whether a run exists and is not deleted; MLflow changes no other."""
         from mlflow.exceptions import MlflowException
