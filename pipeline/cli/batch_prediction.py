@@ -113,7 +113,7 @@ def _escape_formula(value: str) -> str:
 
 
 def _row(path: Path, response: dict[str, Any]) -> PredictionRow:
-    """The CSV row of a successful response."""
+    """CSV row of a file and the service's successful response."""
     return PredictionRow(
         file=str(path),
         label=response["label"],
