@@ -228,6 +228,10 @@ class WindowManifest(Manifest):
     kind: Literal["window"] = "window"
     start: UtcTime
     end: UtcTime
+    promoted: str = Field(default="", exclude_if=lambda tag: not tag)
+    """Tag in the pointer when the window was collected; empty in windows of version 0.1."""
+    answered: dict[str, int] = Field(default={}, exclude_if=lambda answered: not answered)
+    """Tag of each model that predicted in the period, with its number of predictions."""
 
 
 class DriftManifest(Manifest):

@@ -136,6 +136,11 @@ class ImageMatch(Frozen):
     """Keypoints that agree on the affine map between the images."""
 
 
+def escape_formula(name: str) -> str:
+    """The name; with an apostrophe first if a spreadsheet would run it as a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
+
+
 def to_csv(records: Iterable[BaseModel], model: type[BaseModel], *, quote_all: bool = False) -> str:
     """Records as CSV with a header; without records, the header alone."""
     out = io.StringIO()

@@ -14,11 +14,11 @@ from importlib.metadata import entry_points
 from typing import NoReturn
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from pipeline.cli import models, stack, steps
 from pipeline.cli.keys import keys
+from pipeline.cli.options import plain_console
 from pipeline.errors import DiskFullError, PipelineError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -46,7 +46,6 @@ def main() -> None:
 
 def _fail(error: PipelineError) -> NoReturn:
     """Print an error on stderr and exit with its code."""
-    # Brackets of a path or an option in the text are not markup.
     line = Text.assemble(("error", "red"), f" {error}")
-    Console(stderr=True).print(line, highlight=False, soft_wrap=True)
+    plain_console(stderr=True).print(line, highlight=False, soft_wrap=True)
     sys.exit(error.exit_code)

@@ -160,7 +160,10 @@ def _score(archive: str, name: str, model: str, paths: PathFilter) -> Scored:
         )
     unread = [one for one in quarantined if not is_unknown(one)]
     left_out = omissions(
-        [*quarantined, *images.skipped], config.contract.classes, images.duplicates
+        [*quarantined, *images.skipped],
+        config.contract.classes,
+        known=len(images.records),
+        duplicates=images.duplicates,
     )
     return Scored(pointer, known, unknown, [*unread, *images.skipped], left_out)
 

@@ -17,7 +17,9 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEADER_BYTES = 65_536
-"""Request line and header together, as in Uvicorn's other parser."""
+"""Request line and header together, as in Uvicorn's other parser; trailers have the same limit."""
+MAX_PIPELINED = 1_000
+"""Requests that a client sends without waiting for a response; each takes more than a kilobyte."""
 _H2C = re.compile(rb"\r\nupgrade:(?=[ \t]*h2c\b)", re.IGNORECASE)
 RESPONSE_TIMEOUT_S = 60.0
 """Maximum time for which a client reads nothing of a response."""
@@ -51,6 +53,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._header_timeout_s = header_timeout_s
         self._make_room = make_room
         self._header_bytes = 0
+        """Bytes that were neither body nor a complete header: a header, trailers or framing."""
         self._stall: Stall | None = None
         self._stalled_since = 0.0
         self.last_data = time.monotonic()
@@ -62,16 +65,28 @@ class LimitedProtocol(HttpToolsProtocol):
         self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what the client sent; 431 for a header that is too large."""
-        super().data_received(_without_h2c(data) if self.waiting else data)
+        """Parse what the client sent; refuse endless headers and too many pipelined requests."""
         self.last_data = time.monotonic()
-        if not self.header_begun:
-            self._header_bytes = 0
-            return
         self._header_bytes += len(data)
-        if self._header_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
+        super().data_received(_without_h2c(data) if self.waiting else data)
+        if self.transport.is_closing():
+            return
+        if self._header_bytes > MAX_HEADER_BYTES:
             status, message = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the header is too large"
             self._refuse(status, "header_too_large", message, f"at most {MAX_HEADER_BYTES} bytes")
+        elif len(self.pipeline) > MAX_PIPELINED:
+            self.logger.warning("closed a connection with too many pipelined requests")
+            self.transport.abort()
+
+    def on_headers_complete(self) -> None:
+        """Start the request; the parser calls it."""
+        self._header_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Pass on a part of the body; the parser calls it."""
+        self._header_bytes = 0
+        super().on_body(body)
 
     @property
     def waiting(self) -> bool:

@@ -16,7 +16,7 @@ from pipeline.contract.model_contract import ModelContract
 from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord
 from pipeline.contract.preprocessing import prepare
 from pipeline.engine.serving_engine import Engine
-from pipeline.records import Record
+from pipeline.records import Record, escape_formula
 from pipeline.statistics.groups import Floats
 
 
@@ -119,7 +119,10 @@ class _Predictor:
 
 
 def predictions_csv(*parts: Predictions) -> str:
-    """CSV with `file,label,predicted,confidence,decision,p_<CLASS>...,group,cell` of each image."""
+    """CSV with `file,label,predicted,confidence,decision,p_<CLASS>...,group,cell` of each image.
+
+    A name that a spreadsheet would run as a formula gets an apostrophe.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     rows = [row for part in parts for row in part]
@@ -128,6 +131,9 @@ def predictions_csv(*parts: Predictions) -> str:
     writer.writerow(["file", "label", *columns, "group", "cell"])
     for record, logged in rows:
         probabilities = logged.probabilities.values()
-        predicted = (logged.label, max(probabilities), logged.decision, *probabilities)
-        writer.writerow([record.file, record.label, *predicted, record.group, record.cell])
+        file, label, predicted, group = map(
+            escape_formula, (record.file, record.label, logged.label, record.group)
+        )
+        scores = (max(probabilities), logged.decision, *probabilities)
+        writer.writerow([file, label, predicted, *scores, group, record.cell])
     return out.getvalue()

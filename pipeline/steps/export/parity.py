@@ -105,9 +105,7 @@ def _balanced_accuracy(images: ParityImages, predicted: Ints) -> float:
 def _replays_golden(folder: Path, contract: ModelContract, engine: Engine, parity: Parity) -> bool:
     """Whether the engine gives the golden images their probabilities; logs why it does not."""
     try:
-        replay_golden(
-            folder, contract, lambda crop: engine.predict(crop[None])[0][0], parity.precision
-        )
+        replay_golden(folder, contract, engine.probabilities, parity.precision)
     except ArtifactError as error:
         log.info("parity: %s", error)
         return False

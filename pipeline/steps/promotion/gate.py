@@ -116,6 +116,11 @@ def _comparison(
     results = checks.data_checks(cells, config.gate)
     if champion is None:
         return cells, [*results, checks.first_model_check(report.scores, config.gate)]
+    results.append(
+        checks.classes_check(
+            challenger.manifest.contract.classes, champion.manifest.contract.classes
+        )
+    )
     if champion.manifest.tag == challenger.manifest.tag or not all(c.passed for c in results):
         return cells, results
     if recorded is None:
