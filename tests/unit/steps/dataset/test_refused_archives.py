@@ -62,7 +62,7 @@ def _reasons(snapshot: Artifact[SnapshotManifest]) -> dict[str, str]:
     return {Path(archive.uri).name: archive.reason for archive in snapshot.manifest.refused}
 
 
-@pytest.mark.field("broken.zip")
+@pytest.mark.field("broken_zip")
 def test_a_broken_archive_among_good_ones_is_skipped(
     good: str,
     upload: Upload,
