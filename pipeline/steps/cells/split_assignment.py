@@ -12,6 +12,8 @@ from pipeline.records import Part, Record
 
 _PARTS: tuple[Part, ...] = ("test", "val", "train")
 """Parts that every class needs, in the order in which they are filled; the reserve is optional."""
+_NAMED_GROUPS = 5
+"""Groups that an error names."""
 Parts = dict[str, Part]
 """Group to part."""
 Classes = Mapping[str, Sequence["Group"]]
@@ -160,9 +162,16 @@ def _require_all_parts(
         n_returned = sum(not group.images_for(label, "test") for group in members)
         raise InvalidInputError(
             f"class {label} has too few groups to split, none is left for {' and '.join(missing)}: "
-            "add images of other cells",
+            f"it has {_names(members)}; add images of other slides, patients or cells, or leave "
+            "the class out of contract.classes",
             expected="at least 3 groups (slides, patients or source cells), 2 of them outside the "
             "locked test part, and one for the test part with a label from an archive",
             received=f"{len(members)} groups, {n_locked} of them locked"
             + (f", {n_returned} with returned labels only" if n_returned else ""),
         )
+
+
+def _names(groups: Sequence[Group]) -> str:
+    """Names of the groups, at most five."""
+    more = " and others" if len(groups) > _NAMED_GROUPS else ""
+    return ", ".join(group.id for group in groups[:_NAMED_GROUPS]) + more
