@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.adapters.tracking.runs import Tracking
 from tests.integration.service.asking import answers
 from tests.integration.waiting import wait_for
 
@@ -134,7 +135,7 @@ def test_mlflow_and_airflow_on_loopback_are_requested_directly(
 ) -> None:
     """MLflow's client in a process of ours; our client of Airflow gets an answer, not a proxy's."""
     reach = "import pipeline.entrypoints, sys; "
-    reach += "from pipeline.adapters.mlflow_runs import Tracking; "
+    reach += f"from {Tracking.__module__} import Tracking; "
     reach += "Tracking(sys.argv[1], 'cells').reach()"
     done = run(proxies, "-c", reach, loopback)
     assert done.returncode == 0, done.stderr
