@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from pipeline.adapters.tracking.runs import Tracking
 from tests.integration.service.asking import answers
 from tests.integration.waiting import wait_for
 
@@ -134,9 +133,8 @@ def test_mlflow_and_airflow_on_loopback_are_requested_directly(
     proxies: dict[str, str], loopback: str
 ) -> None:
     """MLflow's client in a process of ours; our client of Airflow gets an answer, not a proxy's."""
-    reach = "import pipeline.entrypoints, sys; "
-    reach += f"from {Tracking.__module__} import Tracking; "
-    reach += "Tracking(sys.argv[1], 'cells').reach()"
+    reach = "import pipeline.entrypoints, mlflow, sys; "
+    reach += "mlflow.MlflowClient(tracking_uri=sys.argv[1]).search_experiments(max_results=1)"
     done = run(proxies, "-c", reach, loopback)
     assert done.returncode == 0, done.stderr
     retrain = run(
