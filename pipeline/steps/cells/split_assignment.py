@@ -12,10 +12,12 @@ from pipeline.records import Part, Record
 
 _PARTS: tuple[Part, ...] = ("test", "val", "train")
 """Parts that every class needs, in the order in which they are filled; the reserve is optional."""
+_NAMED_GROUPS = 5
+"""Groups that an error names."""
 Parts = dict[str, Part]
 """Group to part."""
 Classes = Mapping[str, Sequence["Group"]]
-"""Class to the groups with images of it, in the order of `_hash`."""
+"""Class to the groups with images of it, in the order of assignment."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def assign(
         InvalidInputError: when a class has too few groups, or too few that are not locked.
     """
     classes: dict[str, list[Group]] = defaultdict(list)
-    for group in sorted(groups, key=lambda group: _hash(seed, group.id)):
+    for group in sorted(groups, key=lambda group: sha256_bytes(f"{seed}:{group.id}".encode())):
         for label in group.images:
             classes[label].append(group)
     parts: Parts = {group.id: "test" for group in groups if group.id in locked}
@@ -85,10 +87,6 @@ def assign(
     for label in order:
         _require_all_parts(label, classes[label], parts, locked)
     return parts
-
-
-def _hash(seed: str, group: str) -> str:
-    return sha256_bytes(f"{seed}:{group}".encode())
 
 
 def _missing_parts(label: str, members: Sequence[Group], parts: Parts) -> list[Part]:
@@ -160,9 +158,16 @@ def _require_all_parts(
         n_returned = sum(not group.images_for(label, "test") for group in members)
         raise InvalidInputError(
             f"class {label} has too few groups to split, none is left for {' and '.join(missing)}: "
-            "add images of other cells",
+            f"it has {_names(members)}; add images of other slides, patients or cells, or leave "
+            "the class out of contract.classes",
             expected="at least 3 groups (slides, patients or source cells), 2 of them outside the "
             "locked test part, and one for the test part with a label from an archive",
             received=f"{len(members)} groups, {n_locked} of them locked"
             + (f", {n_returned} with returned labels only" if n_returned else ""),
         )
+
+
+def _names(groups: Sequence[Group]) -> str:
+    """Names of the groups, at most five."""
+    more = " and others" if len(groups) > _NAMED_GROUPS else ""
+    return ", ".join(group.id for group in groups[:_NAMED_GROUPS]) + more
