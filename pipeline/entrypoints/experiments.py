@@ -22,7 +22,7 @@ def crossval(
     archives: Sequence[str] = (),
     limit: int = 0,
 ) -> "CrossvalReport":
-    """Cross-validate a config by group, without the locked test part; returns the report only.
+    """Cross-validate a config by group, without the locked test part; publishes no model.
 
     It ingests, splits and featurizes like a training run, and shares the stored results.
     """
