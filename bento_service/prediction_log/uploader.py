@@ -151,9 +151,7 @@ def _drop_oldest(folder: Path, max_bytes: int) -> None:
     if dropped:
         metrics.LOG_DROPPED.inc(dropped)
         logger.warning(
-            "deleted the %d oldest files in %s: too many wait for upload",
-            dropped,
-            folder,
+            "deleted the %d oldest files in %s: too many wait for upload", dropped, folder
         )
 
 

@@ -186,11 +186,11 @@ class _ArraysOnly(pickle.Unpickler):
 def _from_pickle(data: bytes) -> Arrays:
     """VGG16's convolutions from a checkpoint; ArtifactError for objects other than arrays."""
     layers = _ArraysOnly(io.BytesIO(data)).load()["VGG16_0"]
-    arrays: Arrays = {}
-    for index, layer in enumerate(LAYERS):
-        for part in ("kernel", "bias"):
-            arrays[f"{layer}/{part}"] = np.asarray(layers[f"Conv_{index}"][part], np.float32)
-    return arrays
+    return {
+        f"{layer}/{part}": np.asarray(layers[f"Conv_{index}"][part], np.float32)
+        for index, layer in enumerate(LAYERS)
+        for part in ("kernel", "bias")
+    }
 
 
 def _download_from_keras() -> Arrays:

@@ -29,11 +29,7 @@ from pipeline.run_context import RunContext
 from pipeline.steps.cells.group_and_cell import assign_group_and_cell, sets_to_compare
 from pipeline.steps.cells.locked_images import LockedImages, read_lock
 from pipeline.steps.cells.matching.fingerprint import Fingerprint, extract_fingerprint
-from pipeline.steps.cells.matching.near_duplicates import (
-    MatchedPair,
-    component_roots,
-    find_matches,
-)
+from pipeline.steps.cells.matching.near_duplicates import MatchedPair, component_roots, find_matches
 
 MATCHES, LOCKED = "links.csv", "locked.csv"
 """Files of the artefact: matched images, and locked images of earlier archives."""
@@ -46,11 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 def group(
-    dataset: Artifact[DatasetManifest],
-    config: RunConfig,
-    *,
-    store: ArtifactStore,
-    run: RunContext,
+    dataset: Artifact[DatasetManifest], config: RunConfig, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[GroupingManifest]:
     """Publish every record with its group and cell, and the matches that were found between images.
 

@@ -76,9 +76,7 @@ def read_lock(name: str, store: ArtifactStore) -> LockedImages:
 
 
 def extend_lock(
-    name: str,
-    images: Callable[[LockedImages], Mapping[str, LockedImage]],
-    store: ArtifactStore,
+    name: str, images: Callable[[LockedImages], Mapping[str, LockedImage]], store: ArtifactStore
 ) -> LockedImages:
     """Add images to the stored lock, retrying after conflicts; returns the lock from before.
 
