@@ -44,7 +44,7 @@ def weights() -> str:
 
 
 def shards(config: str) -> list[int]:
-    """Numbers of the shards over which `featurize` is mapped."""
+    """Shard numbers of a config, 0, 1, ...: `featurize` is called once for each."""
     return list(range(load_config(config_path(config)).features.shards))
 
 
