@@ -49,13 +49,14 @@ def main(arguments: list[str]) -> None:
 
 
 def _part(name: str) -> str:
+    """Argument type: a name in `PARTS`, else ArgumentTypeError."""
     if name not in PARTS:
         raise argparse.ArgumentTypeError(f"unknown part {name}; expected: {', '.join(PARTS)}")
     return name
 
 
 def _measure(parts: list[str]) -> None:
-    """Write the rows of the parts, after each one: an interrupted run keeps what is measured."""
+    """Measure the parts and write `results.json` after each: an interrupted run keeps its rows."""
     rows: list[dict[str, object]] = []
     for part in parts:
         measured = importlib.import_module(f"benchmarks.{PARTS[part]}").rows()

@@ -20,7 +20,7 @@ def drawn_jpeg() -> bytes:
 
 
 def resize_jpeg(image: bytes, size: tuple[int, int], quality: int = 75) -> bytes:
-    """The image at another width and height."""
+    """Resize a JPEG to a width and height and encode it again."""
     out = io.BytesIO()
     resized = Image.open(io.BytesIO(image)).resize(size, Image.Resampling.BICUBIC)
     resized.save(out, "JPEG", quality=quality)

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 @contextmanager
 def isolated_settings(folder: Path, store: str, model_name: str, **more: str) -> Iterator[None]:
-    """Environment variables for the duration of the block; `more` adds to them.
+    """Set environment variables within the block: own home and store, MLflow unreachable.
 
     Args:
         folder: home of caches and settings.

@@ -11,7 +11,7 @@ from pipeline.statistics.intervals import Interval
 
 
 class Row(BaseModel):
-    """One row of the table."""
+    """One row of the table of results: a value with its interval, unit and baseline."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,38 +46,38 @@ def ratio(
 
 
 def ratio_row(name: str, logs: NDArray[np.float64], unit: str, baseline: str) -> Row:
-    """Geometric mean and 95 % interval of ratios, from their logarithms (rounds,)."""
+    """Row of the geometric mean and 95 % interval of ratios, from their logarithms (rounds,)."""
     return _row(name, np.exp(_mean_interval(logs)), unit, baseline)
 
 
 def mean_row(name: str, values: NDArray[np.float64], unit: str, baseline: str) -> Row:
-    """Mean and 95 % interval of values (rounds,)."""
+    """Row of the mean and 95 % interval of values (rounds,)."""
     return _row(name, _mean_interval(values), unit, baseline)
 
 
 def median_row(name: str, values: NDArray[np.float64], unit: str, baseline: str) -> Row:
-    """Median of 15 values; the 4th and 12th are a 96 % interval."""
+    """Row of the median of 15 values; the 4th and 12th are a 96 % interval."""
     return _row(name, np.sort(values)[[7, 3, 11]], unit, baseline)
 
 
 def range_row(name: str, values: NDArray[np.float64], unit: str, baseline: str) -> Row:
-    """Median, minimum and maximum of values (rounds,)."""
+    """Row of the median, minimum and maximum of values (rounds,)."""
     ends = np.array([np.median(values), values.min(), values.max()])
     return _row(name, ends, unit, baseline)
 
 
 def single_row(name: str, value: float, unit: str, baseline: str) -> Row:
-    """A single measurement, without an interval."""
+    """Row of a single measurement, without an interval."""
     return _row(name, np.full(3, value), unit, baseline)
 
 
 def interval_row(name: str, interval: Interval, unit: str, baseline: str) -> Row:
-    """A value with its interval."""
+    """Row of a value with a given interval."""
     return _row(name, np.array([interval.value, interval.low, interval.high]), unit, baseline)
 
 
 def milliseconds(work: Callable[[], object], rounds: int) -> NDArray[np.float64]:
-    """Duration of each round (rounds,), after one warm-up."""
+    """Call `work` for a number of rounds; duration of each (rounds,), after one warm-up."""
     work()
     return np.array([1000 * _seconds(work) for _ in range(rounds)])
 

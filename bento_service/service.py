@@ -30,7 +30,7 @@ app = create_app()
 
 
 class _FileSchema:
-    """JSON schema type `file` for BentoML's clients, which then send a form; OpenAPI otherwise."""
+    """JSON schema of a field: type `file` for BentoML's clients, which then send a form."""
 
     def __get_pydantic_json_schema__(
         self, core: CoreSchema, handler: GetJsonSchemaHandler
@@ -49,7 +49,7 @@ class ImageUpload(IODescriptor):  # type: ignore[misc]
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: object) -> "ImageUpload":  # noqa: ARG003
-        """The file that the middleware parsed; BentoML's own parser would fetch URLs."""
+        """Take the file that the middleware parsed; BentoML's own parser would fetch URLs."""
         (file,) = request.state.files
         return cls(image=file)
 
@@ -142,7 +142,7 @@ def _middleware(application: ASGIApp) -> ServiceMiddleware:
         state=ServiceState(
             reject_if_full=lambda: _serving().reject_if_full(),
             too_many_connections=_too_many_connections,
-            shutting_down=_shutting_down,
+            shutting_down=lambda: bool(app.state.shutdown.begun),
             not_ready_reason=lambda: _serving().not_ready_reason(),
         ),
         keys=app.state.keys,
@@ -152,12 +152,6 @@ def _middleware(application: ASGIApp) -> ServiceMiddleware:
 def _serving() -> "WorkerState":
     serving: WorkerState = app.state.serving
     return serving
-
-
-def _shutting_down() -> bool:
-    """Whether SIGTERM has begun a graceful shutdown."""
-    shutdown: GracefulShutdown = app.state.shutdown
-    return shutdown.begun
 
 
 def _too_many_connections() -> bool:

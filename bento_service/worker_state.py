@@ -1,4 +1,4 @@
-"""WorkerState state of one worker: model, work queue, prediction log and metrics."""
+"""State of a worker process: served model, work queue and prediction log; handles requests."""
 
 import logging
 import os
@@ -124,7 +124,7 @@ class WorkerState:
         return self._follower.current is not None and not self._queue.stalled_s
 
     def reject_if_full(self) -> bool:
-        """Whether to reject a single image now: the queue is full; if so, counts a rejection."""
+        """Whether the queue is full, so that a single image is rejected; counts the rejection."""
         return self._queue.reject_if_full()
 
     @property
@@ -182,7 +182,7 @@ class WorkerState:
         return differential(results, classifier.contract.classes, classifier.tag, request_id)
 
     def shares(self, request: DifferentialCounts) -> CountedDifferential:
-        """Shares and intervals of cells that were counted before; needs no model."""
+        """Shares and intervals of cell counts that the client sends; needs no model."""
         return counted_differential(request.counts)
 
     async def explain(self, image: bytes) -> tuple[Explanation, str]:
@@ -206,7 +206,7 @@ class WorkerState:
             self._in_flight -= 1
 
     def feedback(self, request: FeedbackRequest) -> FeedbackReceipt:
-        """Write a returned label to the log; whether its request id exists only `gather` checks.
+        """Write a returned label to the log; does not check that its request id exists.
 
         The label is stored as the model spells its class.
 

@@ -1,6 +1,6 @@
 """The form of a manual training run."""
 
-from _defaults import config_field
+from _task_defaults import config_field
 from airflow.sdk import Param
 
 PARAMS = {

@@ -31,7 +31,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from _defaults import DEFAULT_ARGS
+from _task_defaults import DEFAULT_ARGS
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import CronTriggerTimetable, dag, task
 

@@ -36,8 +36,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from _assets import RETRAIN_REQUESTED
-from _defaults import DEFAULT_ARGS, config_field
 from _form_values import text
+from _task_defaults import DEFAULT_ARGS, config_field
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import CronTriggerTimetable, Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException

@@ -36,8 +36,8 @@ whose remaining tasks were skipped.
 # TaskFlow hands over an XComArg where the task's body gets the value.
 # mypy: disable-error-code="arg-type"
 
-from _defaults import DEFAULT_ARGS
 from _promotion_tasks import close_request, decide
+from _task_defaults import DEFAULT_ARGS
 from _training_form import PARAMS
 from _training_tasks import (
     evaluate,

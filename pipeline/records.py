@@ -26,7 +26,7 @@ def is_returned(file: str) -> bool:
 
 
 def n_files(count: int) -> str:
-    """`1 file is` or `2 files are`."""
+    """A number of files with its verb: `1 file is`, `2 files are`."""
     return f"{count} file is" if count == 1 else f"{count} files are"
 
 
@@ -134,6 +134,11 @@ class ImageMatch(Frozen):
     other: str
     inliers: int
     """Keypoints that agree on the affine map between the images."""
+
+
+def escape_formula(name: str) -> str:
+    """The name; with an apostrophe first if a spreadsheet would run it as a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
 
 
 def to_csv(records: Iterable[BaseModel], model: type[BaseModel], *, quote_all: bool = False) -> str:

@@ -15,7 +15,7 @@ _BOUNDARY = "leukoflow-bench"
 
 @dataclass(frozen=True)
 class Load:
-    """Result of a number of workers over some time."""
+    """Duration and latencies of the calls of some concurrent workers."""
 
     seconds: float
     latencies: NDArray[np.float64]
@@ -30,7 +30,7 @@ class Load:
 def run_workers(
     make_work: Callable[[], Callable[[], object]], workers: int, seconds: float
 ) -> Load:
-    """Call work repeatedly in threads; each worker makes its own, such as a connection."""
+    """Call work repeatedly in threads for some seconds, after one warm-up call of each worker."""
     latencies: list[list[float]] = [[] for _ in range(workers)]
     works = [make_work() for _ in range(workers)]
     for work in works:
@@ -67,7 +67,7 @@ class ImagePoster:
     def post(
         self, connection: http.client.HTTPConnection
     ) -> tuple[http.client.HTTPResponse, bytes]:
-        """The complete response and its body.
+        """Post the image; returns the complete response and its body.
 
         Raises:
             OSError, http.client.HTTPException: if the response is incomplete.

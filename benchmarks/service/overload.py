@@ -72,7 +72,7 @@ def _under_load(url: str, image: Path) -> list[Row]:
 
 
 def _send(url: str, image: Path, rate: float, *, recovery: float) -> list[Arrival]:
-    """Run the clients in a process of their own."""
+    """Send requests at a rate from a separate process; returns their responses and times."""
     command = [sys.executable, "-m", "benchmarks.service.arrivals", url, str(image)]
     command += [str(rate), str(SECONDS), str(recovery)]
     return ARRIVALS.validate_json(subprocess.check_output(command))

@@ -1,4 +1,4 @@
-"""A promoted model of the default recipe: random weights, drawn cells, trained in a minute."""
+"""Trains and promotes a model of the default recipe in a minute: random weights, drawn cells."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +57,7 @@ def promote(folder: Path) -> Promoted:
 
 
 def _train(config: str, archive: str) -> tuple[str, str]:
-    """URIs of the trained and of the served bundle."""
+    """Train and promote; returns the URIs of the trained and of the served bundle."""
     judged = chain.to_verdict(config, RUN, chain.to_split(config, RUN, [archive]))
     promoted = promotion.promote(config, RUN, judged.verdict, DECISION, untracked=True)
     return judged.bundle, promoted.served

@@ -1,4 +1,4 @@
-"""The service with a promoted model, and its processes."""
+"""Starts the service with a promoted model, and measures its processes."""
 
 import time
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _START_TIMEOUT_S = 60.0
 
 @contextmanager
 def running_service(home: Path, store: Path) -> Iterator[tuple[str, float]]:
-    """The running service, once it is ready: its URL and the seconds since its process started.
+    """Run the service within the block; yields its URL and the seconds until it was ready.
 
     Raises:
         RuntimeError: if it is not ready within a minute.

@@ -68,6 +68,7 @@ def _engine(promoted: Promoted) -> list[Row]:
 
 
 def _in_process(promoted: Promoted, image: bytes) -> list[Row]:
+    """Stages of a prediction, and the engine's share of the processor's peak."""
     classifier = Classifier(promoted.served)
     parity = classifier.manifest.parity
     stages = stage_rows(classifier, Engine(promoted.served, parity.precision), image)
@@ -80,6 +81,7 @@ def _repeat(work: Callable[[], object], times: int = 10) -> None:
 
 
 def _http(promoted: Promoted, folder: Path, image: bytes) -> list[Row]:
+    """Start time, throughput, latencies and memory of the running service."""
     starts = start_rows(folder / "home", promoted.store)
     with running_service(folder / "home", promoted.store) as (root, _):
         url = f"{root}/classify"
@@ -114,15 +116,18 @@ def _in_process_throughput(promoted: Promoted, load: RunLoad, image: bytes) -> l
         "decode, locate, engine and statistics in one process": predict,
         "the engine alone": partial(engine.predict, crop, concurrent=True),
     }
-    rows = []
-    for name, work in works.items():
-        baseline = partial(run_workers, partial(_same, work), THREADS, SECONDS)
-        rows.append(_throughput(load, baseline, f"{name}, {THREADS} threads"))
-    return rows
+    return [
+        _throughput(
+            load,
+            partial(run_workers, partial(_same, work), THREADS, SECONDS),
+            f"{name}, {THREADS} threads",
+        )
+        for name, work in works.items()
+    ]
 
 
 def _same(work: Callable[[], object]) -> Callable[[], object]:
-    """The same work for every worker."""
+    """The same callable for every worker; for `run_workers`."""
     return work
 
 
@@ -133,6 +138,7 @@ def _throughput(subject: RunLoad, baseline: RunLoad, baseline_name: str) -> Row:
 
 
 def _latencies(url: str, image: bytes) -> list[Row]:
+    """Percentiles of HTTP latency, for each number of clients."""
     rows = []
     for clients in CLIENTS:
         load = run_workers(post_image(url, image), clients, 2 * SECONDS)
@@ -146,15 +152,9 @@ def _latencies(url: str, image: bytes) -> list[Row]:
 
 @contextmanager
 def _replaced_app(side: int) -> Iterator[str]:
-    """URL of the running replaced application."""
+    """Run the replaced application within the block; yields its URL."""
     port = free_block(1)
     url = f"http://127.0.0.1:{port}/classify"
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.service.baselines.replaced_app",
-        str(port),
-        str(side),
-    ]
-    with running_command(command, url):
+    module = "benchmarks.service.baselines.replaced_app"
+    with running_command([sys.executable, "-m", module, str(port), str(side)], url):
         yield url

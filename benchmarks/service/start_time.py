@@ -19,7 +19,7 @@ ROUNDS = 5
 
 
 def start_rows(home: Path, store: Path) -> list[Row]:
-    """Alternate starts of both services, after one warm-up of each.
+    """Start times of the service and of one without work, alternately, after a warm-up of each.
 
     The first start of an installation compiles Python's sources unless the installer did; later
     starts find them compiled if PYTHONDONTWRITEBYTECODE is not set (`make bench` clears it).
@@ -42,13 +42,8 @@ def _start_service(home: Path, store: Path) -> float:
 
 def _start_bare() -> float:
     port = free_block(1)
-    command = [
-        sys.executable,
-        "-m",
-        "bentoml",
-        "serve",
-        "benchmarks.service.baselines.bare_service:Bare",
-    ]
+    service = "benchmarks.service.baselines.bare_service:Bare"
+    command = [sys.executable, "-m", "bentoml", "serve", service]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     with running_command(command, f"http://127.0.0.1:{port}/readyz") as seconds:
         return seconds

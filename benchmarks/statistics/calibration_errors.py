@@ -28,7 +28,7 @@ beta distribution of a cell's share of correct predictions."""
 def draw_predictions(
     power: float, factor: int, rng: np.random.Generator
 ) -> tuple[Floats, Ints, Ints, Ints]:
-    """Confidence, correctness, cell and class of each image of one locked part."""
+    """Draw confidence, correctness, cell and class of each image of one locked part."""
     columns, first = [], 0
     for index, one in enumerate(LOCKED.values()):
         cells = one.cells * factor
@@ -46,7 +46,7 @@ def draw_predictions(
 
 
 def measure(power: float, rng: np.random.Generator) -> Interval:
-    """Calibration error of one locked part, every cell weighted equally, as the gate reads it."""
+    """Draw one locked part; its calibration error with interval, as the gate computes it."""
     confidence, correct, codes, strata = draw_predictions(power, 1, rng)
     resamples = Resamples(codes, strata, draws=500, seed=int(rng.integers(2**31)))
     weights = 1 / np.bincount(codes)[codes]

@@ -34,7 +34,7 @@ Draw = Callable[[Population, np.random.Generator], Mapping[str, Estimate]]
 
 
 def coverage(population: Population, draw: Draw, runs: int) -> dict[str, Floats]:
-    """By metric: coverage and mean width of the interval, then of the bootstrap."""
+    """Coverage and mean width of the interval, then of the bootstrap's, by name of the metric."""
     rng = np.random.default_rng(0)
     estimates = [draw(population, rng) for _ in range(runs)]
     names = dict.fromkeys(name for estimate in estimates for name in estimate)
@@ -55,7 +55,7 @@ def coverage(population: Population, draw: Draw, runs: int) -> dict[str, Floats]
 
 
 def combinations() -> list[tuple[str, Population, Draw]]:
-    """Every simulated population, with its size in words."""
+    """Every simulated population, with its size in words and how its metrics are drawn."""
     locked = tuple(one.cells for one in LOCKED.values())
     accuracies = tuple(one.sensitivity for one in LOCKED.values())
     combined: list[tuple[str, Population, Draw]] = []

@@ -154,6 +154,7 @@ def first_models(runs: int, config: GateConfig) -> Table:
 
 
 def _score(drawn: PairedPredictions, rng: np.random.Generator) -> Scored:
+    """Balanced accuracy and sensitivities of the challenger, with intervals."""
     of_class = np.eye(len(LOCKED))[drawn.truth]
     correct = of_class * (drawn.challenger == drawn.truth)[:, None]
     balanced = of_class @ (1 / of_class.sum(axis=0))
@@ -169,6 +170,7 @@ def _score(drawn: PairedPredictions, rng: np.random.Generator) -> Scored:
 
 
 def _passes_first(overall: Interval, by_class: Sequence[Interval], config: GateConfig) -> bool:
+    """Whether a first model, which has no champion, passes the gate's floors."""
     return (
         all(one.value >= config.min_class_sensitivity for one in by_class)
         and overall.value >= config.min_balanced_accuracy

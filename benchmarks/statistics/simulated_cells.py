@@ -48,7 +48,7 @@ class Sample(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """Intervals of a metric in one draw, and its true value."""
+    """Interval of a metric in one draw, the bootstrap's interval, and the true value."""
 
     interval: Interval
     """As the pipeline reports it."""
@@ -67,7 +67,7 @@ def sample(population: Population, rng: np.random.Generator) -> Sample:
 
 
 def estimate_scores(population: Population, rng: np.random.Generator) -> dict[str, Estimate]:
-    """Metrics of one draw, as an evaluation reports them."""
+    """Draw cells; interval and true value of each metric, as an evaluation reports it."""
     drawn = sample(population, rng)
     records = [
         Record(sha256="", label=CLASSES[label], file="", archive="", group=f"{cell:05d}")
@@ -94,7 +94,7 @@ def estimate_scores(population: Population, rng: np.random.Generator) -> dict[st
 
 
 def estimate_auroc(population: Population, rng: np.random.Generator) -> dict[str, Estimate]:
-    """AUROC between two sets of images; its true value is the accuracy of the first class."""
+    """Draw two sets of images; their AUROC, whose true value is the first class's accuracy."""
     (true, _), (n_above, n_below) = population.accuracy, population.cells
     shift = np.sqrt(2) * (norm.ppf(true) if true < 1 else 99)
     above, below = (_novelty_scores(cells, population, rng) for cells in (n_above, n_below))
@@ -137,10 +137,8 @@ def _bootstrap(drawn: Sample) -> dict[str, Interval]:
     resamples = Resamples(drawn.codes, drawn.truth, draws=DRAWS)
     per_image = _percentiles(*images, resamples)
     per_cell = _percentiles(*cells, resamples.for_rows(np.arange(len(first))))
-    return {f"{name} per image": one for name, one in per_image.items()} | {
-        "balanced accuracy per cell": per_cell["balanced accuracy"],
-        **{name: one for name, one in per_image.items() if name != "balanced accuracy"},
-    }
+    per_image["balanced accuracy per image"] = per_image["balanced accuracy"]
+    return {**per_image, "balanced accuracy per cell": per_cell["balanced accuracy"]}
 
 
 def _percentiles(truth: Floats, predicted: Floats, resamples: Resamples) -> dict[str, Interval]:

@@ -28,7 +28,7 @@ def draw_weights(seed: int = 0) -> Arrays:
 
 
 def publish_weights(store: ArtifactStore) -> Artifact[WeightsManifest]:
-    """Publish them as `leukoflow weights` publishes the downloaded weights."""
+    """Publish random weights to the store, as `leukoflow weights` publishes downloaded ones."""
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder) / "weights.npz", allow_pickle=False, **draw_weights())
         run = RunContext.now("random", "random").model_dump()

@@ -50,6 +50,7 @@ def rows() -> list[Row]:
 
 
 def _archive(path: Path, numbers: range) -> str:
+    """Write a zip of images of noise, one per number; returns its path."""
     with zipfile.ZipFile(path, "w") as archive:
         for number in numbers:
             noise = np.random.default_rng(number).integers(0, 256, (24, 32, 3), np.uint8)
@@ -60,10 +61,8 @@ def _archive(path: Path, numbers: range) -> str:
 
 
 def _split(archives: list[str], store: ArtifactStore) -> Artifact[SplitManifest]:
-    """A split with all images in the training part."""
+    """Ingest archives and publish a split with all images in the training part."""
     snapshot = ingest(archives, CONFIG, store=store, run=RUN)
     records = [r.model_copy(update={"part": "train"}) for r in store.records(snapshot)]
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "records.csv").write_text(to_csv(records, Record))
-        manifest = SplitManifest(name="bench", **RUN.model_dump())
-        return store.publish(Path(folder), manifest)
+    manifest = SplitManifest(name="bench", **RUN.model_dump())
+    return store.publish_texts({"records.csv": to_csv(records, Record)}, manifest)

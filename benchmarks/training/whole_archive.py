@@ -60,11 +60,13 @@ def rows() -> list[Row]:
 
 
 def _train(take: _Stopwatch, run: str, archive: str) -> chain.Judged:
+    """Run all steps from the archive to the verdict, timing each."""
     parts = chain.to_split(_CONFIG, run, [archive], run_step=take)
     return chain.to_verdict(_CONFIG, run, parts, take)
 
 
 def _times(watch: _Stopwatch, caches: str) -> list[Row]:
+    """Seconds of each step, then of all steps together."""
     steps = [
         single_row(f"{step}, {caches}", seconds, "s", "") for step, seconds in watch.seconds.items()
     ]
@@ -90,11 +92,13 @@ def _scores(scores: Scores) -> list[Row]:
 
 
 def _agreement(parity: Parity) -> Row:
+    """Top-1 agreement of the serving engine with Keras."""
     loss = f"{parity.images} locked images, {parity.accuracy_loss:.4f} less balanced accuracy"
     name = f"top-1 agreement of the engine at {parity.precision}"
     return single_row(name, parity.top1_agreement, "", f"Keras; {loss}")
 
 
 def _gate(verdict: GateVerdict) -> Row:
+    """Number of the gate's checks, and the names of those that failed."""
     refused = ", ".join(verdict.failed) or "none"
     return single_row("checks of the gate", len(verdict.checks), "", f"refused: {refused}")

@@ -25,7 +25,7 @@ class ApiKeyFile:
     """The keys of one file, cached until the file changes."""
 
     def __init__(self, path: Path, *, required: bool) -> None:
-        """Read nothing yet.
+        """Take the file's path; the file is read at the first call of `current`.
 
         Args:
             path: of the key file.

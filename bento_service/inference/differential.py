@@ -21,10 +21,7 @@ _ALPHA = 0.05
 
 
 def differential(
-    results: Sequence[Classification | Failure],
-    classes: Sequence[str],
-    tag: str,
-    request_id: str,
+    results: Sequence[Classification | Failure], classes: Sequence[str], tag: str, request_id: str
 ) -> Differential:
     """The response to many images: shares, totals, warnings and failures.
 
@@ -48,7 +45,7 @@ def differential(
 
 
 def counted_differential(counts: Sequence[ClassCount]) -> CountedDifferential:
-    """The response to cells that were counted before."""
+    """Shares and warnings for cell counts that the client sends; classifies nothing."""
     return CountedDifferential(shares=class_shares(counts), warnings=warnings(totals(counts)))
 
 
@@ -64,7 +61,7 @@ def count_classes(
 
 
 def totals(counts: Sequence[ClassCount], *, failed: int = 0) -> DifferentialTotals:
-    """Number of cells over all classes."""
+    """Number of classified cells, of those to review, and of failed files."""
     return DifferentialTotals(
         images=sum(one.accepted + one.review for one in counts),
         review=sum(one.review for one in counts),

@@ -14,7 +14,7 @@ DEMO_NAME = "demo"
 
 
 def model_card(served: ServedClassifier, *, predictions_logged: bool) -> ModelCard:
-    """The card of the served model."""
+    """Response body of `/model`; a demo model has one more limit of use."""
     manifest, pointer = served.classifier.manifest, served.pointer
     demo = (DEMO_LIMIT,) if manifest.contract.name == DEMO_NAME else ()
     return ModelCard(

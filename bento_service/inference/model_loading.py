@@ -1,4 +1,4 @@
-"""Loading: fetches and verifies the bundle that a pointer names, with a timeout."""
+"""Fetches and verifies the model that a pointer names, with a timeout and a limit on latency."""
 
 import tempfile
 import threading
@@ -84,7 +84,7 @@ class Loader:
 
 
 def load_in_thread(load: Callable[[], Classifier], name: str) -> Future[Classifier]:
-    """Start a daemon thread that loads; returns its future, whose result raises its exceptions."""
+    """Start a daemon thread that calls `load`; returns a future of its result or exception."""
     loading: Future[Classifier] = Future()
 
     def load_into_future() -> None:

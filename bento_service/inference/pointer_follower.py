@@ -19,7 +19,7 @@ RETRY_S = 60.0
 
 @dataclass(frozen=True)
 class ServedClassifier:
-    """A classifier and its pointer; None for a model baked into the image."""
+    """The classifier in use, and its pointer, which is None for a model baked into the image."""
 
     classifier: Classifier
     pointer: Pointer | None
@@ -71,7 +71,7 @@ class PointerFollower:
         return pointer
 
     def _should_load(self, pointer: Pointer) -> bool:
-        """Whether to load it: neither served now nor refused within `RETRY_S`."""
+        """Whether the pointer's model is neither served now nor was refused within `RETRY_S`."""
         if self.current is not None and self.current.pointer == pointer:
             return False
         return pointer != self._refused or time.monotonic() >= self._retry_at
@@ -87,7 +87,7 @@ class PointerFollower:
         logger.info("serving %s (sequence %d)", pointer.tag, pointer.sequence)
 
     def _refuse(self, pointer: Pointer | None, error: Exception) -> None:
-        """Log and count a refused model and delay its next try; silent within that delay."""
+        """Log and count a refused model and delay the next try; logs nothing within the delay."""
         if pointer == self._refused and time.monotonic() < self._retry_at:
             return
         reason = error.reason if isinstance(error, ArtifactError) else "error"

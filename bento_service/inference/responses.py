@@ -11,7 +11,7 @@ NO_IMAGE_KEPT = (
 
 
 def feedback_receipt(feedback: FeedbackRequest, *, keeps_images: bool) -> FeedbackReceipt:
-    """The response to a stored label."""
+    """Response to a stored label; says whether the image was kept for training."""
     return FeedbackReceipt(
         request_id=feedback.request_id,
         label=feedback.label,
@@ -21,7 +21,7 @@ def feedback_receipt(feedback: FeedbackRequest, *, keeps_images: bool) -> Feedba
 
 
 def classification_response(prediction: Prediction, tag: str, request_id: str) -> Classification:
-    """The response to one image classified by the model `tag`."""
+    """Response to one image that the model `tag` classified; numbers are rounded."""
     height, width = prediction.prepared.image.shape[:2]
     return Classification(
         label=prediction.label,

@@ -27,7 +27,7 @@ class Challenger(PointerFollower):
 
 
 class ShadowScorer:
-    """Compares the challenger's label with the served one, one image at a time."""
+    """Classifies served images by the challenger too, one at a time, and counts agreements."""
 
     def __init__(self, challenger: Challenger) -> None:
         self._challenger = challenger

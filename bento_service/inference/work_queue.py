@@ -105,7 +105,7 @@ class WorkQueue:
             time.sleep(0.02)
 
     def _timed(self, work: Callable[[], T]) -> T:
-        """Run work; its thread counts as busy since now until it ends."""
+        """Run work, and record its start time for the thread until it ends."""
         thread = threading.get_ident()
         self._started[thread] = time.monotonic()
         try:
@@ -114,6 +114,6 @@ class WorkQueue:
             del self._started[thread]
 
     def _release(self, _: Future[Any]) -> None:
-        """Free one slot."""
+        """Free one slot; called when work has ended, also after a timeout."""
         with self._lock:
             self._occupied -= 1

@@ -1,4 +1,4 @@
-"""Segments: the open log file of a worker, from its first line to its final name.
+"""Segments: the log files that a worker writes, from the first line to the final name.
 
 `<worker>-<seq>.jsonl.open` is being written; sealing syncs it to disk and removes `.open`.
 """
@@ -59,7 +59,7 @@ class SegmentWriter:
             self._segment.write(line)
 
     def seal_due(self) -> None:
-        """Seal the open segment if it is full or too old; OSError gives it up, until a restart."""
+        """Seal the open segment if it is full or too old; forgets it even if it raises OSError."""
         with self._lock:
             if self._segment and self._segment.is_due(None, self._max_age_s):
                 self._seal()
@@ -70,7 +70,7 @@ class SegmentWriter:
             self._seal()
 
     def _seal(self) -> None:
-        """Seal without the lock, which the caller has; forgets the segment also on an error."""
+        """Seal the open segment and forget it, also on OSError; the caller holds the lock."""
         segment, self._segment = self._segment, None
         if segment is not None:
             segment.seal()
@@ -89,13 +89,13 @@ class _Segment:
         self._opened = time.monotonic()
 
     def is_due(self, when: datetime | None, max_age_s: float) -> bool:
-        """Whether it is full, too old, or of another date than `when`."""
+        """Whether the segment is full, too old, or of another date than `when` (None: any)."""
         other_day = when is not None and when.date().isoformat() != self._date
         aged = time.monotonic() - self._opened >= max_age_s
         return other_day or aged or self._lines >= MAX_LINES
 
     def write(self, line: bytes) -> None:
-        """Append a whole line or raise OSError; half a line would corrupt the next one."""
+        """Append a whole line, or raise OSError and append nothing."""
         size = os.fstat(self._file.fileno()).st_size
         written = self._file.write(line)
         if written != len(line):

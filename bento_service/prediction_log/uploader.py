@@ -1,4 +1,4 @@
-"""Log uploader: closed segments and whole files on disk go to the store.
+"""Uploads closed log segments and kept images from the local disk to the store.
 
 Local files mirror their address in the store, `<name>/<date>/<worker>-<seq>.jsonl`, below a folder
 per worker. A file is deleted only after its upload, and its address never changes, so a crash
@@ -37,7 +37,7 @@ _LOCK = ".lock"
 
 
 class LogUploader:
-    """Log files of one worker on disk; `upload_due`, called periodically, uploads them.
+    """Writes log files of one worker to disk; `upload_due`, called periodically, uploads them.
 
     It uploads those of dead workers, too. Only `append` and `put` are thread-safe.
     """
@@ -151,9 +151,7 @@ def _drop_oldest(folder: Path, max_bytes: int) -> None:
     if dropped:
         metrics.LOG_DROPPED.inc(dropped)
         logger.warning(
-            "deleted the %d oldest files in %s: too many wait for upload",
-            dropped,
-            folder,
+            "deleted the %d oldest files in %s: too many wait for upload", dropped, folder
         )
 
 
@@ -168,7 +166,7 @@ def _make_locked_folder(folder: Path, worker: str) -> BinaryIO:
 
 
 def _try_lock(file: BinaryIO) -> bool:
-    """Lock the file if it is free, and return whether; closing the file releases the lock."""
+    """Try to lock a file; returns whether it was free. Closing the file releases the lock."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -37,7 +37,7 @@ class GracefulShutdown:
         self._delay_s = delay_s
 
     def handle_sigterm(self) -> None:
-        """Replace Uvicorn's SIGTERM handler; does nothing where Uvicorn does not run."""
+        """Install the handler of SIGTERM in place of Uvicorn's; does nothing without Uvicorn."""
         server = running_server()
         if server is not None:
             loop = asyncio.get_running_loop()
@@ -58,7 +58,7 @@ class GracefulShutdown:
         loop.call_later(self._delay_s, self._close, loop, server)
 
     def _close(self, loop: asyncio.AbstractEventLoop, server: Server) -> None:
-        """Stop accepting once the accept queues are empty (retries till then), then end Uvicorn."""
+        """Close the sockets once no connection waits (retries until then), then stop Uvicorn."""
         sockets = [
             socket.socket(fileno=os.dup(listening.fileno()))
             for asyncio_server in server.servers

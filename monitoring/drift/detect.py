@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from monitoring.config import DriftTestConfig
+from monitoring.drift import messages
 from monitoring.drift.compare import detect_drift
 from monitoring.drift.drift_page import write_summary
 from monitoring.drift.result import DriftResult
@@ -43,6 +44,8 @@ def detect(
     reference = read_reference(store, evaluation)
     _LOG.info("testing %d predictions against %d reference images", len(live), len(reference))
     result = detect_drift(live, reference, config)
+    caveats = (*messages.other_models(window.manifest), *result.caveats)
+    result = result.model_copy(update={"caveats": caveats})
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / RESULT).write_text(result.model_dump_json(indent=2))

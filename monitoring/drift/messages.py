@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from monitoring.config import DriftTestConfig
 from monitoring.drift.result import ColumnDrift, DriftResult, Quality
+from pipeline.artifacts import WindowManifest
 
 NO_DRIFT = "No drift: every column is below its alarm threshold."
 
@@ -33,6 +34,28 @@ def too_few(result: DriftResult, config: DriftTestConfig) -> tuple[str, ...]:
             f"too few reference groups to test: {result.reference_groups} groups, "
             f"at least {config.min_groups} required; train on an archive of more cells"
         )
+    return tuple(texts)
+
+
+def other_models(window: WindowManifest) -> tuple[str, ...]:
+    """Which model answered in place of the promoted one, or beside it, as sentences.
+
+    Empty if the promoted model made all predictions of the window.
+    """
+    tested, total = window.inputs.get("model", ""), sum(window.answered.values())
+    texts = []
+    if window.promoted and tested != window.promoted:
+        texts.append(
+            f"{tested} made {window.answered[tested]} of {total} predictions and is tested against "
+            f"its own reference; the pointer names {window.promoted}: a container keeps the model "
+            "it was built with"
+        )
+    texts += [
+        f"not tested: {count} of {total} predictions, by {tag}; a window tests one model, the "
+        "promoted one with most predictions"
+        for tag, count in window.answered.items()
+        if tag != tested
+    ]
     return tuple(texts)
 
 

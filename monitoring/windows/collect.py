@@ -8,10 +8,14 @@ consumes nothing: the next window includes its records again.
 Each record is in at most one tested window, for any order of runs and segments, and in exactly one
 if its segment arrives within `late_days` of the last tested window. A run that first executes after
 later runs gets the records that those did not read.
+
+A window has the predictions of one model: the one that made most of them. That need not be the one
+that the pointer names: a container with a baked-in model follows no pointer.
 """
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from pydantic import ValidationError
@@ -19,7 +23,7 @@ from pydantic import ValidationError
 from monitoring.config import MonitoringConfig
 from monitoring.windows.log_watermark import CollectedWindow, LogWatermark, LogWatermarkStore
 from pipeline.adapters.artifact_store import ArtifactStore
-from pipeline.adapters.pointer_store import PointerStore
+from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.adapters.storage import ObjectStore
 from pipeline.artifacts import Artifact, WindowManifest
 from pipeline.contract.prediction_log import PredictionRecord
@@ -65,7 +69,7 @@ class Period(Frozen):
 def collect(
     request: WindowRequest, config: MonitoringConfig, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[WindowManifest]:
-    """Publish the promoted model's logged predictions; a repeated run returns the same window.
+    """Publish the logged predictions of the model that made most; a repeated run changes nothing.
 
     It moves the log watermark, unless the request has `since`.
 
@@ -82,22 +86,32 @@ def collect(
         known := watermarks.find_window(watermark, request.until, run.run_id)
     ):
         return store.open(known.window, WindowManifest)
-    pointer = PointerStore(store.objects, store.root, name).read()
+    pointers = PointerStore(store.objects, store.root, name)
+    pointer = pointers.read()
     if pointer is None:
         raise ArtifactError("no model is promoted", expected="a promoted model", received=name)
     period = _period(request, watermark, pointer.time, late_days)
     _LOG.info("collecting %s from %s to %s", name, period.start, period.end)
     segments = _segments(store, name, period)
-    records, counts = _read(store.objects, segments, period, pointer.tag)
+    predictions, counts = _read(store.objects, segments, period)
+    answered = {tag: len(lines) for tag, lines in sorted(predictions.items())}
+    model = _most_answers(answered, pointer, pointers.history())
+    records = _in_order(predictions.get(model.tag, {}))
+    counts["other_model"] = sum(answered.values()) - len(records)
+    counts["records"] = len(records)
+    counts["distinct"] = len({(record.stats, record.embedding) for record in records})
     manifest = WindowManifest(
         name=name,
-        inputs={"model": pointer.tag, "evaluation": pointer.evaluation},
+        inputs={"model": model.tag, "evaluation": model.evaluation},
         counts=dict(counts),
+        promoted=pointer.tag,
+        answered=answered,
         start=period.start,
         end=period.end,
         **run.model_dump(),
     )
-    window = _publish(records, manifest, store)
+    lines = "".join(f"{record.model_dump_json()}\n" for record in records)
+    window = store.publish_texts({PREDICTIONS: lines}, manifest)
     if request.since is None:
         entry = CollectedWindow(
             end=request.until,
@@ -157,24 +171,21 @@ def _period(
 
 def _segments(store: ArtifactStore, name: str, period: Period) -> list[str]:
     """URIs of the stored log segments from the first day to the end of the period."""
-    day = period.first_day
-    segments: list[str] = []
-    while day <= period.end.date():
-        prefix = f"{store.root}/logs/{name}/{day.isoformat()}/"
-        segments += [o.uri for o in store.objects.list(prefix) if o.uri.endswith(".jsonl")]
-        day += timedelta(days=1)
-    return segments
+    n_days = (period.end.date() - period.first_day).days + 1
+    days = (period.first_day + timedelta(days=n) for n in range(n_days))
+    listed = (store.objects.list(f"{store.root}/logs/{name}/{day.isoformat()}/") for day in days)
+    return [item.uri for items in listed for item in items if item.uri.endswith(".jsonl")]
 
 
 def _read(
-    objects: ObjectStore, segments: list[str], period: Period, tag: str
-) -> tuple[list[PredictionRecord], Counter[str]]:
-    """Records of one model in the period, in order of time, and counts; equal lines count once.
+    objects: ObjectStore, segments: list[str], period: Period
+) -> tuple[dict[str, dict[str, PredictionRecord]], Counter[str]]:
+    """Tag of a model to its records in the period, by their text, and counts.
 
-    Clients choose request ids: two predictions with one id are two records.
+    Equal lines count once. Clients choose request ids: two predictions with one id are two records.
     """
-    counts = Counter(segments=len(segments), unreadable=0, repeated=0, other_model=0)
-    unique: dict[str, PredictionRecord] = {}
+    counts = Counter(segments=len(segments), unreadable=0, repeated=0)
+    unique: defaultdict[str, dict[str, PredictionRecord]] = defaultdict(dict)
     for uri in segments:
         records, unreadable = parse_segment(objects.read(uri), uri)
         counts["unreadable"] += unreadable
@@ -182,21 +193,26 @@ def _read(
             if not period.is_due(uri, record.time):
                 continue
             line = record.model_dump_json()
-            if record.tag != tag:
-                counts["other_model"] += 1
-            elif line in unique:
-                counts["repeated"] += 1
-            else:
-                unique[line] = record
-    counts["records"] = len(unique)
-    counts["distinct"] = len({(r.stats, r.embedding) for r in unique.values()})
-    ordered = sorted(unique.items(), key=lambda item: (item[1].time, item[1].request_id, item[0]))
-    return [record for _, record in ordered], counts
+            counts["repeated"] += line in unique[record.tag]
+            unique[record.tag][line] = record
+    return unique, counts
 
 
-def _publish(
-    records: list[PredictionRecord], manifest: WindowManifest, store: ArtifactStore
-) -> Artifact[WindowManifest]:
-    """Publish records as the window's `predictions.jsonl`."""
-    body = "".join(record.model_dump_json() + "\n" for record in records)
-    return store.publish_texts({PREDICTIONS: body}, manifest)
+def _most_answers(
+    answered: Mapping[str, int], pointer: Pointer, history: Sequence[Pointer]
+) -> Pointer:
+    """Pointer to the model with most predictions; a tie goes to `pointer`, the current one.
+
+    Only a model that was promoted under this name has a reference to test against.
+    """
+    promotions = {entry.tag: entry for entry in (*history, pointer)}
+    return max(
+        promotions.values(),
+        key=lambda entry: (answered.get(entry.tag, 0), entry.tag == pointer.tag, entry.sequence),
+    )
+
+
+def _in_order(records: Mapping[str, PredictionRecord]) -> list[PredictionRecord]:
+    """Records in order of time; the same order in every run."""
+    ordered = sorted(records.items(), key=lambda item: (item[1].time, item[1].request_id, item[0]))
+    return [record for _, record in ordered]

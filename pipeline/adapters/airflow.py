@@ -38,7 +38,7 @@ class DagRun:
 
     @property
     def finished(self) -> bool:
-        """Whether its state is final."""
+        """Whether the run has ended, successfully or not."""
         return self.state in FINISHED
 
 
@@ -80,7 +80,7 @@ class AirflowClient:
         return started
 
     def run(self, dag_id: str, run_id: str) -> DagRun:
-        """A run by its id; InvalidInputError if there is none."""
+        """Read a DAG run by its id; InvalidInputError if there is none."""
         return self._dag_run(self._session.get(_run_path(dag_id, run_id)))
 
     def runs(self, dag_id: str) -> list[DagRun]:
@@ -133,7 +133,7 @@ class AirflowClient:
                 if dag_id in broken["filename"]:
                     raise InvalidInputError(
                         f"Airflow cannot import {broken['filename']}",
-                        received=_last_line(broken["stack_trace"]),
+                        received=broken["stack_trace"].strip().rpartition("\n")[2],
                     )
             if time.monotonic() > deadline:
                 raise UnreachableError(f"Airflow has not parsed {dag_id} within {timeout:.0f} s")
@@ -191,7 +191,3 @@ def _seconds(entry: dict[str, Any], now: datetime) -> float:
 
 def _run_path(dag_id: str, run_id: str) -> str:
     return f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
-
-
-def _last_line(text: str) -> str:
-    return text.strip().rpartition("\n")[2]

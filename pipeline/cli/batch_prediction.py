@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from glob import glob, has_magic
+from glob import escape, glob, has_magic
 from pathlib import Path
 from typing import Any
 
 from pipeline.adapters.service_client import classify, served_model
 from pipeline.errors import InvalidInputError, PipelineError, UnreachableError
-from pipeline.records import Frozen, to_csv
+from pipeline.records import Frozen, escape_formula, to_csv
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 """Suffixes of the images in a folder; a file that is named is sent with any suffix."""
@@ -56,7 +56,10 @@ def _matches(text: str) -> Iterator[Path]:
     elif path.is_file():
         yield path
     elif has_magic(text):
-        matched = sorted(glob(text, recursive=True))  # noqa: PTH207  # accepts absolute patterns
+        # A folder that exists is no pattern, such as `slide [a]` of `slide [a]/*.jpg`.
+        folder = next((parent for parent in path.parents if parent.is_dir()), Path())
+        pattern = f"{escape(str(folder))}/{path.relative_to(folder)}"
+        matched = sorted(glob(pattern, recursive=True))  # noqa: PTH207  # accepts absolute patterns
         yield from (Path(one) for one in matched if Path(one).is_file())
 
 
@@ -101,19 +104,19 @@ def predict_all(
 
 
 def spreadsheet(rows: Iterable[PredictionRow]) -> str:
-    """Rows as CSV; a file name that a spreadsheet would run as a formula gets an apostrophe."""
-    safe = (row.model_copy(update={"file": _escape_formula(row.file)}) for row in rows)
+    """Rows as CSV; a name that a spreadsheet would run as a formula gets an apostrophe."""
+    safe = (
+        row.model_copy(
+            update={"file": escape_formula(row.file), "label": escape_formula(row.label)}
+        )
+        for row in rows
+    )
     # Quoted, because a lone carriage return would start a new row.
     return to_csv(safe, PredictionRow, quote_all=True)
 
 
-def _escape_formula(value: str) -> str:
-    """The value; with an apostrophe first if a spreadsheet would run it as a formula."""
-    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-
-
 def _row(path: Path, response: dict[str, Any]) -> PredictionRow:
-    """The CSV row of a successful response."""
+    """CSV row of a file and the service's successful response."""
     return PredictionRow(
         file=str(path),
         label=response["label"],

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from pipeline.cli.options import (
     Config,
@@ -16,6 +15,7 @@ from pipeline.cli.options import (
     RunId,
     Untracked,
     name_run,
+    plain_console,
     report_promotion,
 )
 from pipeline.dag_ids import TRAINING
@@ -97,8 +97,8 @@ def history(name: Name = "", as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([period.model_dump(mode="json") for period in periods], indent=2))
         return
-    console = Console()
-    wide = console if console.is_terminal else Console(width=WIDE)
+    console = plain_console()
+    wide = console if console.is_terminal else plain_console(width=WIDE)
     wide.print(table(name, periods) if periods else f"no model named {name} has been promoted")
     if refusals := served_models.refusals(name):
         wide.print(refusal_table(refusals))
@@ -129,7 +129,7 @@ def predict(
     from pipeline.cli.batch_prediction import find_images, predict_all, spreadsheet
 
     paths = find_images(images)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=plain_console(stderr=True), transient=True) as progress:
         task = progress.add_task("Predicting", total=len(paths))
         settings = load_settings()
         url, key = settings.service_url, settings.service_api_key.get_secret_value()

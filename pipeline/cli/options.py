@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from pipeline.entrypoints.config_lookup import default_config
 from pipeline.errors import GateRefusedError
@@ -39,6 +40,11 @@ Untracked = Annotated[
     bool, typer.Option("--untracked", help="Promote although MLflow is unreachable.")
 ]
 RunId = Annotated[str, typer.Option(help="Run id in manifests; default: generated.")]
+
+
+def plain_console(*, stderr: bool = False, width: int | None = None) -> Console:
+    """A console that prints text as it is: brackets are no markup, colons no emoji."""
+    return Console(stderr=stderr, width=width, markup=False, emoji=False)
 
 
 def name_run(run_id: str) -> str:

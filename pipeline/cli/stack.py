@@ -1,17 +1,18 @@
 """Commands of the embedded stack: up, down, status, demo, doctor, weights."""
 
+import json
 import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from pipeline.cli.options import Json, plain_console
 from pipeline.entrypoints import training
 from pipeline.settings import load_settings
 
 app = typer.Typer()
-console = Console()
+console = plain_console()
 
 
 def _quiet() -> None:
@@ -64,14 +65,21 @@ def demo(
 
 
 @app.command()
-def doctor() -> None:
-    """Check this machine; exit code 2 when something required is missing."""
-    from pipeline.embedded.doctor import run_checks, table
+def doctor(as_json: Json = False) -> None:
+    """Check machine, configuration, network, store and servers; say what to do.
 
-    checks = run_checks(load_settings())
-    console.print(table(checks))
-    if any(check.required and not check.passed for check in checks):
-        raise typer.Exit(2)
+    Needs no running stack and changes nothing. Exit code 0 if all is well, 3 if something is
+    unreachable, 2 for anything else that must be corrected.
+    """
+    from pipeline.doctor import report
+
+    findings = report.examine()
+    if as_json:
+        print(json.dumps(report.as_json(findings), indent=2))
+    else:
+        for line in report.lines(findings):
+            console.print(line, highlight=False, soft_wrap=True)
+    raise typer.Exit(report.exit_code(findings))
 
 
 @app.command()

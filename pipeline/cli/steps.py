@@ -185,7 +185,9 @@ def evaluate(
     out.write_text(json.dumps(report, indent=2) + "\n")
     predictions.write_text(table)
     warn(left_out.warnings())
-    printed = ("tag", "images", "cells", "accuracy", "unknown_labels", "ignored", "skipped")
+    printed = ["tag", "images", "cells", "accuracy", "unknown_labels", "ignored", "skipped"]
+    if left_out.remark:
+        printed += ["remark", "unknown"]
     print(json.dumps({key: report[key] for key in printed if key in report}))
 
 

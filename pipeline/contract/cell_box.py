@@ -1,4 +1,4 @@
-"""A square in a photograph; imports neither NumPy nor Pillow, for the service's HTTP schemas."""
+"""`CellBox`: a square in a photograph. Imports neither NumPy nor Pillow, for the HTTP schemas."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +13,6 @@ class CellBox(BaseModel):
     side: int
 
     def resized(self, side: int) -> "CellBox":
-        """A square with another side and the same centre."""
+        """A square with the same centre and this side in pixels."""
         shift = (self.side - side) // 2
         return CellBox(left=self.left + shift, top=self.top + shift, side=side)

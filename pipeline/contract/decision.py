@@ -36,7 +36,7 @@ class ReviewRule(BaseModel):
     """Mean embedding of the training images (embedding_size,)."""
 
     def distance(self, embedding: "Sequence[float] | NDArray[np.float32]") -> float:
-        """Distance of an embedding (embedding_size,) to the training images' mean."""
+        """Euclidean distance of an embedding (embedding_size,) to the training images' mean."""
         return math.dist([float(value) for value in embedding], self.centre)
 
 
@@ -60,7 +60,7 @@ def decide(
     contract: ModelContract,
     rule: ReviewRule,
 ) -> Decision:
-    """The most probable class, and whether it is accepted or needs a review.
+    """The most probable class of an image, and whether it is accepted or needs a review.
 
     The largest ratio counts, not the sum: a model is often confident about images unlike its
     training data, so confidence must not make up for distance.
@@ -88,13 +88,13 @@ def decide(
 
 
 def write_review(folder: Path, rule: ReviewRule) -> None:
-    """Store a rule as `folder/review.json`."""
+    """Write the rule to `folder/review.json`."""
     body = json.dumps(rule.model_dump(mode="json"), indent=2, sort_keys=True)
     (folder / REVIEW).write_text(body + "\n")
 
 
 def read_review(folder: Path, contract: ModelContract) -> ReviewRule:
-    """The rule of a bundle; ArtifactError if missing, invalid or for another embedding size."""
+    """Read `folder/review.json`; ArtifactError if missing, invalid or of another embedding size."""
     path = folder / REVIEW
     if not path.is_file():
         raise ArtifactError("the bundle has no review rule", expected=REVIEW, received="no file")
@@ -112,5 +112,5 @@ def read_review(folder: Path, contract: ModelContract) -> ReviewRule:
 
 
 def _bounded(ratio: float) -> float:
-    """Cap a ratio; NaN, from a broken model, becomes the maximum."""
+    """The ratio, at most 100; 100 for NaN, which a broken model returns."""
     return _MAX_UNCERTAINTY if math.isnan(ratio) else min(ratio, _MAX_UNCERTAINTY)

@@ -18,7 +18,7 @@ from pipeline.errors import ArtifactError, GoldenError
 
 GOLDEN = "golden"
 TOLERANCE = {"int8": 0.06, "int8-thin": 0.12}
-"""Precision of an engine to its tolerance; others have the contract's."""
+"""Largest accepted difference in probability by engine precision; for others the contract's."""
 Probabilities = NDArray[np.float32]
 
 
@@ -43,7 +43,7 @@ class ReplayResult(NamedTuple):
 
 
 def write_golden(folder: Path, examples: Sequence[GoldenExample], images: Sequence[bytes]) -> None:
-    """Write examples (`golden.json`) and their images to `folder/golden/`."""
+    """Write `golden.json` and the images of the examples to `folder/golden/`."""
     target = folder / GOLDEN
     target.mkdir(parents=True, exist_ok=True)
     for example, image in zip(examples, images, strict=True):
@@ -53,13 +53,13 @@ def write_golden(folder: Path, examples: Sequence[GoldenExample], images: Sequen
 
 
 def read_golden(folder: Path) -> list[GoldenExample]:
-    """The golden examples of a bundle folder, which must have `golden/golden.json`."""
+    """Read `golden/golden.json` of a bundle folder; FileNotFoundError without it."""
     body = json.loads((folder / GOLDEN / "golden.json").read_text())
     return [GoldenExample.model_validate(item) for item in body]
 
 
 def tolerance(contract: ModelContract, precision: str) -> float:
-    """Largest accepted difference in probability between this engine and the Keras model.
+    """Largest accepted difference in probability between an engine and the Keras model.
 
     It is larger for int8 and low-rank convolutions (docs/decisions/0011-int8-and-low-rank.md).
     """
@@ -72,7 +72,7 @@ def replay_golden(
     predict: Callable[[Pixels], Probabilities],
     precision: str = "f32",
 ) -> ReplayResult:
-    """Predict the golden images one by one; GoldenError at the first that differs from training.
+    """Predict and time the golden images; GoldenError if one differs too much from training.
 
     Args:
         folder: a bundle with `golden/`.

@@ -55,7 +55,7 @@ _TILE = 32
 
 
 def common_statistics(images: Iterable[ImageStats]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names in `STATISTICS` that every image has, and those that at least one image lacks."""
+    """Names of the statistics that every image has, then of those that an image lacks (None)."""
     distinct = set(images)
     lacking = [name for name in STATISTICS if any(getattr(one, name) is None for one in distinct)]
     return tuple(name for name in STATISTICS if name not in lacking), tuple(lacking)
@@ -95,18 +95,9 @@ def _means(tiles: Sequence[Pixels], valid: Sequence[NDArray[np.bool_]]) -> list[
     if not any(where.any() for where in valid):
         valid = [np.ones_like(where) for where in valid]
     n_valid = sum(int(np.count_nonzero(where)) for where in valid)
-    return [
-        round(
-            sum(_masked_sum(t[..., channel], v) for t, v in zip(tiles, valid, strict=True))
-            / n_valid,
-            2,
-        )
-        for channel in range(3)
-    ]
-
-
-def _masked_sum(plane: NDArray[np.uint8], where: NDArray[np.bool_]) -> int:
-    return int((plane * where).sum(dtype=np.int64))
+    pairs = list(zip(tiles, valid, strict=True))
+    sums = (sum(int((t[..., c] * v).sum(dtype=np.int64)) for t, v in pairs) for c in range(3))
+    return [round(total / n_valid, 2) for total in sums]
 
 
 def _tiles(image: Pixels) -> list[Pixels]:
@@ -125,7 +116,7 @@ def _tiles(image: Pixels) -> list[Pixels]:
 
 
 def _tile_starts(side: int, count: int) -> NDArray[np.intp]:
-    """Starts of tiles that are centred in equal parts of a side."""
+    """First pixel of each of `count` evenly spaced tiles along a side."""
     middles = (np.arange(count) + 0.5) * side / count
     return np.clip(middles - _TILE / 2, 0, side - _TILE).astype(np.intp)
 

@@ -32,7 +32,7 @@ class PredictionRecord(BaseModel):
 
 
 def kept_image_path(time: datetime, sha256: str) -> str:
-    """Path below `kept/<name>/` of the image of a prediction at this time."""
+    """Path below `kept/<name>/` of a kept image, `<date>/<sha256>.png`."""
     return f"{time.date().isoformat()}/{sha256}.png"
 
 

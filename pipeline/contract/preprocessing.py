@@ -87,7 +87,7 @@ def crop(image: Pixels, box: CellBox, size: int) -> Pixels:
 
 
 def photograph_mask(image: Pixels) -> NDArray[np.bool_]:
-    """Mask of the pixels of the photograph, which are not in a rotated image's black wedges.
+    """Mask of the pixels that are not in the black corners of a rotated image.
 
     Pixels are (..., 3), the mask (...).
     """
@@ -96,7 +96,7 @@ def photograph_mask(image: Pixels) -> NDArray[np.bool_]:
 
 
 def _sample(image: Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Pixels:
-    """The given rows and columns of an image, black outside of it."""
+    """Pixels at these rows and columns of an image; black where they lie outside of it."""
     square = np.zeros((len(rows), len(columns), 3), np.uint8)
     (to_rows, from_rows), (to_columns, from_columns) = (
         _inside(indexes, side)
@@ -107,7 +107,7 @@ def _sample(image: Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]) ->
 
 
 def _inside(indexes: NDArray[np.intp], side: int) -> tuple[slice, slice]:
-    """Evenly spaced indexes clipped to 0..side: a slice of `indexes` and a slice of the side."""
+    """Slice of evenly spaced `indexes` within 0 to `side`, and the slice of pixels it selects."""
     first, last = np.searchsorted(indexes, [0, side])
     if first == last:
         return slice(0, 0), slice(0, 0)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.adapters.airflow import AirflowClient, DagRun, TaskState
 from pipeline.errors import PipelineError, UnreachableError
@@ -80,7 +81,7 @@ def _table(run: DagRun, tasks: list[TaskState], elapsed: float) -> Table:
     table.add_column("seconds", justify="right")
     for task in tasks:
         colour = _COLOURS.get(task.state, "default")
-        table.add_row(_name(task), f"[{colour}]{task.state}[/]", f"{task.seconds:.1f}")
+        table.add_row(_name(task), Text(task.state, colour), f"{task.seconds:.1f}")
     return table
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 import psutil
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.embedded import (
     airflow_home,
@@ -124,7 +125,7 @@ def table(states: list[PartStatus]) -> Table:
     colours = {"healthy": "green", "starting": "yellow", "down": "red"}
     for entry in states:
         colour = colours[entry.state]
-        rendered.add_row(entry.part.title, f"[{colour}]{entry.state}[/]", entry.url)
+        rendered.add_row(entry.part.title, Text(entry.state, colour), entry.url)
     return rendered
 
 
@@ -217,7 +218,7 @@ def _wait(settings: Settings, to_start: list[Part], console: Console) -> None:
 
 
 def _started_at(home: Path) -> float:
-    """Start of the supervisor as Unix time; 0 if the stack is down."""
+    """Start time of the supervisor, as Unix time; 0 if the stack is down."""
     process = find_supervisor(home)
     return process.create_time() if process else 0.0
 

@@ -19,7 +19,7 @@ _FOR, _AGAINST = (230, 92, 0), (28, 100, 210)
 def occlusion_map(
     predict: Callable[[Pixels], NDArray[np.floating]], crop: Pixels, target: int, grid: int = GRID
 ) -> NDArray[np.float64]:
-    """Decrease in a class's log-odds when a square is covered (grid, grid), for each square.
+    """Decrease in a class's log-odds when a square of the crop is covered (grid, grid).
 
     Above 0 the square is evidence for the class, below 0 against it (Zeiler & Fergus, ECCV 2014).
     The cover has the crop's median colour, which is background or plasma. Log-odds, because a

@@ -30,7 +30,7 @@ CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 
 class FrozenNetwork:
-    """Crops to their activations at the freeze boundary, which the feature cache stores."""
+    """VGG16 up to the freeze boundary: computes the activations that the feature cache stores."""
 
     def __init__(
         self,

@@ -47,7 +47,7 @@ class LowRank:
     """(channels,)"""
 
     def __call__(self, responses: Floats) -> Floats:
-        """Approximated responses (n, channels) of those of the factorised layer (n, channels)."""
+        """Approximation of a layer's responses (n, channels)."""
         reduced = responses @ self.reduce.T - self.mean
         return np.asarray(reduced @ self.expand.T + self.offset, np.float32)
 
@@ -86,7 +86,7 @@ def write_low_rank(source: Path, target: Path, crops: Pixels, variance: float) -
 
 
 def fit_low_rank(responses: Floats, expected: Floats, bias: Floats, variance: float) -> LowRank:
-    """Low-rank fit; its rank keeps `variance` of the fit's variance, rounded up to a multiple of 8.
+    """Fit a low-rank convolution; its rank, a multiple of 8, keeps a share of the fit's variance.
 
     Args:
         responses: of the network factorised so far (n, channels).
@@ -112,7 +112,7 @@ def fit_low_rank(responses: Floats, expected: Floats, bias: Floats, variance: fl
 
 
 def _rank(variances: NDArray[np.float64], variance: float) -> int:
-    """Multiple of 8 that keeps a share of the variance; `variances` in descending order."""
+    """Smallest multiple of 8 components with this share of the variance; `variances` descend."""
     cumulative = np.cumsum(variances) / variances.sum()
     rank = int(np.searchsorted(cumulative, variance)) + 1
     return min(len(variances), math.ceil(rank / _RANK_MULTIPLE) * _RANK_MULTIPLE)
@@ -121,7 +121,7 @@ def _rank(variances: NDArray[np.float64], variance: float) -> int:
 def _reduced_rank_regression(
     inputs: Floats, targets: Floats, rank: Callable[[NDArray[np.float64]], int]
 ) -> LowRank:
-    """Ridge regression, truncated to the rank that `rank` returns for the descending variances."""
+    """Ridge regression of `targets` on `inputs`, truncated to `rank(variances)` components."""
     mean, offset = inputs.mean(0), targets.mean(0)
     centred = inputs - mean
     square = (centred.T @ centred).astype(np.float64)
@@ -156,7 +156,7 @@ def _find_node(graph: Any, name: str) -> Any:
 
 
 def _responses(graph: Any, names: Sequence[str], crops: Pixels) -> list[Floats]:
-    """Run the graph: responses of convolutions, each (crops x sampled positions, channels)."""
+    """Outputs of the named convolutions for the crops, at sampled positions: (n, channels) each."""
     import openvino as ov
 
     outputs = [_find_node(graph, name).output(0) for name in names]
@@ -187,7 +187,7 @@ def _bias(convolution: Any) -> Floats:
 
 
 def _replace_convolution(graph: Any, name: str, fitted: LowRank) -> None:
-    """Replace a convolution in `graph` by a narrower one and a 1 x 1, if these cost less."""
+    """Replace a convolution in `graph` by a narrower one and a 1 x 1, unless these cost more."""
     from openvino import opset13 as ops
 
     node = _find_node(graph, name)
@@ -208,6 +208,6 @@ def _replace_convolution(graph: Any, name: str, fitted: LowRank) -> None:
 
 
 def _as_four_axes(values: Floats, axis: int) -> Floats:
-    """Values with their first axis at `axis` of four, the axes of a convolution."""
+    """The values reshaped to four axes, as OpenVINO needs: their first axis becomes axis `axis`."""
     shape = [1] * axis + list(values.shape)
     return values.reshape(shape + [1] * (4 - len(shape)))

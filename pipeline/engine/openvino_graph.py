@@ -10,7 +10,7 @@ _NUMPY_CHECK_LOCK = threading.Lock()
 
 
 def compile_graph(graph: Any, precision: str, streams: int | None = None) -> Any:
-    """The compiled model for the CPU; threads may share it, each with its own infer request.
+    """Compile a graph for the CPU; threads may share the result, each with its own infer request.
 
     All code compiles through this function, since it works around a deadlock (below).
 
@@ -27,9 +27,10 @@ def compile_graph(graph: Any, precision: str, streams: int | None = None) -> Any
     # in OpenVINO 2026.4.1): two threads that make it at the same time deadlock.
     with _NUMPY_CHECK_LOCK:
         _ = ov.Tensor(ov.Type.u8, ov.Shape([1])).data
-    floats = "bf16" if precision == "bf16" else "f32"
-    hints = {"INFERENCE_PRECISION_HINT": floats}
-    hints["PERFORMANCE_HINT"] = "LATENCY" if streams == 1 else "THROUGHPUT"
+    hints = {
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
+    }
     if streams is not None:
         hints["NUM_STREAMS"] = str(streams)
     return ov.Core().compile_model(graph, "CPU", hints)
@@ -63,7 +64,7 @@ def multiplications(graph: Any) -> int:
 
 
 def save_graph(graph: Any, target: Path) -> None:
-    """Write an `openvino.Model`: equal models give equal files. Renames the nodes of `graph`.
+    """Write an `openvino.Model`, equal models as equal files; renames the nodes of `graph`.
 
     OpenVINO numbers nodes by a counter of the process, so that names depend on earlier graphs.
     """

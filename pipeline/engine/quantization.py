@@ -14,7 +14,7 @@ _QUANTIZABLE = {CONVOLUTION, "Relu", "MaxPool", "Constant", "Parameter", "Result
 
 
 def quantize(source: Path, target: Path, crops: Pixels) -> None:
-    """Write `target`, a quantised copy of the OpenVINO model `source`.
+    """Write an int8 copy of the OpenVINO model `source` to `target`.
 
     Only convolutions are quantised. They are nearly all of the work; with the region means and the
     head in 8 bits as well, one prediction in six changes. The first convolution stays in float: it
@@ -48,7 +48,7 @@ def quantize(source: Path, target: Path, crops: Pixels) -> None:
 
 
 def _ignored_scope(graph: Any) -> Any:
-    """What stays in float: the first convolution, and every other type of node."""
+    """NNCF's scope of the nodes that stay in float: the first convolution, and other node types."""
     import nncf
 
     first = convolutions(graph)[0].get_friendly_name()

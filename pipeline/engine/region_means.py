@@ -17,7 +17,7 @@ VERSION = "1"
 STAIN = (0.5, -1.5, 1.0)
 """Weights of red, green and blue in the stain value, as in `locate_nucleus`."""
 ITERATIONS = 6
-"""Of the iterative threshold selection (Ridler & Calvard, IEEE Trans. SMC 8, 1978), which moves the
+"""Steps of threshold selection (Ridler & Calvard, IEEE Trans. SMC 8, 1978), each of which moves the
 threshold to the middle between the means on its two sides; more change nothing."""
 SOFTNESS, MIN_THRESHOLD = 6.0, 12.0
 """Width of the soft threshold, and its minimum, both in units of stain: below the minimum an image

@@ -84,7 +84,10 @@ def group_archive(
     loaded = open_job(config, "archive", paths=paths).config
     with grouped(archive, loaded) as result:
         left_out = omissions(
-            [*result.quarantined, *result.skipped], loaded.contract.classes, result.duplicates
+            [*result.quarantined, *result.skipped],
+            loaded.contract.classes,
+            known=len(result.records),
+            duplicates=result.duplicates,
         )
         return result.records, left_out
 

@@ -63,9 +63,11 @@ def promote(
         _require_tracking(opened, pointers, authorization, run_id, store)
 
     def attempt(uri: str) -> "PromotionResult":
+        """Promote by the verdict at a URI."""
         return step(store.open(uri, VerdictManifest), pointers, authorization, store=store, run=run)
 
     def judge_again(uri: str) -> str:
+        """Run the gate again for a verdict's challenger; returns the new verdict's URI."""
         inputs = store.open(uri, VerdictManifest).manifest.inputs
         return gate(config, run_id, inputs["evaluation"], inputs["served"])
 
@@ -123,7 +125,7 @@ def _require_tracking(
         TrackingError: MLflow refuses; has its reason.
     """
     from pipeline.adapters.tracking.runs import Tracking
-    from pipeline.steps.promotion.ledger_rules import earlier_outcome
+    from pipeline.steps.promotion.repromotion_rules import earlier_outcome
     from pipeline.steps.promotion.verdict import read_verdict
 
     judged, moves = read_verdict(opened, store), pointers.history()

@@ -28,7 +28,7 @@ from pipeline.version import code_version
 
 if TYPE_CHECKING:
     from pipeline.modeling.training_loop import Epoch
-    from pipeline.steps.promotion.ledger_rules import Outcome
+    from pipeline.steps.promotion.repromotion_rules import Outcome
 
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def weights() -> str:
 
 
 def shards(config: str) -> list[int]:
-    """Numbers of the shards over which `featurize` is mapped."""
+    """Shard numbers of a config, 0, 1, ...: `featurize` is called once for each."""
     return list(range(load_config(config_path(config)).features.shards))
 
 

@@ -91,7 +91,7 @@ def unchanged(verdict: str) -> bool:
 
 def as_markdown(verdict: str) -> str:
     """The verdict as a Markdown table, with a note if the model was rolled back before."""
-    from pipeline.steps.promotion.ledger_rules import rollback_refusal
+    from pipeline.steps.promotion.repromotion_rules import rollback_refusal
     from pipeline.steps.promotion.verdict import read_verdict
     from pipeline.steps.promotion.verdict_page import markdown
 

@@ -17,7 +17,9 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEADER_BYTES = 65_536
-"""Request line and header together, as in Uvicorn's other parser."""
+"""Request line and header together, as in Uvicorn's other parser; trailers have the same limit."""
+MAX_PIPELINED = 1_000
+"""Requests that a client sends without waiting for a response; each takes more than a kilobyte."""
 _H2C = re.compile(rb"\r\nupgrade:(?=[ \t]*h2c\b)", re.IGNORECASE)
 RESPONSE_TIMEOUT_S = 60.0
 """Maximum time for which a client reads nothing of a response."""
@@ -37,20 +39,29 @@ class LimitedProtocol(HttpToolsProtocol):
     """Uvicorn's HTTP/1.1 connection that bounds header and response; adds no task or timer."""
 
     def __init__(
-        self, *, header_timeout_s: float, make_room: Callable[[], None], **arguments: Any
+        self,
+        *,
+        header_timeout_s: float,
+        body_timeout_s: float,
+        make_room: Callable[[], None],
+        **arguments: Any,
     ) -> None:
         """Take Uvicorn's arguments and the limits.
 
         Args:
             header_timeout_s: from the connection, or the first byte of a further request, to the
                 end of the header.
+            body_timeout_s: for the rest of a body after an early response, such as a 429.
             make_room: called when a client has connected.
             arguments: those of Uvicorn.
         """
         super().__init__(**arguments)
         self._header_timeout_s = header_timeout_s
+        self._body_timeout_s = body_timeout_s
         self._make_room = make_room
+        self._in_body = False
         self._header_bytes = 0
+        """Bytes that were neither body nor a complete header: a header, trailers or framing."""
         self._stall: Stall | None = None
         self._stalled_since = 0.0
         self.last_data = time.monotonic()
@@ -62,16 +73,33 @@ class LimitedProtocol(HttpToolsProtocol):
         self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what the client sent; 431 for a header that is too large."""
-        super().data_received(_without_h2c(data) if self.waiting else data)
+        """Parse what the client sent; refuse endless headers and too many pipelined requests."""
         self.last_data = time.monotonic()
-        if not self.header_begun:
-            self._header_bytes = 0
-            return
         self._header_bytes += len(data)
-        if self._header_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
+        super().data_received(_without_h2c(data) if self.waiting else data)
+        if self.transport.is_closing():
+            return
+        if self._header_bytes > MAX_HEADER_BYTES:
             status, message = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the header is too large"
             self._refuse(status, "header_too_large", message, f"at most {MAX_HEADER_BYTES} bytes")
+        elif len(self.pipeline) > MAX_PIPELINED:
+            self.logger.warning("closed a connection with too many pipelined requests")
+            self.transport.abort()
+
+    def on_headers_complete(self) -> None:
+        """Start the request; the parser calls it."""
+        self._header_bytes, self._in_body = 0, True
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Pass on a part of the body; the parser calls it."""
+        self._header_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the request's body; the parser calls it."""
+        self._in_body = False
+        super().on_message_complete()
 
     @property
     def waiting(self) -> bool:
@@ -86,7 +114,8 @@ class LimitedProtocol(HttpToolsProtocol):
     @property
     def idle(self) -> bool:
         """Whether the client may be silent between two requests: Uvicorn's keep-alive timeout."""
-        return self.waiting and not self.header_begun and self.timeout_keep_alive_task is not None
+        incomplete = self.header_begun or self._in_body
+        return self.waiting and not incomplete and self.timeout_keep_alive_task is not None
 
     def close_if_stalled(self, now: float) -> bool:
         """Close the connection if it waited too long for header or reader; True if it did.
@@ -98,8 +127,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if stall is None or stall != self._stall:
             self._stall, self._stalled_since = stall, now
             return False
-        timeout_s = RESPONSE_TIMEOUT_S if stall.unread else self._header_timeout_s
-        if now - self._stalled_since < timeout_s:
+        if now - self._stalled_since < self._timeout_s(stall):
             return False
         if stall.unread:
             self.transport.abort()  # close() would wait for the reader
@@ -110,6 +138,11 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
         return True
+
+    def _timeout_s(self, stall: Stall) -> float:
+        if stall.unread:
+            return RESPONSE_TIMEOUT_S
+        return self._body_timeout_s if self._in_body else self._header_timeout_s
 
     def _current_stall(self) -> Stall | None:
         """What the connection waits for; None while a request runs or the client may be silent."""

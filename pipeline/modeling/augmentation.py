@@ -24,12 +24,12 @@ saturation: about the range between the lightest and darkest photographs of one 
 
 
 def crop_names(sha256: str, jitters: int) -> tuple[str, ...]:
-    """Names of an image's crops: its hash for the original one, then those of the jittered."""
+    """Names of an image's crops: its hash for the original crop, then the jittered crops' names."""
     return (sha256, *(f"{sha256}~{VERSION}.{number}" for number in range(1, jitters + 1)))
 
 
 def jittered(prepared: Prepared, contract: ModelContract, name: str) -> Pixels:
-    """A crop (size, size, 3) with jittered scale and colour; equal names give equal crops."""
+    """Crop an image with random scale and colour (size, size, 3); equal names give equal crops."""
     seed = hashlib.sha256(name.encode()).digest()
     rng = np.random.default_rng(list(seed))
     cut = crop(prepared.image, _randomly_scaled(prepared.box, rng), contract.input_size)

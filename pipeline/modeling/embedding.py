@@ -15,7 +15,7 @@ _MIN_RELATIVE_DEVIATION = 1e-6
 
 
 class Projection:
-    """Vectors to embeddings: the norm of the PCA residual, then the principal components.
+    """Projects vectors to embeddings: norm of the PCA residual, then the principal components.
 
     Vectors are standardised first. Components are scaled to unit variance; the norm of the residual
     is in standard deviations of one residual direction. Components cover the directions in which

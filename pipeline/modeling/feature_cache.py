@@ -39,7 +39,7 @@ Activations = NDArray[np.float16]
 def cache_key(
     contract: ModelContract, weights: Artifact[WeightsManifest], features: FeaturesConfig
 ) -> str:
-    """Key of the cache: a hash of everything but the image that activations depend on."""
+    """Key of the cache: hash of preprocessing, weights, freeze boundary and kind of activations."""
     parts = [
         contract.preprocessing_version,
         contract.input_size,
@@ -53,7 +53,7 @@ def cache_key(
 
 
 def cached_crops(store: ArtifactStore, key: str, crops: AbstractSet[str]) -> dict[str, str]:
-    """Crop to URI of its pack, for the cached ones; skips damaged packs with a warning."""
+    """URI of the pack of each cached crop, by crop name; skips damaged packs with a warning."""
     cached: dict[str, str] = {}
     for item in store.objects.list(f"{store.root}/pack/{key}/"):
         if item.uri.endswith(f"/{MANIFEST}"):
@@ -76,7 +76,7 @@ def _crop_names_if_intact(store: ArtifactStore, uri: str) -> list[str]:
 def write_pack(
     store: ArtifactStore, run: RunContext, key: str, images: Sequence[str], values: Activations
 ) -> str:
-    """Publish a pack and return its URI."""
+    """Publish the activations of named crops as a pack; returns its URI."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "images.txt").write_text("\n".join(images) + "\n")
         npy = io.BytesIO()  # np.save to a file does not report a full disk as such
@@ -90,7 +90,7 @@ def write_pack(
 
 @dataclass(frozen=True)
 class ActivationFiles:
-    """Packs on the local disk, read row by row, so that memory does not grow with the data."""
+    """Downloaded packs, read row by row, so that memory does not grow with the data."""
 
     shape: tuple[int, ...]
     """Shape of one crop's activations: (values,) or (height, width, channels)."""
@@ -98,7 +98,7 @@ class ActivationFiles:
     """Name of a crop to its file and the offset of its row in bytes."""
 
     def read(self, crops: Sequence[str]) -> Activations:
-        """Read the activations of `crops`, in that order (n, *shape); KeyError for another."""
+        """Read the activations of `crops` in order (n, *shape); KeyError for an unknown crop."""
         count = math.prod(self.shape)
         values = np.empty((len(crops), count), np.float16)
         for row, crop in zip(values, crops, strict=True):

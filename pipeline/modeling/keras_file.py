@@ -1,4 +1,4 @@
-"""Saving Keras models with reproducible bytes, and predicting with them."""
+"""Saves Keras models as files with reproducible bytes, and predicts with them."""
 
 import json
 import re
@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 
 
 def save_reproducibly(model: keras.Model, path: Path) -> None:
-    """Save as `.keras` without the dates and memory addresses that Keras and zip add."""
+    """Write a `.keras` file without dates and memory addresses: equal models give equal bytes."""
     raw = path.with_suffix(".raw.keras")
     model.save(raw)
     with zipfile.ZipFile(raw) as source, zipfile.ZipFile(path, "w") as target:

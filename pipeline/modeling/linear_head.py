@@ -1,4 +1,4 @@
-"""The head on region means: multinomial logistic regression, solved to its optimum."""
+"""The linear head on region means: multinomial logistic regression, solved to its optimum."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ _MAX_ITERATIONS = 2000
 
 @dataclass(frozen=True)
 class Head:
-    """Region means to logits."""
+    """Linear classifier of region means: standardisation, weights and bias."""
 
     mean: Floats
     """Mean of the training vectors (values,); likewise `variance`."""

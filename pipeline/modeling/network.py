@@ -47,7 +47,7 @@ def layers_after(boundary: str) -> list[str]:
 
 
 def pooled_blocks(boundary: str, shape: tuple[int, ...], arrays: Arrays) -> keras.Model:
-    """Trained blocks: activations at the boundary to one vector per image.
+    """VGG16's blocks behind the boundary: activations to one pooled vector per image.
 
     The vector has the spatial mean of the boundary and of each block behind it, and the spatial
     maximum of the last (global average pooling: Lin et al., ICLR 2014; shallow and deep layers
@@ -78,7 +78,7 @@ def pooled_blocks(boundary: str, shape: tuple[int, ...], arrays: Arrays) -> kera
 def classifier(
     blocks: keras.Model, sample: NDArray[np.float32], classes: int, dropout: float
 ) -> keras.Model:
-    """Trained blocks with a head on top: activations to logits (n, classes); all 0 before training.
+    """The blocks with dropout and a linear layer: activations to logits, all 0 before training.
 
     Args:
         blocks: from `pooled_blocks`.

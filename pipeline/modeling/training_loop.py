@@ -4,7 +4,7 @@ import io
 import json
 import logging
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import keras
@@ -34,7 +34,7 @@ class Epoch(Frozen):
 
 @dataclass(frozen=True)
 class Examples:
-    """Labelled images with activations in files; weights have mean 1."""
+    """Labelled images: names of their crops, activations in files, sample weights of mean 1."""
 
     files: ActivationFiles
     crop_names: Sequence[tuple[str, ...]]
@@ -45,8 +45,13 @@ class Examples:
     groups: NDArray[np.int64]
     """Slide, patient or source cell of each image."""
 
+    def original_batches(self, size: int) -> Iterator[Floats]:
+        """Read the activations of all original crops in batches of at most `size` images."""
+        for start in range(0, len(self.labels), size):
+            yield self.originals(range(start, min(start + size, len(self.labels))))
+
     def originals(self, rows: Sequence[int] | NDArray[np.int64]) -> Floats:
-        """Read the activations of the original crops of some images (k, *shape)."""
+        """Read the activations of the original crops of the images at `rows` (k, *shape)."""
         return self.files.read([self.crop_names[row][0] for row in rows]).astype(np.float32)
 
 
@@ -69,14 +74,14 @@ class Progress:
 
 
 class Checkpoint:
-    """A checkpoint in one object, written atomically by one put."""
+    """Stored state of a training run, in one object that is replaced atomically."""
 
     def __init__(self, objects: ObjectStore, uri: str) -> None:
         self._objects = objects
         self._uri = uri
 
     def save(self, progress: Progress) -> None:
-        """Replace the stored checkpoint."""
+        """Write the state, replacing the stored one."""
         out = io.BytesIO()
         arrays = {
             f"{part}/{index:03d}": value
@@ -88,7 +93,7 @@ class Checkpoint:
         self._objects.write(self._uri, out.getvalue())
 
     def load(self) -> Progress:
-        """The last checkpoint; an empty one if there is none or, with a warning, a corrupt one."""
+        """The stored state; an empty one if there is none or, with a warning, if it is corrupt."""
         stored_object = self._objects.read_tagged(self._uri)
         if stored_object is None:
             return Progress()
@@ -148,12 +153,8 @@ def fit(
 
 def logits_of(model: keras.Model, examples: Examples, batch_size: int = 64) -> Floats:
     """Logits of the original crops (n, classes); one batch is in memory at a time."""
-    rows = range(len(examples.labels))
-    parts = [
-        model.predict_on_batch(examples.originals(rows[start : start + batch_size]))
-        for start in range(0, len(rows), batch_size)
-    ]
-    return np.concatenate(parts)
+    batches = examples.original_batches(batch_size)
+    return np.concatenate([model.predict_on_batch(batch) for batch in batches])
 
 
 def rotated(activations: Floats, rng: np.random.Generator) -> Floats:
@@ -212,7 +213,7 @@ def _optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
 
 
 def _restore(model: keras.Model, progress: Progress) -> None:
-    """Load a checkpoint's state into model and optimizer; an empty one changes nothing."""
+    """Load a state into model and optimizer, in place; an empty state changes nothing."""
     if progress.curve:
         model.set_weights(progress.weights)
         for variable, value in zip(model.optimizer.variables, progress.optimizer, strict=True):
@@ -239,12 +240,23 @@ def _train_epoch(model: keras.Model, training: Examples, config: TrainConfig, nu
 
 def _validated_epoch(model: keras.Model, validation: Examples, number: int, loss: float) -> Epoch:
     """The curve's row of an epoch: training loss, and loss and accuracy on `validation`."""
-    logits = logits_of(model, validation).astype(np.float64)
-    of_label = log_softmax(logits, axis=1)[np.arange(len(logits)), validation.labels]
-    hits = logits.argmax(axis=1) == validation.labels
+    log_probabilities = log_softmax(logits_of(model, validation).astype(np.float64), axis=1)
+    return curve_row(number + 1, loss, log_probabilities, validation.labels, validation.weights)
+
+
+def curve_row(
+    number: int,
+    loss: float,
+    log_probabilities: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    weights: NDArray[np.floating],
+) -> Epoch:
+    """Row of the training curve: validation loss and accuracy are weighted means over images."""
+    of_label = log_probabilities[np.arange(len(labels)), labels]
+    hits = log_probabilities.argmax(axis=1) == labels
     return Epoch(
-        epoch=number + 1,
+        epoch=number,
         loss=round(loss, 6),
-        val_loss=round(float(-np.average(of_label, weights=validation.weights)), 6),
-        val_accuracy=round(float(np.average(hits, weights=validation.weights)), 6),
+        val_loss=round(float(-np.average(of_label, weights=weights)), 6),
+        val_accuracy=round(float(np.average(hits, weights=weights)), 6),
     )

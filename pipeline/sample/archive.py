@@ -1,4 +1,4 @@
-"""Sets of drawn smears: an archive for training, and new cells for later predictions."""
+"""Writes an archive of drawn smears for training, and draws new cells for later predictions."""
 
 import itertools
 import logging

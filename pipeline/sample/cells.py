@@ -154,7 +154,7 @@ def _chromatin(
 def _compose(
     grid: Grid, body: Plane, cytoplasm: Amounts, nucleus: Plane, chromatin: Plane
 ) -> Drawing:
-    """Combine nucleus and cytoplasm, each with a thin dark outline."""
+    """Draw a cell of nucleus and cytoplasm (signed distances), each with a thin dark outline."""
     nucleus = without(nucleus, -(body + np.float32(0.3)), 0.3)
     cover, inside = opacity(body, _EDGE), opacity(nucleus, _EDGE)
     membrane = np.exp(-(((body + 0.22) / 0.22) ** 2)) * cover * (1 - inside)
@@ -168,7 +168,7 @@ def _compose(
 
 
 def _add_dyes(drawing: Drawing, amounts: Amounts) -> Drawing:
-    """A copy with other amounts of some dyes; an amount below 0 becomes 0."""
+    """A copy with these amounts of dye added; a sum below 0 becomes 0."""
     dyes = drawing.dyes.copy()
     for dye, plane in amounts.items():
         dyes[DYES.index(dye)] += plane

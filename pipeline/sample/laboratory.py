@@ -47,11 +47,11 @@ class Laboratory(BaseModel):
     jpeg_quality: int = Field(ge=30, le=95)
 
     def absorbance(self) -> NDArray[np.float32]:
-        """Return the optical densities, shape (dyes, 3), in the order of `DYES`."""
+        """Optical densities in red, green and blue (dyes, 3), in the order of `DYES`."""
         return np.array([getattr(self, dye) for dye in DYES], dtype=np.float32)
 
     def slide(self, rng: np.random.Generator) -> "Laboratory":
-        """Return this laboratory with the random stain, lamp and focus of one slide."""
+        """A copy with the random stain, lamp and focus of one slide."""
         strengths = 1 + self.stain_spread * rng.uniform(-1, 1, len(DYES))
         brightness = 1 + self.light_spread * rng.uniform(-1, 1)
         tint = 1 + self.light_spread / 3 * rng.uniform(-1, 1, 3)

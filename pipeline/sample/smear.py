@@ -56,7 +56,7 @@ def _plasma(rng: np.random.Generator) -> Field:
 def _scatter_red_cells(
     field: Field, where: NDArray[np.float64], cell: Drawing, scale: float, rng: np.random.Generator
 ) -> None:
-    """Add red cells to the field, some in clumps, none over the white cell."""
+    """Draw red cells onto the field, in place: some in clumps, none over the white cell."""
     height, width = field.shape[1:]
     area = height * width / scale**2
     free = np.sqrt(cell.cover.sum() / np.pi) + 0.55 * _RED_CELL_RADIUS * scale
@@ -114,7 +114,7 @@ def _platelet(rng: np.random.Generator, scale: float) -> Drawing:
 
 
 def _draw_onto(field: Field, drawing: Drawing, where: NDArray[np.float64]) -> None:
-    """Add a drawing to the field, centred at `where` (x, y), hiding what it covers."""
+    """Draw onto the field, in place, centred at `where` (x, y); hides what the drawing covers."""
     size = drawing.cover.shape[0]
     left, top = (round(float(at)) - size // 2 for at in where)
     rows = slice(max(top, 0), max(min(top + size, field.shape[1]), 0))

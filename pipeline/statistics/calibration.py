@@ -63,7 +63,7 @@ def fit_temperature(logits: Floats, labels: Ints, weights: Floats) -> float:
 
 
 def reliability(confidence: Floats, correct: Bools, weights: Floats) -> tuple[Bin, ...]:
-    """Confidence and accuracy in ten bins of equal width; arguments of `calibration_error`.
+    """Mean confidence and accuracy in ten bins of confidence, for the reliability diagram.
 
     Not scikit-learn's `calibration_curve`, which takes no weights.
     """
@@ -98,7 +98,7 @@ def calibration_error(confidence: Floats, correct: Bools, weights: Floats | None
 
 
 def bin_terms(confidence: Floats, correct: Bools, weights: Floats) -> Floats:
-    """Weighted gap and weight of each image, in the columns of its bin (n, 2 * bins).
+    """Weighted confidence minus correctness, and weight, in the columns of a bin (n, 2 * bins).
 
     `calibration_errors` takes their sums over images, which makes resampling a matrix product.
     """

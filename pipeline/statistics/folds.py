@@ -9,7 +9,7 @@ from pipeline.statistics.groups import Bools, Ints
 
 
 def balanced_folds(contains: Bools, folds: int) -> Ints:
-    """Fold of each group (k,), 0 to `folds` - 1.
+    """Assign each group to a fold, 0 to `folds` - 1, balanced by class (k,).
 
     A group goes to the fold with the smallest share of its classes so far. Groups of the rarest
     class are assigned first.

@@ -71,7 +71,7 @@ class Resamples:
         """Evenly spaced (draws,), so that the pseudo-observation adds no noise to the bounds."""
 
     def for_rows(self, codes: Ints) -> "Resamples":
-        """A copy with the same draws for other rows (m,), of which `codes` (m,) are the groups."""
+        """The same draws of groups for other rows (m,), whose groups are `codes` (m,)."""
         other = copy.copy(self)
         other.codes = self._position[codes]
         return other
@@ -143,7 +143,7 @@ class Resamples:
 
 
 def strata(codes: Ints, classes: Ints) -> Ints:
-    """Stratum of each group (k,): among its classes, the one that the fewest groups have.
+    """Stratum of each group (k,): its rarest class, the one that the fewest groups have.
 
     A cell has one class, and that is its stratum. A patient has several: by the rarest one, every
     resample has that class as well.
@@ -171,7 +171,7 @@ def effective_size(weights: NDArray[np.float64]) -> Floats:
 def predictive_value(
     sensitivity: Interval, specificity: Interval, own: float, others: float
 ) -> Interval | None:
-    """Positive predictive value by Bayes' rule; None if the class is never predicted.
+    """Positive predictive value with its interval, by Bayes' rule; None if never predicted.
 
     Sensitivity is estimated on the cells of the class and specificity on those of the others: the
     change of the value at the bound of each is combined by MOVER (see `Resamples.shares`).
@@ -215,7 +215,7 @@ def _percentile(samples: Floats, at: float) -> Floats:
 
 
 def _clipped(value: float, down: float, up: float) -> Interval:
-    """The interval, clipped to 0 to 1, since rounding may put it just outside."""
+    """Interval from `value - down` to `value + up`; clipped to 0 to 1 against rounding errors."""
     low, value, high = (float(np.clip(x, 0, 1)) for x in (value - down, value, value + up))
     return Interval(value=value, low=low, high=high)
 

@@ -86,10 +86,11 @@ def paired_differences(predictions: PairedPredictions, *, draws: int, seed: int 
 
 
 def _intervals(gained: Floats, of_class: Floats, resamples: Resamples) -> list[Interval]:
-    """Intervals for balanced accuracy, then each class. A difference is 2 * (share of wins) - 1."""
+    """Intervals of the difference in balanced accuracy, then in the sensitivity to each class."""
     count = of_class.sum(axis=0)
     by_class = gained @ of_class / count
     weights = np.column_stack([of_class @ (1 / count), of_class])
+    # A difference is 2 * (share of wins) - 1.
     shares = resamples.shares(weights * (1 + gained[:, None]) / 2, weights)
     return [
         Interval(value=value, low=min(2 * one.low - 1, value), high=max(2 * one.high - 1, value))

@@ -1,4 +1,4 @@
-"""Review rule: fits its thresholds, and measures how well uncertainty finds mistakes."""
+"""Fits the limits of the review rule, and measures how well uncertainty finds mistakes (AUROC)."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def fit_review_rule(
     held_weights: Floats,
     config: ReviewConfig,
 ) -> ReviewRule:
-    """The review rule that accepts the configured coverage of held-out images.
+    """Fit the limits of accept and review to accept the configured share of held-out images.
 
     The distance limit is set first, at its quantile. The confidence limit is then set so that both
     together accept the coverage. Distances are to one mean of all training images: here that

@@ -53,8 +53,12 @@ ALLOWED = {
     "entrypoints": ("pipeline",),
     "cli": ("pipeline",),
     "demo": ("pipeline",),
-    # Its health check and doctor use the store as everything else does.
+    # Its health check uses the store as everything else does.
     "embedded": ("pipeline.embedded", "pipeline.adapters.storage", "pipeline.http", *SETTLED),
+    "doctor": (
+        *("pipeline.doctor", "pipeline.embedded", "pipeline.adapters", "pipeline.http"),
+        *("pipeline.config", "pipeline.artifacts", "pipeline.dag_ids", *SETTLED),
+    ),
     "__init__": (),
     "__main__": ("pipeline.cli",),
 }

@@ -1,6 +1,7 @@
 """Plain sockets, for what HTTP clients do not send."""
 
 import contextlib
+import re
 import socket
 from urllib.parse import urlsplit
 
@@ -18,6 +19,20 @@ def receive(connection: socket.socket) -> bytes:
     with contextlib.suppress(ConnectionResetError):
         return connection.recv(65_536)
     return b""
+
+
+def receive_response(connection: socket.socket) -> bytes:
+    """One response with a Content-Length, complete; what arrived if the server closes before."""
+    received = b""
+    while True:
+        head, separator, body = received.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        if separator and length and len(body) >= int(length[1]):
+            return received
+        more = receive(connection)
+        if not more:
+            return received
+        received += more
 
 
 def is_open(connection: socket.socket) -> bool:

@@ -20,7 +20,7 @@ from pipeline.sample.cells import CLASSES
 
 
 def create(side: int) -> Flask:
-    """The application, with random weights."""
+    """The replaced application as a Flask app, with random weights."""
     backbone = keras.applications.VGG16(
         include_top=False, weights=None, input_shape=(side, side, 3)
     )

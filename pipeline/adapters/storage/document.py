@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pydantic_core import to_json
@@ -21,50 +22,37 @@ def _to_json(value: object) -> bytes:
     return to_json(value, indent=2)
 
 
+@dataclass(frozen=True)
 class Document(Generic[T]):
-    """An object that is parsed on reading, and written only if nobody changed it since.
+    """A stored value that is written only if no other process changed it since it was read.
 
     The value carries a sequence number, or its change is idempotent: an object that returns to an
     earlier content has its earlier ETag again.
     """
 
-    def __init__(
-        self,
-        objects: ObjectStore,
-        uri: str,
-        load: Callable[[bytes], T],
-        initial: T,
-        dump: Callable[[T], bytes] = _to_json,
-    ) -> None:
-        """Say where the object is and how to parse it; reads nothing.
-
-        Args:
-            objects: the store.
-            uri: the object.
-            load: parses the object; for JSON, a model's `model_validate_json`.
-            initial: value of an object that does not exist.
-            dump: serialises a value, by default as JSON.
-        """
-        self._objects = objects
-        self.uri = uri
-        self._load = load
-        self._initial = initial
-        self._dump = dump
+    objects: ObjectStore
+    uri: str
+    load: Callable[[bytes], T]
+    """Parses the object; for JSON, a model's `model_validate_json`."""
+    initial: T
+    """Value of an object that does not exist."""
+    dump: Callable[[T], bytes] = _to_json
+    """Serialises a value, by default as JSON."""
 
     def read(self) -> tuple[T, str | None]:
         """Value and ETag, or (`initial`, None) without an object; ArtifactError if damaged."""
-        stored = self._objects.read_tagged(self.uri)
+        stored = self.objects.read_tagged(self.uri)
         if stored is None:
-            return self._initial, None
+            return self.initial, None
         try:
-            return self._load(stored[0]), stored[1]
+            return self.load(stored[0]), stored[1]
         except (ValueError, LookupError, TypeError) as error:
             raise ArtifactError(f"{self.uri} is damaged", received=str(error)) from error
 
     def replace(self, value: T, etag: str | None) -> str:
         """Write a value, return its ETag; ConflictError unless `etag` is current (None: absent)."""
-        data = self._dump(value)
-        return self._objects.write(self.uri, data, if_match=etag, if_absent=etag is None)
+        data = self.dump(value)
+        return self.objects.write(self.uri, data, if_match=etag, if_absent=etag is None)
 
     def update(self, change: Callable[[T], T]) -> tuple[T, T]:
         """Apply `change` to the stored value; if another writer interferes, again, up to 20 times.

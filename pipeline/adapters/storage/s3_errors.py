@@ -11,6 +11,8 @@ from botocore.exceptions import (
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
 )
 
 from pipeline.errors import (
@@ -22,9 +24,25 @@ from pipeline.errors import (
     UnreachableError,
 )
 
+_NO_CREDENTIALS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 _DENIED = {"401", "403", "AccessDenied", "AllAccessDisabled", "AccountProblem"}
-_REJECTED = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken"}
+_REJECTED = {
+    *("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "TokenRefreshRequired"),
+    *("ExpiredToken", "ExpiredTokenException", "InvalidTokenId", "UnrecognizedClientException"),
+    "400",  # of a HEAD, whose response has no code: an expired token, or another region
+}
+_CLOCK = {"RequestTimeTooSkewed", "RequestExpired"}
+_REGION = {
+    *("PermanentRedirect", "301", "AuthorizationHeaderMalformed"),
+    "IllegalLocationConstraintException",
+}
 _LOST = {"412", "409", "PreconditionFailed", "ConditionalRequestConflict"}
 
 
@@ -63,6 +81,18 @@ def _bucket_error(uri: str, code: str) -> BucketError | None:
             expected="valid keys with their session token, a profile or a role",
             received=uri,
         )
+    if code in _CLOCK:
+        return BucketError(
+            f"S3 rejects requests for bucket {bucket}, because the clock differs ({code})",
+            expected="a clock within 15 minutes of the store's: set this machine's by NTP",
+            received=uri,
+        )
+    if code in _REGION:
+        return BucketError(
+            f"bucket {bucket} is in another region ({code})",
+            expected="the bucket's region in AWS_REGION",
+            received=uri,
+        )
     return None
 
 
@@ -97,10 +127,17 @@ def translated(uri: str) -> Iterator[None]:
         if isinstance(cause, ClientError):
             raise _pipeline_error(uri, cause) from error
         raise UnreachableError(f"S3 does not respond for {uri}: {error}") from error
-    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
+    except _NO_CREDENTIALS as error:
         raise BucketError(
             f"no AWS credentials for bucket {split_s3(uri)[0]}: {error}",
             expected="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a role",
+            received=uri,
+        ) from error
+    except RecursionError as error:
+        # botocore answers a redirect without a region by a HEAD, which is redirected again.
+        raise BucketError(
+            f"the S3 endpoint redirects every request for bucket {split_s3(uri)[0]}",
+            expected="the address to which it redirects, such as https, in AWS_ENDPOINT_URL_S3",
             received=uri,
         ) from error
     except (BotoCoreError, Boto3Error) as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.adapters.tracking.errors import errors
+from pipeline.adapters.tracking.metric_keys import metric_keys
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,6 +91,12 @@ class Tracking:
                 log.warning("MLflow's experiment %s was deleted: restored it", self.experiment)
             return str(found.experiment_id)
 
+    def experiment_state(self) -> str:
+        """`active`, `deleted`, or '' if there is no experiment; changes nothing."""
+        with errors(self.uri):
+            found = self._client.get_experiment_by_name(self.experiment)
+            return str(found.lifecycle_stage) if found is not None else ""
+
     def is_active(self, run_id: str) -> bool:
         """Whether a run exists and is not deleted; MLflow changes no other."""
         from mlflow.exceptions import MlflowException
@@ -112,13 +119,13 @@ class Tracking:
     def log_metrics(
         self, run_id: str, metrics: Mapping[str, float], step: int = 0, model_id: str | None = None
     ) -> None:
-        """Log one value per metric; with `model_id`, the logged model shows them too."""
+        """Log one value per metric, under `metric_keys`; with `model_id`, also to that model."""
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
+        now, keys = int(time.time() * 1000), metric_keys(metrics)
         with errors(self.uri):
             points = [
-                Metric(name, float(value), now, step, model_id=model_id)
+                Metric(keys[name], float(value), now, step, model_id=model_id)
                 for name, value in metrics.items()
             ]
             self._client.log_batch(run_id, metrics=points)

@@ -30,7 +30,7 @@ class Contradictions:
 def find_contradictions(
     records: Iterable[Record], matches: Sequence[ImageMatch], locked: AbstractSet[str]
 ) -> Contradictions:
-    """Matches by what they contradict: labels, named groups or the lock; and the weakest ones.
+    """Matches that contradict labels, named groups or the lock, and the weakest matches.
 
     Args:
         records: the matched images.
@@ -91,7 +91,7 @@ def cells_under_two_labels(
 def _images_by_cell(
     records: Sequence[Record], matches: Iterable[ImageMatch]
 ) -> Iterable[list[Record]]:
-    """The images of each cell, by name or by matches, which may join images of two groups."""
+    """The images of each cell, joined by cell name or by match, also across groups."""
     index_of = {record.sha256: index for index, record in enumerate(records)}
     pairs = [MatchedPair(index_of[m.one], index_of[m.other], m.inliers) for m in matches]
     first: dict[str, int] = {}
@@ -105,7 +105,7 @@ def _images_by_cell(
 
 
 def without_labels(records: Iterable[Record], rejected: Iterable[Quarantined]) -> list[Record]:
-    """All records; rejected ones lose their label but still connect the images of their cell."""
+    """All records; the rejected ones have no label, but still connect the images of their cell."""
     hashes = {image.sha256 for image in rejected}
     return [
         record.model_copy(update={"label": ""}) if record.sha256 in hashes else record

@@ -51,7 +51,7 @@ def data_gate(
     store: ArtifactStore,
     run: RunContext,
 ) -> Artifact[GroupingManifest]:
-    """Quarantine cells under two labels and publish the grouping, or raise an error with the page.
+    """Publish the grouping without cells under two labels; DatasetRefusedError if a rule fails.
 
     A returned label that the archives contradict quarantines the returned image alone.
 
@@ -150,7 +150,7 @@ def _read_tables(grouping: Artifact[GroupingManifest], store: ArtifactStore) -> 
 def _matches_by_section(
     tables: _Tables, config: RunConfig, store: ArtifactStore
 ) -> dict[str, list[ImageMatch]]:
-    """Matches to show, by section title; reads the lock."""
+    """The contradicting and the weakest matches, by title of the page's section; reads the lock."""
     locked = read_lock(config.name, store).hashes
     found = find_contradictions(tables.images, tables.matches, locked)
     return {

@@ -48,7 +48,7 @@ def sections_of_pairs(
     contract: ModelContract,
     store: ArtifactStore,
 ) -> dict[str, list[Pair]]:
-    """Section title to pictures of its first twelve matches; reads their images.
+    """Pictures of the first twelve matches of each section, by title; reads images from the store.
 
     Each image is read and decoded once, whatever the number of its pairs and sections.
     """
@@ -69,7 +69,7 @@ def render(
     rules: Sequence[Rule],
     quarantined: Sequence[Quarantined],
 ) -> str:
-    """One self-contained HTML page; the same content gives the same bytes."""
+    """The data gate's report as a self-contained HTML page; equal content gives equal bytes."""
     return (
         page_templates()
         .get_template("data_gate.html.j2")

@@ -29,11 +29,7 @@ from pipeline.run_context import RunContext
 from pipeline.steps.cells.group_and_cell import assign_group_and_cell, sets_to_compare
 from pipeline.steps.cells.locked_images import LockedImages, read_lock
 from pipeline.steps.cells.matching.fingerprint import Fingerprint, extract_fingerprint
-from pipeline.steps.cells.matching.near_duplicates import (
-    MatchedPair,
-    component_roots,
-    find_matches,
-)
+from pipeline.steps.cells.matching.near_duplicates import MatchedPair, component_roots, find_matches
 
 MATCHES, LOCKED = "links.csv", "locked.csv"
 """Files of the artefact: matched images, and locked images of earlier archives."""
@@ -46,13 +42,9 @@ _log = logging.getLogger(__name__)
 
 
 def group(
-    dataset: Artifact[DatasetManifest],
-    config: RunConfig,
-    *,
-    store: ArtifactStore,
-    run: RunContext,
+    dataset: Artifact[DatasetManifest], config: RunConfig, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[GroupingManifest]:
-    """Name the group and the cell of every record, and publish the records and their matches.
+    """Publish every record with its group and cell, and the matches that were found between images.
 
     A name from `manifest.csv` or the file-name pattern is valid across archives: the same name is
     the same group. Unnamed images are compared with each other and with the locked test images of
@@ -146,7 +138,7 @@ def _cached_matches(
 def _search_matches(
     records: Sequence[Record], sizes: Iterable[int], config: RunConfig, store: ArtifactStore
 ) -> list[MatchedPair]:
-    """Read all images and search in consecutive runs of `sizes`; indexes are those of `records`."""
+    """Read all images and match within each set; set i is the next `sizes[i]` of the records."""
     fingerprints, matches, start = _fingerprints(records, store), list[MatchedPair](), 0
     for size in sizes:
         found = find_matches(fingerprints[start : start + size], config.group.min_inliers)

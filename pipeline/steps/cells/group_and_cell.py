@@ -32,7 +32,7 @@ def sets_to_compare(records: Sequence[Record]) -> list[list[int]]:
 def assign_group_and_cell(
     records: Sequence[Record], matches: Iterable[MatchedPair]
 ) -> list[Record]:
-    """Records with their group and cell; a name from the archive is never changed.
+    """Copies of the records with group and cell; a name from the archive is never changed.
 
     An image without a named group takes the group of its matches, and within the group their cell.
     The id of an unnamed group is `g`, that of a cell is `c`, with twelve hex digits of the smallest

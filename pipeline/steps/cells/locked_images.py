@@ -1,4 +1,4 @@
-"""The lock: test images of a dataset's name, on which no model of that name is ever trained."""
+"""Locked images: test images of a dataset, on which no model of its name is ever trained."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -61,7 +61,7 @@ class LockedImages(Frozen):
         return frozenset(image.group for image in self.by_hash.values() if image.group)
 
     def extended(self, images: Mapping[str, LockedImage]) -> "LockedImages":
-        """A copy with more images, by hash; it only grows.
+        """A copy with these images added; no image is ever removed.
 
         The entry of a locked image stays, unless it has no label or a returned one: then an entry
         with an archive's label replaces it.
@@ -71,16 +71,14 @@ class LockedImages(Frozen):
 
 
 def read_lock(name: str, store: ArtifactStore) -> LockedImages:
-    """The lock of a name, empty before its first split; ArtifactError if it is damaged."""
+    """Read a dataset's locked images; empty before the first split, ArtifactError if damaged."""
     return _document(name, store).read()[0]
 
 
 def extend_lock(
-    name: str,
-    images: Callable[[LockedImages], Mapping[str, LockedImage]],
-    store: ArtifactStore,
+    name: str, images: Callable[[LockedImages], Mapping[str, LockedImage]], store: ArtifactStore
 ) -> LockedImages:
-    """Lock more images, retrying after conflicts; returns the lock from before.
+    """Add images to the stored lock, retrying after conflicts; returns the lock from before.
 
     Args:
         name: the dataset's name.

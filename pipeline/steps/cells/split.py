@@ -1,14 +1,19 @@
 """Split: assign whole groups to the train, validation, test and reserve part; extend the lock."""
 
 import logging
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import Artifact, GroupingManifest, SplitManifest
 from pipeline.config.run_config import RunConfig
-from pipeline.records import Quarantined, Record, from_csv, to_csv
+from pipeline.errors import InvalidInputError
+from pipeline.records import FITTED, Quarantined, Record, from_csv, to_csv
 from pipeline.run_context import RunContext
+from pipeline.statistics.folds import balanced_folds
 from pipeline.steps.cells.group import LOCKED
 from pipeline.steps.cells.locked_images import LockedImage, LockedImages, extend_lock
 from pipeline.steps.cells.split_assignment import assign, groups_in
@@ -36,7 +41,7 @@ def split(
     quarantined (not scored).
 
     Raises:
-        InvalidInputError: when a class has too few groups for three parts.
+        InvalidInputError: when a class has too few groups for three parts or two folds.
         ConflictError: when other runs keep extending the lock.
     """
     _log.info("split: %s", grouping.uri)
@@ -64,6 +69,30 @@ def split(
     return artifact
 
 
+def require_folds(records: Iterable[Record], config: RunConfig) -> None:
+    """Raise InvalidInputError if training cannot fit every class: before features are computed.
+
+    A head on region means is cross-fitted: each fold is predicted by a head that was fitted to the
+    others, so every class needs groups in two folds.
+    """
+    fitted = [record for record in records if record.part in FITTED]
+    names, classes = sorted({record.group for record in fitted}), config.contract.classes
+    contains = np.zeros((len(names), len(classes)), bool)
+    for record in fitted:
+        contains[bisect_left(names, record.group), classes.index(record.label)] = True
+    folds = balanced_folds(contains, config.train.folds)
+    required = 2 if config.features.keep == "regions" else 1
+    for label, of_class in zip(classes, contains.T, strict=True):
+        if len(np.unique(folds[of_class])) < required:
+            raise InvalidInputError(
+                f"class {label} cannot be trained on: its training and validation groups are in "
+                "too few folds; add images of other slides, patients or cells of that class",
+                expected=f"groups (slides, patients or source cells) in {required} of "
+                f"{config.train.folds} folds",
+                received=", ".join(np.array(names)[of_class]) or "no group",
+            )
+
+
 def classes_without_reserve(records: Iterable[Record]) -> list[str]:
     """Classes without an image in the reserve."""
     labels, reserved = set(), set()
@@ -76,13 +105,15 @@ def classes_without_reserve(records: Iterable[Record]) -> list[str]:
 def _assign_and_lock(
     records: Sequence[Record], locked: Sequence[Record], config: RunConfig, store: ArtifactStore
 ) -> list[Record]:
-    """Records with their part; locks the test part, and assigns again after a conflict."""
+    """Write the test images to the lock and return the records with their part."""
     groups = groups_in(records)
 
     def assigned(lock: LockedImages) -> list[Record]:
         test = {r.group for r in (*records, *locked) if r.sha256 in lock.hashes} | lock.groups
         parts = assign(groups, config.split, test, seed=config.name)
-        return [record.model_copy(update={"part": parts[record.group]}) for record in records]
+        with_part = [r.model_copy(update={"part": parts[r.group]}) for r in records]
+        require_folds(with_part, config)
+        return with_part
 
     def tested(lock: LockedImages) -> dict[str, LockedImage]:
         return {r.sha256: LockedImage.of(r) for r in assigned(lock) if r.part == "test"}

@@ -1,4 +1,4 @@
-"""Assignment of whole groups to the train, validation, test and reserve part."""
+"""Decides which part of the split each group enters: train, validation, test or reserve."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,10 +12,12 @@ from pipeline.records import Part, Record
 
 _PARTS: tuple[Part, ...] = ("test", "val", "train")
 """Parts that every class needs, in the order in which they are filled; the reserve is optional."""
+_NAMED_GROUPS = 5
+"""Groups that an error names."""
 Parts = dict[str, Part]
 """Group to part."""
 Classes = Mapping[str, Sequence["Group"]]
-"""Class to the groups with images of it, in the order of `_hash`."""
+"""Class to the groups with images of it, in the order of assignment."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,13 @@ class Group:
         return min(self.images, key=lambda label: (-self.images[label], label))
 
     def images_for(self, label: str, part: Part) -> int:
-        """Images of a class that count for a part; for the test part, without returned labels."""
+        """Images of a class that count for a part; for the test part without returned labels."""
         returned = self.returned.get(label, 0) if part == "test" else 0
         return self.images.get(label, 0) - returned
 
 
 def groups_in(records: Iterable[Record]) -> list[Group]:
-    """One `Group` with its number of images per group, sorted by name."""
+    """The groups of the records with their number of images per class, sorted by name."""
     images: dict[str, Counter[str]] = defaultdict(Counter)
     returned: dict[str, Counter[str]] = defaultdict(Counter)
     for record in records:
@@ -52,7 +54,7 @@ def groups_in(records: Iterable[Record]) -> list[Group]:
 def assign(
     groups: Sequence[Group], shares: SplitConfig, locked: AbstractSet[str], *, seed: str
 ) -> Parts:
-    """Group to part, assigned class by class, starting with the class of the fewest groups.
+    """Assign each group to a part, class by class, starting with the class of the fewest groups.
 
     Groups are sorted by a hash of `seed` and their name: the first ones become the test part, then
     the reserve, validation and train. New groups therefore move only groups at a border between two
@@ -73,7 +75,7 @@ def assign(
         InvalidInputError: when a class has too few groups, or too few that are not locked.
     """
     classes: dict[str, list[Group]] = defaultdict(list)
-    for group in sorted(groups, key=lambda group: _hash(seed, group.id)):
+    for group in sorted(groups, key=lambda group: sha256_bytes(f"{seed}:{group.id}".encode())):
         for label in group.images:
             classes[label].append(group)
     parts: Parts = {group.id: "test" for group in groups if group.id in locked}
@@ -87,10 +89,6 @@ def assign(
     return parts
 
 
-def _hash(seed: str, group: str) -> str:
-    return sha256_bytes(f"{seed}:{group}".encode())
-
-
 def _missing_parts(label: str, members: Sequence[Group], parts: Parts) -> list[Part]:
     """Required parts without a group of the class, in the order in which they are filled."""
     return [
@@ -101,7 +99,7 @@ def _missing_parts(label: str, members: Sequence[Group], parts: Parts) -> list[P
 
 
 def _assign_class(label: str, members: Sequence[Group], shares: SplitConfig, parts: Parts) -> None:
-    """Assign, in `parts`, the groups of a class that no other class has assigned yet."""
+    """Add to `parts` the groups of a class that no other class has assigned yet."""
     _fill_part(label, members, "test", shares.test_share, parts)
     _fill_part(label, members, "reserve", shares.reserve_share, parts)
     _fill_part(label, members, "val", shares.val_share, parts)
@@ -111,7 +109,7 @@ def _assign_class(label: str, members: Sequence[Group], shares: SplitConfig, par
 def _fill_part(
     label: str, members: Sequence[Group], part: Part, share: float, parts: Parts
 ) -> None:
-    """Assign groups, in `parts`, until the share of `part` is reached; half of a group must fit.
+    """Add groups to `parts` until the share of `part` is reached; half of a group must fit.
 
     A part without a group of the class gets at least one; one group is left for each other missing
     part.
@@ -136,7 +134,7 @@ def _fill_part(
 def _fill_missing_parts(
     label: str, classes: Classes, parts: Parts, locked: AbstractSet[str]
 ) -> None:
-    """Move, in `parts`, a group into each part that the class misses, if no class loses one."""
+    """Move a group, in `parts`, into each part that the class lacks, unless a class loses one."""
     for part in _missing_parts(label, classes[label], parts):
         for group in classes[label]:
             moved: Parts = {**parts, group.id: part}
@@ -160,9 +158,16 @@ def _require_all_parts(
         n_returned = sum(not group.images_for(label, "test") for group in members)
         raise InvalidInputError(
             f"class {label} has too few groups to split, none is left for {' and '.join(missing)}: "
-            "add images of other cells",
+            f"it has {_names(members)}; add images of other slides, patients or cells, or leave "
+            "the class out of contract.classes",
             expected="at least 3 groups (slides, patients or source cells), 2 of them outside the "
             "locked test part, and one for the test part with a label from an archive",
             received=f"{len(members)} groups, {n_locked} of them locked"
             + (f", {n_returned} with returned labels only" if n_returned else ""),
         )
+
+
+def _names(groups: Sequence[Group]) -> str:
+    """Names of the groups, at most five."""
+    more = " and others" if len(groups) > _NAMED_GROUPS else ""
+    return ", ".join(group.id for group in groups[:_NAMED_GROUPS]) + more

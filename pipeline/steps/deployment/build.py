@@ -38,16 +38,13 @@ def build(
             difference = replay_golden_images(
                 url, baked_bundle(bento), manifest.contract, manifest.parity.precision
             )
-        built = store.publish(bento, _manifest(served, bento, run))
+        description = BentoManifest(
+            name=manifest.name,
+            inputs={"served": served.uri},
+            counts={"golden": len(read_golden(baked_bundle(bento)))},
+            tag=manifest.tag,
+            **run.model_dump(),
+        )
+        built = store.publish(bento, description)
     log.info("build done: %s; golden probabilities differ by %.4f at most", built.uri, difference)
     return built
-
-
-def _manifest(served: Artifact[ServedManifest], bento: Path, run: RunContext) -> BentoManifest:
-    return BentoManifest(
-        name=served.manifest.name,
-        inputs={"served": served.uri},
-        counts={"golden": len(read_golden(baked_bundle(bento)))},
-        tag=served.manifest.tag,
-        **run.model_dump(),
-    )

@@ -72,6 +72,7 @@ def track_evaluation(
 
 
 def _metrics(report: EvaluationReport) -> dict[str, float]:
+    """MLflow's name of a metric to the metric."""
     scores = report.scores
     return {
         "test_balanced_accuracy": scores.balanced_accuracy.value,
@@ -108,8 +109,8 @@ def confusion_figure(scores: Scores) -> "Figure":
             colour = "white" if shares[y][x] > 0.5 else "black"
             axes.text(x, y, str(count), ha="center", color=colour)
     ticks = range(len(scores.classes))
-    axes.set_xticks(ticks, scores.classes, rotation=30, ha="right")
-    axes.set_yticks(ticks, scores.classes)
+    axes.set_xticks(ticks, scores.classes, rotation=30, ha="right", parse_math=False)
+    axes.set_yticks(ticks, scores.classes, parse_math=False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("truth")
     axes.set_title(f"{scores.images} held-out images of {scores.cells} cells")

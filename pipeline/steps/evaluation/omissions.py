@@ -3,16 +3,18 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeGuard
 
 from pipeline.contract.class_names import nearest_classes
-from pipeline.records import FileCounts, Frozen, Quarantined, Skipped, n_files
+from pipeline.records import FileCounts, Frozen, Quarantined, Skipped, escape_formula, n_files
 from pipeline.steps.dataset.validation_rules import UNKNOWN_CLASS
 from pipeline.steps.evaluation.predictions import Predictions, predictions_csv
 
 SCORED_AS = "scored_as"
 """Column of an archive's predictions: `class`, `unknown class`, or the reason for skipping."""
+_MAX_LINES = 12
+"""Labels and reasons in a warning; the JSON has all."""
 _MAX_NAMES = 50
 """Files that a warning names; the report names all."""
 
@@ -32,11 +34,14 @@ class Omissions(Frozen):
     """The files that `skipped` counts."""
     duplicates: int
     """Number of byte-identical copies under the same label; each image counts once."""
+    remark: str = ""
+    """Sentence with both lists if no label of the archive is a class of the model; else empty."""
 
     def warnings(self) -> list[str]:
-        """One line per unknown label, one for ignored files, and one per reason for skipping.
+        """The remark, then a line per unknown label, for ignored files and per reason for skipping.
 
-        The largest count is first; the files of a reason are named, at most fifty.
+        The largest count is first, and a last line counts the labels and reasons after the
+        twelfth. The files of a reason are named, at most fifty.
         """
         unknown = [
             f"{count} images in {label!r} belong to no class of the model" + self._hint(label)
@@ -47,7 +52,8 @@ class Omissions(Frozen):
             f"{n_files(count)} skipped: {reason}: {self._names(reason)}"
             for reason, count in _largest_first(self.skipped)
         ]
-        return [*unknown, *ignored, *skipped]
+        remark = [self.remark] if self.remark else []
+        return [*remark, *_first(unknown, "labels"), *ignored, *_first(skipped, "reasons")]
 
     def _names(self, reason: str) -> str:
         files = [one.file for one in self.skipped_files if one.reason == reason]
@@ -55,6 +61,7 @@ class Omissions(Frozen):
         return ", ".join([*map(repr, files[:_MAX_NAMES]), *more])
 
     def _hint(self, label: str) -> str:
+        """Question whether the nearest class is meant; '' if no class name is similar."""
         nearest = self.nearest_classes.get(label)
         return f": did you mean {nearest}? Then rename the folder" if nearest else ""
 
@@ -65,13 +72,18 @@ def is_unknown(image: Quarantined | Skipped) -> TypeGuard[Quarantined]:
 
 
 def omissions(
-    left_out: Iterable[Quarantined | Skipped], classes: Sequence[str], duplicates: int = 0
+    left_out: Iterable[Quarantined | Skipped],
+    classes: Sequence[str],
+    *,
+    known: int,
+    duplicates: int,
 ) -> Omissions:
     """Count what is left out: by label where the label is no class, else by reason.
 
     Args:
         left_out: quarantined images of the archive, unreadable ones included, and skipped files.
         classes: of the model.
+        known: number of images of these classes.
         duplicates: number of copies that were dropped before.
     """
     labels: Counter[str] = Counter()
@@ -82,6 +94,7 @@ def omissions(
         else:
             kind = image.kind if isinstance(image, Skipped) else "skipped"
             others.append(Skipped(file=image.file, kind=kind, reason=image.reason))
+            known += isinstance(image, Quarantined) and image.label in classes
     counts = FileCounts.of(others)
     return Omissions(
         unknown_labels=dict(labels),
@@ -90,6 +103,7 @@ def omissions(
         skipped=counts.skipped,
         skipped_files=tuple(one for one in others if one.kind == "skipped"),
         duplicates=duplicates,
+        remark="" if known or not labels else _no_class(labels, classes),
     )
 
 
@@ -111,9 +125,25 @@ def archive_csv(
         if isinstance(image, Skipped) and image.kind == "ignored":
             continue
         label = image.label if isinstance(image, Quarantined) else ""
-        writer.writerow({"file": image.file, "label": label, SCORED_AS: image.reason})
+        file, label = escape_formula(image.file), escape_formula(label)
+        writer.writerow({"file": file, "label": label, SCORED_AS: image.reason})
     return out.getvalue()
 
 
-def _largest_first(counts: dict[str, int]) -> list[tuple[str, int]]:
+def _no_class(labels: Mapping[str, int], classes: Sequence[str]) -> str:
+    names = ", ".join(repr(label) for label, _ in _largest_first(labels)[:_MAX_LINES])
+    others = f" and {len(labels) - _MAX_LINES} others" if len(labels) > _MAX_LINES else ""
+    return (
+        f"no folder of the archive is a class of the model: the labels are {names}{others}, "
+        f"the classes {', '.join(classes)}"
+    )
+
+
+def _first(lines: list[str], subject: str) -> list[str]:
+    """The first twelve lines, and one that counts the others."""
+    others = len(lines) - _MAX_LINES
+    return [*lines[:_MAX_LINES], *([f"and {others} other {subject}"] if others > 0 else [])]
+
+
+def _largest_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))

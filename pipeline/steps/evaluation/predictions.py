@@ -16,7 +16,7 @@ from pipeline.contract.model_contract import ModelContract
 from pipeline.contract.prediction_log import PredictionRecord, ReferenceRecord
 from pipeline.contract.preprocessing import prepare
 from pipeline.engine.serving_engine import Engine
-from pipeline.records import Record
+from pipeline.records import Record, escape_formula
 from pipeline.statistics.groups import Floats
 
 
@@ -33,7 +33,7 @@ class Predictions:
     """(n,), from `decide`."""
 
     def __iter__(self) -> Iterator[tuple[Record, PredictionRecord]]:
-        """Image by image: its record and its logged prediction."""
+        """Iterate over (record, logged prediction), image by image."""
         return zip(self.records, self.logged, strict=True)
 
     def reference(self) -> list[ReferenceRecord]:
@@ -45,7 +45,7 @@ class Predictions:
 
 
 def request_id(record: Record) -> str:
-    """Request id of the prediction for an image of an archive."""
+    """Request id in the log of an archive's image: the first 16 digits of the image's hash."""
     return record.sha256[:16]
 
 
@@ -55,7 +55,7 @@ def predict_images(
     folder: Path,
     when: datetime,
 ) -> Predictions:
-    """Predict images as the service does, one by one; ArtifactError if the bundle is unfit.
+    """Predict images as the service does, one by one; ArtifactError if the bundle cannot be served.
 
     Args:
         images: labelled records with their bytes.
@@ -119,7 +119,10 @@ class _Predictor:
 
 
 def predictions_csv(*parts: Predictions) -> str:
-    """`file,label,predicted,confidence,decision,p_<CLASS>...,group,cell`, one row per image."""
+    """CSV with `file,label,predicted,confidence,decision,p_<CLASS>...,group,cell` of each image.
+
+    A name that a spreadsheet would run as a formula gets an apostrophe.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     rows = [row for part in parts for row in part]
@@ -128,6 +131,9 @@ def predictions_csv(*parts: Predictions) -> str:
     writer.writerow(["file", "label", *columns, "group", "cell"])
     for record, logged in rows:
         probabilities = logged.probabilities.values()
-        predicted = (logged.label, max(probabilities), logged.decision, *probabilities)
-        writer.writerow([record.file, record.label, *predicted, record.group, record.cell])
+        file, label, predicted, group = map(
+            escape_formula, (record.file, record.label, logged.label, record.group)
+        )
+        scores = (max(probabilities), logged.decision, *probabilities)
+        writer.writerow([file, label, predicted, *scores, group, record.cell])
     return out.getvalue()

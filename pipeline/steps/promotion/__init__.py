@@ -4,8 +4,8 @@
    cells that neither was trained on (`eligible_cells`), and publishes a verdict (`verdict`).
    `serve_check` loads the bundle in the service's code; `verdict_page` and `mlflow_verdict` show
    the verdict.
-2. `promote` moves the pointer on a passed verdict, within the rules of `ledger_rules`; `rollback`
-   moves it back.
+2. `promote` points to the model of a passed verdict, within the rules of `repromotion_rules`;
+   `rollback` points to an earlier model.
 3. `history` renders the ledger: what served when, who decided and why.
 
 When it fails: a refused gate is a result, not an error; read the failed checks on the verdict page.

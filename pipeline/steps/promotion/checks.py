@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.artifacts import Parity
 from pipeline.config.promotion_gate_limits import GateConfig
+from pipeline.contract.class_names import respelt
 from pipeline.records import Record
 from pipeline.statistics.groups import group_codes
 from pipeline.statistics.intervals import Interval
@@ -56,6 +57,22 @@ def first_model_check(scores: Scores, config: GateConfig) -> Check:
         f"{accuracy.low:.3f} (required: {floor:g})."
     )
     return Criterion("champion", "first model", at_least(floor, "low")).check(accuracy, sentence)
+
+
+def classes_check(challenger: Sequence[str], champion: Sequence[str]) -> Check:
+    """Check that both models have the same classes, in any order: labels are compared by name."""
+    same = set(challenger) == set(champion)
+    sentence = "The challenger has the champion's classes."
+    if not same:
+        spelt = respelt(challenger, champion)
+        names = ", ".join(f"{old} for {new}" for new, old in spelt.items())
+        sentence = (
+            "The classes differ, so the models cannot be compared: the challenger has "
+            f"{', '.join(challenger)}; the champion has {', '.join(champion)}. "
+            + (f"Write the champion's spelling in the config's classes: {names}. " if spelt else "")
+            + "Other classes need a config with another contract.name."
+        )
+    return Criterion("champion", "same classes", at_least(1), "yes").check(float(same), sentence)
 
 
 def champion_checks(
@@ -151,13 +168,14 @@ def serving_checks(serving: ServeCheck, config: GateConfig) -> list[Check]:
 
 
 def _non_inferiority(metric: str, difference: Difference, margin: float) -> Check:
+    """Check that the challenger loses at most `margin` against the champion."""
     limit = at_least(-margin, "resampled low")
     criterion = Criterion("champion", f"{metric} against the champion", limit, "difference")
     return criterion.check(difference, _difference_sentence(difference, margin))
 
 
 def _difference_sentence(difference: Difference, margin: float) -> str:
-    """The change, the bound that decides, and the bound of the 95 % interval."""
+    """Sentence with the difference, the bound that decides, and the bound of the 95 % interval."""
     return (
         f"{_points(difference.value)} points against the champion on {difference.cells} cells that "
         f"neither model was trained on ({difference.differing} differ). "

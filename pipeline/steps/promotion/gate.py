@@ -116,6 +116,11 @@ def _comparison(
     results = checks.data_checks(cells, config.gate)
     if champion is None:
         return cells, [*results, checks.first_model_check(report.scores, config.gate)]
+    results.append(
+        checks.classes_check(
+            challenger.manifest.contract.classes, champion.manifest.contract.classes
+        )
+    )
     if champion.manifest.tag == challenger.manifest.tag or not all(c.passed for c in results):
         return cells, results
     if recorded is None:
@@ -151,7 +156,7 @@ def _serve_check(served: Artifact[ServedManifest], store: ArtifactStore) -> Serv
 def _publish(
     verdict: GateVerdict, inputs: GateInputs, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[VerdictManifest]:
-    """Publish `verdict.json` and `verdict.html`."""
+    """Publish a verdict as `verdict.json` and `verdict.html`."""
     manifest = VerdictManifest(
         name=verdict.name,
         tag=verdict.tag,

@@ -17,7 +17,7 @@ from pipeline.errors import (
 )
 from pipeline.records import Frozen
 from pipeline.run_context import RunContext
-from pipeline.steps.promotion.ledger_rules import Outcome, earlier_outcome, rollback_refusal
+from pipeline.steps.promotion.repromotion_rules import Outcome, earlier_outcome, rollback_refusal
 from pipeline.steps.promotion.verdict import GateVerdict, read_verdict
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class PromotionReport(Frozen):
 
 
 class Authorization(Frozen):
-    """Who decided to move the pointer, and why."""
+    """Who decided to promote or roll back, why, and when a person approved."""
 
     author: str
     reason: str
@@ -49,7 +49,7 @@ class Authorization(Frozen):
 
 @dataclass(frozen=True)
 class PromotionResult:
-    """Outcome of a promotion, and the pointer after it."""
+    """Outcome of a promotion, and the pointer afterwards."""
 
     outcome: Outcome
     pointer: Pointer

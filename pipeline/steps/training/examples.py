@@ -1,4 +1,4 @@
-"""Examples to fit and to validate on: activations on disk, labels and sample weights."""
+"""Examples to train and to validate on: activations on disk, labels and sample weights."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ def load_activations(
 def training_examples(
     files: ActivationFiles, records: Sequence[Record], config: RunConfig
 ) -> Examples:
-    """All images with all their crops, weighted by `sample_weights` with `train.copies`."""
+    """Examples with all crops of the records, weighted by class and by `train.copies`."""
     weights = sample_weights(records, config.train.copies)
     return _examples(files, records, config, config.features.jitters, weights)
 
@@ -67,13 +67,13 @@ def training_examples(
 def validation_examples(
     files: ActivationFiles, records: Sequence[Record], config: RunConfig
 ) -> Examples:
-    """Crops without jitter of at most eight images per cell; cells of a class weigh the same."""
+    """Examples of up to eight images per cell, without jitter; cells of a class weigh the same."""
     limited = limit_images_per_cell(records)
     return _examples(files, limited, config, 0, sample_weights(limited))
 
 
 def unlabelled_examples(files: ActivationFiles, records: Sequence[Record]) -> Examples:
-    """Crops without jitter of images of any class; labels and groups are 0, weights are 1."""
+    """Examples of images of any class, without jitter; labels and groups are 0, weights are 1."""
     zeros = np.zeros(len(records), np.int64)
     crops = [crop_names(record.sha256, 0) for record in records]
     return Examples(files, crops, zeros, np.ones(len(records), np.float32), zeros)

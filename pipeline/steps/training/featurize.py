@@ -1,12 +1,10 @@
 """Featurize: compute the activations of the frozen network that the cache does not have yet."""
 
 import logging
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
@@ -45,7 +43,7 @@ class ShardInputs:
 def featurize(
     inputs: ShardInputs, config: RunConfig, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[FeaturesManifest]:
-    """Compute and publish a shard's missing activations; the artefact lists packs with all of them.
+    """Publish the activations of a shard that are not cached yet; the result lists all its packs.
 
     Only images of the training and validation parts have activations.
     """
@@ -75,8 +73,7 @@ def featurize(
         counts={"images": len(records)},
         **run.model_dump(),
     )
-    with tempfile.TemporaryDirectory() as empty:
-        artifact = store.publish(Path(empty), manifest)
+    artifact = store.publish_texts({}, manifest)  # its manifest lists the packs
     log.info("featurize shard %d done: %s", inputs.shard, artifact.uri)
     return artifact
 

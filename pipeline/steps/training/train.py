@@ -34,16 +34,11 @@ Report = Callable[[Epoch], None]
 
 
 def train(
-    inputs: TrainInputs,
-    config: RunConfig,
-    *,
-    store: ArtifactStore,
-    run: RunContext,
-    report: Report,
+    inputs: TrainInputs, config: RunConfig, *, store: ArtifactStore, run: RunContext, report: Report
 ) -> Artifact[BundleManifest]:
-    """Fit a model and publish its bundle; an interrupted fit resumes from its checkpoint.
+    """Seed this process, fit a model and publish its bundle; resumes an interrupted fit.
 
-    Seeds this process's generators. `report` is called after every epoch.
+    `report` is called after every epoch. With `features.keep: maps` each epoch writes a checkpoint.
     """
     from pipeline.modeling.network import set_determinism
 
@@ -111,7 +106,7 @@ def _load_training_data(
 def _assemble(
     fitted: "FittedModel", data: TrainingData, inputs: TrainInputs, config: RunConfig
 ) -> "keras.Model":
-    """The whole network: frozen backbone, fitted layers and calibration in one graph."""
+    """The complete Keras model: frozen backbone, fitted layers and calibration in one graph."""
     from pipeline.modeling import network
 
     normalization = inputs.weights.manifest.normalization

@@ -129,6 +129,7 @@ def stack(
         yield stack
 
 
+@pytest.mark.field("cleared_run")
 def test_a_cleared_run_tests_its_own_interval(stack: MonitoringStack) -> None:
     """Clearing a run uses no images of today and changes no neighbouring or later window."""
     stack.log_predictions(-0.5, 40)

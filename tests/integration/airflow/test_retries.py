@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 FAULTS = """
 from datetime import timedelta
 
-from _defaults import DEFAULT_ARGS
+from _task_defaults import DEFAULT_ARGS
 from airflow.sdk import dag, task
 
 from pipeline.errors import UnreachableError

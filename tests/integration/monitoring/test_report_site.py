@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.embedded.ports import free_block
 from tests.integration.service.asking import answers
-from tests.integration.sockets import connect, is_open, receive
+from tests.integration.sockets import connect, is_open, receive_response
 from tests.integration.waiting import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -39,7 +39,7 @@ def test_half_open_connections_are_closed(url: str) -> None:
     half = [connect(url, b"GET / HTTP/1.1\r\nHost: ") for _ in range(300)]
     with connect(url, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") as idle:
         begun = time.monotonic()
-        assert receive(idle).startswith(b"HTTP/1.1 200")
+        assert receive_response(idle).startswith(b"HTTP/1.1 200")
         assert time.monotonic() - begun < 1
         assert is_open(idle)
         wait_for(lambda: not sum([is_open(connection) for connection in [*half, idle]]), 12)

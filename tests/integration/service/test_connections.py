@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.integration.service.asking import answers, supervisor_of, worker_of
-from tests.integration.sockets import connect, is_open, receive
+from tests.integration.sockets import connect, is_open, receive, receive_response
 from tests.integration.waiting import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -64,10 +64,10 @@ def seconds_open(connection: socket.socket) -> float:
 def test_an_idle_connection_takes_a_second_request(url: str) -> None:
     """After 6 s, as behind a load balancer; Uvicorn's own timeout is 5 s."""
     with connect(url, LIVEZ) as connection:
-        assert receive(connection).startswith(b"HTTP/1.1 200")
+        assert receive_response(connection).startswith(b"HTTP/1.1 200")
         time.sleep(6)
         connection.sendall(LIVEZ)
-        assert receive(connection).startswith(b"HTTP/1.1 200")
+        assert receive_response(connection).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.field("keep_alive")
@@ -84,7 +84,7 @@ def test_the_keep_alive_is_set(
     settings = {"KEEP_ALIVE_SECONDS": "1", "HEADER_TIMEOUT_SECONDS": "4"}
     with serve(tmp_path, stage.root, words, **settings) as served:
         with connect(served, LIVEZ) as connection:
-            assert receive(connection).startswith(b"HTTP/1.1 200")
+            assert receive_response(connection).startswith(b"HTTP/1.1 200")
             assert 0.8 < seconds_open(connection) < 3
         with connect(served, HALF) as connection:
             assert 3.5 < seconds_open(connection) < 8
@@ -136,7 +136,7 @@ def test_an_incomplete_header_is_closed(url: str, first: bytes) -> None:
         for request in [part for part in (first[: len(LIVEZ)], first[len(LIVEZ) :]) if part]:
             connection.sendall(request)
             if request == LIVEZ:
-                assert receive(connection).startswith(b"HTTP/1.1 200")
+                assert receive_response(connection).startswith(b"HTTP/1.1 200")
         assert HEADER_TIMEOUT_S - 1 < seconds_open(connection) < HEADER_TIMEOUT_S + 4
 
 
@@ -150,7 +150,7 @@ def test_a_trickled_header_is_closed(url: str) -> None:
 def test_an_incomplete_header_gets_a_408(url: str) -> None:
     """In the format of all errors."""
     with connect(url, HALF) as connection:
-        head, _, body = receive(connection).partition(b"\r\n\r\n")
+        head, _, body = receive_response(connection).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 408 Request Timeout")
     assert json.loads(body)["error"] == {
         "code": "header_timeout",
@@ -175,16 +175,18 @@ def test_above_the_limit_idle_connections_are_closed(url: str) -> None:
     """400 are allowed: incomplete headers are closed first, then what is idle for longest."""
     with ExitStack() as stack:
         idle = [stack.enter_context(connect(url, LIVEZ)) for _ in range(200)]
-        assert all(receive(connection).startswith(b"HTTP/1.1 200") for connection in idle)
+        assert all(receive_response(connection).startswith(b"HTTP/1.1 200") for connection in idle)
         half = [stack.enter_context(connect(url, HALF)) for _ in range(150)]
         time.sleep(1.5)
         new = [stack.enter_context(connect(url, LIVEZ)) for _ in range(150)]
-        assert all(receive(connection).startswith(b"HTTP/1.1 200") for connection in new)
+        assert all(receive_response(connection).startswith(b"HTTP/1.1 200") for connection in new)
         assert number_open(idle) == 200
         assert number_open(half) <= 50
         time.sleep(1.5)
         new += [stack.enter_context(connect(url, LIVEZ)) for _ in range(200)]
-        assert all(receive(connection).startswith(b"HTTP/1.1 200") for connection in new[-200:])
+        assert all(
+            receive_response(connection).startswith(b"HTTP/1.1 200") for connection in new[-200:]
+        )
         assert number_open(half) == 0
         assert not is_open(idle[0])
         assert number_open(new) == 350
@@ -197,7 +199,7 @@ def test_slow_bodies_above_the_limit_do_not_stop_health_checks(url: str) -> None
         slow = head + b"Content-Length: 99\r\n\r\n{"
         connections = [stack.enter_context(connect(url, slow)) for _ in range(420)]
         wait_for(lambda: len(readable(connections)) == 20)
-        refused = [receive(connection) for connection in readable(connections)]
+        refused = [receive_response(connection) for connection in readable(connections)]
         assert number_open(connections) == 400
         assert httpx.get(f"{url}/readyz").status_code == 200
     for response in refused:

@@ -5,10 +5,13 @@ import json
 import os
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import psutil
@@ -170,3 +173,36 @@ def test_a_killed_worker_loses_no_logged_data(
         wait_for(lambda: lines(stage.root, "logs") and lines(stage.root, "feedback"))
     counts = gather(stage.root, tmp_path, min_labels=1)
     assert (counts["labels"], counts["gathered"]) == (1, 1)
+
+
+HOSTILE = ('<b onload="x">a/b</b>', "=cmd|' /C calc'!A0", "😀 Linfócito", "x" * 100)
+
+
+@pytest.mark.field("decomposed_names")
+def test_classes_of_any_name_are_served_and_returned_in_any_spelling(
+    tmp_path: Path,
+    make_stage: Callable[[Path], Any],
+    serve: Serve,
+    cell_image: Callable[..., bytes],
+) -> None:
+    """In every route; a label is stored as the model spells it, and a near miss is proposed."""
+    plain = make_stage(tmp_path / "store")
+    stage = replace(plain, contract=plain.contract.model_copy(update={"classes": HOSTILE}))
+    stage.point_to(stage.publish(tmp_path / "built"))
+    with serve(tmp_path, stage.root) as url:
+        wait_for(lambda: answers(f"{url}/readyz"))
+        request_id = classify(url, cell_image(2))
+        files = [("images", ("a.jpg", cell_image(kind, shift=4))) for kind in range(4)]
+        many = httpx.post(f"{url}/differential", files=files, timeout=60).json()
+        assert [row["label"] for row in many["shares"]] == list(HOSTILE)
+        explained = httpx.post(f"{url}/explain", files={"image": cell_image(2)}, timeout=60)
+        assert unquote(explained.headers["x-label"]) in HOSTILE
+        assert tuple(httpx.get(f"{url}/model").json()["contract"]["classes"]) == HOSTILE
+        assert httpx.get(f"{url}/docs.json", timeout=30).status_code == 200
+        for spelling in (HOSTILE[2], unicodedata.normalize("NFD", " 😀_linfócito ").upper()):
+            assert send_label(url, request_id, spelling).json()["label"] == HOSTILE[2]
+        near = send_label(url, request_id, "😀 Linfocitos").json()["error"]
+        assert near["message"].endswith("did you mean 😀 Linfócito?")
+        wait_for(lambda: len(lines(stage.root, "feedback")) == 2)
+        assert '😀 Linfócito"' in httpx.get(f"{url}/metrics").text
+    assert {line["label"] for line in lines(stage.root, "feedback")} == {HOSTILE[2]}

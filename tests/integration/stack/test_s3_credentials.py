@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from pipeline.adapters.storage import S3Store
-from pipeline.embedded.doctor import run_checks, table
+from pipeline.doctor import store as doctor_store
+from pipeline.doctor.finding import Subject
 from pipeline.errors import BucketError
 from pipeline.settings import STACK_ENV_FILE, Settings, load_settings
 from tests.integration.waiting import wait_for
@@ -96,6 +97,7 @@ def read() -> None:
     assert S3Store(load_settings(), fail_fast=True).read(URI) == b"content"
 
 
+@pytest.mark.field("session_token")
 def test_a_session_token_in_the_environment_is_sent(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,17 +274,19 @@ def test_a_command_names_a_missing_bucket(seaweed: Settings, tmp_path: Path) -> 
     ("uri", "text", "result"),
     [
         ("s3://leukoflow/a", "s3://leukoflow/a", "ok"),
-        ("s3://gone", "bucket gone does not exist", "missing"),
-        ("", "STORE_URI is not set", "optional"),
+        ("s3://gone", "bucket gone does not exist", "problem"),
+        ("", "STORE_URI is not set", "note"),
         ("folder", "folder, a local folder", "ok"),
     ],
 )
 def test_the_doctor_checks_the_store(seaweed: Settings, uri: str, text: str, result: str) -> None:
-    """A bucket that cannot be used is reported before the stack starts."""
-    checks = run_checks(seaweed.model_copy(update={"store_uri": uri}))
-    (store,) = [check for check in checks if check.name == "store"]
+    """A bucket that cannot be used is reported before the stack starts; nothing is written."""
+    subject = Subject(seaweed.model_copy(update={"store_uri": uri}), {})
+    (store,) = doctor_store.store(subject)
     assert text in store.value
-    assert list(table([store]).columns[2].cells) == [result]
+    assert store.state == result
+    assert S3Store(seaweed).stat("s3://leukoflow/a/.doctor") is None
+    assert {clock.state for clock in doctor_store.clock(subject)} <= {"ok"}
 
 
 def test_a_service_names_a_missing_bucket(

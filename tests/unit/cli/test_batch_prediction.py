@@ -83,3 +83,16 @@ def test_a_file_name_is_never_a_formula(first: str) -> None:
     text = batch_prediction.spreadsheet(batch_prediction.PredictionRow(file=name) for name in names)
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert [row["file"] for row in rows] == [f"'{names[0]}", names[1]]
+    text = batch_prediction.spreadsheet([batch_prediction.PredictionRow(file="a", label=names[0])])
+    assert next(csv.DictReader(io.StringIO(text, newline="")))["label"] == f"'{names[0]}"
+
+
+@pytest.mark.field("bracketed [names]")
+def test_a_folder_with_brackets_in_its_name_is_no_pattern(tmp_path: Path) -> None:
+    """Neither are files with brackets; the rest of the argument is."""
+    folder = tmp_path / "slide [a]" / "day [1]"
+    folder.mkdir(parents=True)
+    (folder / "x [b].jpg").write_bytes(b"x")
+    for argument in (folder, folder / "x [b].jpg", folder / "*.jpg", folder.parent / "**/*.jpg"):
+        (found,) = batch_prediction.find_images([str(argument)])
+        assert found == folder / "x [b].jpg"

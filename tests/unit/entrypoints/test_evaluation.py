@@ -187,3 +187,78 @@ def test_grouping_reports_the_images_that_it_leaves_out(
     assert "did you mean NEUTROPHIL? Then rename the folder" in output
     assert "warning: 1 file is skipped: text: 'Neutrophils/readme.txt'\n" in output
     assert "'MONOCYTE/broken.png'\n" in output
+
+
+@pytest.mark.field("foreign_classes")
+def test_an_archive_of_other_classes_is_scored_as_out_of_domain(
+    champion: str,
+    cell_image: Callable[..., bytes],
+    run_command: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """No accuracy, but the novelty of every image, and one sentence with both lists of classes."""
+    path = tmp_path / "other.zip"
+    with zipfile.ZipFile(path, "w") as opened:
+        for number in range(12):
+            folder = "fold_0/hem" if number % 3 else "fold_0/all [b]"
+            opened.writestr(f"{folder}/{number}.jpeg", cell_image(number % 4, shift=4 * number))
+    out, table, drift = (tmp_path / name for name in ("report.json", "p.csv", "drift.json"))
+    words = ("--archive", str(path), "--out", str(out), "--predictions", str(table))
+    assert run_command("evaluate", *words, "--model", champion) == 0
+    output = capsys.readouterr()
+    remark = (
+        "no folder of the archive is a class of the model: the labels are 'hem', 'all [b]', "
+        "the classes EOSINOPHIL, LYMPHOCYTE, MONOCYTE, NEUTROPHIL"
+    )
+    assert f"warning: {remark}\n" in output.err
+    line, report = json.loads(output.out), json.loads(out.read_text())
+    assert line["remark"] == report["remark"] == remark
+    assert (line["images"], line["unknown"]) == (0, report["unknown"])
+    assert report["unknown"]["images"] == 12
+    with table.open() as opened_table:
+        assert {row["scored_as"] for row in csv.DictReader(opened_table)} == {"unknown class"}
+    options = ("--window", "12", "--draws", "1", "--name", "blood_cells")
+    assert run_command("drift", "--archive", str(path), "--out", str(drift), *options) == 0
+    assert json.loads(drift.read_text())["remark"] == remark
+
+
+def test_a_class_with_unreadable_images_alone_is_a_class(
+    champion: str, run_command: Callable[..., int], tmp_path: Path, cell_image: Callable[..., bytes]
+) -> None:
+    """The remark says that no folder is a class, which is then wrong."""
+    path, out = tmp_path / "other.zip", tmp_path / "report.json"
+    with zipfile.ZipFile(path, "w") as opened:
+        opened.writestr("hem/1.jpeg", cell_image(1))
+        opened.writestr("NEUTROPHIL/1.png", b"not an image")
+    table = str(tmp_path / "p.csv")
+    words = ("--archive", str(path), "--out", str(out), "--predictions", table)
+    assert run_command("evaluate", *words, "--model", champion) == 0
+    assert json.loads(out.read_text())["remark"] == ""
+
+
+@pytest.mark.field("misspelt_class")
+def test_many_unknown_labels_are_summarised(
+    champion: str,
+    cell_image: Callable[..., bytes],
+    run_command: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """The terminal has the first twelve, the JSON has all; patterns leave files out."""
+    path, out = tmp_path / "other.zip", tmp_path / "report.json"
+    with zipfile.ZipFile(path, "w") as opened:
+        for number in range(14):
+            opened.writestr(f"patient {number}/1.jpeg", cell_image(1, shift=number))
+            opened.writestr(f"NEUTROPHIL/{number}.jpeg", cell_image(3, shift=number))
+    table = str(tmp_path / "p.csv")
+    words = ("--archive", str(path), "--out", str(out), "--predictions", table)
+    assert run_command("evaluate", *words, "--model", champion) == 0
+    assert "warning: and 2 other labels\n" in capsys.readouterr().err
+    assert len(json.loads(out.read_text())["unknown_labels"]) == 14
+    assert run_command("evaluate", *words, "--model", champion, "--include", "NEUTROPHIL") == 0
+    report = json.loads(out.read_text())
+    assert report["unknown_labels"] == {}
+    assert report["skipped"] == {"not matched by ingest.include": 14}
+    assert run_command("evaluate", *words, "--model", champion, "--exclude", "**.jpg") == 2
+    assert "invalid exclude pattern" in capsys.readouterr().err

@@ -35,7 +35,7 @@ class FakeLog:
     def promote(self, tag: str) -> None:
         """Move the pointer to a model; the time of the promotion stays."""
         pointer = Pointer(
-            sequence=0, name="demo", tag=tag, served="s", evaluation="evaluation/demo/x",
+            sequence=0, name="demo", tag=tag, served="s", evaluation=f"evaluation/{tag}",
             verdict="v", author="a", reason="r", time=self._promoted,
         )  # fmt: skip
         self._pointers.move(pointer, self._pointers.read())

@@ -1,4 +1,4 @@
-"""Fingerprint of an image: all that the near-duplicate search keeps of it, without its pixels."""
+"""Fingerprint of an image: keypoints, nucleus and coverage, by which near-duplicates are found."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class Nucleus:
     half: float
 
     def points(self) -> Floats:
-        """Sample points (9, 2)."""
+        """Nine sample points in the square (9, 2)."""
         across, down = np.meshgrid(self.x + self.half * _OFFSETS, self.y + self.half * _OFFSETS)
         return np.stack([across.ravel(), down.ravel()], axis=1).astype(np.float32)
 
@@ -71,9 +71,7 @@ def extract_fingerprint(image: Pixels) -> Fingerprint:
     if box is not None:
         middle = box.side / 2
         nucleus = Nucleus(
-            x=(box.left + middle) / longer,
-            y=(box.top + middle) / longer,
-            half=middle / longer,
+            x=(box.left + middle) / longer, y=(box.top + middle) / longer, half=middle / longer
         )
     return Fingerprint(detect_keypoints(image), nucleus, _coverage(image))
 
@@ -83,7 +81,7 @@ def _mapped(points: NDArray[np.floating], map_: Map) -> NDArray[np.float64]:
 
 
 def _coverage(image: Pixels) -> NDArray[np.bool_]:
-    """Mask (rows, columns), judged by the middle pixel of each square."""
+    """Coarse mask of the photograph (rows, columns): False where a square is black."""
     height, width = image.shape[:2]
     middles = (np.arange(_GRID) + 0.5) * max(height, width) / _GRID
     rows, columns = (middles[middles < side].astype(np.intp) for side in (height, width))

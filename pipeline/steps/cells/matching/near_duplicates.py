@@ -86,7 +86,7 @@ def _majority_same_nucleus(overlaps: Sequence[Overlap]) -> bool:
 
 
 def component_roots(count: int, matches: Iterable[MatchedPair]) -> list[int]:
-    """For each of `count` items, the smallest index in its connected component."""
+    """Smallest index in the connected component of each of `count` items, joined by matches."""
     one, other = np.array([match[:2] for match in matches], np.intp).reshape(-1, 2).T
     graph = coo_array((np.ones(len(one)), (one, other)), shape=(count, count))
     labels = connected_components(graph, directed=False)[1]
@@ -118,7 +118,7 @@ def nearest_pairs(vectors: Floats, count: int) -> list[IndexPair]:
 
 
 def pairs_between_groups(vectors: Floats, roots: Sequence[int]) -> Iterator[list[IndexPair]]:
-    """Yield the most similar image pairs, of the first 60 per group, for each two close groups.
+    """Yield the most similar image pairs of each two neighbouring groups, closest groups first.
 
     Args:
         vectors: unit vectors (n, d); a group is as close as its mean vector.
@@ -146,7 +146,7 @@ class _MatchForest:
         self._joined = DisjointSet(range(len(images)))
 
     def grow(self, candidates: Iterable[list[IndexPair]], proves: Predicate) -> None:
-        """Compare candidates, each pairs of two groups; add the best match of those that `proves`.
+        """Compare the image pairs of each candidate; add the best if `proves` accepts the overlaps.
 
         Groups that are already joined are skipped, so that most candidates cost nothing.
         """

@@ -47,7 +47,7 @@ class Overlap:
 
 
 def find_overlap(one: Fingerprint, other: Fingerprint, min_inliers: int) -> Overlap | None:
-    """Register the first image on the second, mirrored or not; None if there is no affine map.
+    """Affine map from one image to the other, and the area they share; None if none fits.
 
     Args:
         one: fingerprint of the first image.

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from monitoring.drift.detect import read_window
+from monitoring.drift.messages import other_models
 from monitoring.windows.collect import PREDICTIONS, WindowRequest, collect
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
@@ -26,7 +27,7 @@ def test_the_first_window_starts_at_the_promotion(log: FakeLog) -> None:
     window = log.collect(START + HOUR)
     assert log.count(window) == 12
     assert (window.manifest.start, window.manifest.end) == (START - HOUR, START + HOUR)
-    assert window.manifest.inputs == {"model": TAG, "evaluation": "evaluation/demo/x"}
+    assert window.manifest.inputs == {"model": TAG, "evaluation": f"evaluation/{TAG}"}
 
 
 def test_every_record_is_in_exactly_one_window(log: FakeLog) -> None:
@@ -138,6 +139,7 @@ def test_a_repeated_line_counts_once(log: FakeLog) -> None:
     assert window.manifest.counts["repeated"] == 12
 
 
+@pytest.mark.field("request_id")
 def test_predictions_with_one_request_id_all_count(log: FakeLog) -> None:
     """Clients choose ids: a constant `X-Request-ID` hides no image from the drift test."""
     records = [r.model_copy(update={"request_id": "mine"}) for r in log.records(12, START)]
@@ -148,12 +150,45 @@ def test_predictions_with_one_request_id_all_count(log: FakeLog) -> None:
     assert (window.manifest.counts["records"], window.manifest.counts["repeated"]) == (12, 0)
 
 
+OTHER = "demo:ffffffffffff"
+
+
+@pytest.mark.field("container_model")
+def test_the_model_that_answers_is_tested(log: FakeLog) -> None:
+    """A container keeps the model it was built with when another one is promoted."""
+    log.promote(OTHER)
+    log.segment("w1-1", log.records(12, START) + log.records(3, START, tag=OTHER))
+    window = log.collect(START + HOUR)
+    assert {record.tag for record in read_window(log.store, window)} == {TAG}
+    assert window.manifest.inputs == {"model": TAG, "evaluation": f"evaluation/{TAG}"}
+    assert window.manifest.promoted == OTHER
+    assert window.manifest.answered == {TAG: 12, OTHER: 3}
+    (first, second) = other_models(window.manifest)
+    assert first.startswith(f"{TAG} made 12 of 15 predictions")
+    assert OTHER in first
+    assert second.startswith(f"not tested: 3 of 15 predictions, by {OTHER}")
+
+
+@pytest.mark.field("container_model")
+@pytest.mark.parametrize(("promoted", "before"), [(12, 12), (12, 0), (0, 0)])
+def test_the_promoted_model_is_tested_if_no_other_answers_more(
+    log: FakeLog, promoted: int, before: int
+) -> None:
+    """As many count for the promoted one."""
+    log.promote(OTHER)
+    log.segment("w1-1", log.records(before, START) + log.records(promoted, START, tag=OTHER))
+    window = log.collect(START + HOUR)
+    assert window.manifest.inputs["model"] == OTHER
+    assert log.count(window) == promoted
+    assert len(other_models(window.manifest)) == bool(before)
+
+
 def test_only_the_promoted_model_is_tested(log: FakeLog) -> None:
-    """Predictions of another model are counted and excluded."""
-    log.segment("w1-1", log.records(12, START) + log.records(4, START, tag="demo:ffffffffffff"))
+    """Predictions of a model without a promotion are counted and excluded: it has no reference."""
+    log.segment("w1-1", log.records(12, START) + log.records(14, START, tag=OTHER))
     window = log.collect(START + HOUR)
     assert log.count(window) == 12
-    assert window.manifest.counts["other_model"] == 4
+    assert window.manifest.counts["other_model"] == 14
 
 
 def test_without_a_promoted_model_there_is_no_window(tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ def hours(tmp_path: Path) -> HourlyRuns:
     return HourlyRuns(tmp_path)
 
 
+@pytest.mark.field("cleared_run")
 def test_a_run_of_last_week_gets_its_window_again(
     hours: HourlyRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:

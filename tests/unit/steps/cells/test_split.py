@@ -1,6 +1,7 @@
 """Split: whole groups, every class in every part, and no locked image outside the test part."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import Artifact, GroupingManifest
+from pipeline.config.hyperparameters import TrainConfig
 from pipeline.config.run_config import RunConfig
 from pipeline.config.split_shares import SplitConfig
 from pipeline.errors import ConflictError, InvalidInputError
@@ -16,7 +18,7 @@ from pipeline.records import Quarantined, Record, from_csv, to_csv
 from pipeline.run_context import RunContext
 from pipeline.steps.cells.group import LOCKED
 from pipeline.steps.cells.locked_images import LockedImage, extend_lock, read_lock
-from pipeline.steps.cells.split import classes_without_reserve, split
+from pipeline.steps.cells.split import classes_without_reserve, require_folds, split
 
 
 @pytest.fixture
@@ -225,6 +227,51 @@ def test_a_class_of_returned_labels_alone_is_rejected(
     ):
         split(publish(records), config, store=store, run=run)
     assert read_lock("cells", store).hashes == set()
+
+
+@pytest.mark.field("rare_class_in_one_patient")
+@pytest.mark.parametrize("patients", [1, 2])
+def test_a_class_of_one_patient_is_refused_with_its_groups(
+    patients: int, publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """Before features are computed; the error says what to do, and no image is locked."""
+    groups = {f"P{n:02}": ["ROUND", "LOBED"] if n < patients else ["ROUND"] for n in range(12)}
+    with pytest.raises(InvalidInputError, match="class LOBED has too few groups") as refused:
+        split(publish(_records(groups)), config, store=store, run=run)
+    held = {f"P{n:02}" for n in range(patients)}
+    assert held == set(re.findall(r"P\d\d", refused.value.message))
+    assert "add images of other slides, patients or cells" in refused.value.message
+    assert read_lock("cells", store).hashes == set()
+
+
+@pytest.mark.field("rare_class_in_one_patient")
+def test_a_class_in_one_fold_is_refused_before_features_are_computed(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """Three patients of two classes each: in two folds, the patients of C are in one."""
+    contract = config.contract.model_copy(update={"classes": ("A", "B", "C")})
+    mixed = config.model_copy(
+        update={"contract": contract, "train": TrainConfig(folds=2)}, deep=True
+    )
+    rows = _records({"P1": ["A", "C"], "P2": ["A", "B"], "P3": ["B", "C"]})
+    fitted = [record.model_copy(update={"part": "train"}) for record in rows]
+    with pytest.raises(InvalidInputError, match="class C cannot be trained on") as refused:
+        require_folds(fitted, mixed)
+    assert refused.value.expected == ("groups (slides, patients or source cells) in 2 of 2 folds")
+    assert refused.value.received == "P1, P3"
+
+
+@pytest.mark.field("rare_class_in_one_patient")
+def test_a_class_without_an_image_is_refused(
+    publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """Otherwise the columns of the probabilities would be those of other classes."""
+    contract = config.contract.model_copy(update={"classes": ("ROUND", "RARE", "LOBED")})
+    records = _records({f"{c}{n}": [c] for c in ("ROUND", "LOBED") for n in range(9)})
+    with pytest.raises(InvalidInputError, match=r"class RARE cannot .* received no group"):
+        split(
+            publish(records), config.model_copy(update={"contract": contract}), store=store, run=run
+        )
 
 
 def _records(groups: dict[str, list[str]]) -> list[Record]:

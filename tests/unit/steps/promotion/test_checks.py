@@ -14,6 +14,7 @@ from pipeline.steps.evaluation.scoring import Scores
 from pipeline.steps.promotion.checks import (
     calibration_check,
     champion_checks,
+    classes_check,
     data_checks,
     first_model_check,
     floor_checks,
@@ -253,3 +254,29 @@ def test_the_lower_bound_of_a_gain_may_be_positive() -> None:
     assert better.low is not None
     assert better.low > 0
     assert re.search(r"95 % interval: \+\d\d\.\d points\.$", better.sentence)
+
+
+@pytest.mark.field("respelt_class")
+def test_models_with_the_same_classes_in_any_order_can_be_compared() -> None:
+    """Predictions are compared by name."""
+    assert classes_check(("A", "B"), ("B", "A")).passed
+
+
+@pytest.mark.field("respelt_class")
+@pytest.mark.parametrize(
+    ("challenger", "advice"),
+    [
+        (("EOSINOPHIL", "Neutrophil"), "in the config's classes: NEUTROPHIL for Neutrophil."),
+        (("EOSINOPHIL", "NEUTROPHIL", "BASOPHIL"), "another contract.name."),
+        (("EOSINOPHIL",), "another contract.name."),
+    ],
+)
+def test_models_with_other_classes_cannot_be_compared(
+    challenger: tuple[str, ...], advice: str
+) -> None:
+    """The sentence has both lists, and the spelling of a respelt class."""
+    check = classes_check(challenger, ("EOSINOPHIL", "NEUTROPHIL"))
+    assert not check.passed
+    assert f"the challenger has {', '.join(challenger)}; " in check.sentence
+    assert "the champion has EOSINOPHIL, NEUTROPHIL. " in check.sentence
+    assert advice in check.sentence

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pipeline.adapters.pointer_store import Pointer
-from pipeline.steps.promotion.ledger_rules import rollback_refusal
+from pipeline.steps.promotion.repromotion_rules import rollback_refusal
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Rules from the ledger: when a promotion is already done, and when a rollback forbids it."""
+"""Rules for promoting a model again: a retry of a promotion, and a model that was rolled back."""
 
 from collections.abc import Sequence
 from datetime import datetime
