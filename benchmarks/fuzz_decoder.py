@@ -121,6 +121,12 @@ def _seed_images() -> list[bytes]:
     kinds.append(("PNG", "P", {"transparency": 3}))
     kinds.append(("PNG", "RGB", {"exif": exif, "icc_profile": b"a profile"}))
     kinds.append(("PNG", "RGB", {"save_all": True, "append_images": [image.rotate(90)]}))
+    kinds += [("BMP", mode, {}) for mode in ("RGB", "RGBA", "L", "P", "1")]
+    kinds += [("TIFF", mode, {"exif": exif}) for mode in ("RGB", "RGBA", "CMYK", "I;16", "1")]
+    compressions = ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")
+    kinds += [("TIFF", "RGB", {"compression": name}) for name in compressions]
+    kinds += [("TIFF", "L", {"big_tiff": True}), ("TIFF", "1", {"compression": "group4"})]
+    kinds.append(("TIFF", "F", {"compression": "tiff_lzw"}))
     return [_saved(image.convert(mode), kind, options) for kind, mode, options in kinds]
 
 

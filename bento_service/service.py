@@ -41,7 +41,7 @@ class _FileSchema:
 
 
 class ImageUpload(IODescriptor):  # type: ignore[misc]
-    """A form with one file, a JPEG or PNG of one cell."""
+    """A form with one file, a JPEG, PNG or BMP of one cell."""
 
     media_type = "multipart/form-data"
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from bento_service.http.errors import HttpError
 
-EXPECTED = "a JPEG or PNG as base64 or as a data URL with base64"
+EXPECTED = "a JPEG, PNG or BMP as base64 or as a data URL with base64"
 _DATA_URL = re.compile(r"data:(?:[^,\"]|\"[^\"]*\")*?;\s*base64\s*,", re.IGNORECASE)
 _URL = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 _LOST_PLUS = re.compile(r"\S +\S")

@@ -140,7 +140,7 @@ class LegacyRequest(BaseModel):
 
     image: str = Field(
         min_length=1,
-        description="A JPEG or PNG as base64, or as a data URL with base64",
+        description="A JPEG, PNG or BMP as base64, or as a data URL with base64",
         json_schema_extra={"format": "byte"},
     )
 

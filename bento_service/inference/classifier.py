@@ -25,6 +25,7 @@ from bento_service.inference.bundle_verification import verify_bundle
 from pipeline.artifacts import ServedManifest
 from pipeline.contract.decision import ReasonCode, ReviewDecision, ReviewRule, decide, read_review
 from pipeline.contract.decoding import Pixels
+from pipeline.contract.formats.image_formats import SERVED_FORMATS
 from pipeline.contract.golden_images import GOLDEN, read_golden, replay_golden
 from pipeline.contract.preprocessing import Prepared, prepare
 from pipeline.engine.evidence_map import evidence_picture, occlusion_map
@@ -100,7 +101,7 @@ class Classifier:
         return self.manifest.tag
 
     def classify(self, data: bytes, *, concurrent: IsConcurrent = lambda: False) -> Prediction:
-        """Decode, predict and decide on one JPEG or PNG; blocks, logs nothing.
+        """Decode, predict and decide on one JPEG, PNG or BMP; blocks, logs nothing.
 
         Args:
             data: of the image.
@@ -109,7 +110,7 @@ class Classifier:
         Raises:
             InvalidInputError: when the image cannot be decoded.
         """
-        prepared = prepare(data, self.contract)
+        prepared = prepare(data, self.contract, SERVED_FORMATS)
         outputs = self._engine.predict(prepared.crop[None], concurrent=concurrent())
         probabilities, embedding = (output[0] for output in outputs)
         by_class = dict(zip(self.contract.classes, map(float, probabilities), strict=True))
@@ -141,7 +142,7 @@ class Classifier:
             engine = self._engine
             return np.stack([engine.probabilities(one, concurrent=concurrent()) for one in crops])
 
-        crop = prepare(data, self.contract).crop
+        crop = prepare(data, self.contract, SERVED_FORMATS).crop
         predicted = int(predict(crop[None]).argmax())
         evidence = occlusion_map(predict, crop, predicted)
         picture = evidence_picture(crop, evidence, EVIDENCE_SIDE)

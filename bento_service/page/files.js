@@ -1,6 +1,6 @@
 // Dropped, pasted or chosen files as { file, name }; the name of a file in a folder is its path.
 
-const IMAGE = /\.(jpe?g|png)$/i;
+const IMAGE = /\.(jpe?g|png|bmp)$/i;
 
 export const named = (files) =>
   [...files].map((file) => ({ file, name: file.webkitRelativePath || file.name }));

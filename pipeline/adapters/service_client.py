@@ -10,6 +10,8 @@ from pipeline.errors import InvalidInputError, PipelineError, UnreachableError
 from pipeline.http.client import failure, open_client
 
 _TIMEOUT_S = 60
+_JPEG = "image/jpeg"
+_MEDIA_TYPES = {b"\x89PNG": "image/png", b"BM": "image/bmp"}
 _MAX_ATTEMPTS = 20
 _KEEPALIVE_S = 2.0
 """Time for which an idle connection is reused; shorter than any server's or proxy's."""
@@ -74,8 +76,8 @@ def _headers(key: str) -> dict[str, str]:
 
 
 def _media_type(data: bytes) -> str:
-    """`image/png` for a PNG signature, else `image/jpeg`; validates nothing."""
-    return "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
+    """By the file's first bytes, `image/jpeg` if they are others; validates nothing."""
+    return next((kind for start, kind in _MEDIA_TYPES.items() if data.startswith(start)), _JPEG)
 
 
 def _checked(response: httpx.Response) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pipeline.adapters.service_client import classify, served_model
 from pipeline.errors import InvalidInputError, PipelineError, UnreachableError
 from pipeline.records import Frozen, escape_formula, to_csv
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 """Suffixes of the images in a folder; a file that is named is sent with any suffix."""
 
 
@@ -40,7 +40,7 @@ def find_images(arguments: Iterable[str]) -> list[Path]:
         if not paths:
             raise InvalidInputError(
                 "no image found",
-                expected="a file, a folder with JPEG or PNG files, or a glob pattern of files",
+                expected="a file, a folder with JPEG, PNG or BMP files, or a glob pattern of files",
                 received=text,
             )
         images |= dict.fromkeys(paths)

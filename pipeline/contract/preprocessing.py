@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from pipeline.contract.cell_box import CellBox
 from pipeline.contract.decoding import Pixels, decode
+from pipeline.contract.formats.image_formats import ARCHIVE_FORMATS
 from pipeline.contract.locating import locate_nucleus
 from pipeline.contract.model_contract import ModelContract
 
@@ -46,9 +47,11 @@ class Prepared:
         return self.nucleus is not None
 
 
-def prepare(data: bytes, contract: ModelContract) -> Prepared:
+def prepare(
+    data: bytes, contract: ModelContract, formats: tuple[str, ...] = ARCHIVE_FORMATS
+) -> Prepared:
     """Decode, locate, crop and resize an image; InvalidInputError if `decode` rejects it."""
-    return prepare_pixels(decode(data), contract)
+    return prepare_pixels(decode(data, formats=formats), contract)
 
 
 def prepare_pixels(image: Pixels, contract: ModelContract) -> Prepared:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.artifacts import MANIFEST, ServedManifest
 from pipeline.contract.decision import decide, read_review
+from pipeline.contract.formats.image_formats import SERVED_FORMATS
 from pipeline.contract.golden_images import replay_golden
 from pipeline.contract.preprocessing import prepare
 from pipeline.digests import require_files
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 IMAGE = "image"
-"""The one column of the input: bytes of a JPEG or PNG, or the same in base64."""
+"""The one column of the input: bytes of a JPEG, PNG or BMP, or the same in base64."""
 
 
 def _load_pyfunc(path: str) -> "ServedModel":
@@ -51,7 +52,7 @@ class ServedModel:
         """Classify images: label, decision, uncertainty and probabilities in one row per image.
 
         Args:
-            images: with a column `image`: bytes of a JPEG or PNG, or the same in base64.
+            images: with a column `image`: bytes of a JPEG, PNG or BMP, or the same in base64.
 
         Returns:
             `label`, `decision` (accept or review), `uncertainty` (1 is the review limit)
@@ -65,14 +66,14 @@ class ServedModel:
         if IMAGE not in images:
             raise InvalidInputError(
                 f"input has no column `{IMAGE}`",
-                expected="bytes of a JPEG or PNG, or the same in base64",
+                expected="bytes of a JPEG, PNG or BMP, or the same in base64",
                 received=f"columns {', '.join(map(str, images))}",
             )
         return pd.DataFrame([self._classify(_image_bytes(value)) for value in images[IMAGE]])
 
     def _classify(self, data: bytes) -> dict[str, Any]:
         """The row of one image; InvalidInputError if it cannot be decoded."""
-        prepared = prepare(data, self._contract)
+        prepared = prepare(data, self._contract, SERVED_FORMATS)
         probabilities, embedding = (out[0] for out in self._engine.predict(prepared.crop[None]))
         decided = decide(
             probabilities.tolist(), embedding, prepared.cell_found, self._contract, self._rule

@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from functools import cache
 
 from pipeline.contract.files.file_rules import RULES, Kind
-from pipeline.contract.files.image_signatures import has_image_signature, has_image_suffix
+from pipeline.contract.files.image_signatures import (
+    SIGNATURE_BYTES,
+    has_image_signature,
+    has_image_suffix,
+    is_text,
+)
 
-HEAD_BYTES = 512
+HEAD_BYTES = SIGNATURE_BYTES
 """First bytes of a file that `left_out_by_content` needs."""
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
 """First bytes of the file in which macOS keeps what another file system has no place for."""
-_TEXT_CONTROLS = frozenset(b"\t\n\v\f\r\x1b")
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def left_out_by_content(path: str, head: bytes) -> LeftOut | None:
         return None
     if not head:
         return LeftOut("ignored", "empty file")
-    return LeftOut("skipped", "text" if _is_text(head) else "unknown file type")
+    return LeftOut("skipped", "text" if is_text(head) else "unknown file type")
 
 
 def rules_as_json() -> list[dict[str, str]]:
@@ -94,10 +97,3 @@ def _compiled(names: tuple[str, ...]) -> re.Pattern[str]:
 def _pattern(names: tuple[str, ...]) -> str:
     """One regular expression for all names, the same in Python and JavaScript."""
     return "|".join(re.escape(name).replace(r"\*", ".*").replace(r"\ ", "[ _-]") for name in names)
-
-
-def _is_text(head: bytes) -> bool:
-    """Whether the first bytes are text: no control characters, in any encoding."""
-    return head.startswith(_UTF_16) or all(
-        byte >= ord(" ") or byte in _TEXT_CONTROLS for byte in head
-    )

@@ -4,6 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from PIL import Image
+
 from pipeline.config.run_config import RunConfig
 from pipeline.config.validation_limits import ValidateConfig
 from pipeline.contract.class_names import by_canonical, canonical, did_you_mean
@@ -14,6 +17,10 @@ from pipeline.records import Quarantined, Record
 UNKNOWN_CLASS = "unknown class"
 """Prefix of the reason for an image whose label is no class of the config."""
 _TOP_REASONS = 3
+_AREAS = 64
+"""Areas along the shorter side that are compared to find blank images."""
+_MIN_CONTRAST = 12
+"""Of 255. The palest photograph of two laboratories has 150."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,20 @@ def check_image(data: bytes, config: ValidateConfig) -> tuple[Pixels | None, str
         return image, "the image is too large"
     if min(height, width) < config.min_side:
         return image, f"a side is shorter than {config.min_side} pixels"
+    if shows_nothing(image):
+        return image, "the image shows nothing"
     return image, ""
+
+
+def shows_nothing(image: Pixels) -> bool:
+    """Whether an image is black, white or of one colour, apart from noise and single pixels.
+
+    That is, the means of some 64 x 64 areas differ by less than `_MIN_CONTRAST` in each channel,
+    but for the two lightest and the two darkest, in which a pixel of the sensor may be defect.
+    """
+    areas = Image.fromarray(image).reduce(max(1, min(image.shape[:2]) // _AREAS))
+    means = np.sort(np.asarray(areas).reshape(-1, 3).astype(int), axis=0)
+    return bool((means[-3] - means[2]).max() < _MIN_CONTRAST)
 
 
 def contradicted_reason(labels: Iterable[str]) -> str:

@@ -86,7 +86,7 @@ def test_a_folder_without_images_is_reported(browser: webdriver.Chrome, page_url
     """Nothing is sent, and the page states the reason."""
     browser.get(page_url)
     _drop(browser, Path(__file__).parent)
-    until(browser, "#nothing", "This folder contains no JPEG or PNG files.")
+    until(browser, "#nothing", "This folder contains no JPEG, PNG or BMP files.")
     assert shown(browser, ".tile") == []
 
 

@@ -27,7 +27,8 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Callable[[Handler], None]:
 
 
 @pytest.mark.parametrize(
-    ("data", "kind"), [(b"\x89PNG...", "image/png"), (b"\xff\xd8...", "image/jpeg")]
+    ("data", "kind"),
+    [(b"\x89PNG...", "image/png"), (b"\xff\xd8...", "image/jpeg"), (b"BM...", "image/bmp")],
 )
 def test_an_image_is_sent_with_its_media_type(
     service: Callable[[Handler], None], data: bytes, kind: str

@@ -3,15 +3,18 @@
 import io
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.config.run_config import RunConfig
+from pipeline.config.validation_limits import ValidateConfig
 from pipeline.records import Quarantined, Record, from_csv
 from pipeline.run_context import RunContext
 from pipeline.steps.dataset.ingest import ingest
 from pipeline.steps.dataset.validate import DatasetRefusedError, validate
+from pipeline.steps.dataset.validation_rules import check_image
 
 WriteZip = Callable[..., str]
 Draw = Callable[..., bytes]
@@ -140,12 +143,41 @@ def test_long_narrow_images_fit_on_the_page(
 ) -> None:
     """A strip of 40000 pixels is usable, and its picture is scaled down like the others."""
     out = io.BytesIO()
-    Image.new("RGB", (40_000, 40), (120, 60, 150)).save(out, "PNG")
+    strip = Image.new("RGB", (40_000, 40), (220, 200, 210))
+    strip.paste((120, 60, 150), (100, 10, 130, 30))
+    strip.save(out, "PNG")
     archive = write_zip("strip.zip", {"ROUND/1.png": out.getvalue()})
     snapshot = ingest([archive], config, store=store, run=run)
     with pytest.raises(DatasetRefusedError, match="LOBED 0") as refused:
         validate(snapshot, config, store=store, run=run)
     assert len(refused.value.page) < 50_000
+
+
+@pytest.mark.field("black")
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF"])
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (128, 128, 128), (230, 200, 210)])
+@pytest.mark.parametrize("noise", [0, 3])
+def test_an_image_that_shows_nothing_is_unusable(
+    kind: str, colour: tuple[int, int, int], noise: int
+) -> None:
+    """Black, white or of one colour, also with the noise of a sensor and a hot pixel."""
+    normal = np.random.default_rng(0).normal(colour, noise, (240, 320, 3))
+    pixels = normal.round().clip(0, 255).astype(np.uint8)
+    if noise:
+        pixels[20, 30] = 255
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, kind)
+    assert check_image(out.getvalue(), ValidateConfig())[1] == "the image shows nothing"
+
+
+def test_a_small_pale_cell_is_something(draw: Callable[..., bytes]) -> None:
+    """On a large empty field; so is a drawn cell."""
+    pixels = np.full((2048, 2048, 3), 230, np.uint8)
+    pixels[1000:1040, 1000:1040] = 190
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    for data in (out.getvalue(), draw(1)):
+        assert check_image(data, ValidateConfig())[1] == ""
 
 
 def test_an_image_over_the_configs_limit_is_quarantined(

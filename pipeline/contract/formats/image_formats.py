@@ -1,0 +1,155 @@
+"""Open an image by the Pillow class of its format: the header is read and checked, no pixels.
+
+| format | archives | service |
+|---|---|---|
+| JPEG, PNG, BMP | read | read |
+| TIFF of one page | read | refused |
+
+Everything else is refused by its format's name.
+"""
+
+import io
+
+from PIL import PngImagePlugin
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from pipeline.contract.files.image_signatures import SIGNATURE_BYTES, format_name
+from pipeline.errors import InvalidInputError
+
+SERVED_FORMATS = ("JPEG", "PNG", "BMP")
+"""Formats that the service reads."""
+ARCHIVE_FORMATS = (*SERVED_FORMATS, "TIFF")
+"""Formats that are read from archives of labelled images."""
+_READERS: dict[str, type[ImageFile]] = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "BMP": BmpImageFile,
+    "TIFF": TiffImageFile,
+}
+_SUBFILE_TYPE, _DESCRIPTION, _TILE_WIDTH, _TILE_LENGTH = 254, 270, 322, 323
+_DNG_VERSION, _NDPI = 50706, 65420
+_WITH_AN = frozenset({"AppleDouble", "AVIF", "HDF5", "HTML", "icon (ICO)", "OpenEXR", "SVG", "XML"})
+_MAX_PAGES = 100
+"""Pages of a TIFF that are counted."""
+_MAX_RLE_PIXELS = 4_000_000
+"""Largest run-length encoded BMP: Pillow decodes them slowly, in Python."""
+
+PngImagePlugin.MAX_TEXT_CHUNK = 16 * 1024 * 1024
+"""Pillow refuses larger colour profiles and compressed texts, by default those above 1 MiB, which
+profiles of scanners exceed. Together, texts may have 64 MiB (`MAX_TEXT_MEMORY`)."""
+
+
+def open_image(data: bytes) -> ImageFile:
+    """Read the header of an image whose format was checked, no pixels.
+
+    `Image.open` warns of large images or rejects them before our limit can. Disabling that
+    would change the process's warning filters, which all threads share.
+    """
+    return _READERS[format_name(data[:SIGNATURE_BYTES])](io.BytesIO(data))
+
+
+def check_header(image: ImageFile, n_bytes: int, max_pixels: int) -> None:
+    """InvalidInputError for more than `max_pixels`, a TIFF of several pages, a slide or raw image.
+
+    Args:
+        image: opened, its pixels not yet decoded.
+        n_bytes: size of its file.
+        max_pixels: width times height.
+    """
+    _check_pixels(image.size, max_pixels)
+    if isinstance(image, TiffImageFile):
+        _check_tiff(image, max_pixels)
+    elif isinstance(image, BmpImageFile) and image.tile and image.tile[0].codec_name == "bmp_rle":
+        _check_rle(image, n_bytes)
+
+
+def expected_formats(formats: tuple[str, ...]) -> str:
+    """For example `JPEG, PNG or BMP`."""
+    return f"{', '.join(formats[:-1])} or {formats[-1]}"
+
+
+def _refused(what: str, formats: tuple[str, ...], received: str = "") -> InvalidInputError:
+    """The error for an image of another format, with what to do."""
+    expected = f"{expected_formats(formats)}: export it as PNG"
+    return InvalidInputError(f"the image is {what}", expected=expected, received=received)
+
+
+def require_format(data: bytes, formats: tuple[str, ...]) -> None:
+    """InvalidInputError, with the format's name, unless the first bytes are of one of these."""
+    name = format_name(data[:SIGNATURE_BYTES])
+    if name in formats:
+        return
+    expected = expected_formats(formats)
+    if not data:
+        raise InvalidInputError("the image is an empty file", expected=expected)
+    if name in ("", "text"):
+        raise InvalidInputError(
+            "the image cannot be read",
+            expected=f"a complete {expected}",
+            received="a text file" if name else "another file format",
+        )
+    if name == "Git LFS pointer":
+        raise InvalidInputError(
+            "the image is a Git LFS pointer", expected=f"{expected}: run `git lfs pull` first"
+        )
+    raise _refused(f"{'an' if name in _WITH_AN else 'a'} {name} file", formats)
+
+
+def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
+    if size[0] * size[1] > max_pixels:
+        raise InvalidInputError(
+            "the image is too large",
+            expected=f"at most {max_pixels} pixels",
+            received=f"{size[0]}x{size[1]}",
+        )
+
+
+def _check_rle(image: ImageFile, n_bytes: int) -> None:
+    """InvalidInputError for a run-length encoded BMP that would take seconds to decode."""
+    _check_pixels(image.size, _MAX_RLE_PIXELS)
+    width, height = image.size
+    if n_bytes > 2 * (width + 4) * height + 65_536:
+        raise InvalidInputError(
+            "the image cannot be read",
+            expected="a run-length encoded BMP without empty runs",
+            received=f"{n_bytes} bytes",
+        )
+
+
+def _check_tiff(image: TiffImageFile, max_pixels: int) -> None:
+    """InvalidInputError for a slide, a camera's raw image, several pages, or huge tiles."""
+    tags = image.tag_v2
+    pages = _pages(image)
+    if str(tags.get(_DESCRIPTION, "")).startswith("Aperio"):
+        raise _refused("an Aperio slide (SVS)", ARCHIVE_FORMATS, f"{pages} pages")
+    if _NDPI in tags:
+        raise _refused("a Hamamatsu slide (NDPI)", ARCHIVE_FORMATS, f"{pages} pages")
+    if _DNG_VERSION in tags:
+        raise _refused("a camera raw (DNG) file", ARCHIVE_FORMATS)
+    if pages > 1:
+        count = f"more than {_MAX_PAGES}" if pages > _MAX_PAGES else pages
+        raise InvalidInputError(
+            f"the image is a TIFF file with {count} pages",
+            expected="one page: export the page with the cell",
+        )
+    if tags.get(_SUBFILE_TYPE, 0) & 1:
+        raise _refused("the preview of a camera raw file or slide", ARCHIVE_FORMATS)
+    # libtiff allocates a whole tile, whatever the size of the image.
+    _check_pixels((tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0)), max_pixels)
+
+
+def _pages(image: TiffImageFile) -> int:
+    """Number of pages, at most one more than `_MAX_PAGES`; the first stays open."""
+    pages = 1
+    try:
+        while pages <= _MAX_PAGES:
+            image.seek(pages)
+            pages += 1
+    except EOFError:
+        pass
+    image.seek(0)
+    return pages
