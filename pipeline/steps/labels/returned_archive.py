@@ -53,6 +53,7 @@ def write_archive(
 
 
 def _name(kept_at: str) -> str:
+    """File name in the archive for the path of a kept image."""
     return RETURNED + PurePosixPath(kept_at).name
 
 

@@ -43,7 +43,7 @@ class FakeAirflow:
 
 
 @pytest.mark.enable_socket
-@pytest.mark.field("broken.zip")
+@pytest.mark.field("broken_zip")
 def test_the_note_of_a_run_names_skipped_archives(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run: RunContext
 ) -> None:
