@@ -25,7 +25,7 @@ def label_of(file: str, spelling: Mapping[str, str]) -> str:
     """Name of the class folder as the archive spells it; without one, that of the file's folder.
 
     A folder below the class folder that nearly has the name of another class, such as `Eosinophils`
-    in `NEUTROPHIL`, is the label: then no class, because its images are doubtful.
+    in `NEUTROPHIL`, is the label: an unknown class, because either name may be wrong.
     """
     folder = class_folder(file, spelling)
     if folder is None:

@@ -31,7 +31,7 @@ SPELLING = by_canonical(("LOBED", "ROUND"))
 def test_the_nearest_class_folder_is_the_label(file: str, label: str) -> None:
     """At any depth, as the archive spells it; without one, the name of the parent folder.
 
-    A misspelt class within another class's folder is doubtful, so that it is no class.
+    A misspelt class within another class's folder is no class: either name may be wrong.
     """
     assert label_of(file, SPELLING) == label
 
