@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from pipeline.adapters.storage import ObjectStore
 from pipeline.digests import sha256_bytes
 from pipeline.records import RETURNED, Frozen, to_csv
-from pipeline.steps.dataset.manifest_csv import MANIFEST_CSV
+from pipeline.steps.dataset.archives.manifest_csv import MANIFEST_CSV
 
 _log = logging.getLogger(__name__)
 
