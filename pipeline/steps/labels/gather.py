@@ -220,7 +220,7 @@ def _sha(path: str) -> str:
 
 
 def _document(name: str, store: ArtifactStore) -> Document[GatherState]:
-    """The stored `GatherState` of a model name; reads nothing."""
+    """Object that reads and writes the `GatherState` of a model name."""
     uri = f"{store.root}/returned/{name}.json"
     return Document(store.objects, uri, GatherState.model_validate_json, GatherState())
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from pipeline.adapters.storage import ObjectStore
 from pipeline.digests import sha256_bytes
 from pipeline.records import RETURNED, Frozen, to_csv
-from pipeline.steps.dataset.manifest_csv import MANIFEST_CSV
+from pipeline.steps.dataset.archives.manifest_csv import MANIFEST_CSV
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ def write_archive(
 
 
 def _name(kept_at: str) -> str:
+    """File name in the archive for the path of a kept image."""
     return RETURNED + PurePosixPath(kept_at).name
 
 
