@@ -36,11 +36,13 @@ def start_rows(home: Path, store: Path) -> list[Row]:
 
 
 def _start_service(home: Path, store: Path) -> float:
+    """Start the service and stop it; seconds until it was ready."""
     with running_service(home, store) as (_, seconds):
         return seconds
 
 
 def _start_bare() -> float:
+    """Start a BentoML service without work and stop it; seconds until it accepted connections."""
     port = free_block(1)
     service = "benchmarks.service.baselines.bare_service:Bare"
     command = [sys.executable, "-m", "bentoml", "serve", service]

@@ -48,7 +48,7 @@ class ServedModel:
         replay_golden(folder, self._contract, predict, manifest.parity.precision)
 
     def predict(self, images: "pd.DataFrame") -> "pd.DataFrame":
-        """One row of predictions per image.
+        """Classify images: label, decision, uncertainty and probabilities in one row per image.
 
         Args:
             images: with a column `image`: bytes of a JPEG or PNG, or the same in base64.
@@ -71,6 +71,7 @@ class ServedModel:
         return pd.DataFrame([self._classify(_image_bytes(value)) for value in images[IMAGE]])
 
     def _classify(self, data: bytes) -> dict[str, Any]:
+        """The row of one image; InvalidInputError if it cannot be decoded."""
         prepared = prepare(data, self._contract)
         probabilities, embedding = (out[0] for out in self._engine.predict(prepared.crop[None]))
         decided = decide(

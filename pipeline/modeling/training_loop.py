@@ -118,7 +118,7 @@ def fit(
     checkpoint: Checkpoint,
     report: Callable[[Epoch], None],
 ) -> list[Epoch]:
-    """Train `model` in place to averaged weights, with a checkpoint per epoch; returns the curve.
+    """Train `model` in place, writing a checkpoint per epoch; ends with the averaged weights.
 
     Args:
         model: activations to logits.

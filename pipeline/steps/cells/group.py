@@ -178,12 +178,8 @@ def _publish(
         ImageMatch(one=named[one].sha256, other=named[other].sha256, inliers=inliers)
         for one, other, inliers in matches
     ]
-    counts = {
-        "images": len(records),
-        "groups": len({record.group for record in records}),
-        "cells": len({record.cell for record in records}),
-        "hinted": sum(bool(record.named_group) for record in records),
-    }
+    hinted = sum(bool(record.named_group) for record in records)
+    counts = {**grouping_counts(records), "hinted": hinted}
     files = {
         "records.csv": to_csv(records, Record),
         # Two locked images of a cell without an image in this dataset also match each other.
@@ -191,6 +187,12 @@ def _publish(
         LOCKED: to_csv(locked, Record),
     }
     return store.publish_texts(files, manifest.model_copy(update={"counts": counts}))
+
+
+def grouping_counts(records: Sequence[Record]) -> dict[str, int]:
+    """Number of images, groups and cells of the records, for the manifest."""
+    groups, cells = {record.group for record in records}, {record.cell for record in records}
+    return {"images": len(records), "groups": len(groups), "cells": len(cells)}
 
 
 def _related_locked(named: Sequence[Record], matches: Sequence[MatchedPair]) -> list[Record]:
@@ -206,6 +208,7 @@ def _related_locked(named: Sequence[Record], matches: Sequence[MatchedPair]) -> 
 
 
 def _describe_method(records: Sequence[Record], *, searched: bool, config: RunConfig) -> str:
+    """How groups and cells were found, for the manifest: by names (hints), by search, or both."""
     search = f"SIFT, affine map with {config.group.min_inliers} inliers"
     hinted = sum(bool(record.named_group) for record in records)
     if not searched:

@@ -36,7 +36,7 @@ class Group:
         return min(self.images, key=lambda label: (-self.images[label], label))
 
     def images_for(self, label: str, part: Part) -> int:
-        """Images of a class that count for a part; for the test part without returned labels."""
+        """Number of images of a class that count for a part: for test, without returned labels."""
         returned = self.returned.get(label, 0) if part == "test" else 0
         return self.images.get(label, 0) - returned
 

@@ -79,7 +79,8 @@ def featurize(
 
 
 def shard_of(sha256: str, shards: int) -> int:
-    """Index of an image's shard, from the last digit of its hash: `limit` uses the first ones."""
+    """Index of an image's shard, 0 to `shards` - 1, from the last hex digit of its hash."""
+    # Not from the first digits, by which `ingest.limit` chooses images.
     return int(sha256[-1], 16) % shards
 
 

@@ -94,7 +94,7 @@ def _fit_vocabulary(sample: Floats) -> _Vocabulary | None:
 
 
 def _aggregate(image: Keypoints, vocabulary: _Vocabulary) -> Floats:
-    """Unit vector (words * components,) of residual sums, normalised against frequent textures.
+    """VLAD vector (words * components,) of one image: normalised sums of residuals per visual word.
 
     Each word's sum is scaled to a unit vector (Arandjelovic and Zisserman, CVPR 2013), then every
     value is replaced by its signed square root.
