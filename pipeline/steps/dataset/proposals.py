@@ -10,7 +10,7 @@ from pipeline.config.archive_limits import IngestConfig, PathFilter
 from pipeline.config.run_config import RunConfig
 from pipeline.contract.class_names import by_canonical, nearest_classes
 from pipeline.records import Quarantined, Record
-from pipeline.steps.dataset.folder_labels import group_of
+from pipeline.steps.dataset.folder_labels import class_folder, group_of
 from pipeline.steps.dataset.validation_rules import UNKNOWN_CLASS
 
 _NAMED = 3
@@ -59,7 +59,8 @@ def propose_groups(known: Iterable[Record], config: RunConfig) -> tuple[str, ...
         return ()
     spelling = by_canonical(config.contract.classes)
     by_folder = IngestConfig(group_from="folder")
-    folders = sorted({group_of(one.file, spelling, by_folder) for one in records} - {""})
+    files = [record.file for record in records if class_folder(record.file, spelling)]
+    folders = sorted({group_of(file, spelling, by_folder) for file in files} - {""})
     if len(folders) < 2:  # one folder divides nothing
         return ()
     more = f" and {len(folders) - _NAMED} others" if len(folders) > _NAMED else ""

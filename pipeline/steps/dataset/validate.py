@@ -105,7 +105,8 @@ def validate(
         name=config.name,
         **run.model_dump(),
         inputs={"snapshot": content_uri(snapshot)},
-        counts={"images": len(inspection.usable), "quarantined": len(quarantined), **counts},
+        # The totals last: a class may be named `images`.
+        counts={**counts, "images": len(inspection.usable), "quarantined": len(quarantined)},
     )
     files = {
         "records.csv": to_csv(inspection.usable, Record),
