@@ -152,6 +152,22 @@ def test_every_remedy_is_for_a_reason_that_exists() -> None:
     assert known | {EXCLUDED, NOT_INCLUDED} >= set(proposals._REMEDIES)
 
 
+def test_a_table_that_is_too_large_for_its_files_is_refused(
+    cells: dict[str, bytes],
+    write_zip: WriteZip,
+    config: RunConfig,
+    store: ArtifactStore,
+    run: RunContext,
+) -> None:
+    """Before it is read into memory."""
+    table = b"file,label\n" + b"\n" * 1_004_000
+    path = write_zip("m.zip", cells | {"manifest.csv": table})
+    with pytest.raises(
+        InvalidInputError, match=r"manifest.csv is too large for a table of 4 files"
+    ):
+        ingest([path], config, store=store, run=run)
+
+
 def test_an_archive_without_images_says_what_it_contains(
     write_zip: WriteZip, config: RunConfig, store: ArtifactStore, run: RunContext
 ) -> None:
