@@ -7,7 +7,7 @@ refused for is in `pipeline.steps.dataset.archives`.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from pipeline.contract.files.file_rules import RULES, Kind
 from pipeline.contract.files.image_signatures import has_image_signature, has_image_suffix
@@ -17,6 +17,8 @@ HEAD_BYTES = 512
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
 """First bytes of the file in which macOS keeps what another file system has no place for."""
 _TEXT_CONTROLS = frozenset(b"\t\n\v\f\r\x1b")
+_ALL_NAMES = tuple(name for rule in RULES for name in rule.names)
+_ALL_FOLDERS = tuple(name for rule in RULES for name in rule.folders)
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -37,6 +39,8 @@ def left_out_by_path(path: str, is_class: Callable[[str], bool] | None = None) -
             classes are not known, rules on folders that a class folder may follow do not apply.
     """
     *folders, name = path.split("/")
+    if not (_fits(_ALL_NAMES, name) or any(map(_fits_a_rule, folders))):
+        return None
     classes = [index for index, folder in enumerate(folders) if is_class and is_class(folder)]
     nearest_class = classes[-1] if classes else -1
     for rule in RULES:
@@ -81,6 +85,12 @@ def rules_as_json() -> list[dict[str, str]]:
         for rule in RULES
         if (rule.names or rule.folders) and not rule.unless_classes_below
     ]
+
+
+@lru_cache
+def _fits_a_rule(folder: str) -> bool:
+    """Whether any rule is on this folder; the files of an archive have few folders."""
+    return _fits(_ALL_FOLDERS, folder)
 
 
 def _fits(names: tuple[str, ...], name: str) -> bool:
