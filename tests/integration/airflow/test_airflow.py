@@ -12,6 +12,7 @@ import pytest
 
 from monitoring.retraining.retrain_requests import RetrainRequestStore
 from pipeline.adapters.airflow import AirflowClient, DagRun
+from pipeline.adapters.airflow_session import AirflowSession
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.adapters.storage import LocalStore
@@ -21,6 +22,7 @@ from pipeline.embedded.environment import stack_variables
 from pipeline.embedded.parts import ROOT
 from pipeline.embedded.processes.temporary_parts import running
 from pipeline.errors import InvalidInputError
+from pipeline.sample.archive import write_archive
 from pipeline.settings import Settings
 from tests.integration.waiting import until
 from tests.unit.monitoring.fake_predictions import TAG, FakePredictions
@@ -128,6 +130,24 @@ def test_a_scheduled_run_without_archives_is_skipped(
     log = airflow.log(TRAINING, run.run_id, ingest, lines=100)
     assert "archives/blood_cells/ is empty: there is nothing to train on" in log
     assert _finished(airflow, airflow.trigger(TRAINING, {})).state == "failed"
+
+
+def test_archives_can_be_only_checked(
+    airflow: AirflowClient, settings: Settings, tmp_path: Path
+) -> None:
+    """The note says whether they would train; nothing is stored and all other tasks are skipped."""
+    (tmp_path / "broken.zip").write_bytes(b"PK")
+    write_archive(tmp_path / "cells.zip", seed=3, cells_per_class=8, copies=1)
+    expected = {"broken.zip": "would not train: broken.zip", "cells.zip": "would train"}
+    for name, verdict in expected.items():
+        conf = {"archives": [str(tmp_path / name)], "only_check": True}
+        run = _finished(airflow, airflow.trigger(TRAINING, conf | {"config": "configs/demo.yaml"}))
+        states = _states(airflow, run)
+        assert (run.state, states.pop("ingest")) == ("success", "success")
+        assert set(states.values()) == {"skipped"}
+        note = AirflowSession(settings).get(f"/dags/{TRAINING}/dagRuns/{run.run_id}")["note"]
+        assert note.startswith(f"only checked: these archives {verdict}")
+    assert not list(LocalStore().list(f"{settings.store_uri}/snapshot/"))
 
 
 def test_an_archive_starts_exactly_one_run(airflow: AirflowClient, settings: Settings) -> None:
