@@ -5,15 +5,13 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
+from pipeline.records import Frozen
 from pipeline.statistics.intervals import Interval
 
 
-class Row(BaseModel):
+class Row(Frozen):
     """One row of the table of results: a value with its interval, unit and baseline."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     value: float
@@ -83,6 +81,7 @@ def milliseconds(work: Callable[[], object], rounds: int) -> NDArray[np.float64]
 
 
 def _row(name: str, ends: NDArray[np.float64], unit: str, baseline: str) -> Row:
+    """Row of (value, low, high)."""
     value, low, high = map(float, ends)
     return Row(name=name, value=value, low=low, high=high, unit=unit, baseline=baseline)
 

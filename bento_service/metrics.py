@@ -32,9 +32,7 @@ MODEL = Gauge(
     multiprocess_mode="livesum",
 )
 RELOAD_FAILURES = Counter(
-    "leukoflow_reload_failures_total",
-    "Promoted models that a worker refused",
-    ["reason"],
+    "leukoflow_reload_failures_total", "Promoted models that a worker refused", ["reason"]
 )
 for _reason in ("missing", "changed", "golden", "slow", "unfit", "error"):
     RELOAD_FAILURES.labels(_reason)  # starts at 0, so that the first failure shows as an increase
@@ -50,9 +48,7 @@ SHADOW_MODEL = Gauge(
     multiprocess_mode="livesum",
 )
 SHADOW_REFUSALS = Counter(
-    "leukoflow_shadow_refusals_total",
-    "Shadow challengers that a worker refused",
-    ["reason"],
+    "leukoflow_shadow_refusals_total", "Shadow challengers that a worker refused", ["reason"]
 )
 POINTER_FAILURES = Counter(
     "leukoflow_pointer_failures_total", "Failed attempts to read the pointer from the store"

@@ -142,7 +142,7 @@ def _middleware(application: ASGIApp) -> ServiceMiddleware:
         state=ServiceState(
             reject_if_full=lambda: _serving().reject_if_full(),
             too_many_connections=_too_many_connections,
-            shutting_down=_shutting_down,
+            shutting_down=lambda: bool(app.state.shutdown.begun),
             not_ready_reason=lambda: _serving().not_ready_reason(),
         ),
         keys=app.state.keys,
@@ -152,12 +152,6 @@ def _middleware(application: ASGIApp) -> ServiceMiddleware:
 def _serving() -> "WorkerState":
     serving: WorkerState = app.state.serving
     return serving
-
-
-def _shutting_down() -> bool:
-    """Whether SIGTERM has begun a graceful shutdown."""
-    shutdown: GracefulShutdown = app.state.shutdown
-    return shutdown.begun
 
 
 def _too_many_connections() -> bool:

@@ -13,7 +13,7 @@ from uvicorn import Config, Server
 from uvicorn.config import STARTUP_FAILURE
 
 from bento_service.http.access_log import start_logging
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, of_system
 
 LOGGING = {
     "version": 1,
@@ -25,7 +25,7 @@ LOGGING = {
 
 
 def main(fd: int) -> None:
-    """Serve on the listening socket `fd` until SIGTERM; exits with 3 if it fails to start."""
+    """Serve on the listening socket `fd` until SIGTERM; exits with 1 or 3 if it fails to start."""
     config = Config(
         _application,
         factory=True,
@@ -36,7 +36,13 @@ def main(fd: int) -> None:
         log_config=LOGGING,
     )
     server = Server(config)
-    server.run(sockets=[socket.socket(fileno=fd)])
+    try:
+        server.run(sockets=[socket.socket(fileno=fd)])
+    except OSError as error:  # a read-only home, a full disk
+        expected = of_system(error)
+        if expected is None:
+            raise
+        sys.exit(f"the service failed to start: {expected}")
     if not server.started:
         sys.exit(STARTUP_FAILURE)
 

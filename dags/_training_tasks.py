@@ -9,7 +9,7 @@ from airflow.sdk import task
 
 
 def config_and_run_id(context: Mapping[str, Any]) -> tuple[str, str]:
-    """Config (pushed by `ingest`) and run id: the first two arguments of later entry points.
+    """Config, from the XCom of `ingest`, and run id: first two arguments of entry points.
 
     The stack may be restarted with another MODEL_NAME during a run. The config is empty when there
     is nothing to train on.
@@ -19,11 +19,11 @@ def config_and_run_id(context: Mapping[str, Any]) -> tuple[str, str]:
 
 @task.short_circuit
 def ingest(**context: Any) -> str:
-    """Freeze the archives into a snapshot; a scheduled run without archives skips all tasks.
+    """Ingest the archives as a snapshot; without archives, a scheduled run skips all tasks.
 
     So does a run that only checks the archives: its note has the result.
     """
-    from pipeline.entrypoints import config_lookup, dataset, inspection
+    from pipeline.entrypoints import config_lookup, dataset
 
     params, run = context["params"], context["dag_run"]
     config = text(params, "config") or config_lookup.default_config()
@@ -35,7 +35,7 @@ def ingest(**context: Any) -> str:
     paths = config_lookup.path_filter(texts(params, "include"), texts(params, "exclude"))
     archives, limit = texts(params, "archives"), params["limit"] or 0
     if untrained:
-        inspection.inspect_run(archives, config, limit, paths, context["dag"].dag_id, run.run_id)
+        dataset.inspect_run(config, context["dag"].dag_id, run.run_id, archives, limit, paths)
         return ""
     return dataset.ingest(config, run.run_id, archives, limit, paths)
 
@@ -66,7 +66,7 @@ def split(grouping: str, **context: Any) -> str:
 
 @task
 def shards(**context: Any) -> list[int]:
-    """Numbers of the shards over which `featurize` is mapped."""
+    """Shard numbers 0, 1, ...: the task `featurize` is mapped over the list."""
     from pipeline.entrypoints import training
 
     return training.shards(config_and_run_id(context)[0])
@@ -74,7 +74,7 @@ def shards(**context: Any) -> list[int]:
 
 @task(execution_timeout=timedelta(hours=6))
 def featurize(split: str, shard: int, **context: Any) -> str:
-    """Compute one shard's activations at the freeze boundary, except those in the cache."""
+    """Compute and cache the activations of one shard of the images; cached ones are reused."""
     from pipeline.entrypoints import training
 
     return training.featurize(*config_and_run_id(context), split, shard)
@@ -106,7 +106,7 @@ def evaluate(served: str, bundle: str, split: str, **context: Any) -> str:
 
 @task
 def gate(evaluation: str, served: str, **context: Any) -> str:
-    """Judge the challenger against the thresholds and the champion; a refusal is a result."""
+    """Judge the challenger against thresholds and champion; a refusal does not fail the task."""
     from pipeline.entrypoints import verdicts
 
     return verdicts.gate(*config_and_run_id(context), evaluation, served)

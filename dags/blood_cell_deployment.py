@@ -52,7 +52,7 @@ def build(**context: Any) -> str:
 
 @task
 def smoke(bento: str, **context: Any) -> str:
-    """Serve the Bento from its own folder and replay the golden images; returns the Bento's URI."""
+    """Serve the Bento and replay its golden images; fails if one differs; returns the URI."""
     from pipeline.entrypoints import deployment
 
     return deployment.smoke(*_config_and_run_id(context), bento)

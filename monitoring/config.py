@@ -11,14 +11,14 @@ from pipeline.records import Frozen
 
 
 class CollectConfig(Frozen):
-    """Log segments that a window reads."""
+    """Which log segments are read for a window."""
 
     late_days: int = Field(default=2, ge=0, le=30)
     """Days after its date on which a late segment is still read."""
 
 
 class DriftTestConfig(Frozen):
-    """Drift test of a window against the reference."""
+    """Parameters of the drift test: alarm rate, minimum sizes, number of draws, seed."""
 
     alpha: float = Field(default=0.01, gt=0, le=0.2)
     """Family-wise false alarm rate: share of windows without drift that alarm."""
@@ -47,7 +47,7 @@ class PolicyConfig(Frozen):
 
 
 class MonitoringConfig(Frozen):
-    """`configs/monitoring.yaml`."""
+    """Content of `configs/monitoring.yaml`: windows, drift test, retrain policy, labels."""
 
     collect: CollectConfig = CollectConfig()
     test: DriftTestConfig = DriftTestConfig()

@@ -27,7 +27,7 @@ Precision = Literal["int8-thin", "int8", "bf16", "f32"]
 
 
 class Manifest(Frozen):
-    """Base of the manifests; a directory without `manifest.json` is not an artefact."""
+    """Base of the manifests: kind, name, provenance, inputs and file hashes of an artefact."""
 
     kind: str
     name: str
@@ -156,7 +156,7 @@ class PackManifest(Manifest):
 
 
 class FeaturesManifest(Manifest):
-    """One shard of a split: the packs that together hold its images' activations."""
+    """Activations of one shard of a split: the packs that contain them."""
 
     kind: Literal["features"] = "features"
     cache_key: str
@@ -182,7 +182,7 @@ class EngineParity(Frozen):
 
 
 class Parity(EngineParity):
-    """Parity of the exported engine, with its precision."""
+    """Difference of the exported engine from Keras, with the engine's precision."""
 
     precision: Precision
     operations: float = Field(default=1.0, exclude_if=lambda share: share == 1.0)
@@ -268,10 +268,10 @@ def content_uri(artifact: Artifact[M]) -> str:
 
 
 def model_tag(bundle: Artifact[BundleManifest]) -> str:
-    """`<name>:<12 hex digits of the bundle digest>`."""
+    """Tag of a bundle's model: `<name>:<12 hex digits of the bundle digest>`."""
     return f"{bundle.manifest.name}:{bundle.digest[:12]}"
 
 
 def model_name(tag: str) -> str:
-    """The name in `<name>:<version>`; empty for a tag without a name."""
+    """Model name in a tag `<name>:<version>`; empty for a tag without a name."""
     return tag.rpartition(":")[0]

@@ -32,5 +32,5 @@ def require_files(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def canonical_json(value: Any) -> str:
-    """Equal text for equal values: JSON with sorted keys; types that JSON lacks become strings."""
+    """JSON with sorted keys, so that equal values give equal text; other types become strings."""
     return json.dumps(value, sort_keys=True, indent=2, default=str) + "\n"

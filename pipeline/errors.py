@@ -1,5 +1,6 @@
 """Errors for users: what is wrong, what was expected, what was received."""
 
+import errno
 import tempfile
 
 
@@ -100,3 +101,24 @@ class DiskFullError(PipelineError):
             expected=f"free space in STORE_URI, LEUKOFLOW_HOME and {tempfile.gettempdir()}",
             received=error.strerror or str(error),
         )
+
+
+def of_system(error: OSError) -> PipelineError | None:
+    """The error for users of a full disk, a read-only folder or too many open files; else None."""
+    path = error.filename2 or error.filename or "a file"
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError.of(error)
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return InvalidInputError(
+            f"{path} cannot be read or written by this user",
+            expected="STORE_URI, LEUKOFLOW_HOME, TMPDIR and output files where this user may write",
+            received=reason,
+        )
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return InvalidInputError(
+            f"no more files can be opened, such as {path}",
+            expected="a higher limit: `ulimit -n 4096`",
+            received=reason,
+        )
+    return None

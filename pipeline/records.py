@@ -26,7 +26,7 @@ def is_returned(file: str) -> bool:
 
 
 def n_files(count: int) -> str:
-    """`1 file is` or `2 files are`."""
+    """A number of files with its verb: `1 file is`, `2 files are`."""
     return f"{count} file is" if count == 1 else f"{count} files are"
 
 

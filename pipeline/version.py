@@ -29,7 +29,7 @@ def code_version(root: Path = ROOT) -> str:
 
 
 def _archived(root: Path) -> str:
-    """The commit that `git archive` wrote; empty in a checkout, which has the placeholder."""
+    """The commit that `git archive` wrote into a tarball; empty in a git checkout."""
     path = root / ARCHIVED
     text = path.read_text().strip() if path.is_file() else ""
     return "" if text.startswith("$") else text

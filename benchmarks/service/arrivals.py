@@ -15,19 +15,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 
 from benchmarks.service.clients import ImagePoster
+from pipeline.records import Frozen
 
 RECOVERY_RATE = 10.0
 _MAX_CLIENTS = 200
 """More than ever wait at once: the work queue has 12 slots and refuses other requests at once."""
 
 
-class Arrival(BaseModel):
+class Arrival(Frozen):
     """One request and its response."""
-
-    model_config = ConfigDict(frozen=True)
 
     at: float
     """Scheduled time, in seconds from the start."""

@@ -38,24 +38,19 @@ def utilisation_rows(served: Path, precision: Precision) -> list[Row]:
         single_row("multiplications and additions of the engine", reached / 1e9, _UNIT, precision)
     ]
     with tempfile.TemporaryDirectory() as folder:
-        _write_stack(Path(folder) / "f32.xml")
+        floats, integers = Path(folder) / "f32.xml", Path(folder) / "int8.xml"
+        _write_stack(floats)
         pixels = random_crops(8, _SIDE)
-        quantize(Path(folder) / "f32.xml", Path(folder) / "int8.xml", pixels)
-        for name in ("f32", "bf16", "int8"):
-            stack = ov.Core().read_model(
-                Path(folder) / f"{'int8' if name == 'int8' else 'f32'}.xml"
-            )
+        quantize(floats, integers, pixels)
+        for name, file in (("f32", floats), ("bf16", floats), ("int8", integers)):
+            stack = ov.Core().read_model(file)
             stack.reshape({0: [1, _SIDE, _SIDE, 3]})
             peak = _operations(stack) / _seconds(stack, name, pixels[:1])
-            rows.append(
-                single_row(
-                    f"peak of convolutions at {name}", peak / 1e9, _UNIT, "large convolutions"
-                )
-            )
+            title = f"peak of convolutions at {name}"
+            rows.append(single_row(title, peak / 1e9, _UNIT, "large convolutions"))
             if name == precision.removesuffix("-thin"):
-                share = single_row(
-                    "share of that peak", reached / peak, "", f"the engine at {name}"
-                )
+                baseline = f"the engine at {name}"
+                share = single_row("share of that peak", reached / peak, "", baseline)
     return [*rows, share]
 
 

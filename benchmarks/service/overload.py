@@ -138,6 +138,7 @@ def _recovery_seconds(after: list[Arrival], limit: float) -> float:
 
 
 def _shutdown_rows(shutdowns: list[Shutdown]) -> list[Row]:
+    """Lost requests and slowest times over several graceful shutdowns."""
     lost = sum(len(one.lost) for one in shutdowns)
     answered = sum(len(one.answered) for one in shutdowns)
     unready = max(one.unready for one in shutdowns)

@@ -116,11 +116,14 @@ def _in_process_throughput(promoted: Promoted, load: RunLoad, image: bytes) -> l
         "decode, locate, engine and statistics in one process": predict,
         "the engine alone": partial(engine.predict, crop, concurrent=True),
     }
-    rows = []
-    for name, work in works.items():
-        baseline = partial(run_workers, partial(_same, work), THREADS, SECONDS)
-        rows.append(_throughput(load, baseline, f"{name}, {THREADS} threads"))
-    return rows
+    return [
+        _throughput(
+            load,
+            partial(run_workers, partial(_same, work), THREADS, SECONDS),
+            f"{name}, {THREADS} threads",
+        )
+        for name, work in works.items()
+    ]
 
 
 def _same(work: Callable[[], object]) -> Callable[[], object]:
@@ -152,12 +155,6 @@ def _replaced_app(side: int) -> Iterator[str]:
     """Run the replaced application within the block; yields its URL."""
     port = free_block(1)
     url = f"http://127.0.0.1:{port}/classify"
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.service.baselines.replaced_app",
-        str(port),
-        str(side),
-    ]
-    with running_command(command, url):
+    module = "benchmarks.service.baselines.replaced_app"
+    with running_command([sys.executable, "-m", module, str(port), str(side)], url):
         yield url

@@ -36,19 +36,16 @@ def start_rows(home: Path, store: Path) -> list[Row]:
 
 
 def _start_service(home: Path, store: Path) -> float:
+    """Start the service and stop it; seconds until it was ready."""
     with running_service(home, store) as (_, seconds):
         return seconds
 
 
 def _start_bare() -> float:
+    """Start a BentoML service without work and stop it; seconds until it accepted connections."""
     port = free_block(1)
-    command = [
-        sys.executable,
-        "-m",
-        "bentoml",
-        "serve",
-        "benchmarks.service.baselines.bare_service:Bare",
-    ]
+    service = "benchmarks.service.baselines.bare_service:Bare"
+    command = [sys.executable, "-m", "bentoml", "serve", service]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     with running_command(command, f"http://127.0.0.1:{port}/readyz") as seconds:
         return seconds

@@ -137,10 +137,8 @@ def _bootstrap(drawn: Sample) -> dict[str, Interval]:
     resamples = Resamples(drawn.codes, drawn.truth, draws=DRAWS)
     per_image = _percentiles(*images, resamples)
     per_cell = _percentiles(*cells, resamples.for_rows(np.arange(len(first))))
-    return {f"{name} per image": one for name, one in per_image.items()} | {
-        "balanced accuracy per cell": per_cell["balanced accuracy"],
-        **{name: one for name, one in per_image.items() if name != "balanced accuracy"},
-    }
+    per_image["balanced accuracy per image"] = per_image["balanced accuracy"]
+    return {**per_image, "balanced accuracy per cell": per_cell["balanced accuracy"]}
 
 
 def _percentiles(truth: Floats, predicted: Floats, resamples: Resamples) -> dict[str, Interval]:

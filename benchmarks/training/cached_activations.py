@@ -6,7 +6,7 @@ them, and nothing is downloaded.
 """
 
 import tempfile
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -43,19 +43,16 @@ def rows() -> list[Row]:
     return rows
 
 
-def _head(arrays: dict[str, np.ndarray]) -> partial[None]:
+def _head(arrays: dict[str, np.ndarray]) -> Callable[[], object]:
     """Work to measure: extract region means once, then fit the linear head."""
     contract = ModelContract(name="bench", classes=CLASSES)
     frozen = FrozenNetwork(contract, arrays, "torch", FeaturesConfig())
-    return partial(_extract_and_solve, frozen, random_crops(BATCH, contract.input_size))
+    crops, fit = random_crops(BATCH, contract.input_size), TrainConfig()
+    examples = _labels(), np.ones(BATCH), len(CLASSES)
+    return lambda: fit_linear_head(frozen(crops).astype(np.float64), *examples, fit.penalty)
 
 
-def _extract_and_solve(frozen: FrozenNetwork, crops: np.ndarray) -> None:
-    regions = frozen(crops).astype(np.float64)
-    fit_linear_head(regions, _labels(), np.ones(BATCH), len(CLASSES), TrainConfig().penalty)
-
-
-def _block5(arrays: dict[str, np.ndarray]) -> partial[None]:
+def _block5(arrays: dict[str, np.ndarray]) -> Callable[[], object]:
     """Work to measure: extract feature maps once, then train block5 on them for ten epochs."""
     contract = ModelContract(name="bench", classes=CLASSES)
     features = FeaturesConfig(boundary="block4_pool", keep="maps")
@@ -65,18 +62,18 @@ def _block5(arrays: dict[str, np.ndarray]) -> partial[None]:
     blocks = pooled_blocks(features.boundary, activations.shape[1:], arrays)
     model = classifier(blocks, activations, len(CLASSES), dropout=0.2)
     _compile(model)
-    return partial(_extract_and_train, frozen, crops, model)
+
+    def extract_and_train() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "activations.npy"
+            np.save(path, frozen(crops))
+            for _ in range(EPOCHS):
+                model.train_on_batch(np.load(path).astype(np.float32), _labels())
+
+    return extract_and_train
 
 
-def _extract_and_train(frozen: FrozenNetwork, crops: np.ndarray, model: keras.Model) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "activations.npy"
-        np.save(path, frozen(crops))
-        for _ in range(EPOCHS):
-            model.train_on_batch(np.load(path).astype(np.float32), _labels())
-
-
-def _uncached(arrays: dict[str, np.ndarray], side: int, trains: str) -> partial[None]:
+def _uncached(arrays: dict[str, np.ndarray], side: int, trains: str) -> Callable[[], object]:
     """Work to measure: train the head or block5 for ten epochs through the whole network."""
     contract = ModelContract(name="bench", classes=CLASSES, input_size=side)
     network = backbone(contract, arrays, "torch")
@@ -85,12 +82,8 @@ def _uncached(arrays: dict[str, np.ndarray], side: int, trains: str) -> partial[
     flat = keras.layers.Flatten()(network.output)
     model = keras.Model(network.input, keras.layers.Dense(len(CLASSES))(flat))
     _compile(model)
-    return partial(_train, model, random_crops(BATCH, side))
-
-
-def _train(model: keras.Model, crops: np.ndarray) -> None:
-    for _ in range(EPOCHS):
-        model.train_on_batch(crops, _labels())
+    crops = random_crops(BATCH, side)
+    return lambda: [model.train_on_batch(crops, _labels()) for _ in range(EPOCHS)]
 
 
 def _compile(model: keras.Model) -> None:

@@ -64,7 +64,5 @@ def _split(archives: list[str], store: ArtifactStore) -> Artifact[SplitManifest]
     """Ingest archives and publish a split with all images in the training part."""
     snapshot = ingest(archives, CONFIG, store=store, run=RUN)
     records = [r.model_copy(update={"part": "train"}) for r in store.records(snapshot)]
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "records.csv").write_text(to_csv(records, Record))
-        manifest = SplitManifest(name="bench", **RUN.model_dump())
-        return store.publish(Path(folder), manifest)
+    manifest = SplitManifest(name="bench", **RUN.model_dump())
+    return store.publish_texts({"records.csv": to_csv(records, Record)}, manifest)

@@ -37,7 +37,7 @@ class AccessLogEntry:
     _timer: float = field(default_factory=time.perf_counter)
 
     def counting(self, receive: Receive) -> Receive:
-        """A `receive` that also adds the body bytes to `received`."""
+        """Wrap an ASGI `receive`: the result also adds the bytes of the body to `received`."""
 
         async def counted() -> Message:
             message = await receive()

@@ -102,7 +102,7 @@ class ApiKeyCheck:
 
     @property
     def required(self) -> bool:
-        """Whether requests need a key; True also for an unreadable file; reads a changed one."""
+        """Whether requests need a key, also if the file is unreadable; rereads a changed file."""
         try:
             return self._keys is not None and self._keys.current() is not None
         except HttpError:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from pipeline.artifacts import MANIFEST, ServedManifest
 from pipeline.contract.golden_images import GOLDEN, read_golden
 from pipeline.contract.model_contract import ModelContract
-from pipeline.digests import sha256_file
+from pipeline.digests import require_files
 from pipeline.errors import ArtifactError, ChangedArtifactError, MissingArtifactError
 
 CONTRACT = "contract.json"
@@ -31,11 +31,7 @@ def verify_bundle(folder: Path) -> ServedManifest:
             expected=", ".join(sorted(manifest.files)),
             received=", ".join(sorted(present)),
         )
-    for name, expected in manifest.files.items():
-        if (received := sha256_file(folder / name)) != expected:
-            raise ChangedArtifactError(
-                f"{name} does not match its manifest", expected=expected, received=received
-            )
+    require_files(folder, manifest.files)
     _check_contract(folder, manifest)
     return manifest
 

@@ -23,16 +23,13 @@ from PIL import Image
 from bento_service.http.schemas import Reason
 from bento_service.inference.bundle_verification import verify_bundle
 from pipeline.artifacts import ServedManifest
-from pipeline.contract import golden_images
 from pipeline.contract.decision import ReasonCode, ReviewDecision, ReviewRule, decide, read_review
 from pipeline.contract.decoding import Pixels
+from pipeline.contract.golden_images import GOLDEN, read_golden, replay_golden
 from pipeline.contract.preprocessing import Prepared, prepare
 from pipeline.engine.evidence_map import evidence_picture, occlusion_map
 from pipeline.engine.serving_engine import Engine
-from pipeline.errors import (
-    ArtifactError,
-    PipelineError,
-)
+from pipeline.errors import ArtifactError, PipelineError
 
 logger = logging.getLogger(__name__)
 
@@ -69,10 +66,6 @@ class Explanation:
     against it."""
 
 
-def _no_other_request() -> bool:
-    return False
-
-
 class Classifier:
     """Classifies images with one verified bundle; thread-safe."""
 
@@ -93,10 +86,9 @@ class Classifier:
         self._engine = _load_engine(folder, self.manifest)
         precision = self.manifest.parity.precision
         # Single requests last: they are timed, and at a start another core still imports BentoML.
+        predict = self._engine.probabilities
         concurrent, single = (
-            golden_images.replay_golden(
-                folder, self.contract, partial(self._probabilities, concurrent=mode), precision
-            )
+            replay_golden(folder, self.contract, partial(predict, concurrent=mode), precision)
             for mode in (True, False)
         )
         self.golden_worst = max(single.max_difference, concurrent.max_difference)
@@ -107,7 +99,7 @@ class Classifier:
         """`<name>:<12 hex digits>` of the model."""
         return self.manifest.tag
 
-    def classify(self, data: bytes, *, concurrent: IsConcurrent = _no_other_request) -> Prediction:
+    def classify(self, data: bytes, *, concurrent: IsConcurrent = lambda: False) -> Prediction:
         """Decode, predict and decide on one JPEG or PNG; blocks, logs nothing.
 
         Args:
@@ -134,7 +126,7 @@ class Classifier:
             embedding=embedding,
         )
 
-    def explain(self, data: bytes, *, concurrent: IsConcurrent = _no_other_request) -> Explanation:
+    def explain(self, data: bytes, *, concurrent: IsConcurrent = lambda: False) -> Explanation:
         """Evidence map by occlusion: dozens of predictions, one per covered part of the crop.
 
         Args:
@@ -144,20 +136,16 @@ class Classifier:
         Raises:
             InvalidInputError: when the image cannot be decoded.
         """
-        crop = prepare(data, self.contract).crop
-        predicted = int(self._probabilities(crop, concurrent()).argmax())
 
         def predict(crops: Pixels) -> NDArray[np.float32]:
-            return np.stack([self._probabilities(one, concurrent()) for one in crops])
+            engine = self._engine
+            return np.stack([engine.probabilities(one, concurrent=concurrent()) for one in crops])
 
+        crop = prepare(data, self.contract).crop
+        predicted = int(predict(crop[None]).argmax())
         evidence = occlusion_map(predict, crop, predicted)
         picture = evidence_picture(crop, evidence, EVIDENCE_SIDE)
         return Explanation(self.contract.classes[predicted], picture)
-
-    def _probabilities(self, crop: Pixels, concurrent: bool) -> NDArray[np.float32]:
-        """(classes,) probabilities of one crop."""
-        probabilities, _ = self._engine.predict(crop[None], concurrent=concurrent)
-        return np.asarray(probabilities[0], np.float32)
 
 
 def _reasons(
@@ -215,10 +203,7 @@ def _load_engine(folder: Path, manifest: ServedManifest) -> Engine:
 
 def median_latency_ms(classifier: Classifier, folder: Path, rounds: int) -> float:
     """Median latency of a golden image in milliseconds, one at a time, over `rounds` runs."""
-    images = [
-        (folder / golden_images.GOLDEN / example.file).read_bytes()
-        for example in golden_images.read_golden(folder)
-    ]
+    images = [(folder / GOLDEN / example.file).read_bytes() for example in read_golden(folder)]
     times = []
     for index in range(rounds):
         before = time.perf_counter()
@@ -251,14 +236,8 @@ def main(arguments: list[str]) -> int:
     try:
         result = check(Path(arguments[1]))
     except PipelineError as error:
-        result = {
-            "ok": False,
-            "error": {
-                "message": error.message,
-                "expected": error.expected,
-                "received": error.received,
-            },
-        }
+        names = ("message", "expected", "received")
+        result = {"ok": False, "error": {name: getattr(error, name) for name in names}}
     sys.stdout.write(json.dumps(result) + "\n")
     return 0 if result["ok"] else 1
 

@@ -21,10 +21,7 @@ _ALPHA = 0.05
 
 
 def differential(
-    results: Sequence[Classification | Failure],
-    classes: Sequence[str],
-    tag: str,
-    request_id: str,
+    results: Sequence[Classification | Failure], classes: Sequence[str], tag: str, request_id: str
 ) -> Differential:
     """The response to many images: shares, totals, warnings and failures.
 

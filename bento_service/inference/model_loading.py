@@ -36,10 +36,10 @@ class Loader:
         self._running: tuple[Pointer, Future[Classifier]] | None = None
 
     def load(self, pointer: Pointer) -> Classifier:
-        """Fetch and verify a bundle in a thread; the first call waits, up to the timeout.
+        """Fetch and verify a bundle in a thread; SlowModelError if it is not loaded in time.
 
-        A repeated call for a bundle that still loads only checks the same thread; another pointer
-        starts another thread.
+        The first call for a pointer waits up to the timeout. A repeated call returns at once or
+        raises: it only checks the same thread.
 
         Raises:
             SlowModelError: while it still loads.

@@ -45,7 +45,7 @@ class WorkQueue:
         """Thread id to the start time of its current work."""
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Run work in a thread and return its result or raise its exception.
+        """Run work in a thread; returns its result, raises its exception or HttpError 429 or 504.
 
         Raises:
             HttpError: 429 when the queue is full, 504 after the timeout.

@@ -19,7 +19,7 @@ _LINES = ".jsonl"
 
 
 class LogRecord(Protocol):
-    """A record with a time."""
+    """A line of a log: a pydantic model with a time."""
 
     @property
     def time(self) -> datetime:

@@ -94,7 +94,7 @@ class LogUploader:
         self._lock.close()
 
     def _upload_all(self) -> None:
-        """Upload all closed files; a failure is logged, not raised; deletes excess files."""
+        """Upload closed files; on a failure logs it and deletes the oldest files over the limit."""
         try:
             self._upload(self._folder / self.worker)
             self._adopt_orphans()
@@ -151,9 +151,7 @@ def _drop_oldest(folder: Path, max_bytes: int) -> None:
     if dropped:
         metrics.LOG_DROPPED.inc(dropped)
         logger.warning(
-            "deleted the %d oldest files in %s: too many wait for upload",
-            dropped,
-            folder,
+            "deleted the %d oldest files in %s: too many wait for upload", dropped, folder
         )
 
 

@@ -59,7 +59,7 @@ def measure_alarm_rate(
     n_windows: int,
     config: DriftTestConfig,
 ) -> AlarmRate:
-    """Draw `n_windows` windows of `window` images each, and test each against the reference."""
+    """Draw random windows of `window` images, test each for drift, and count the alarms."""
     windows = draw_windows(records, window, n_windows, config.seed)
     results = [detect_drift([r.record for r in one], reference, config) for one in windows]
     return AlarmRate(

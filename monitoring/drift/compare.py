@@ -19,7 +19,7 @@ def detect_drift(
     reference: Sequence[ReferenceRecord],
     config: DriftTestConfig,
 ) -> DriftResult:
-    """Test a window for drift and for quality; report its class mix.
+    """Test whether a window drifts from the reference in any column, or in quality.
 
     Each column's distance is standardised by the mean and spread of its own null distribution;
     the threshold is the (1 - alpha) quantile of the largest such value over all columns, so alpha

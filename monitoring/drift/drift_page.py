@@ -60,6 +60,6 @@ def publish_drift(
 
 
 def _span(start: datetime, end: datetime) -> str:
-    """Period of a window as text; the date of the end only if it differs."""
+    """Period of a window as text; the end's date only if it differs from the start's."""
     last = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%d %b, %H:%M}"
     return f"{start:%d %b, %H:%M} to {last} UTC"

@@ -39,7 +39,7 @@ class Quality(Frozen):
 
 
 class DriftResult(Frozen):
-    """`drift.json`: what the page shows and the retrain policy reads."""
+    """Result of a window's drift test, stored as `drift.json`: verdict, reasons and columns."""
 
     verdict: Literal["quiet", "alarm", "not_enough"]
     """`not_enough`: too few images or reference groups to test."""
@@ -66,5 +66,5 @@ class DriftResult(Frozen):
 
     @property
     def summary(self) -> str:
-        """The reasons in one line."""
+        """The reasons of the verdict, in one line."""
         return "; ".join(self.reasons)

@@ -68,6 +68,7 @@ class RetrainRequestStore:
         """Close the request of a window, with the outcome; False if it is not the open request."""
 
         def closed(last: RetrainRequest | None) -> RetrainRequest | None:
+            """The request with its outcome; unchanged if it is not the open one of the window."""
             if last is None or not last.open or last.window != window:
                 return last
             text = f"{outcome} at {time.isoformat()}"
@@ -87,6 +88,7 @@ class RetrainRequestStore:
         earlier = self._earlier_verdicts(self._decision_uri(window))
 
         def opened(last: RetrainRequest | None) -> RetrainRequest | None:
+            """A new request, if the policy requests a retrain; else the last one, unchanged."""
             if last is not None and last.window == window.uri:
                 return last  # an earlier attempt crashed before it wrote its decision
             requested, reason = apply_policy(result, earlier, last, config, run.created_at)

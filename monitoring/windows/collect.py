@@ -201,7 +201,7 @@ def _read(
 def _most_answers(
     answered: Mapping[str, int], pointer: Pointer, history: Sequence[Pointer]
 ) -> Pointer:
-    """The promotion of the model with most predictions; the pointer if two have as many or none.
+    """Pointer to the model with most predictions; a tie goes to `pointer`, the current one.
 
     Only a model that was promoted under this name has a reference to test against.
     """

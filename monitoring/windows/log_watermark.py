@@ -65,7 +65,7 @@ class LogWatermark(Frozen):
         }
 
     def start(self, until: datetime, promoted: datetime) -> datetime:
-        """Start of a window that ends at `until`: the end of the last tested window before that.
+        """Start of the window that ends at `until`: the end of the tested window before.
 
         Before the first tested window it is the promotion, or `until` if that is earlier.
         """
@@ -75,7 +75,7 @@ class LogWatermark(Frozen):
         return max(ends, default=min(promoted, until))
 
     def first_day(self, start: datetime, late_days: int) -> date:
-        """Date of the earliest segment that may still have due records."""
+        """Date of the earliest log segment that may still have records to test."""
         return ((self.end or start) - timedelta(days=late_days)).date()
 
     def add(
@@ -136,7 +136,7 @@ class LogWatermarkStore:
         self._document.replace(recent, etag)
 
     def _file(self, end: datetime) -> str:
-        """URI of the file of a window before the last `RECENT`."""
+        """URI of the file for a window older than the last `RECENT`."""
         return f"{self._root}/{end:%Y%m%dT%H%M%S.%f}Z.json"
 
 

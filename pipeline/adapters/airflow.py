@@ -38,7 +38,7 @@ class DagRun:
 
     @property
     def finished(self) -> bool:
-        """Whether its state is final."""
+        """Whether the run has ended, successfully or not."""
         return self.state in FINISHED
 
 
@@ -80,7 +80,7 @@ class AirflowClient:
         return started
 
     def run(self, dag_id: str, run_id: str) -> DagRun:
-        """A run by its id; InvalidInputError if there is none."""
+        """Read a DAG run by its id; InvalidInputError if there is none."""
         return self._dag_run(self._session.get(_run_path(dag_id, run_id)))
 
     def runs(self, dag_id: str) -> list[DagRun]:

@@ -24,7 +24,7 @@ NAME = r"^[A-Za-z0-9._-]{1,64}$"
 
 
 class ApiKey(Frozen):
-    """One API key, by the digest of its secret."""
+    """Stored entry of an API key: name, SHA-256 digest and time of creation."""
 
     name: Annotated[str, Field(pattern=NAME)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -36,7 +36,7 @@ _KEYS = TypeAdapter(tuple[ApiKey, ...])
 
 
 def digest(key: str) -> str:
-    """SHA-256 of a key, as hex: the part that is stored."""
+    """SHA-256 of an API key, as hex; the file stores it in place of the key."""
     return sha256_bytes(key.encode())
 
 

@@ -68,7 +68,7 @@ class ArtifactStore:
         return artifact
 
     def intact(self, uri: str, kind: type[M]) -> Artifact[M] | None:
-        """Download and verify every file; None, with a warning in the log, if one is damaged."""
+        """The artefact after verifying its files; None, and a warning, if one is damaged."""
         try:
             artifact = self.open(uri, kind)
             for name in artifact.manifest.files:
@@ -129,7 +129,7 @@ class ArtifactStore:
         return from_csv(self.read(artifact, RECORDS).decode(), Record)
 
     def fetch(self, artifact: Artifact[M], folder: Path, names: list[str] | None = None) -> Path:
-        """Download and verify files (default: all) and the manifest; returns `folder`."""
+        """Download and verify files (default: all) into `folder`, with the manifest."""
         selected = list(artifact.manifest.files) if names is None else names
 
         def download(name: str) -> None:

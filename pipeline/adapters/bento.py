@@ -96,7 +96,7 @@ def build_bento(served_folder: Path, out: Path, *, version: str) -> Path:
 
 
 def baked_bundle(bento: Path) -> Path:
-    """Folder of the model in a built Bento."""
+    """Path of the served bundle inside a built Bento."""
     return bento / SOURCES / BUNDLE
 
 
@@ -169,7 +169,7 @@ def _private_home(home: Path) -> Iterator[Path]:
 
 
 def _replace_text(path: Path, text: str) -> None:
-    """Replace a small file atomically."""
+    """Write a small text file atomically."""
     part = path.with_name(f".{path.name}")
     part.write_text(text)
     part.replace(path)

@@ -8,7 +8,6 @@ Exit codes: 0 done, 1 refused by a gate, 2 bad usage or input, 3 a service is un
 4 the disk is full.
 """
 
-import errno
 import logging
 import sys
 from importlib.metadata import entry_points
@@ -20,7 +19,7 @@ from rich.text import Text
 from pipeline.cli import inspection, models, stack, steps
 from pipeline.cli.keys import keys
 from pipeline.cli.options import plain_console
-from pipeline.errors import DiskFullError, PipelineError
+from pipeline.errors import PipelineError, of_system
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 for group in (stack, inspection, steps, models):
@@ -40,9 +39,10 @@ def main() -> None:
     except PipelineError as error:
         _fail(error)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        expected = of_system(error)
+        if expected is None:
             raise
-        _fail(DiskFullError.of(error))
+        _fail(expected)
 
 
 def _fail(error: PipelineError) -> NoReturn:

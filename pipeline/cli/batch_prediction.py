@@ -116,7 +116,7 @@ def spreadsheet(rows: Iterable[PredictionRow]) -> str:
 
 
 def _row(path: Path, response: dict[str, Any]) -> PredictionRow:
-    """The CSV row of a successful response."""
+    """CSV row of a file and the service's successful response."""
     return PredictionRow(
         file=str(path),
         label=response["label"],

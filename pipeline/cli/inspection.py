@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
 from rich.table import Table
 
 from pipeline.cli.options import Config, Exclude, Include, Json, Limit, plain_console
-from pipeline.entrypoints import inspection
+from pipeline.entrypoints import dataset
 from pipeline.entrypoints.config_lookup import path_filter
-from pipeline.entrypoints.inspection import Inspection
+
+if TYPE_CHECKING:
+    from pipeline.steps.inspection.inspect import Inspection
 
 app = typer.Typer()
 REFUSED = 2
@@ -40,9 +42,8 @@ def inspect(
     Runs ingest, validation, grouping and split in a temporary folder; needs no running stack and
     changes nothing. Exit code 0 if the archives would train, 2 if they would be refused.
     """
-    result, page = inspection.inspect(
-        archive, config, limit, path_filter(include, exclude), cells=cells
-    )
+    paths = path_filter(include, exclude)
+    result, page = dataset.inspect(config, archive, limit, paths, cells=cells)
     if html is not None and page:
         html.write_text(page)
     if as_json:
@@ -52,7 +53,7 @@ def inspect(
     raise typer.Exit(0 if result.would_train else REFUSED)
 
 
-def _print(result: Inspection) -> None:
+def _print(result: "Inspection") -> None:
     """Print a table of counts, then the verdict with its reasons and proposals."""
     console = plain_console()
     table = Table(box=box.SIMPLE_HEAD)

@@ -66,7 +66,11 @@ class IngestConfig(PathFilter):
     max_member_bytes: int = 50_000_000
     max_total_bytes: int = 16_000_000_000
     max_ratio: float = 100.0
-    """Maximum ratio of uncompressed to compressed size of a member."""
+    """Maximum ratio of uncompressed to compressed size of a larger member than
+    `ratio_from_bytes`."""
+    ratio_from_bytes: int = Field(default=16_000_000, exclude_if=lambda n: n == 16_000_000)
+    """Uncompressed size above which `max_ratio` applies: a blank image is compressed a
+    thousandfold."""
     group_from: Literal["pattern", "folder", "manifest"] = Field(
         default="pattern", exclude_if=lambda source: source == "pattern"
     )

@@ -1,4 +1,4 @@
-"""How a recipe is cross-validated."""
+"""Folds of a cross-validation, and the class that it may leave out."""
 
 from pydantic import Field
 

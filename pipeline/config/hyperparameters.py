@@ -1,4 +1,4 @@
-"""Features and hyper-parameters."""
+"""Hyper-parameters: frozen layers, cached crops, penalty, epochs, learning rate, augmentation."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from pipeline.records import Frozen
 
 
 class FeaturesConfig(Frozen):
-    """The frozen part of the network."""
+    """What the frozen part of the network computes and caches of each image."""
 
     boundary: Literal["block3_pool", "block4_pool", "block5_pool"] = "block3_pool"
     """Freeze boundary: layers up to here are frozen and computed once per image."""

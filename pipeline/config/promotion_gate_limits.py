@@ -1,4 +1,4 @@
-"""Floors and margins of the promotion gate."""
+"""Limits of the promotion gate: accuracy, loss against the champion, calibration, latency, size."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""When returned labels become an archive."""
+"""Limits of an archive of returned labels: number of labels, days read, bytes."""
 
 from pydantic import Field
 

@@ -51,7 +51,11 @@ class RunConfig(Frozen):
     def _require_full_prevalence(self) -> "RunConfig":
         shares = self.evaluate.prevalence
         if shares and (set(shares) != set(self.contract.classes) or min(shares.values()) <= 0):
-            raise ValueError("evaluate.prevalence must have a share above 0 for every class")
+            raise ValueError(
+                "evaluate.prevalence must have a share above 0 for every class, spelt as in "
+                f"contract.classes ({', '.join(self.contract.classes)}); received "
+                f"{', '.join(shares)}"
+            )
         return self
 
 

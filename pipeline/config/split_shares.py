@@ -1,4 +1,4 @@
-"""Sizes of the test, validation and reserve parts."""
+"""Shares of the test, validation and reserve part of a split; the rest is trained on."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""Requirements of an image and of a dataset."""
+"""Limits of a dataset: smallest and largest image, images per class, share of unusable images."""
 
 from pydantic import Field
 

@@ -95,18 +95,9 @@ def _means(tiles: Sequence[Pixels], valid: Sequence[NDArray[np.bool_]]) -> list[
     if not any(where.any() for where in valid):
         valid = [np.ones_like(where) for where in valid]
     n_valid = sum(int(np.count_nonzero(where)) for where in valid)
-    return [
-        round(
-            sum(_masked_sum(t[..., channel], v) for t, v in zip(tiles, valid, strict=True))
-            / n_valid,
-            2,
-        )
-        for channel in range(3)
-    ]
-
-
-def _masked_sum(plane: NDArray[np.uint8], where: NDArray[np.bool_]) -> int:
-    return int((plane * where).sum(dtype=np.int64))
+    pairs = list(zip(tiles, valid, strict=True))
+    sums = (sum(int((t[..., c] * v).sum(dtype=np.int64)) for t, v in pairs) for c in range(3))
+    return [round(total / n_valid, 2) for total in sums]
 
 
 def _tiles(image: Pixels) -> list[Pixels]:

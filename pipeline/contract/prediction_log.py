@@ -51,6 +51,6 @@ class ReferenceRecord(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _default_cell_to_group(cls, line: Any) -> Any:
-        """Version 0.1 wrote no cell: its group was the cell."""
+        """Read a line of version 0.1, which wrote no cell: its group was the cell."""
         has_cell = not isinstance(line, dict) or line.get("cell")
         return line if has_cell else {**line, "cell": line.get("group", "")}

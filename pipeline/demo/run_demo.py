@@ -115,7 +115,7 @@ def _result(demo: _Demo, run: DagRun, task: str) -> str:
 
 
 def _data_counts(demo: _Demo, run: DagRun) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
-    """Counts in the manifests of the snapshot, the dataset and the grouping."""
+    """Numbers of images, from the manifests of a run's snapshot, dataset and grouping."""
     store = demo.store
     return (
         store.open(_result(demo, run, "ingest"), SnapshotManifest).manifest.counts,
@@ -191,7 +191,7 @@ def _monitor(demo: _Demo, sent: traffic.Traffic) -> tuple[dict[str, Any], str]:
 
 
 def _reproduced_champion(demo: _Demo, trained: DagRun, pointer: Pointer | None) -> bool:
-    """Whether the training run reproduced the champion of an earlier run."""
+    """Whether training gave the same model as the champion, which an earlier run promoted."""
     tag = demo.store.open(_result(demo, trained, "gate"), VerdictManifest).manifest.tag
     return pointer is not None and pointer.tag == tag and pointer.run_id != trained.run_id
 

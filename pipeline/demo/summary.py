@@ -50,7 +50,7 @@ def data_rows(snapshot: Counts, dataset: Counts, grouping: Counts) -> Rows:
 
 
 def reuse_rows(archive: bool, before: int, after: int) -> Rows:
-    """Results of earlier runs that this run reused."""
+    """Numbers of reused and computed activations, and whether the archive was in S3 already."""
     reused = f"activations of {before} images were cached, {after - before} were computed"
     return [("reused", f"{reused}; the archive was already in S3" if archive else reused)]
 

@@ -73,7 +73,7 @@ def part_variables(variables: Mapping[str, str], name: str) -> dict[str, str]:
 
 
 def _settings(settings: Settings) -> dict[str, str]:
-    """Every setting as a variable, secrets in plain text; without those that are None."""
+    """Every setting that is not None as an environment variable; secrets are in plain text."""
     return {
         name.upper(): value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         for name, value in settings

@@ -20,15 +20,24 @@ def make_folders(home: Path) -> None:
             (home / folder).mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(home).free
     except OSError as error:
-        raise UnreachableError(f"cannot write the stack's folder {home}: {error}") from error
+        raise _not_writable(home, str(error)) from error
     if not os.access(home, os.W_OK):
-        raise UnreachableError(f"cannot write the stack's folder {home}")
+        raise _not_writable(home, "a read-only file system, or a folder of another user")
     if free < MIN_FREE_BYTES:
         raise UnreachableError(
-            f"too little disk space for the stack's folder {home}",
+            f"too little disk space for the stack's folder {home}: free some, or set "
+            "LEUKOFLOW_HOME to a folder on another disk",
             expected=f"{MIN_FREE_BYTES / 1e9:.0f} GB free",
             received=f"{free / 1e9:.1f} GB",
         )
+
+
+def _not_writable(home: Path, reason: str) -> UnreachableError:
+    return UnreachableError(
+        f"cannot write the stack's folder {home}",
+        expected="a folder that this user may write, in LEUKOFLOW_HOME",
+        received=reason,
+    )
 
 
 @contextlib.contextmanager

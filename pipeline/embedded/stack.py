@@ -218,7 +218,7 @@ def _wait(settings: Settings, to_start: list[Part], console: Console) -> None:
 
 
 def _started_at(home: Path) -> float:
-    """Start of the supervisor as Unix time; 0 if the stack is down."""
+    """Start time of the supervisor, as Unix time; 0 if the stack is down."""
     process = find_supervisor(home)
     return process.create_time() if process else 0.0
 

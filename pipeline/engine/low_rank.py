@@ -112,7 +112,7 @@ def fit_low_rank(responses: Floats, expected: Floats, bias: Floats, variance: fl
 
 
 def _rank(variances: NDArray[np.float64], variance: float) -> int:
-    """Smallest multiple of 8 components with this share of the variance; `variances` descend."""
+    """Smallest multiple of 8 that keeps a share of the variances (in descending order)."""
     cumulative = np.cumsum(variances) / variances.sum()
     rank = int(np.searchsorted(cumulative, variance)) + 1
     return min(len(variances), math.ceil(rank / _RANK_MULTIPLE) * _RANK_MULTIPLE)

@@ -27,9 +27,10 @@ def compile_graph(graph: Any, precision: str, streams: int | None = None) -> Any
     # in OpenVINO 2026.4.1): two threads that make it at the same time deadlock.
     with _NUMPY_CHECK_LOCK:
         _ = ov.Tensor(ov.Type.u8, ov.Shape([1])).data
-    floats = "bf16" if precision == "bf16" else "f32"
-    hints = {"INFERENCE_PRECISION_HINT": floats}
-    hints["PERFORMANCE_HINT"] = "LATENCY" if streams == 1 else "THROUGHPUT"
+    hints = {
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
+    }
     if streams is not None:
         hints["NUM_STREAMS"] = str(streams)
     return ov.Core().compile_model(graph, "CPU", hints)

@@ -8,15 +8,12 @@ import binascii
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pipeline.artifacts import MANIFEST, ServedManifest
-from pipeline.contract import golden_images
 from pipeline.contract.decision import decide, read_review
-from pipeline.contract.decoding import Pixels
+from pipeline.contract.golden_images import replay_golden
 from pipeline.contract.preprocessing import prepare
 from pipeline.digests import require_files
-from pipeline.engine.serving_engine import Engine, Floats
+from pipeline.engine.serving_engine import Engine
 from pipeline.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -47,12 +44,11 @@ class ServedModel:
         self._contract.require_current()
         self._rule = read_review(folder, self._contract)
         self._engine = Engine(folder, manifest.parity.precision)
-        golden_images.replay_golden(
-            folder, self._contract, self._probabilities, manifest.parity.precision
-        )
+        predict = self._engine.probabilities
+        replay_golden(folder, self._contract, predict, manifest.parity.precision)
 
     def predict(self, images: "pd.DataFrame") -> "pd.DataFrame":
-        """One row of predictions per image.
+        """Classify images: label, decision, uncertainty and probabilities in one row per image.
 
         Args:
             images: with a column `image`: bytes of a JPEG or PNG, or the same in base64.
@@ -75,22 +71,14 @@ class ServedModel:
         return pd.DataFrame([self._classify(_image_bytes(value)) for value in images[IMAGE]])
 
     def _classify(self, data: bytes) -> dict[str, Any]:
+        """The row of one image; InvalidInputError if it cannot be decoded."""
         prepared = prepare(data, self._contract)
         probabilities, embedding = (out[0] for out in self._engine.predict(prepared.crop[None]))
         decided = decide(
             probabilities.tolist(), embedding, prepared.cell_found, self._contract, self._rule
         )
-        return {
-            "label": decided.label,
-            "decision": decided.decision,
-            "uncertainty": decided.uncertainty,
-            "probabilities": dict(
-                zip(self._contract.classes, map(float, probabilities), strict=True)
-            ),
-        }
-
-    def _probabilities(self, crop: Pixels) -> Floats:
-        return np.asarray(self._engine.predict(crop[None])[0][0], np.float32)
+        by_class = dict(zip(self._contract.classes, map(float, probabilities), strict=True))
+        return decided.model_dump(exclude={"reasons"}) | {"probabilities": by_class}
 
 
 def _image_bytes(value: object) -> bytes:

@@ -38,6 +38,10 @@ class Engine:
         probabilities, embeddings = zip(*outputs, strict=True)
         return np.concatenate(probabilities), np.concatenate(embeddings)
 
+    def probabilities(self, crop: Pixels, *, concurrent: bool = False) -> Floats:
+        """Probabilities (classes,) of one crop (size, size, 3); see `predict`."""
+        return np.asarray(self.predict(crop[None], concurrent=concurrent)[0][0], np.float32)
+
 
 class _RequestPool:
     """Pool of a compiled model's infer requests: allocating their memory is expensive."""

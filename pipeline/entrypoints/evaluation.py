@@ -74,7 +74,7 @@ class Scored:
 def evaluate_archive(
     archive: str, name: str, model: str, paths: PathFilter = ALL_FILES
 ) -> "tuple[dict[str, object], str, Omissions]":
-    """Report, predictions as CSV and omissions of a model on a labelled archive; stores nothing.
+    """Score a model on a labelled archive; returns report, predictions (CSV) and omissions.
 
     The report has the separation (AUROC of novelty) from the model's own held-out images: near 0.5
     for the same laboratory, near 1 for another one, and in between for unknown classes. Report and
@@ -126,7 +126,7 @@ def drift_records(
 def _own_evaluation(
     pointer: Pointer, store: ArtifactStore
 ) -> "tuple[EvaluationReport, list[ReferenceRecord]]":
-    """Report and predictions of a promoted model on its locked test part, from its evaluation."""
+    """Read a promoted model's stored report and predictions on its locked test part."""
     from pipeline.steps.evaluation.evaluation_report import EvaluationReport
 
     evaluation = store.open(pointer.evaluation, EvaluationManifest)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.artifacts import FeaturesManifest, SplitManifest
 from pipeline.config.crossval import CrossvalConfig
+from pipeline.contract.class_names import match
 from pipeline.entrypoints.cells import group, split
 from pipeline.entrypoints.dataset import ingest, validate
 from pipeline.entrypoints.jobs.job import open_job
@@ -21,7 +22,7 @@ def crossval(
     archives: Sequence[str] = (),
     limit: int = 0,
 ) -> "CrossvalReport":
-    """Cross-validate a config by group, without the locked test part; returns the report only.
+    """Cross-validate a config by group, without the locked test part; publishes no model.
 
     It ingests, splits and featurizes like a training run, and shares the stored results.
     """
@@ -30,6 +31,8 @@ def crossval(
     from pipeline.steps.training.examples import TrainInputs
 
     job = open_job(config, run_id)
+    spelt = match(plan.unknown, job.config.contract.classes) or plan.unknown
+    plan = plan.model_copy(update={"unknown": spelt})
     known = without_class(job.config, plan.unknown)
     snapshot = ingest(config, run_id, archives, limit)
     parts = split(config, run_id, group(config, run_id, validate(config, run_id, snapshot)))

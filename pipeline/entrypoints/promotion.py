@@ -63,9 +63,11 @@ def promote(
         _require_tracking(opened, pointers, authorization, run_id, store)
 
     def attempt(uri: str) -> "PromotionResult":
+        """Promote by the verdict at a URI."""
         return step(store.open(uri, VerdictManifest), pointers, authorization, store=store, run=run)
 
     def judge_again(uri: str) -> str:
+        """Run the gate again for a verdict's challenger; returns the new verdict's URI."""
         inputs = store.open(uri, VerdictManifest).manifest.inputs
         return gate(config, run_id, inputs["evaluation"], inputs["served"])
 

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def history(name: str) -> "list[ServingPeriod]":
-    """Serving periods, with author and reason of each move; oldest first."""
+    """Which model served when, by whose decision and why; oldest first."""
     from pipeline.steps.promotion.history import serving_periods
 
     return serving_periods(pointers_of(name, open_store()).history(), datetime.now(UTC))
@@ -96,7 +96,7 @@ def set_shadow(uri: str, author: str, reason: str, name: str = "") -> Pointer:
 
 
 def clear_shadow(name: str) -> None:
-    """Clear the shadow challenger of a name."""
+    """Remove the shadow challenger of a model name."""
     pointers_of(name, open_store()).set_shadow(None)
 
 

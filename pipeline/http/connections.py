@@ -40,6 +40,7 @@ class Connections:
         config.http_protocol_class = partial(  # type: ignore[assignment]
             LimitedProtocol,
             header_timeout_s=settings.header_timeout_seconds,
+            body_timeout_s=settings.body_seconds,
             make_room=self._make_room,
         )
         config.timeout_keep_alive = settings.keep_alive_seconds

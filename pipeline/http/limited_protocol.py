@@ -39,19 +39,27 @@ class LimitedProtocol(HttpToolsProtocol):
     """Uvicorn's HTTP/1.1 connection that bounds header and response; adds no task or timer."""
 
     def __init__(
-        self, *, header_timeout_s: float, make_room: Callable[[], None], **arguments: Any
+        self,
+        *,
+        header_timeout_s: float,
+        body_timeout_s: float,
+        make_room: Callable[[], None],
+        **arguments: Any,
     ) -> None:
         """Take Uvicorn's arguments and the limits.
 
         Args:
             header_timeout_s: from the connection, or the first byte of a further request, to the
                 end of the header.
+            body_timeout_s: for the rest of a body after an early response, such as a 429.
             make_room: called when a client has connected.
             arguments: those of Uvicorn.
         """
         super().__init__(**arguments)
         self._header_timeout_s = header_timeout_s
+        self._body_timeout_s = body_timeout_s
         self._make_room = make_room
+        self._in_body = False
         self._header_bytes = 0
         """Bytes that were neither body nor a complete header: a header, trailers or framing."""
         self._stall: Stall | None = None
@@ -80,13 +88,18 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the request; the parser calls it."""
-        self._header_bytes = 0
+        self._header_bytes, self._in_body = 0, True
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Pass on a part of the body; the parser calls it."""
         self._header_bytes = 0
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the request's body; the parser calls it."""
+        self._in_body = False
+        super().on_message_complete()
 
     @property
     def waiting(self) -> bool:
@@ -101,7 +114,8 @@ class LimitedProtocol(HttpToolsProtocol):
     @property
     def idle(self) -> bool:
         """Whether the client may be silent between two requests: Uvicorn's keep-alive timeout."""
-        return self.waiting and not self.header_begun and self.timeout_keep_alive_task is not None
+        incomplete = self.header_begun or self._in_body
+        return self.waiting and not incomplete and self.timeout_keep_alive_task is not None
 
     def close_if_stalled(self, now: float) -> bool:
         """Close the connection if it waited too long for header or reader; True if it did.
@@ -113,8 +127,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if stall is None or stall != self._stall:
             self._stall, self._stalled_since = stall, now
             return False
-        timeout_s = RESPONSE_TIMEOUT_S if stall.unread else self._header_timeout_s
-        if now - self._stalled_since < timeout_s:
+        if now - self._stalled_since < self._timeout_s(stall):
             return False
         if stall.unread:
             self.transport.abort()  # close() would wait for the reader
@@ -125,6 +138,11 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
         return True
+
+    def _timeout_s(self, stall: Stall) -> float:
+        if stall.unread:
+            return RESPONSE_TIMEOUT_S
+        return self._body_timeout_s if self._in_body else self._header_timeout_s
 
     def _current_stall(self) -> Stall | None:
         """What the connection waits for; None while a request runs or the client may be silent."""

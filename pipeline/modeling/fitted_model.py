@@ -14,7 +14,15 @@ from pipeline.engine.frozen_network import Arrays
 from pipeline.modeling.embedding import Projection
 from pipeline.modeling.linear_head import Head, fit_linear_head, folds_of
 from pipeline.modeling.network import classifier, pooled_blocks
-from pipeline.modeling.training_loop import Checkpoint, Epoch, Examples, FitExamples, fit, logits_of
+from pipeline.modeling.training_loop import (
+    Checkpoint,
+    Epoch,
+    Examples,
+    FitExamples,
+    curve_row,
+    fit,
+    logits_of,
+)
 from pipeline.statistics.calibration import fit_temperature
 from pipeline.statistics.groups import Bools, Floats, Ints
 from pipeline.statistics.review_rule import fit_review_rule
@@ -65,7 +73,9 @@ def fit_head(examples: Examples, config: RunConfig, report: Callable[[Epoch], No
     fitted, cross_fitted = (
         softmax(one / temperature, axis=1) for one in (head(means.originals), logits)
     )
-    curve = [_epoch(fitted, cross_fitted, means.labels, means.weights)]
+    of_label = fitted[np.arange(len(rows)), means.labels]
+    loss = float(-np.average(np.log(of_label), weights=means.weights))
+    curve = [curve_row(1, loss, np.log(cross_fitted), means.labels, means.weights)]
     report(curve[0])
     review = fit_review_rule(centre, distances, cross_fitted, means.weights, config.review)
     return FittedModel(head.to_keras(), temperature, review, projection, curve)
@@ -115,21 +125,6 @@ class _RegionMeans:
         return head, projection, np.average(embeddings, axis=0, weights=self.weights[chosen])
 
 
-def _epoch(fitted: Floats, cross_fitted: Floats, labels: Ints, weights: Floats) -> Epoch:
-    """The curve's only row, from fitted and cross-fitted probabilities (n, classes)."""
-    of_label = np.arange(len(labels)), labels
-    loss, held_out_loss = (
-        -np.average(np.log(one[of_label]), weights=weights) for one in (fitted, cross_fitted)
-    )
-    accuracy = np.average(cross_fitted.argmax(axis=1) == labels, weights=weights)
-    return Epoch(
-        epoch=1,
-        loss=round(float(loss), 6),
-        val_loss=round(float(held_out_loss), 6),
-        val_accuracy=round(float(accuracy), 6),
-    )
-
-
 def fit_blocks(
     arrays: Arrays,
     examples: FitExamples,
@@ -165,11 +160,7 @@ def fit_blocks(
 
 def embedding_inputs(examples: Examples) -> NDArray[np.float32]:
     """Vectors to embed (n, values), from disk: region means, or the spatial means of maps."""
-    count = len(examples.labels)
-    batches = (
-        examples.originals(range(start, min(start + _BATCH, count)))
-        for start in range(0, count, _BATCH)
-    )
+    batches = examples.original_batches(_BATCH)
     return np.concatenate([one.reshape(len(one), -1, one.shape[-1]).mean(1) for one in batches])
 
 

@@ -12,6 +12,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,29 +54,20 @@ def ensure_weights(
         UnreachableError: if the source cannot be reached.
         ArtifactError: if the downloaded data do not match the expected hash, names or sizes.
     """
-    marker = _marker_uri(source, store)
-    if (stored := _stored_weights(marker, store)) is not None:
-        return stored
-    arrays, normalization = _load_source(source, store)
-    _require_vgg16(arrays)
-    with tempfile.TemporaryDirectory() as folder:
-        np.savez(Path(folder) / "weights.npz", allow_pickle=False, **arrays)
-        manifest = WeightsManifest(
+
+    def download(folder: Path) -> WeightsManifest:
+        arrays, normalization = _load_source(source, store)
+        _require_vgg16(arrays)
+        np.savez(folder / "weights.npz", allow_pickle=False, **arrays)
+        return WeightsManifest(
             name="vgg16",
             source=source,
             normalization=normalization,
             counts={"parameters": sum(a.size for a in arrays.values())},
             **run.model_dump(),
         )
-        artifact = store.publish(Path(folder), manifest)
-    store.objects.write(marker, artifact.uri.encode())
-    return artifact
 
-
-def _stored_weights(marker: str, store: ArtifactStore) -> Artifact[WeightsManifest] | None:
-    """The weights published before; None if there are none or they are damaged."""
-    uri = store.objects.read_tagged(marker)
-    return None if uri is None else store.intact(uri[0].decode(), WeightsManifest)
+    return _published(source, download, store)
 
 
 def ensure_shared_weights(
@@ -89,20 +81,31 @@ def ensure_shared_weights(
         store: shared by all workers.
         run: provenance of the published artefact.
     """
-    marker = _marker_uri(source, store)
-    if (stored := _stored_weights(marker, store)) is not None:
+
+    def copy(folder: Path) -> WeightsManifest:
+        local = ensure_weights(source, store=local_store, run=run)
+        local_store.fetch(local, folder)
+        return local.manifest
+
+    return _published(source, copy, store)
+
+
+def _published(
+    source: str, write: Callable[[Path], WeightsManifest], store: ArtifactStore
+) -> Artifact[WeightsManifest]:
+    """The stored weights of a source; publishes what `write` makes if they are missing or damaged.
+
+    An object of the store, named by the source, has their URI.
+    """
+    marker = f"{store.root}/weights/sources/{sha256_bytes(source.encode())[:16]}"
+    uri = store.objects.read_tagged(marker)
+    stored = None if uri is None else store.intact(uri[0].decode(), WeightsManifest)
+    if stored is not None:
         return stored
-    local = ensure_weights(source, store=local_store, run=run)
     with tempfile.TemporaryDirectory() as folder:
-        local_store.fetch(local, Path(folder))
-        copied = store.publish(Path(folder), local.manifest)
-    store.objects.write(marker, copied.uri.encode())
-    return copied
-
-
-def _marker_uri(source: str, store: ArtifactStore) -> str:
-    """URI of the object that stores the URI of the weights published from a source."""
-    return f"{store.root}/weights/sources/{sha256_bytes(source.encode())[:16]}"
+        artifact = store.publish(Path(folder), write(Path(folder)))
+    store.objects.write(marker, artifact.uri.encode())
+    return artifact
 
 
 def read_weights(data: bytes) -> Arrays:
@@ -186,11 +189,11 @@ class _ArraysOnly(pickle.Unpickler):
 def _from_pickle(data: bytes) -> Arrays:
     """VGG16's convolutions from a checkpoint; ArtifactError for objects other than arrays."""
     layers = _ArraysOnly(io.BytesIO(data)).load()["VGG16_0"]
-    arrays: Arrays = {}
-    for index, layer in enumerate(LAYERS):
-        for part in ("kernel", "bias"):
-            arrays[f"{layer}/{part}"] = np.asarray(layers[f"Conv_{index}"][part], np.float32)
-    return arrays
+    return {
+        f"{layer}/{part}": np.asarray(layers[f"Conv_{index}"][part], np.float32)
+        for index, layer in enumerate(LAYERS)
+        for part in ("kernel", "bias")
+    }
 
 
 def _download_from_keras() -> Arrays:
@@ -206,6 +209,7 @@ def _download_from_keras() -> Arrays:
 
 
 def _require_vgg16(arrays: Arrays) -> None:
+    """Raise ArtifactError unless names and number of parameters are those of VGG16."""
     names = {f"{layer}/{part}" for layer in LAYERS for part in ("kernel", "bias")}
     count = sum(array.size for array in arrays.values())
     if set(arrays) != names or count != PARAMETERS:

@@ -1,4 +1,4 @@
-"""Saves Keras models as files with reproducible bytes, and predicts with them."""
+"""Saves a Keras model as a file: equal models give equal bytes."""
 
 import json
 import re
@@ -6,14 +6,9 @@ import zipfile
 from pathlib import Path
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline.contract.decoding import Pixels
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _SHARED = re.compile(r'("shared_object_id": )(\d+)')
-Floats = NDArray[np.float32]
 
 
 def save_reproducibly(model: keras.Model, path: Path) -> None:
@@ -38,9 +33,3 @@ def _numbered(config: str) -> str:
     return _SHARED.sub(
         lambda match: f"{match[1]}{numbers.setdefault(match[2], len(numbers) + 1)}", config
     )
-
-
-def predict(model: keras.Model, crops: Pixels, batch_size: int = 16) -> tuple[Floats, Floats]:
-    """Probabilities (n, classes) and embeddings (n, embedding_size) of crops, by Keras."""
-    outputs = model.predict(crops, batch_size=batch_size, verbose=0)
-    return outputs["probabilities"], outputs["embedding"]

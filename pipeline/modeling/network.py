@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.hyperparameters import FeaturesConfig
+from pipeline.contract.decoding import Pixels
 from pipeline.contract.model_contract import ModelContract
 from pipeline.engine.frozen_network import CAFFE_MEAN, LAYERS, TORCH_MEAN, TORCH_STD, Arrays
 from pipeline.modeling.embedding import Projection
@@ -121,6 +122,14 @@ def assemble(
     probabilities = keras.layers.Softmax(name="probabilities")(scaled)
     outputs = {"probabilities": probabilities, "embedding": projection.to_keras()(vectors)}
     return keras.Model(network.input, outputs, name="leukoflow")
+
+
+def predict(
+    model: keras.Model, crops: Pixels, batch_size: int = 16
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Probabilities (n, classes) and embeddings (n, embedding_size) of crops, by Keras."""
+    outputs = model.predict(crops, batch_size=batch_size, verbose=0)
+    return outputs["probabilities"], outputs["embedding"]
 
 
 def pools_until(boundary: str) -> list[str]:

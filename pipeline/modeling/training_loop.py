@@ -4,7 +4,7 @@ import io
 import json
 import logging
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import keras
@@ -44,6 +44,11 @@ class Examples:
     weights: Floats
     groups: NDArray[np.int64]
     """Slide, patient or source cell of each image."""
+
+    def original_batches(self, size: int) -> Iterator[Floats]:
+        """Read the activations of all original crops in batches of at most `size` images."""
+        for start in range(0, len(self.labels), size):
+            yield self.originals(range(start, min(start + size, len(self.labels))))
 
     def originals(self, rows: Sequence[int] | NDArray[np.int64]) -> Floats:
         """Read the activations of the original crops of the images at `rows` (k, *shape)."""
@@ -113,7 +118,7 @@ def fit(
     checkpoint: Checkpoint,
     report: Callable[[Epoch], None],
 ) -> list[Epoch]:
-    """Train `model` in place to averaged weights, with a checkpoint per epoch; returns the curve.
+    """Train `model` in place, writing a checkpoint per epoch; ends with the averaged weights.
 
     Args:
         model: activations to logits.
@@ -148,12 +153,8 @@ def fit(
 
 def logits_of(model: keras.Model, examples: Examples, batch_size: int = 64) -> Floats:
     """Logits of the original crops (n, classes); one batch is in memory at a time."""
-    rows = range(len(examples.labels))
-    parts = [
-        model.predict_on_batch(examples.originals(rows[start : start + batch_size]))
-        for start in range(0, len(rows), batch_size)
-    ]
-    return np.concatenate(parts)
+    batches = examples.original_batches(batch_size)
+    return np.concatenate([model.predict_on_batch(batch) for batch in batches])
 
 
 def rotated(activations: Floats, rng: np.random.Generator) -> Floats:
@@ -239,12 +240,23 @@ def _train_epoch(model: keras.Model, training: Examples, config: TrainConfig, nu
 
 def _validated_epoch(model: keras.Model, validation: Examples, number: int, loss: float) -> Epoch:
     """The curve's row of an epoch: training loss, and loss and accuracy on `validation`."""
-    logits = logits_of(model, validation).astype(np.float64)
-    of_label = log_softmax(logits, axis=1)[np.arange(len(logits)), validation.labels]
-    hits = logits.argmax(axis=1) == validation.labels
+    log_probabilities = log_softmax(logits_of(model, validation).astype(np.float64), axis=1)
+    return curve_row(number + 1, loss, log_probabilities, validation.labels, validation.weights)
+
+
+def curve_row(
+    number: int,
+    loss: float,
+    log_probabilities: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    weights: NDArray[np.floating],
+) -> Epoch:
+    """Row of the training curve: validation loss and accuracy are weighted means over images."""
+    of_label = log_probabilities[np.arange(len(labels)), labels]
+    hits = log_probabilities.argmax(axis=1) == labels
     return Epoch(
-        epoch=number + 1,
+        epoch=number,
         loss=round(loss, 6),
-        val_loss=round(float(-np.average(of_label, weights=validation.weights)), 6),
-        val_accuracy=round(float(np.average(hits, weights=validation.weights)), 6),
+        val_loss=round(float(-np.average(of_label, weights=weights)), 6),
+        val_accuracy=round(float(np.average(hits, weights=weights)), 6),
     )

@@ -87,7 +87,7 @@ def rebuild_index(objects: ObjectStore, root: str) -> None:
 
 @cache
 def page_templates(*packages: str) -> Environment:
-    """Jinja environment with the templates of this package and of `packages`.
+    """Jinja environment that loads templates of `pipeline.pages` and of `packages`.
 
     A variable that a template does not receive is an error, and HTML is escaped.
     Cached: a process compiles each template once.
@@ -101,7 +101,7 @@ def page_templates(*packages: str) -> Environment:
 
 
 def tone(badge: str) -> str:
-    """Colour of a badge: `good`, `bad` or `plain`."""
+    """CSS class for the colour of a badge: `good`, `bad` or `plain`."""
     return _TONES.get(badge, "plain")
 
 
@@ -113,7 +113,7 @@ def content_type(path: str) -> str:
 
 
 def _write_index(objects: ObjectStore, root: str, name: str | None) -> None:
-    """Write one index by compare-and-set; retries with the current entries after a conflict.
+    """Write the index of one model name, or of all (None); retries after a conflict.
 
     Raises:
         ConflictError: when other writers kept changing it.

@@ -90,6 +90,6 @@ def _draw_cells(
 
 
 def _names(rng: np.random.Generator, count: int) -> list[str]:
-    """Distinct names like the public set's, `_<shard>_<number>.jpeg`, in random order."""
+    """Distinct file names, `_<digit>_<number>.jpeg`, in random order."""
     numbers = rng.permutation(10 * count)[:count]
     return [f"_{rng.integers(10)}_{number}.jpeg" for number in numbers]

@@ -80,5 +80,4 @@ def _lamp(
     slope = np.float32(slide.gradient) * (np.cos(angle) * x + np.sin(angle) * y)
     fall = 1 - np.float32(slide.vignette) * (x * x + y * y) / 2
     colour = np.array(slide.light, dtype=np.float32)
-    lamp: NDArray[np.float32] = ((1 + slope) * fall)[..., None] * colour
-    return lamp
+    return np.asarray(((1 + slope) * fall)[..., None] * colour)

@@ -37,8 +37,7 @@ def blob(grid: Grid, radius: float, roughness: float, rng: np.random.Generator) 
     for wave in range(2, 8):
         height, phase = rng.normal() * radius * roughness / wave, rng.uniform(0, 2 * np.pi)
         outline += np.float32(height) * np.cos(wave * angle + np.float32(phase))
-    distance: Plane = np.hypot(grid.x, grid.y) - outline
-    return distance
+    return np.asarray(np.hypot(grid.x, grid.y) - outline)
 
 
 def ellipse(grid: Grid, centre: Point, radii: Point, angle: float = 0.0) -> Plane:
@@ -63,8 +62,7 @@ def strand(grid: Grid, start: Point, end: Point, half_width: float) -> Plane:
 def union(one: Plane, other: Plane, softness: float) -> Plane:
     """Signed distance to a union, with rounded corners (smooth minimum, Quilez)."""
     blend = np.maximum(softness - np.abs(one - other), 0) / softness
-    joined: Plane = np.minimum(one, other) - blend * blend * np.float32(softness / 4)
-    return joined
+    return np.asarray(np.minimum(one, other) - blend * blend * np.float32(softness / 4))
 
 
 def without(shape: Plane, hole: Plane, softness: float) -> Plane:
@@ -82,8 +80,7 @@ def mottle(grid: Grid, size: float, rng: np.random.Generator) -> Plane:
     """Smooth random texture of mean 0 and deviation 1 with grains of `size` micrometres."""
     grain = rng.standard_normal(grid.x.shape, dtype=np.float32)
     smooth: Plane = gaussian_filter(grain, size / grid.pixel, mode="wrap")
-    texture: Plane = (smooth - smooth.mean()) / (smooth.std() + np.float32(1e-6))
-    return texture
+    return np.asarray((smooth - smooth.mean()) / (smooth.std() + np.float32(1e-6)))
 
 
 def beads(

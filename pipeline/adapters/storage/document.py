@@ -24,7 +24,7 @@ def _to_json(value: object) -> bytes:
 
 @dataclass(frozen=True)
 class Document(Generic[T]):
-    """An object that is parsed on reading, and written only if nobody changed it since.
+    """A stored value that is written only if no other process changed it since it was read.
 
     The value carries a sequence number, or its change is idempotent: an object that returns to an
     earlier content has its earlier ETag again.

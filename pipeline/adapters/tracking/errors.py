@@ -88,7 +88,7 @@ def _of_status(uri: str, status: int, message: str) -> UnreachableError:
 
 
 def advice(code: str, message: str) -> str:
-    """What MLflow needs instead, for an error code and its message; '' if unknown."""
+    """Text for `expected` of our error, by MLflow's error code and message; '' if unknown."""
     for part, expected in _ADVICE:
         if part in message:
             return expected
@@ -102,5 +102,5 @@ def advice(code: str, message: str) -> str:
 
 
 def first_line(message: str) -> str:
-    """The first line of a message, without its full stop; MLflow adds a lesson to some."""
+    """First line of an MLflow message without its full stop; explanations below are dropped."""
     return message.strip().partition("\n")[0].removesuffix(".")

@@ -73,7 +73,7 @@ class MlflowModels:
         return str(model.model_id)
 
     def set_champion(self, run_id: str, tag: str, folder: Path) -> None:
-        """Point the alias at the version with this tag; registers a version if there is none.
+        """Set the alias `champion` to the version of a tag; registers a version if there is none.
 
         A version whose model cannot be loaded gets a successor: earlier releases registered a
         folder of a run, and a person may have deleted the logged model.

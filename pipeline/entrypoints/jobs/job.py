@@ -48,7 +48,7 @@ class Job:
         return Tracking(self.settings.mlflow_tracking_uri, self.config.name)
 
     def open(self, uri: str, kind: type[M]) -> Artifact[M]:
-        """The artefact at a URI; InvalidInputError if it belongs to another model."""
+        """Read an artefact's manifest; InvalidInputError if the artefact is of another model."""
         artifact = self.store.open(uri, kind)
         self.require_model(artifact.manifest.name)
         return artifact
@@ -63,7 +63,7 @@ class Job:
             )
 
     def weights(self) -> Artifact[WeightsManifest]:
-        """The backbone's weights, downloaded on first use and published in the store."""
+        """The ImageNet weights; downloaded and published in the store on first use."""
         from pipeline.modeling.imagenet_weights import ensure_shared_weights
 
         local = local_store(self.settings)

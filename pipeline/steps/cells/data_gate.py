@@ -18,7 +18,7 @@ from pipeline.steps.cells.contradictions import (
     without_labels,
 )
 from pipeline.steps.cells.data_gate_page import render, sections_of_pairs
-from pipeline.steps.cells.group import LOCKED, MATCHES
+from pipeline.steps.cells.group import LOCKED, MATCHES, grouping_counts
 from pipeline.steps.cells.locked_images import read_lock
 from pipeline.steps.dataset.validate import DatasetRefusedError
 from pipeline.steps.dataset.validation_rules import Rule, share_rule
@@ -172,13 +172,7 @@ def _publish(
     excluded = {image.sha256 for image in quarantined}
     records = [record for record in tables.records if record.sha256 not in excluded]
     matches = [match for match in tables.matches if not excluded & {match.one, match.other}]
-    counts = {
-        **manifest.counts,
-        "images": len(records),
-        "groups": len({record.group for record in records}),
-        "cells": len({record.cell for record in records}),
-        "quarantined": len(quarantined),
-    }
+    counts = {**manifest.counts, **grouping_counts(records), "quarantined": len(quarantined)}
     files = {
         "records.csv": to_csv(records, Record),
         "quarantine.csv": to_csv(quarantined, Quarantined),

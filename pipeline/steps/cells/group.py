@@ -29,11 +29,7 @@ from pipeline.run_context import RunContext
 from pipeline.steps.cells.group_and_cell import assign_group_and_cell, sets_to_compare
 from pipeline.steps.cells.locked_images import LockedImages, read_lock
 from pipeline.steps.cells.matching.fingerprint import Fingerprint, extract_fingerprint
-from pipeline.steps.cells.matching.near_duplicates import (
-    MatchedPair,
-    component_roots,
-    find_matches,
-)
+from pipeline.steps.cells.matching.near_duplicates import MatchedPair, component_roots, find_matches
 
 MATCHES, LOCKED = "links.csv", "locked.csv"
 """Files of the artefact: matched images, and locked images of earlier archives."""
@@ -46,11 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 def group(
-    dataset: Artifact[DatasetManifest],
-    config: RunConfig,
-    *,
-    store: ArtifactStore,
-    run: RunContext,
+    dataset: Artifact[DatasetManifest], config: RunConfig, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[GroupingManifest]:
     """Publish every record with its group and cell, and the matches that were found between images.
 
@@ -186,12 +178,8 @@ def _publish(
         ImageMatch(one=named[one].sha256, other=named[other].sha256, inliers=inliers)
         for one, other, inliers in matches
     ]
-    counts = {
-        "images": len(records),
-        "groups": len({record.group for record in records}),
-        "cells": len({record.cell for record in records}),
-        "hinted": sum(bool(record.named_group) for record in records),
-    }
+    hinted = sum(bool(record.named_group) for record in records)
+    counts = {**grouping_counts(records), "hinted": hinted}
     files = {
         "records.csv": to_csv(records, Record),
         # Two locked images of a cell without an image in this dataset also match each other.
@@ -199,6 +187,12 @@ def _publish(
         LOCKED: to_csv(locked, Record),
     }
     return store.publish_texts(files, manifest.model_copy(update={"counts": counts}))
+
+
+def grouping_counts(records: Sequence[Record]) -> dict[str, int]:
+    """Number of images, groups and cells of the records, for the manifest."""
+    groups, cells = {record.group for record in records}, {record.cell for record in records}
+    return {"images": len(records), "groups": len(groups), "cells": len(cells)}
 
 
 def _related_locked(named: Sequence[Record], matches: Sequence[MatchedPair]) -> list[Record]:
@@ -214,6 +208,7 @@ def _related_locked(named: Sequence[Record], matches: Sequence[MatchedPair]) -> 
 
 
 def _describe_method(records: Sequence[Record], *, searched: bool, config: RunConfig) -> str:
+    """How groups and cells were found, for the manifest: by names (hints), by search, or both."""
     search = f"SIFT, affine map with {config.group.min_inliers} inliers"
     hinted = sum(bool(record.named_group) for record in records)
     if not searched:

@@ -79,4 +79,5 @@ def _cell_of_each(
 
 
 def _id(letter: str, members: Sequence[Record]) -> str:
+    """Id of an unnamed group or cell: a letter, and digits of the smallest hash of its images."""
     return f"{letter}{min(record.sha256 for record in members)[:12]}"

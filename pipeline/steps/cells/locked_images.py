@@ -24,7 +24,7 @@ class LockedImage(Frozen):
 
     @classmethod
     def of(cls, record: Record) -> "LockedImage":
-        """The lock's entry for a record."""
+        """Entry for a record: its archive, label, origin of the label, and named group."""
         return cls(
             archive=record.archive,
             label=record.label,
@@ -41,7 +41,7 @@ class LockedImages(Frozen):
     @field_validator("by_hash", mode="before")
     @classmethod
     def _read_version_0_1(cls, locked: Any) -> Any:
-        """Version 0.1 wrote a list of hashes, then the URI of an archive for each hash."""
+        """Read version 0.1, which wrote a list of hashes, later an archive's URI for each hash."""
         entries = dict.fromkeys(locked, "") if isinstance(locked, list) else locked
         if not isinstance(entries, dict):
             return entries
@@ -76,9 +76,7 @@ def read_lock(name: str, store: ArtifactStore) -> LockedImages:
 
 
 def extend_lock(
-    name: str,
-    images: Callable[[LockedImages], Mapping[str, LockedImage]],
-    store: ArtifactStore,
+    name: str, images: Callable[[LockedImages], Mapping[str, LockedImage]], store: ArtifactStore
 ) -> LockedImages:
     """Add images to the stored lock, retrying after conflicts; returns the lock from before.
 

@@ -17,7 +17,7 @@ _NAMED_GROUPS = 5
 Parts = dict[str, Part]
 """Group to part."""
 Classes = Mapping[str, Sequence["Group"]]
-"""Class to the groups with images of it, in the order of `_hash`."""
+"""Class to the groups with images of it, in the order of assignment."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Group:
         return min(self.images, key=lambda label: (-self.images[label], label))
 
     def images_for(self, label: str, part: Part) -> int:
-        """Images of a class that count for a part; for the test part without returned labels."""
+        """Number of images of a class that count for a part: for test, without returned labels."""
         returned = self.returned.get(label, 0) if part == "test" else 0
         return self.images.get(label, 0) - returned
 
@@ -75,7 +75,7 @@ def assign(
         InvalidInputError: when a class has too few groups, or too few that are not locked.
     """
     classes: dict[str, list[Group]] = defaultdict(list)
-    for group in sorted(groups, key=lambda group: _hash(seed, group.id)):
+    for group in sorted(groups, key=lambda group: sha256_bytes(f"{seed}:{group.id}".encode())):
         for label in group.images:
             classes[label].append(group)
     parts: Parts = {group.id: "test" for group in groups if group.id in locked}
@@ -87,10 +87,6 @@ def assign(
     for label in order:
         _require_all_parts(label, classes[label], parts, locked)
     return parts
-
-
-def _hash(seed: str, group: str) -> str:
-    return sha256_bytes(f"{seed}:{group}".encode())
 
 
 def _missing_parts(label: str, members: Sequence[Group], parts: Parts) -> list[Part]:

@@ -35,6 +35,7 @@ def group_of(file: str, spelling: Mapping[str, str], config: IngestConfig) -> st
     if config.group_from == "folder":
         return _folder_below_class(file, spelling)
     if config.group_from == "pattern" and config.group_pattern:
+        require_pattern(config)
         return _searched(file, config.group_pattern)
     return ""
 
@@ -47,14 +48,22 @@ def _folder_below_class(file: str, spelling: Mapping[str, str]) -> str:
     return below[0] if len(below) > 1 else ""
 
 
-def _searched(file: str, pattern: str) -> str:
-    """The group in a file's name, else in its path; InvalidInputError for a bad pattern."""
+def require_pattern(config: IngestConfig) -> None:
+    """Raise InvalidInputError unless `group_pattern` is empty or an expression with a group."""
+    pattern = config.group_pattern
     try:
-        matches = (re.search(pattern, text) for text in (PurePosixPath(file).name, file))
-        return next((match.group(1) for match in matches if match and match.group(1)), "")
-    except (re.error, IndexError) as error:
+        groups = re.compile(pattern).groups
+    except re.error:
+        groups = 0
+    if pattern and not groups:
         raise InvalidInputError(
             "invalid value for ingest.group_pattern",
             expected="a regular expression with one group",
             received=pattern,
-        ) from error
+        )
+
+
+def _searched(file: str, pattern: str) -> str:
+    """The group in a file's name, else in its path; empty without a match."""
+    matches = (re.search(pattern, text) for text in (PurePosixPath(file).name, file))
+    return next((match.group(1) for match in matches if match and match.group(1)), "")

@@ -22,7 +22,9 @@ from pipeline.digests import canonical_json, sha256_bytes, sha256_file
 from pipeline.errors import ConflictError, InvalidInputError
 from pipeline.records import FileCounts, Record, Skipped, from_csv, to_csv
 from pipeline.run_context import RunContext
+from pipeline.steps.dataset.folder_labels import require_pattern
 from pipeline.steps.dataset.refused_archives import (
+    foreign_labels,
     ingest_usable,
     raise_if_remembered,
     remember_refusal,
@@ -57,6 +59,7 @@ def ingest(
         InvalidInputError: when there is no archive, a named one breaks a rule, or all do.
         ConflictError: when an archive is replaced three times while it is read.
     """
+    require_pattern(config.ingest)  # a fault of the config is not one of the archives
     if archives:
         uris = sorted(set(archives))
         _log.info("ingest: %d archives of %s", len(uris), config.name)
@@ -109,6 +112,7 @@ def _ingest_uploaded(
     return ingest_usable(
         uploaded,
         lambda uri: _ingest_archive(uri, config, store, run, remember=True),
+        lambda archive: foreign_labels(store.records(archive), config.contract.classes),
         lambda: list_archives(config.name, store=store),
     )
 

@@ -6,11 +6,15 @@ from collections.abc import Iterable, Sequence
 from glob import escape
 from pathlib import PurePosixPath
 
-from pipeline.config.archive_limits import PathFilter
-from pipeline.contract.class_names import nearest_classes
+from pipeline.config.archive_limits import IngestConfig, PathFilter
+from pipeline.config.run_config import RunConfig
+from pipeline.contract.class_names import by_canonical, nearest_classes
 from pipeline.records import Quarantined, Record
+from pipeline.steps.dataset.folder_labels import group_of
 from pipeline.steps.dataset.validation_rules import UNKNOWN_CLASS
 
+_NAMED = 3
+"""Folders that a sentence names."""
 _MAX_PATTERNS = 8
 """Patterns that a proposal may have; more would be a list of the archive's folders."""
 
@@ -33,11 +37,35 @@ def proposals(
         "folder, or correct the label in manifest.csv"
         for label, name in sorted(meant.items(), key=lambda pair: -counts[pair[0]])
     ]
+    images = list(known)
+    present = {record.label for record in images}
+    if unknown and not present and not meant:
+        return (
+            "no folder is a class of the config: name the folders "
+            f"{', '.join(classes)}, or give each file's label in manifest.csv",
+        )
     unneeded = [image.file for image in unknown if image.label not in meant]
-    chosen = propose_filter([record.file for record in known], unneeded)
+    # Without an image of some class, the other images are more likely needed.
+    complete = present == set(classes)
+    chosen = propose_filter([one.file for one in images], unneeded) if complete else None
+    pattern = [f"to leave out {len(unneeded)} images, {_setting(chosen)}"] if chosen else []
+    return (*names, *pattern)
+
+
+def propose_groups(known: Iterable[Record], config: RunConfig) -> tuple[str, ...]:
+    """A sentence if folders below the class folders may be patients, and nothing names groups."""
+    records = list(known)
+    if config.ingest.group_from != "pattern" or any(record.named_group for record in records):
+        return ()
+    spelling = by_canonical(config.contract.classes)
+    by_folder = IngestConfig(group_from="folder")
+    folders = sorted({group_of(one.file, spelling, by_folder) for one in records} - {""})
+    if len(folders) < 2:  # one folder divides nothing
+        return ()
+    more = f" and {len(folders) - _NAMED} others" if len(folders) > _NAMED else ""
     return (
-        *names,
-        *([f"to leave out {len(unneeded)} images, {_setting(chosen)}"] if chosen else []),
+        f"folders below the class folders ({', '.join(folders[:_NAMED])}{more}) are no groups: if "
+        "they are patients or slides, set ingest.group_from: folder",
     )
 
 

@@ -1,6 +1,7 @@
 """Archives that cannot be ingested: skipped when no caller named them, and remembered."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 
@@ -8,11 +9,13 @@ from pydantic import ValidationError
 
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.artifacts import ArchiveManifest, Artifact, RefusedArchive
+from pipeline.contract.class_names import by_canonical, canonical, did_you_mean
 from pipeline.errors import BucketError, InvalidInputError, MissingArtifactError
-from pipeline.records import Frozen
+from pipeline.records import Frozen, Record
 
 _log = logging.getLogger(__name__)
 
+_LABELS_SHOWN = 3
 Ingested = Artifact[ArchiveManifest]
 
 
@@ -29,31 +32,44 @@ class StoredRefusal(Frozen):
 def ingest_usable(
     uploaded: Mapping[str, str],
     ingest_one: Callable[[str], Ingested],
+    fault: Callable[[Ingested], str],
     require_access: Callable[[], object],
 ) -> tuple[list[Ingested], list[RefusedArchive]]:
-    """Ingest uploaded archives, and skip those that cannot be, each with a warning.
+    """Ingest uploaded archives, and skip those that cannot be used, each with a warning.
+
+    If every archive that can be read has a fault, none of these is skipped: validation then refuses
+    their images, with a report.
 
     Args:
         uploaded: URI to ETag.
         ingest_one: ingests the archive of a URI.
+        fault: why no image of an ingested archive can be used; '' if one can.
         require_access: raises if the store denies access to all archives, not to one.
 
     Raises:
         InvalidInputError: when no archive can be ingested; has every reason.
         UnreachableError: when the store does not respond, or denies access to all.
     """
-    ingested, refused = [], []
-    for uri, etag in sorted(uploaded.items()):
+    ingested: dict[str, Ingested] = {}
+    reasons: dict[str, str] = {}
+    for uri in sorted(uploaded):
         try:
-            ingested.append(ingest_one(uri))
+            ingested[uri] = ingest_one(uri)
         except (InvalidInputError, MissingArtifactError) as error:
-            refused.append(RefusedArchive(uri=uri, etag=etag, reason=str(error)))
+            reasons[uri] = str(error)
         except BucketError as error:
             # The error of another object is not this archive's: the store may deny writing.
             if error.received != uri:
                 raise
             require_access()
-            refused.append(RefusedArchive(uri=uri, etag=etag, reason=str(error)))
+            reasons[uri] = str(error)
+    faults = {uri: why for uri, archive in ingested.items() if (why := fault(archive))}
+    if len(faults) < len(ingested):
+        reasons |= faults
+    refused = [
+        RefusedArchive(uri=uri, etag=uploaded[uri], reason=why)
+        for uri, why in sorted(reasons.items())
+    ]
     for archive in refused:
         _log.warning("ingest: skipped %s: %s", archive.uri, archive.reason)
     if not ingested:
@@ -61,7 +77,22 @@ def ingest_usable(
             "none of the uploaded archives can be ingested: correct or remove them",
             received=summary(refused),
         )
-    return ingested, refused
+    return [archive for uri, archive in ingested.items() if uri not in reasons], refused
+
+
+def foreign_labels(records: Sequence[Record], classes: Sequence[str]) -> str:
+    """Why no record of an archive can be used: no label is a class; '' if one is."""
+    known = by_canonical(classes)
+    labels = Counter(record.label for record in records)
+    if any(canonical(label) in known for label in labels):
+        return ""
+    shown = ", ".join(repr(label) for label, _ in labels.most_common(_LABELS_SHOWN))
+    questions = filter(None, (did_you_mean(label, classes) for label in labels))
+    proposed = next(questions, "")
+    return (
+        f"no image is in a folder named like a class; expected one of {', '.join(classes)}; "
+        f"received {shown}" + (f": {proposed}" if proposed else "")
+    )
 
 
 def summary(refused: Sequence[RefusedArchive]) -> str:

@@ -9,20 +9,24 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.adapters.image_packs import write_packs
-from pipeline.config.archive_limits import IngestConfig
+from pipeline.config.archive_limits import EXCLUDED, IngestConfig
 from pipeline.contract.class_names import by_canonical, canonical
 from pipeline.contract.files.file_policy import (
     HEAD_BYTES,
     LeftOut,
     left_out_by_content,
-    left_out_by_path,
 )
 from pipeline.contract.files.image_signatures import has_image_suffix
 from pipeline.errors import InvalidInputError
 from pipeline.records import FileCounts, Record, Skipped, is_returned, to_csv
-from pipeline.steps.dataset.archive_check import check_members, open_archive
+from pipeline.steps.dataset.archives.archive_check import Member, check_members
+from pipeline.steps.dataset.archives.archive_file import open_archive
+from pipeline.steps.dataset.archives.manifest_csv import (
+    ManifestRow,
+    find_manifest,
+    read_manifest_csv,
+)
 from pipeline.steps.dataset.folder_labels import group_of, label_of
-from pipeline.steps.dataset.manifest_csv import MANIFEST_CSV, ManifestRow, read_manifest_csv
 
 RECORDS = "records.csv"
 SKIPPED = "skipped.csv"
@@ -47,12 +51,10 @@ def repack(
     """
     spelling = by_canonical(classes)
     with open_archive(path, config) as archive:
-        members = {member.filename: member for member in check_members(archive, config)}
-        manifest = members.pop(MANIFEST_CSV, None)
-        rows = {}
-        if manifest is not None:
-            rows = read_manifest_csv(b"".join(_stream(archive, manifest)), members)
-        skipped = _left_out_by_path(members, rows, spelling, config)
+        every = check_members(archive, config, lambda name: canonical(name) in spelling)
+        members = {member.name: member for member in every}
+        rows = _manifest_rows(archive, members, spelling, config)
+        skipped = _left_out_by_name(members, rows, config)
         hashes: dict[str, str] = {}
         for name in sorted(members.keys() - skipped.keys()):
             hashes[name], reason = _hashed(archive, members[name])
@@ -74,11 +76,34 @@ def repack(
     return records, left_out
 
 
-def _left_out_by_path(
-    files: Iterable[str],
-    rows: Collection[str],
+def _manifest_rows(
+    archive: zipfile.ZipFile,
+    members: dict[str, Member],
     spelling: Mapping[str, str],
     config: IngestConfig,
+) -> dict[str, ManifestRow]:
+    """Rows of the archive's manifest by path, and removes it from `members`; empty without one."""
+    path = find_manifest(
+        [
+            name
+            for name, member in members.items()
+            if not _is_ignored(member) and config.reason(name) != EXCLUDED
+        ]
+    )
+    if path is None:
+        return {}
+    manifest = members.pop(path)
+    return read_manifest_csv(
+        b"".join(_stream(archive, manifest)),
+        members,
+        path=path,
+        aliases={alias: one.name for one in members.values() for alias in one.other_names},
+        is_class=lambda name: canonical(name) in spelling,
+    )
+
+
+def _left_out_by_name(
+    members: Mapping[str, Member], rows: Collection[str], config: IngestConfig
 ) -> dict[str, LeftOut]:
     """Path to reason of the files that their names or the patterns leave out, in any order.
 
@@ -86,25 +111,26 @@ def _left_out_by_path(
     labels are always read.
     """
     reasons: dict[str, LeftOut] = {}
-    for file in files:
+    for file, member in members.items():
         if is_returned(file):
             continue
-        by_name = left_out_by_path(file, lambda name: canonical(name) in spelling)
-        by_pattern = config.reason(file)
-        if by_pattern and not (by_name and by_name.kind == "ignored"):
+        by_name, by_pattern = member.left_out, config.reason(file)
+        if by_pattern and not _is_ignored(member):
             reasons[file] = LeftOut("skipped", by_pattern)
-        elif by_name and not (
-            by_name.kind == "skipped" and file in rows and has_image_suffix(file)
-        ):
+        elif by_name and (_is_ignored(member) or file not in rows or not has_image_suffix(file)):
             reasons[file] = by_name
     return reasons
 
 
-def _stream(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+def _is_ignored(member: Member) -> bool:
+    return member.left_out is not None and member.left_out.kind == "ignored"
+
+
+def _stream(archive: zipfile.ZipFile, member: Member) -> Iterator[bytes]:
     """Blocks of a member; raises InvalidInputError if its size or CRC differs from its entry."""
-    left = member.file_size
+    left = member.entry.file_size
     try:
-        with archive.open(member) as stream:
+        with archive.open(member.entry) as stream:
             while block := stream.read(_BLOCK):
                 left -= len(block)
                 if left < 0:
@@ -112,23 +138,23 @@ def _stream(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes
                 yield block
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise InvalidInputError(
-            f"the archive is damaged at {member.filename!r}", received=str(error)
+            f"the archive is damaged at {member.name!r}", received=str(error)
         ) from error
     if left != 0:
         raise InvalidInputError(
-            f"the archive is damaged at {member.filename!r}",
-            expected=f"{member.file_size} bytes",
-            received="more" if left < 0 else f"{member.file_size - left} bytes",
+            f"the archive is damaged at {member.name!r}",
+            expected=f"{member.entry.file_size} bytes",
+            received="more" if left < 0 else f"{member.entry.file_size - left} bytes",
         )
 
 
-def _hashed(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[str, LeftOut | None]:
+def _hashed(archive: zipfile.ZipFile, member: Member) -> tuple[str, LeftOut | None]:
     """SHA-256 of a member, and why its first bytes are no image; None if they may be one."""
     digest, head = hashlib.sha256(), b""
     for block in _stream(archive, member):
         head = head or block[:HEAD_BYTES]
         digest.update(block)
-    return digest.hexdigest(), left_out_by_content(member.filename, head)
+    return digest.hexdigest(), left_out_by_content(member.name, head)
 
 
 def _records(

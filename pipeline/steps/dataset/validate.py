@@ -22,7 +22,7 @@ from pipeline.contract.decoding import Pixels
 from pipeline.errors import InvalidInputError
 from pipeline.records import Quarantined, Record, to_csv
 from pipeline.run_context import RunContext
-from pipeline.steps.dataset.proposals import proposals
+from pipeline.steps.dataset.proposals import proposals, propose_groups
 from pipeline.steps.dataset.validation_page import (
     EXAMPLES,
     Picture,
@@ -128,7 +128,7 @@ def check(
     counts = images_per_class(inspection.usable, classes)
     rules = count_rules(counts, quarantined, config)
     shown = {reason: inspection.rejected[reason] for reason, _ in _top_reasons(quarantined)}
-    proposed = proposals(known, unknown, classes)
+    proposed = (*proposals(known, unknown, classes), *propose_groups(known, config))
     result = ValidationResult(counts, quarantined, rules, proposed, inspection.examples, shown)
     return Validation(inspection.usable, result, partial(render, result=result, config=config))
 

@@ -27,7 +27,7 @@ FIGURES, PAGE, CARD = "report.json", "report.html", "model_card.md"
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A served bundle with its evaluation."""
+    """Result of the step: the served bundle, its evaluation artefact and the report."""
 
     served: Artifact[ServedManifest]
     artifact: Artifact[EvaluationManifest]
@@ -74,6 +74,7 @@ def evaluate(
 def _report(
     predictions: Predictions, served: ServedManifest, bundle: Path, config: EvaluateConfig
 ) -> EvaluationReport:
+    """Compute the metrics, and add parity, review rule and the worst mistakes."""
     return EvaluationReport(
         tag=served.tag,
         scores=score_predictions(

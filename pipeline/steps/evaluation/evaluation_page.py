@@ -46,7 +46,7 @@ class Plot:
         return "M" + "L".join(f"{self.x(x)} {self.y(y)}" for x, y in points)
 
     def ticks(self) -> list[float]:
-        """Three to six round values from bottom to top."""
+        """Three to six round values for the vertical axis, from bottom to top."""
         step = 0.05 if self.low >= 0.8 else 0.1 if self.low >= 0.6 else 0.2
         return [round(t, 2) for t in np.arange(self.low, 1.001, step)]
 
@@ -102,6 +102,7 @@ def curve(unit: UnitScores, end: str) -> list[tuple[float, float]]:
 
 
 def _images(explained: ExplainedMistake) -> _MistakeImages:
+    """Draw photograph, crop and occlusion map of a mistake."""
     crop = explained.prepared.crop
     return _MistakeImages(
         mistake=explained.mistake,

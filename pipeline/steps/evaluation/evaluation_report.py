@@ -8,7 +8,7 @@ from pipeline.steps.evaluation.scoring import Scores
 
 
 class EvaluationReport(Frozen):
-    """`report.json` of an evaluation."""
+    """Metrics, parity, review rule and worst mistakes of a model: `report.json`."""
 
     tag: str
     scores: Scores

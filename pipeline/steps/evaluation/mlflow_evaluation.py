@@ -72,6 +72,7 @@ def track_evaluation(
 
 
 def _metrics(report: EvaluationReport) -> dict[str, float]:
+    """MLflow's name of a metric to the metric."""
     scores = report.scores
     return {
         "test_balanced_accuracy": scores.balanced_accuracy.value,

@@ -42,7 +42,7 @@ def model_card(
 
 
 def estimate(interval: Interval | None) -> str:
-    """`0.861 (0.802 to 0.910)`, or `none` where the metric is undefined."""
+    """A metric with its interval, `0.861 (0.802 to 0.910)`, or `none` if it is undefined."""
     if interval is None:
         return "none"
     return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"

@@ -61,6 +61,7 @@ class Omissions(Frozen):
         return ", ".join([*map(repr, files[:_MAX_NAMES]), *more])
 
     def _hint(self, label: str) -> str:
+        """Question whether the nearest class is meant; '' if no class name is similar."""
         nearest = self.nearest_classes.get(label)
         return f": did you mean {nearest}? Then rename the folder" if nearest else ""
 

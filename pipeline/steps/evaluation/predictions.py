@@ -33,7 +33,7 @@ class Predictions:
     """(n,), from `decide`."""
 
     def __iter__(self) -> Iterator[tuple[Record, PredictionRecord]]:
-        """Image by image: its record and its logged prediction."""
+        """Iterate over (record, logged prediction), image by image."""
         return zip(self.records, self.logged, strict=True)
 
     def reference(self) -> list[ReferenceRecord]:
@@ -45,7 +45,7 @@ class Predictions:
 
 
 def request_id(record: Record) -> str:
-    """Request id of the prediction for an image of an archive."""
+    """Request id in the log of an archive's image: the first 16 digits of the image's hash."""
     return record.sha256[:16]
 
 
@@ -55,7 +55,7 @@ def predict_images(
     folder: Path,
     when: datetime,
 ) -> Predictions:
-    """Predict images as the service does, one by one; ArtifactError if the bundle is unfit.
+    """Predict images as the service does, one by one; ArtifactError if the bundle cannot be served.
 
     Args:
         images: labelled records with their bytes.
@@ -119,7 +119,7 @@ class _Predictor:
 
 
 def predictions_csv(*parts: Predictions) -> str:
-    """`file,label,predicted,confidence,decision,p_<CLASS>...,group,cell`, one row per image.
+    """CSV with `file,label,predicted,confidence,decision,p_<CLASS>...,group,cell` of each image.
 
     A name that a spreadsheet would run as a formula gets an apostrophe.
     """

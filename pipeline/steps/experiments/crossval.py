@@ -92,7 +92,7 @@ def crossval(
 
 
 def without_class(config: RunConfig, unknown: str) -> RunConfig:
-    """The config without a class; unchanged for "", InvalidInputError unless two others remain."""
+    """Config without one class ("": all stay); InvalidInputError if fewer than two remain."""
     if not unknown:
         return config
     classes = tuple(name for name in config.contract.classes if name != unknown)
@@ -129,7 +129,7 @@ def _log_epoch(epoch: "Epoch") -> None:
 def _predict(
     model: "FittedModel", files: ActivationFiles, records: list[Record], config: RunConfig
 ) -> tuple[Floats, NoveltyScores]:
-    """Probabilities (n, classes), and uncertainties and distances by the model's review rule."""
+    """Predict records: probabilities (n, classes), and uncertainties and distances (n,)."""
     from pipeline.modeling.fitted_model import embedding_inputs
     from pipeline.modeling.training_loop import logits_of
 

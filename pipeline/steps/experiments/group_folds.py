@@ -75,8 +75,10 @@ def _groups_of_classes(records: Sequence[Record]) -> dict[str, set[str]]:
 
 
 def _fold_hash(group: str) -> str:
+    """Hash that orders groups when they are assigned to folds."""
     return sha256_bytes(f"fold:{group}".encode())
 
 
 def _share_hash(group: str) -> str:
+    """Hash that orders groups when a share of them is chosen."""
     return sha256_bytes(f"learn:{group}".encode())

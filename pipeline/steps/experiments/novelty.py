@@ -16,7 +16,7 @@ from pipeline.statistics.review_rule import auroc
 
 @dataclass(frozen=True)
 class NoveltyScores:
-    """Scores of n images by which novelty may be detected."""
+    """Uncertainty and distance of n images, and their groups; both may detect novel images."""
 
     groups: Sequence[str]
     uncertainties: Floats
@@ -35,7 +35,7 @@ class NoveltyScores:
 
 
 class Novelty(Frozen):
-    """How well two scores separate some images from reference images."""
+    """How well uncertainty and distance separate novel images from reference images (AUROC)."""
 
     images: int
     review_share: float | None
@@ -49,7 +49,7 @@ class Novelty(Frozen):
 def novelty_scores(
     predictions: Sequence[ReferenceRecord], contract: ModelContract, rule: ReviewRule
 ) -> NoveltyScores:
-    """Uncertainty and distance of logged predictions under a review rule."""
+    """Compute uncertainty and distance of logged predictions by a review rule."""
     logged = [line.record for line in predictions]
     uncertainties = [
         decide(
@@ -69,7 +69,7 @@ def novelty_scores(
 
 
 def novelty(images: NoveltyScores, reference: NoveltyScores, *, draws: int) -> Novelty:
-    """Compare images with reference images; the intervals resample the groups of both."""
+    """AUROCs of images against reference images, with intervals that resample both's groups."""
     count = len(images.uncertainties)
     both = count > 0 and len(reference.uncertainties) > 0
     return Novelty(

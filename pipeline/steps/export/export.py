@@ -148,7 +148,7 @@ def _convert(model_file: Path, target: Path, crops: Pixels) -> Floats:
     import keras
     import openvino as ov
 
-    from pipeline.modeling.keras_file import predict
+    from pipeline.modeling.network import predict
 
     model = keras.models.load_model(model_file, compile=False)
     with tempfile.TemporaryDirectory() as folder:

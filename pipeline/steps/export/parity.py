@@ -49,7 +49,7 @@ def choose_engine(
     images: ParityImages,
     gate: GateConfig,
 ) -> tuple[Candidate, Parity]:
-    """The first engine within the limits of agreement and accuracy that replays the golden images.
+    """Return the first engine that agrees with Keras, is as accurate and replays the golden images.
 
     Candidates come fastest first; no further one is built once one passes. `folder` contains the
     golden images.
@@ -80,7 +80,7 @@ def choose_engine(
 
 
 def compare(candidate: Candidate, probabilities: Floats, images: ParityImages) -> Parity:
-    """Differences between an engine's probabilities (n, classes) and Keras's."""
+    """Compare an engine's probabilities (n, classes) with Keras's: agreement, loss, difference."""
     predicted, expected = probabilities.argmax(axis=1), images.probabilities.argmax(axis=1)
     loss = _balanced_accuracy(images, expected) - _balanced_accuracy(images, predicted)
     differences = np.abs(probabilities - images.probabilities)
@@ -105,9 +105,7 @@ def _balanced_accuracy(images: ParityImages, predicted: Ints) -> float:
 def _replays_golden(folder: Path, contract: ModelContract, engine: Engine, parity: Parity) -> bool:
     """Whether the engine gives the golden images their probabilities; logs why it does not."""
     try:
-        replay_golden(
-            folder, contract, lambda crop: engine.predict(crop[None])[0][0], parity.precision
-        )
+        replay_golden(folder, contract, engine.probabilities, parity.precision)
     except ArtifactError as error:
         log.info("parity: %s", error)
         return False

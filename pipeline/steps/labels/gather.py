@@ -42,7 +42,7 @@ LineT = TypeVar("LineT", bound=BaseModel)
 
 
 class GatherState(Frozen):
-    """`returned/<name>.json`: which returned labels were written into archives."""
+    """Which returned labels were written into archives, stored as `returned/<name>.json`."""
 
     sequence: int = 0
     used: dict[str, str] = Field(default_factory=dict)
@@ -52,7 +52,7 @@ class GatherState(Frozen):
 
 
 class ReturnedLabels(Frozen):
-    """`reports/<name>/returned.json`: counts of the labels returned in the last days."""
+    """Counts of the labels returned in the last days, stored as `reports/<name>/returned.json`."""
 
     name: str
     since: datetime
@@ -95,7 +95,7 @@ class ReturnedLabels(Frozen):
 def gather(
     name: str, config: GatherConfig, *, store: ArtifactStore, run: RunContext
 ) -> ReturnedLabels:
-    """Count returned labels, archive new ones once there are enough, and write the counts.
+    """Count returned labels, write the counts, and archive new labels once there are enough.
 
     Args:
         name: the model name whose log and labels are read.
@@ -137,7 +137,7 @@ def gather(
 
 
 def report_uri(name: str, store: ArtifactStore) -> str:
-    """URI of the counts, which the report site shows."""
+    """URI of the stored counts, `reports/<name>/returned.json`."""
     return f"{store.root}/reports/{name}/returned.json"
 
 
@@ -173,7 +173,7 @@ def _read_labels(
 
 
 def _parse(data: bytes, line: type[LineT], counts: Counter[str]) -> Iterator[LineT]:
-    """Yield the valid lines; counts the others in `counts["unreadable"]`."""
+    """Yield the valid lines of a log segment; adds the invalid ones to `counts["unreadable"]`."""
     for text in data.splitlines():
         try:
             yield line.model_validate_json(text)
@@ -220,6 +220,7 @@ def _sha(path: str) -> str:
 
 
 def _document(name: str, store: ArtifactStore) -> Document[GatherState]:
+    """Object that reads and writes the `GatherState` of a model name."""
     uri = f"{store.root}/returned/{name}.json"
     return Document(store.objects, uri, GatherState.model_validate_json, GatherState())
 

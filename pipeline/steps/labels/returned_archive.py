@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from pipeline.adapters.storage import ObjectStore
 from pipeline.digests import sha256_bytes
 from pipeline.records import RETURNED, Frozen, to_csv
-from pipeline.steps.dataset.manifest_csv import MANIFEST_CSV
+from pipeline.steps.dataset.archives.manifest_csv import MANIFEST_CSV
 
 _log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class _Row(Frozen):
-    """Row of `manifest.csv`; the group is empty, since the near-duplicate search finds the cell."""
+    """Row of the archive's `manifest.csv`; the group is empty, since matching finds the group."""
 
     file: str
     label: str
@@ -27,7 +27,7 @@ class _Row(Frozen):
 def write_archive(
     path: Path, folder: str, labels: Mapping[str, str], objects: ObjectStore
 ) -> dict[str, str]:
-    """Write a zip of kept images; warns of missing or damaged ones, and returns the others' labels.
+    """Write kept images into a zip; returns the written labels, warns of missing or damaged images.
 
     The same images and labels give the same bytes.
 
@@ -53,6 +53,7 @@ def write_archive(
 
 
 def _name(kept_at: str) -> str:
+    """File name in the archive for the path of a kept image."""
     return RETURNED + PurePosixPath(kept_at).name
 
 

@@ -44,7 +44,7 @@ class Agreement(Frozen):
 
 
 def latest_feedback(feedback: Iterable[FeedbackRecord]) -> dict[str, FeedbackRecord]:
-    """Request id to its last label."""
+    """Request id to the last feedback for it."""
     ordered = sorted(feedback, key=lambda record: (record.time, record.label))
     return {record.request_id: record for record in ordered}
 
@@ -80,7 +80,7 @@ def labels_by_path(labelled: Sequence[LabelledPrediction]) -> dict[str, str]:
 
 
 def agreement_by_model(labelled: Iterable[LabelledPrediction]) -> dict[str, Agreement]:
-    """Tag of the model that predicted to its number of labels and of agreeing labels."""
+    """Model tag to the number of labels for the model's predictions, and of agreeing labels."""
     counts: dict[str, Counter[bool]] = defaultdict(Counter)
     for one in labelled:
         counts[one.prediction.tag][one.agrees] += 1

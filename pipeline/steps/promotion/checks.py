@@ -168,13 +168,14 @@ def serving_checks(serving: ServeCheck, config: GateConfig) -> list[Check]:
 
 
 def _non_inferiority(metric: str, difference: Difference, margin: float) -> Check:
+    """Check that the challenger loses at most `margin` against the champion."""
     limit = at_least(-margin, "resampled low")
     criterion = Criterion("champion", f"{metric} against the champion", limit, "difference")
     return criterion.check(difference, _difference_sentence(difference, margin))
 
 
 def _difference_sentence(difference: Difference, margin: float) -> str:
-    """The change, the bound that decides, and the bound of the 95 % interval."""
+    """Sentence with the difference, the bound that decides, and the bound of the 95 % interval."""
     return (
         f"{_points(difference.value)} points against the champion on {difference.cells} cells that "
         f"neither model was trained on ({difference.differing} differ). "

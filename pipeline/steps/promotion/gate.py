@@ -156,7 +156,7 @@ def _serve_check(served: Artifact[ServedManifest], store: ArtifactStore) -> Serv
 def _publish(
     verdict: GateVerdict, inputs: GateInputs, *, store: ArtifactStore, run: RunContext
 ) -> Artifact[VerdictManifest]:
-    """Publish `verdict.json` and `verdict.html`."""
+    """Publish a verdict as `verdict.json` and `verdict.html`."""
     manifest = VerdictManifest(
         name=verdict.name,
         tag=verdict.tag,

@@ -107,4 +107,5 @@ def duration(seconds: float) -> str:
 
 
 def _version(tag: str) -> str:
+    """Version in a tag `<name>:<version>`."""
     return tag.rpartition(":")[2]

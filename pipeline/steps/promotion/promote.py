@@ -38,7 +38,7 @@ class PromotionReport(Frozen):
 
 
 class Authorization(Frozen):
-    """Who decided to move the pointer, and why."""
+    """Who decided to promote or roll back, why, and when a person approved."""
 
     author: str
     reason: str
@@ -49,7 +49,7 @@ class Authorization(Frozen):
 
 @dataclass(frozen=True)
 class PromotionResult:
-    """Outcome of a promotion, and the pointer after it."""
+    """Outcome of a promotion, and the pointer afterwards."""
 
     outcome: Outcome
     pointer: Pointer

@@ -56,7 +56,7 @@ def write_golden_images(
     store: ArtifactStore,
 ) -> None:
     """Write `golden/`: a few validation images per class, with the model's probabilities."""
-    from pipeline.modeling.keras_file import predict
+    from pipeline.modeling.network import predict
 
     chosen = []
     for label in config.contract.classes:

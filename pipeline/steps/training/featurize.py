@@ -1,12 +1,10 @@
 """Featurize: compute the activations of the frozen network that the cache does not have yet."""
 
 import logging
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
@@ -75,14 +73,14 @@ def featurize(
         counts={"images": len(records)},
         **run.model_dump(),
     )
-    with tempfile.TemporaryDirectory() as empty:
-        artifact = store.publish(Path(empty), manifest)
+    artifact = store.publish_texts({}, manifest)  # its manifest lists the packs
     log.info("featurize shard %d done: %s", inputs.shard, artifact.uri)
     return artifact
 
 
 def shard_of(sha256: str, shards: int) -> int:
-    """Index of an image's shard, from the last digit of its hash: `limit` uses the first ones."""
+    """Index of an image's shard, 0 to `shards` - 1, from the last hex digit of its hash."""
+    # Not from the first digits, by which `ingest.limit` chooses images.
     return int(sha256[-1], 16) % shards
 
 

@@ -34,12 +34,7 @@ Report = Callable[[Epoch], None]
 
 
 def train(
-    inputs: TrainInputs,
-    config: RunConfig,
-    *,
-    store: ArtifactStore,
-    run: RunContext,
-    report: Report,
+    inputs: TrainInputs, config: RunConfig, *, store: ArtifactStore, run: RunContext, report: Report
 ) -> Artifact[BundleManifest]:
     """Seed this process, fit a model and publish its bundle; resumes an interrupted fit.
 

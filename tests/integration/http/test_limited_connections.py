@@ -24,8 +24,8 @@ LARGE = 30_000_000
 
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-    """Read the body; respond with many bytes to `/large`, else with none."""
-    while (await receive()).get("more_body"):
+    """Read the body, except for `/early`; respond with many bytes to `/large`, else with none."""
+    while scope["path"] != "/early" and (await receive()).get("more_body"):
         pass
     body = bytes(LARGE) if scope["path"] == "/large" else b""
     length = [(b"content-length", b"%d" % len(body))]
@@ -38,7 +38,7 @@ def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """URL of a server in a thread; a client must read something of a response within 2 s."""
     monkeypatch.setattr(limited_protocol, "RESPONSE_TIMEOUT_S", 2.0)
     server = Server(Config(answer, lifespan="off", log_level="critical"))
-    Connections(server, Settings())
+    Connections(server, Settings(header_timeout_seconds=1, body_seconds=5))
     listening = socket.create_server(("127.0.0.1", 0))
     thread = Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
@@ -83,6 +83,22 @@ def test_bodies_in_small_chunks_are_read(url: str) -> None:
     """The limit is for headers and framing in a row, not for all of a request."""
     with connect(url, POST + b"1;a=b\r\n{\r\n" * 100_000 + b"0\r\na: b\r\n\r\n") as connection:
         assert receive_response(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_the_rest_of_a_body_may_follow_an_early_response(url: str) -> None:
+    """A client that reads the response after its upload gets it; an endless upload is closed."""
+    upload = b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+    with connect(url, upload) as connection:
+        for _ in range(10):
+            time.sleep(0.3)
+            connection.sendall(b"a" * 100)
+        assert receive_response(connection).startswith(b"HTTP/1.1 200")
+        connection.sendall(GET)
+        assert receive_response(connection).startswith(b"HTTP/1.1 200")
+    begun = time.monotonic()
+    with connect(url, upload) as connection:
+        wait_for(lambda: not is_open(connection), 12)
+    assert 4 < time.monotonic() - begun < 9
 
 
 def test_a_client_that_reads_nothing_is_closed(url: str) -> None:

@@ -20,13 +20,18 @@ H2C = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA
 
 
 @pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the service; its store is in `store`."""
+    return tmp_path_factory.mktemp("clients")
+
+
+@pytest.fixture(scope="module")
 def url(
-    tmp_path_factory: pytest.TempPathFactory,
+    folder: Path,
     make_stage: Callable[[Path], Any],
     serve: Callable[..., AbstractContextManager[str]],
 ) -> Iterator[str]:
     """A service with a model."""
-    folder = tmp_path_factory.mktemp("clients")
     stage = make_stage(folder / "store")
     stage.point_to(stage.publish(folder / "first"))
     with serve(folder, stage.root) as served:
@@ -173,3 +178,23 @@ def test_pipelined_requests_are_answered_in_order(url: str) -> None:
     assert [received.index(b"x-request-id: r%d" % n) for n in range(3)] == sorted(
         received.index(b"x-request-id: r%d" % n) for n in range(3)
     )
+
+
+@pytest.mark.field("request_id")
+def test_images_under_one_request_id_are_all_logged(
+    url: str, folder: Path, cell_image: Callable[..., bytes]
+) -> None:
+    """Of several clients and routes, and a repeated upload, too: an id is no key by itself."""
+    same = "X-Request-ID: constant\r\n"
+    for number in range(20):
+        assert send(url, form(cell_image(number % 4, shift=number)), same)[0] == 200
+    body = json.dumps({"image": base64.b64encode(cell_image(0)).decode()}).encode()
+    for _ in range(2):
+        assert send(url, body, same, path="/predict")[0] == 200
+
+    def logged() -> int:
+        lines = [path.read_text() for path in folder.glob("store/logs/**/*.jsonl")]
+        return "".join(lines).count('"request_id":"constant"')
+
+    wait_for(lambda: logged() >= 22)
+    assert logged() == 22

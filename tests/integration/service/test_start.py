@@ -62,6 +62,15 @@ def test_an_invalid_setting_fails_the_start(tmp_path: Path) -> None:
     assert done.stderr.count("invalid value for DRAIN_SECONDS") == 1
 
 
+def test_a_home_that_cannot_be_written_fails_the_start_in_one_line() -> None:
+    """The path and the variable are named, without a traceback; the worker is not restarted."""
+    done = start("--port=0", LEUKOFLOW_HOME="/sys/none", STORE_URI="/sys/none/store")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("the service failed to start: /sys/none cannot be read or written")
+    assert "LEUKOFLOW_HOME" in line
+
+
 @pytest.mark.slow
 @pytest.mark.field("secret_line_end")
 def test_a_secret_that_no_client_can_send_fails_the_start(tmp_path: Path) -> None:

@@ -133,9 +133,8 @@ def test_mlflow_and_airflow_on_loopback_are_requested_directly(
     proxies: dict[str, str], loopback: str
 ) -> None:
     """MLflow's client in a process of ours; our client of Airflow gets an answer, not a proxy's."""
-    reach = "import pipeline.entrypoints, sys; "
-    reach += "from pipeline.adapters.mlflow_runs import Tracking; "
-    reach += "Tracking(sys.argv[1], 'cells').reach()"
+    reach = "import pipeline.entrypoints, mlflow, sys; "
+    reach += "mlflow.MlflowClient(tracking_uri=sys.argv[1]).search_experiments(max_results=1)"
     done = run(proxies, "-c", reach, loopback)
     assert done.returncode == 0, done.stderr
     retrain = run(

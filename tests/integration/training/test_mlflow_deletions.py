@@ -30,7 +30,7 @@ def _tracking(client: mlflow.MlflowClient, name: str) -> Tracking:
     return Tracking(str(client.tracking_uri), name)
 
 
-@pytest.mark.field("experiment deleted in MLflow's page")
+@pytest.mark.field("deleted_experiment")
 def test_a_deleted_experiment_is_restored(
     client: mlflow.MlflowClient, caplog: pytest.LogCaptureFixture
 ) -> None:

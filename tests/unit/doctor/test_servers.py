@@ -45,7 +45,7 @@ def test_another_program_on_the_port_is_named(
     assert "another program responds" in finding.value or "MLflow server at" in finding.action
 
 
-@pytest.mark.field("experiment deleted in MLflow's page")
+@pytest.mark.field("deleted_experiment")
 @pytest.mark.parametrize(("stage", "state"), [("active", "ok"), ("deleted", "problem")])
 def test_a_deleted_experiment_is_a_problem(
     examined: Examined, respond: Respond, stage: str, state: str

@@ -22,6 +22,13 @@ def test_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         preflight.make_folders(tmp_path)
 
 
+def test_a_read_only_folder_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the variable that moves it."""
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(UnreachableError, match=r"cannot write .*; expected .* LEUKOFLOW_HOME"):
+        preflight.make_folders(tmp_path)
+
+
 def test_second_start_at_the_same_time_is_refused(tmp_path: Path) -> None:
     """The second start of one stack fails while the first one runs."""
     with (

@@ -77,7 +77,7 @@ def uploaded(config: str, tmp_path: Path) -> str:
     return config
 
 
-@pytest.mark.field("broken.zip")
+@pytest.mark.field("broken_zip")
 def test_a_skipped_archive_is_on_the_terminal_and_in_the_json(
     uploaded: str, run_command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:

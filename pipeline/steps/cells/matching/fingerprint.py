@@ -71,9 +71,7 @@ def extract_fingerprint(image: Pixels) -> Fingerprint:
     if box is not None:
         middle = box.side / 2
         nucleus = Nucleus(
-            x=(box.left + middle) / longer,
-            y=(box.top + middle) / longer,
-            half=middle / longer,
+            x=(box.left + middle) / longer, y=(box.top + middle) / longer, half=middle / longer
         )
     return Fingerprint(detect_keypoints(image), nucleus, _coverage(image))
 

@@ -93,12 +93,8 @@ def _fit_vocabulary(sample: Floats) -> _Vocabulary | None:
     return _Vocabulary(mean, axes, np.asarray(words, dtype=np.float32))
 
 
-def _nearest_word(projected: Floats, words: Floats) -> NDArray[np.intp]:
-    return np.asarray((projected @ words.T - (words**2).sum(axis=1) / 2).argmax(axis=1))
-
-
 def _aggregate(image: Keypoints, vocabulary: _Vocabulary) -> Floats:
-    """Unit vector (words * components,) of residual sums, normalised against frequent textures.
+    """VLAD vector (words * components,) of one image: normalised sums of residuals per visual word.
 
     Each word's sum is scaled to a unit vector (Arandjelovic and Zisserman, CVPR 2013), then every
     value is replaced by its signed square root.
@@ -106,7 +102,8 @@ def _aggregate(image: Keypoints, vocabulary: _Vocabulary) -> Floats:
     words = vocabulary.words
     centred = _mirror_invariant(image.descriptors) - vocabulary.mean
     projected = np.asarray(centred @ vocabulary.axes, dtype=np.float32)
-    nearest = _nearest_word(projected, words)
+    # The word with the largest dot product minus half its squared length is the nearest one.
+    nearest = (projected @ words.T - (words**2).sum(axis=1) / 2).argmax(axis=1)
     sums = np.zeros_like(words)
     np.add.at(sums, nearest, projected - words[nearest])
     normalised = _unit(sums).ravel()

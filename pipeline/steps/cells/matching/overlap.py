@@ -66,6 +66,7 @@ def find_overlap(one: Fingerprint, other: Fingerprint, min_inliers: int) -> Over
 
 
 def _measure(one: Fingerprint, other: Fingerprint, map_: Map, inliers: int) -> Overlap:
+    """The overlap under an affine map: shared area, and whether the nuclei coincide."""
     inverse = np.asarray(cv2.invertAffineTransform(map_), dtype=np.float64)
     # In both directions: a wrongly located nucleus may be so large that it contains every other.
     same = one.nucleus_maps_onto(other, map_) and other.nucleus_maps_onto(one, inverse)

@@ -31,7 +31,7 @@ def _response(status: str, body: str, code: str) -> MlflowException:
     return MlflowException(text, error_code=ErrorCode.Value(code))
 
 
-@pytest.mark.field("experiment deleted in MLflow's page")
+@pytest.mark.field("deleted_experiment")
 @pytest.mark.parametrize(
     ("error", "words"),
     [

@@ -101,3 +101,62 @@ def test_a_refusal_proposes_the_class_that_was_meant(
     page = refused.value.page  # type: ignore[attr-defined]
     assert "What would help" in page
     assert "did you mean LOBED?" in page
+
+
+@pytest.mark.field("foreign_classes")
+def test_an_archive_of_other_classes_gets_the_names_of_the_classes(
+    write_zip: Callable[..., str],
+    draw: Callable[..., bytes],
+    config: RunConfig,
+    store: ArtifactStore,
+    run: RunContext,
+) -> None:
+    """No pattern would help."""
+    members = {f"fold_0/{name}/1.png": draw(n) for n, name in enumerate(("all", "hem"))}
+    snapshot = ingest([write_zip("a.zip", members)], config, store=store, run=run)
+    with pytest.raises(InvalidInputError, match=r"name the folders ROUND, LOBED, or") as refused:
+        validate(snapshot, config, store=store, run=run)
+    assert "ingest." not in refused.value.message
+
+
+@pytest.mark.field("whole_download")
+def test_no_pattern_leaves_a_class_without_images(
+    write_zip: Callable[..., str],
+    draw: Callable[..., bytes],
+    config: RunConfig,
+    store: ArtifactStore,
+    run: RunContext,
+) -> None:
+    """The other folder may be the missing class under a name that is not similar."""
+    members = {f"{name}/1.png": draw(n) for n, name in enumerate(("ROUND", "segmented"))}
+    snapshot = ingest([write_zip("a.zip", members)], config, store=store, run=run)
+    with pytest.raises(InvalidInputError) as refused:
+        validate(snapshot, config, store=store, run=run)
+    assert "ingest." not in refused.value.message
+
+
+@pytest.mark.field("patient_folders")
+@pytest.mark.parametrize(
+    ("ingestion", "proposed"),
+    [({}, True), ({"group_from": "folder"}, False), ({"group_from": "manifest"}, False)],
+)
+def test_folders_below_the_classes_are_proposed_as_groups(
+    ingestion: dict[str, str],
+    proposed: bool,
+    write_zip: Callable[..., str],
+    draw: Callable[..., bytes],
+    config: RunConfig,
+    store: ArtifactStore,
+    run: RunContext,
+) -> None:
+    """Unless the config says where groups come from; the dataset is valid in any case."""
+    members = {
+        f"{c}/p{n}/1.png": draw(n + 9 * (c == "ROUND"))
+        for c in ("ROUND", "LOBED")
+        for n in range(5)
+    }
+    changed = config.model_copy(update={"ingest": IngestConfig.model_validate(ingestion)})
+    snapshot = ingest([write_zip("a.zip", members)], changed, store=store, run=run)
+    page = store.read(validate(snapshot, changed, store=store, run=run), "report.html").decode()
+    sentence = "Folders below the class folders (p0, p1, p2 and 2 others) are no groups"
+    assert (sentence in page) == proposed

@@ -62,7 +62,7 @@ def _reasons(snapshot: Artifact[SnapshotManifest]) -> dict[str, str]:
     return {Path(archive.uri).name: archive.reason for archive in snapshot.manifest.refused}
 
 
-@pytest.mark.field("broken.zip")
+@pytest.mark.field("broken_zip")
 def test_a_broken_archive_among_good_ones_is_skipped(
     good: str,
     upload: Upload,
@@ -222,3 +222,40 @@ def test_a_broken_archive_starts_one_run(
     mark_seen("cells", claimed, store=store)
     assert list(_reasons(ingest([], config, store=store, run=run))) == ["broken.zip"]
     assert claim_archives("cells", store=store) == []
+
+
+def test_an_archive_of_other_classes_does_not_block_the_others(
+    good: str,
+    upload: Upload,
+    write_zip: WriteZip,
+    draw: Draw,
+    config: RunConfig,
+    store: ArtifactStore,
+    run: RunContext,
+) -> None:
+    """It is skipped, with the class that may be meant; alone, validation refuses it."""
+    images = {f"{label}/{n}.png": draw(n) for n, label in enumerate(["rounds"] * 40 + ["MAST"])}
+    foreign = upload("foreign.zip", Path(write_zip("foreign.zip", images)).read_bytes())
+    snapshot = ingest([], config, store=store, run=run)
+    (reason,) = _reasons(snapshot).values()
+    assert "expected one of ROUND, LOBED; received 'rounds', 'MAST'" in reason
+    assert "did you mean ROUND?" in reason
+    validate(snapshot, config, store=store, run=run)
+    with pytest.raises(DatasetRefusedError):
+        validate(ingest([foreign], config, store=store, run=run), config, store=store, run=run)
+    Path(good).unlink()
+    alone = ingest([], config, store=store, run=run)
+    assert alone.manifest.refused == ()
+    with pytest.raises(DatasetRefusedError):
+        validate(alone, config, store=store, run=run)
+
+
+@pytest.mark.parametrize("pattern", ["(", "no group"])
+def test_a_wrong_config_is_not_a_fault_of_the_archives(
+    good: str, config: RunConfig, store: ArtifactStore, run: RunContext, pattern: str
+) -> None:
+    """The run stops with the setting, and no archive is skipped or remembered."""
+    changes = {"ingest": config.ingest.model_copy(update={"group_pattern": pattern})}
+    with pytest.raises(InvalidInputError, match=r"^invalid value for ingest\.group_pattern"):
+        ingest([], config.model_copy(update=changes), store=store, run=run)
+    assert list(store.objects.list(f"{store.root}/ingested/")) == []

@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.adapters.storage import LocalStore
 from pipeline.config.archive_limits import IngestConfig
-from pipeline.steps.dataset.archive_check import check_members, open_archive
+from pipeline.steps.dataset.archives.archive_check import check_members
+from pipeline.steps.dataset.archives.archive_file import open_archive
 from pipeline.steps.labels.returned_archive import write_archive
 
 
@@ -43,7 +44,7 @@ def test_the_archive_passes_the_checks_of_ingest(tmp_path: Path, labels: dict[st
     path = tmp_path / "returned.zip"
     write_archive(path, f"{tmp_path}/kept", labels, LocalStore())
     with open_archive(path, IngestConfig()) as archive:
-        names = [member.filename for member in check_members(archive, IngestConfig())]
+        names = [member.name for member in check_members(archive, IngestConfig())]
     assert len(names) == 4
     with zipfile.ZipFile(path) as archive:
         header, *rows = archive.read("manifest.csv").decode().splitlines()

@@ -10,9 +10,9 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import DatasetManifest, GroupingManifest, SplitManifest
 from pipeline.entrypoints import cells, dataset
-from pipeline.entrypoints.inspection import inspect, summary
 from pipeline.sample.archive import write_archive
 from pipeline.sample.cells import CLASSES
+from pipeline.steps.inspection.inspect import summary
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def _write(path: Path, files: list[tuple[str, bytes]]) -> str:
 
 def test_an_archive_that_would_train(config: str, archive: Path, tmp_path: Path) -> None:
     """Images, cells and groups; nothing is written below the home."""
-    result, page = inspect([str(archive)], config)
+    result, page = dataset.inspect(config, [str(archive)])
     assert result.would_train
     assert result.why == ()
     assert result.classes == dict.fromkeys(CLASSES, 8)
@@ -63,7 +63,7 @@ def test_the_numbers_are_those_of_the_steps(
     """A real ingest, validation, grouping and split of the archive count the same."""
     files = [*_images(archive), ("notes.txt", b"notes"), (f"{CLASSES[0]}/broken.png", b"?")]
     path = _write(tmp_path / "mixed.zip", files)
-    result, _ = inspect([path], config)
+    result, _ = dataset.inspect(config, [path])
     monkeypatch.setenv("STORE_URI", str(tmp_path / "store"))
     store = ArtifactStore(LocalStore(), str(tmp_path / "store"))
     snapshot = dataset.ingest(config, "run", [path])
@@ -82,7 +82,7 @@ def test_every_reason_is_reported(config: str, archive: Path, tmp_path: Path) ->
     """Misspelt folder, too few images and too few cells in one result, with a proposal."""
     last = CLASSES[-1]
     files = [(name.replace(last, f"{last.title()}s"), data) for name, data in _images(archive)]
-    result, _ = inspect([_write(tmp_path / "misspelt.zip", files)], config)
+    result, _ = dataset.inspect(config, [_write(tmp_path / "misspelt.zip", files)])
     assert not result.would_train
     reasons = "\n".join(result.why)
     assert "too many images are quarantined" in reasons
@@ -103,7 +103,7 @@ def test_a_rare_class_is_reported_before_features_are_computed(
         label = name.split("/")[-2]
         lines.append(f"{name},{label},{'one' if label == CLASSES[0] else index % 6}")
     files.append(("manifest.csv", "\n".join(lines).encode()))
-    result, _ = inspect([_write(tmp_path / "rare.zip", files)], config)
+    result, _ = dataset.inspect(config, [_write(tmp_path / "rare.zip", files)])
     assert result.groups == 7
     assert [CLASSES[0] in reason for reason in result.why] == [True]
 
@@ -111,22 +111,40 @@ def test_a_rare_class_is_reported_before_features_are_computed(
 def test_an_archive_that_cannot_be_read(config: str, tmp_path: Path) -> None:
     """The reason of ingest, and no numbers."""
     (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04")
-    result, page = inspect([str(tmp_path / "broken.zip")], config)
+    result, page = dataset.inspect(config, [str(tmp_path / "broken.zip")])
     assert not result.would_train
     assert result.why[0].startswith("broken.zip")
     assert (result.cells, sum(result.classes.values()), page) == (0, 0, "")
 
 
+def test_a_broken_upload_is_skipped(
+    config: str, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of archives that nobody named, the others train; the result names the broken one."""
+    uploads = tmp_path / "store/archives/cells"
+    uploads.mkdir(parents=True)
+    monkeypatch.setenv("STORE_URI", str(tmp_path / "store"))
+    (uploads / "broken.zip").write_bytes(b"PK")
+    assert not dataset.inspect(config)[0].would_train
+    archive.rename(uploads / "cells.zip")
+    result, _ = dataset.inspect(config)
+    assert result.would_train
+    assert [f"{uploads}/broken.zip would be skipped" in reason for reason in result.why] == [True]
+    assert [path.name for path in (tmp_path / "store").iterdir()] == ["archives"]
+
+
 def test_no_usable_image(config: str, tmp_path: Path) -> None:
     """Without usable images there is nothing to group."""
-    result, _ = inspect([_write(tmp_path / "a.zip", [(f"{CLASSES[0]}/1.png", b"?")])], config)
+    result, _ = dataset.inspect(
+        config, [_write(tmp_path / "a.zip", [(f"{CLASSES[0]}/1.png", b"?")])]
+    )
     assert not result.would_train
     assert (result.cells, result.groups) == (0, 0)
 
 
 def test_cells_need_not_be_searched(config: str, archive: Path) -> None:
     """Without the search there are no numbers of cells, and no verdict on the split."""
-    result, _ = inspect([str(archive)], config, cells=False)
+    result, _ = dataset.inspect(config, [str(archive)], cells=False)
     assert result.would_train
     assert result.cells is None
     assert result.groups is None
