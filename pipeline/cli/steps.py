@@ -186,6 +186,8 @@ def evaluate(
     predictions.write_text(table)
     warn(left_out.warnings())
     printed = ["tag", "images", "cells", "accuracy", "unknown_labels", "ignored", "skipped"]
+    if left_out.nearest_classes:
+        printed += ["nearest_classes"]
     if left_out.remark:
         printed += ["remark", "unknown"]
     print(json.dumps({key: report[key] for key in printed if key in report}))

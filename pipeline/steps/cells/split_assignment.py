@@ -36,7 +36,7 @@ class Group:
         return min(self.images, key=lambda label: (-self.images[label], label))
 
     def images_for(self, label: str, part: Part) -> int:
-        """Number of images of a class that count for a part: for test, without returned labels."""
+        """Number of images of a class that count for a part; for test, not the returned labels."""
         returned = self.returned.get(label, 0) if part == "test" else 0
         return self.images.get(label, 0) - returned
 
@@ -109,10 +109,10 @@ def _assign_class(label: str, members: Sequence[Group], shares: SplitConfig, par
 def _fill_part(
     label: str, members: Sequence[Group], part: Part, share: float, parts: Parts
 ) -> None:
-    """Add groups to `parts` until the share of `part` is reached; half of a group must fit.
+    """Add groups to `parts`, in order, until the share of `part` is reached; skips too large ones.
 
-    A part without a group of the class gets at least one; one group is left for each other missing
-    part.
+    A group fits if half of it does. A part without a group of the class gets at least one; one
+    group is left for each other missing part.
     """
     weights = {group.id: group.images_for(label, part) for group in members}
     free = [group.id for group in members if group.id not in parts]

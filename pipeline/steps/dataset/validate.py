@@ -22,7 +22,7 @@ from pipeline.contract.decoding import Pixels
 from pipeline.errors import InvalidInputError
 from pipeline.records import Quarantined, Record, to_csv
 from pipeline.run_context import RunContext
-from pipeline.steps.dataset.proposals import proposals, propose_groups
+from pipeline.steps.dataset.proposals import proposals, propose_groups, propose_reading
 from pipeline.steps.dataset.validation_page import (
     EXAMPLES,
     Picture,
@@ -106,7 +106,9 @@ def validate(
     if checked.broken:
         broken = checked.broken[0]
         _log.warning("validate: refused %s: %s", snapshot.uri, broken.problem)
-        raise DatasetRefusedError(broken, checked.render_page(snapshot), proposed)
+        helpful = propose_reading(snapshot.manifest.left_out).values()
+        page = checked.render_page(snapshot)
+        raise DatasetRefusedError(broken, page, (*proposed, *helpful))
     artifact = publish(checked, snapshot, config, store=store, run=run)
     for proposal in proposed:
         _log.warning("validate: %s", proposal)
@@ -147,7 +149,8 @@ def publish(
         name=config.name,
         **run.model_dump(),
         inputs={"snapshot": content_uri(snapshot)},
-        counts={"images": len(checked.usable), "quarantined": len(quarantined), **counts},
+        # The totals last: a class may be named `images`.
+        counts={**counts, "images": len(checked.usable), "quarantined": len(quarantined)},
     )
     files = {
         "records.csv": to_csv(checked.usable, Record),

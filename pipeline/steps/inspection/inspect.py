@@ -19,6 +19,7 @@ from pipeline.steps.cells.data_gate import data_gate
 from pipeline.steps.cells.group import group
 from pipeline.steps.cells.split import split
 from pipeline.steps.dataset.ingest import ingest
+from pipeline.steps.dataset.proposals import propose_reading
 from pipeline.steps.dataset.validate import Validation, check, publish
 from pipeline.steps.dataset.validation_rules import reasons
 
@@ -153,6 +154,7 @@ def _inspection(
         for rule in checked.broken
     ]
     manifest = snapshot.manifest
+    helpful = propose_reading(manifest.left_out).values() if broken else ()
     return Inspection(
         classes=dict(checked.result.counts),
         cells=found.cells,
@@ -160,7 +162,7 @@ def _inspection(
         duplicates=manifest.counts["duplicates"],
         **manifest.left_out.model_dump(),
         quarantined=dict(reasons([*checked.result.quarantined, *found.quarantined])),
-        proposals=tuple(checked.result.proposals),
+        proposals=(*checked.result.proposals, *helpful),
         would_train=not broken and not found.refusals,
         why=(*broken, *found.refusals, *skipped),
     )

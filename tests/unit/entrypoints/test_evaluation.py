@@ -125,7 +125,7 @@ def test_omissions_of_an_archive_are_reported_everywhere(
         assert result["images"] == 36
         assert result["unknown_labels"] == {"Neutrophils": 12}
         assert sum(result["skipped"].values()) == 2
-    assert report["nearest_classes"] == {"Neutrophils": "NEUTROPHIL"}
+        assert result["nearest_classes"] == {"Neutrophils": "NEUTROPHIL"}
     assert {(one["file"], one["kind"]) for one in report["skipped_files"]} == {
         ("Neutrophils/readme.txt", "skipped"),
         ("MONOCYTE/broken.png", "skipped"),
