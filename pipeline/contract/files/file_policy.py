@@ -28,20 +28,21 @@ class LeftOut:
     reason: str
 
 
-def left_out_by_path(
-    path: str, is_class: Callable[[str], bool] = lambda _: False
-) -> LeftOut | None:
+def left_out_by_path(path: str, is_class: Callable[[str], bool] | None = None) -> LeftOut | None:
     """The first rule that fits a file's name or a folder above it; None if there is none.
 
     Args:
         path: relative, with `/` between its names.
-        is_class: whether a folder's name is a class. A class folder fits no rule.
+        is_class: whether a folder's name is a class. A class folder fits no rule. Where the
+            classes are not known, rules on folders that a class folder may follow do not apply.
     """
     *folders, name = path.split("/")
-    classes = [index for index, folder in enumerate(folders) if is_class(folder)]
+    classes = [index for index, folder in enumerate(folders) if is_class and is_class(folder)]
     nearest_class = classes[-1] if classes else -1
     for rule in RULES:
         start = nearest_class + 1 if rule.unless_classes_below else 0
+        if rule.unless_classes_below and is_class is None:
+            continue
         others = (f for index, f in enumerate(folders) if index >= start and index not in classes)
         if _fits(rule.names, name) or any(_fits(rule.folders, folder) for folder in others):
             return LeftOut(rule.kind, rule.reason)
@@ -65,10 +66,10 @@ def left_out_by_content(path: str, head: bytes) -> LeftOut | None:
 
 
 def rules_as_json() -> list[dict[str, str]]:
-    """The rules on names for JavaScript: kind, reason, and patterns of files and folders.
+    """The rules on names for JavaScript, which knows no classes: kind, reason and patterns.
 
-    The patterns are regular expressions of a whole name, to be used without letter case; a pattern
-    that fits nothing is left out.
+    The patterns are regular expressions of a whole name of a file or folder, to be used without
+    letter case; a pattern that fits nothing is left out.
     """
     return [
         {
@@ -78,7 +79,7 @@ def rules_as_json() -> list[dict[str, str]]:
             **({"folders": _pattern(rule.folders)} if rule.folders else {}),
         }
         for rule in RULES
-        if rule.names or rule.folders
+        if (rule.names or rule.folders) and not rule.unless_classes_below
     ]
 
 

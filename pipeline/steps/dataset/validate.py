@@ -21,7 +21,7 @@ from pipeline.contract.decoding import Pixels
 from pipeline.errors import InvalidInputError
 from pipeline.records import Quarantined, Record, to_csv
 from pipeline.run_context import RunContext
-from pipeline.steps.dataset.proposals import proposals, propose_groups
+from pipeline.steps.dataset.proposals import proposals, propose_groups, propose_reading
 from pipeline.steps.dataset.validation_page import (
     EXAMPLES,
     Picture,
@@ -100,7 +100,8 @@ def validate(
     broken = next((rule for rule in rules if not rule.passed), None)
     if broken is not None:
         _log.warning("validate: refused %s: %s", snapshot.uri, broken.problem)
-        raise DatasetRefusedError(broken, page, proposed)
+        helpful = propose_reading(snapshot.manifest.left_out).values()
+        raise DatasetRefusedError(broken, page, (*proposed, *helpful))
     manifest = DatasetManifest(
         name=config.name,
         **run.model_dump(),
