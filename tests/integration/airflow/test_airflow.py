@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -165,6 +166,27 @@ def test_an_archive_starts_exactly_one_run(airflow: AirflowClient, settings: Set
     log = airflow.log(TRAINING, failed.run_id, ingest)
     assert any(line.startswith("InvalidInputError: ") and "cells.zip" in line for line in log), log
     assert _states(airflow, failed)["promote"] == "upstream_failed"
+
+
+@pytest.mark.field("broken_zip")
+def test_a_broken_archive_among_good_ones_is_skipped(
+    airflow: AirflowClient, settings: Settings, cell_image: Callable[..., bytes]
+) -> None:
+    """A run without archives in its form reads the others, and its note has the reason."""
+    folder = Path(settings.store_uri) / "archives" / "blood_cells"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "broken.zip").write_bytes(b"broken")
+    with zipfile.ZipFile(folder / "good.zip", "w") as good:
+        good.writestr("NEUTROPHIL/1.jpeg", cell_image(0))
+    run = _finished(airflow, airflow.trigger(TRAINING, {}))
+    states = _states(airflow, run)
+    assert (states["ingest"], states["validate"]) == ("success", "failed"), "one image is too few"
+    path = f"/dags/{TRAINING}/dagRuns/{run.run_id}"
+    note = str(AirflowSession(settings).get(path)["note"])
+    assert note.startswith("failed: ")
+    assert "Skipped archives: broken.zip: broken.zip cannot be opened" in note
+    named = airflow.trigger(TRAINING, {"archives": [str(folder / "broken.zip")]})
+    assert _states(airflow, _finished(airflow, named))["ingest"] == "failed"
 
 
 def test_monitoring_is_skipped_without_a_promoted_model(airflow: AirflowClient) -> None:
