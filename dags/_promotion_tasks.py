@@ -79,7 +79,7 @@ def close_request(**context: Any) -> None:
 
     config, run_id = config_and_run_id(context)
     if config == "":
-        raise AirflowSkipException("there were no archives to train on")
+        raise AirflowSkipException("nothing was trained: no archives, or they were only checked")
     dag_id = context["dag"].dag_id
     result = _promotion(context["ti"], dag_id, run_id)
     outcome, sentence = result["outcome"], result["sentence"]

@@ -32,6 +32,13 @@ PARAMS = {
         description="Maximum number of images per class and archive. 0: all.",
     ),
     "config": config_field("Classes, split, training and the gate's thresholds."),
+    "only_check": Param(
+        False,
+        type=["boolean", "null"],
+        title="Only check",
+        description="Train nothing: write to this run's note whether the archives would train, and "
+        "why not.",
+    ),
     "require_approval": Param(
         False,
         type=["boolean", "null"],

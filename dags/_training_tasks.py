@@ -19,19 +19,25 @@ def config_and_run_id(context: Mapping[str, Any]) -> tuple[str, str]:
 
 @task.short_circuit
 def ingest(**context: Any) -> str:
-    """Ingest the archives as a snapshot; without archives, a scheduled run skips all tasks."""
+    """Ingest the archives as a snapshot; without archives, a scheduled run skips all tasks.
+
+    So does a run that only checks the archives: its note has the result.
+    """
     from pipeline.entrypoints import config_lookup, dataset
 
     params, run = context["params"], context["dag_run"]
     config = text(params, "config") or config_lookup.default_config()
     idle = run.run_type == "scheduled" and not dataset.has_archives(config)
-    context["ti"].xcom_push("config", "" if idle else config)
+    untrained = idle or params["only_check"]
+    context["ti"].xcom_push("config", "" if untrained else config)
     if idle:
         return ""
     paths = config_lookup.path_filter(texts(params, "include"), texts(params, "exclude"))
-    return dataset.ingest(
-        config, run.run_id, texts(params, "archives"), params["limit"] or 0, paths
-    )
+    archives, limit = texts(params, "archives"), params["limit"] or 0
+    if untrained:
+        dataset.inspect_run(config, context["dag"].dag_id, run.run_id, archives, limit, paths)
+        return ""
+    return dataset.ingest(config, run.run_id, archives, limit, paths)
 
 
 @task

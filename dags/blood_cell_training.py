@@ -5,6 +5,9 @@ retry reuses finished work. A run starts when `blood_cell_monitoring` requests a
 `blood_cell_ingestion` finds a new archive, weekly, or manually with the form. The weekly run trains
 the model named MODEL_NAME; without archives, all its tasks are skipped.
 
+With "Only check" in the form, `ingest` checks the archives like `leukoflow inspect` and writes the
+result to the run's note; all other tasks are skipped.
+
 A refusal is a result: when the gate or a person refuses the model, `promote` is skipped and the run
 succeeds. The same holds when the data is unchanged and the challenger already serves: nothing is
 promoted or deployed, and no approval is requested. A note on the run shows its outcome: promoted,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline.errors import ArtifactError
 
@@ -101,19 +101,24 @@ class Skipped(Frozen):
 
 
 class FileCounts(Frozen):
-    """Numbers of files that ingest does not read, by kind and reason."""
+    """Numbers of files that ingest does not read, by kind and reason, the largest first."""
 
     ignored: dict[str, int] = Field(default_factory=dict)
     skipped: dict[str, int] = Field(default_factory=dict)
 
+    @field_validator("ignored", "skipped")
+    @classmethod
+    def _sort(cls, counts: dict[str, int]) -> dict[str, int]:
+        """Stored JSON has the reasons in another order."""
+        return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+
     @classmethod
     def of(cls, files: Iterable[Skipped]) -> "FileCounts":
-        """The counts of some files, the most frequent reason first."""
-        counts = Counter((one.kind, one.reason) for one in files)
-        ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        """The counts of some files."""
+        every = list(files)
         return cls(
-            ignored={reason: count for (kind, reason), count in ordered if kind == "ignored"},
-            skipped={reason: count for (kind, reason), count in ordered if kind == "skipped"},
+            ignored=Counter(one.reason for one in every if one.kind == "ignored"),
+            skipped=Counter(one.reason for one in every if one.kind == "skipped"),
         )
 
     def lines(self) -> list[str]:

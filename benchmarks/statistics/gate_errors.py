@@ -202,7 +202,7 @@ def challengers(
 
 @cache
 def _centre(mean: float) -> float:
-    """Mean logit at which the mean share of correct predictions over cells is `mean`."""
+    """Mean logit over cells for which the mean accuracy over cells is `mean`."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
 
     def error(centre: float) -> float:

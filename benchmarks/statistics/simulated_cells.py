@@ -124,12 +124,13 @@ def _shares(mean: Floats, correlation: float, rng: np.random.Generator) -> Float
 
 
 def _probabilities(drawn: Sample) -> Floats:
+    """Probabilities (n, classes) of simulated images: `_CONFIDENCE` for the predicted class."""
     rest = (1 - _CONFIDENCE) / (len(CLASSES) - 1)
     return np.where(drawn.predicted[:, None] == np.arange(len(CLASSES)), _CONFIDENCE, rest)
 
 
 def _bootstrap(drawn: Sample) -> dict[str, Interval]:
-    """Percentile bootstrap intervals of the same metrics."""
+    """Percentile bootstrap interval of each metric that an evaluation reports, by name."""
     images = np.eye(len(CLASSES))[drawn.truth], np.eye(len(CLASSES))[drawn.predicted]
     first = np.unique(drawn.codes, return_index=True)[1]
     voted = mean_per_group(_probabilities(drawn), drawn.codes).argmax(axis=1)

@@ -29,6 +29,7 @@ from bento_service.http.schemas import (
     TrainRequest,
     TrainStarted,
 )
+from pipeline.contract.files.file_policy import rules_as_json
 from pipeline.dag_ids import TRAINING
 from pipeline.errors import InvalidInputError, PipelineError
 
@@ -51,6 +52,7 @@ def create_app() -> FastAPI:
     app.post("/predict", responses=responses)(_predict)
     app.post("/feedback", responses=responses, status_code=202)(_feedback)
     app.post("/train", responses=responses, status_code=202)(_train)
+    app.get("/static/file-rules.json", include_in_schema=False)(rules_as_json)
     app.mount("/static", StaticFiles(directory=PAGE), name="static")
     app.add_exception_handler(HttpError, _error_response)
     app.add_exception_handler(RequestValidationError, _validation_error)

@@ -2,13 +2,13 @@
 
 import { open, repaint, showAlone } from "./detail.js";
 import { find } from "./dom.js";
-import { dropped, imagesOf, named } from "./files.js";
+import { chosen, dropped } from "./files.js";
 import { arrange } from "./gallery.js";
 import { images, listen } from "./images.js";
 import { prepareKeyDialog } from "./key.js";
 import { showModel } from "./model.js";
 import { enqueue, resume, stop } from "./queue.js";
-import { showSummary } from "./summary.js";
+import { showLeftOut, showSummary } from "./summary.js";
 import { showTable } from "./table.js";
 import { imageOf, makeTile, paintTile } from "./tiles.js";
 
@@ -33,9 +33,10 @@ listen((image) => {
   scheduled ??= setTimeout(refresh, Math.max(MIN_INTERVAL, MAX_SHARE * duration));
 });
 
-function add(files) {
-  find("nothing").hidden = files.length > 0;
-  const more = files.map(({ file, name }) => ({ file, name, state: "waiting" }));
+function add({ images: found, ignored, skipped }) {
+  find("nothing").hidden = found.length > 0;
+  showLeftOut(ignored, skipped);
+  const more = found.map(({ file, name }) => ({ file, name, state: "waiting" }));
   find("tiles").append(...more.map(makeTile));
   images.push(...more);
   refresh();
@@ -54,15 +55,16 @@ function clear() {
   find("files").focus();
 }
 
-function take(id, read) {
-  find(id).addEventListener("change", (event) => {
-    add(read(event.target.files));
+function take(id) {
+  find(id).addEventListener("change", async (event) => {
+    const files = [...event.target.files];
     event.target.value = "";
+    add(await chosen(files));
   });
 }
 
-take("files", named);
-take("folder", imagesOf);
+take("files");
+take("folder");
 find("choose-folder").addEventListener("click", () => find("folder").click());
 find("choose-folder").hidden = !("webkitdirectory" in HTMLInputElement.prototype);
 
@@ -78,8 +80,9 @@ document.addEventListener("drop", async (event) => {
   delete find("drop").dataset.over;
   add(await dropped(event.dataTransfer));
 });
-document.addEventListener("paste", (event) => {
-  if (event.clipboardData.files.length) add(named(event.clipboardData.files));
+document.addEventListener("paste", async (event) => {
+  const files = [...event.clipboardData.files];
+  if (files.length) add(await chosen(files));
 });
 
 find("tiles").addEventListener("click", (event) => {

@@ -25,6 +25,18 @@ export function showSummary() {
   find("tally").textContent = waiting ? inWords(total) : tally(total);
 }
 
+// One line on the files of the last choice that are not sent; none without such files.
+export function showLeftOut(ignored, skipped) {
+  const parts = [
+    [ignored, "metadata file"],
+    [skipped, "other file"],
+  ]
+    .filter(([number]) => number)
+    .map(([number, words]) => `${number} ${words}${number === 1 ? "" : "s"} skipped`);
+  find("left-out").textContent = parts.join(" · ");
+  find("left-out").hidden = parts.length === 0;
+}
+
 const count = (state) => images.filter((image) => image.state === state).length;
 
 const inWords = (total) => `${total} image${total === 1 ? "" : "s"}`;

@@ -1,7 +1,8 @@
 """The command `leukoflow`.
 
 `steps` has the pipeline's steps, `models` promotion and prediction, `stack` the embedded stack,
-`keys` API keys; `options` is shared. `monitoring.command` adds `drift` and `gather`.
+`keys` API keys, `inspection` the dry run; `options` is shared. `monitoring.command` adds `drift`
+and `gather`.
 
 Exit codes: 0 done, 1 refused by a gate, 2 bad usage or input, 3 a service is unreachable,
 4 the disk is full.
@@ -15,13 +16,13 @@ from typing import NoReturn
 import typer
 from rich.text import Text
 
-from pipeline.cli import models, stack, steps
+from pipeline.cli import inspection, models, stack, steps
 from pipeline.cli.keys import keys
 from pipeline.cli.options import plain_console
 from pipeline.errors import PipelineError, of_system
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for group in (stack, steps, models):
+for group in (stack, inspection, steps, models):
     app.add_typer(group.app)
 app.add_typer(keys, name="keys")
 

@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.adapters.service_client import classify, served_model
+from pipeline.contract.files.file_policy import (
+    HEAD_BYTES,
+    left_out_by_content,
+    left_out_by_path,
+)
 from pipeline.errors import InvalidInputError, PipelineError, UnreachableError
-from pipeline.records import Frozen, escape_formula, to_csv
+from pipeline.records import FileCounts, Frozen, Skipped, escape_formula, to_csv
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib"})
 """Suffixes of the images in a folder; a file that is named is sent with any suffix."""
+_OTHER_FORMAT = "format that the service does not read"
 
 
 class PredictionRow(Frozen):
@@ -28,39 +34,62 @@ class PredictionRow(Frozen):
     error: str = ""
 
 
-def find_images(arguments: Iterable[str]) -> list[Path]:
-    """Files that arguments name, in order, each once; InvalidInputError if an argument has none.
+def find_images(arguments: Iterable[str]) -> tuple[list[Path], FileCounts]:
+    """Files that arguments name, in order, each once, and the numbers of other files in folders.
 
     Args:
         arguments: files, folders (all images below) and glob patterns.
+
+    Raises:
+        InvalidInputError: if an argument names no image.
     """
     images: dict[Path, None] = {}
+    left_out: dict[Path, Skipped] = {}
     for text in arguments:
-        paths = list(_matches(text))
-        if not paths:
+        paths = {path: _left_out(path, folder) for path, folder in _matches(text)}
+        found = [path for path, reason in paths.items() if reason is None]
+        others = {path: reason for path, reason in paths.items() if reason is not None}
+        if not found:
             raise InvalidInputError(
-                "no image found",
+                "; ".join(["no image found", *FileCounts.of(others.values()).lines()]),
                 expected="a file, a folder with JPEG, PNG or BMP files, or a glob pattern of files",
                 received=text,
             )
-        images |= dict.fromkeys(paths)
-    return list(images)
+        images |= dict.fromkeys(found)
+        left_out |= others
+    return list(images), FileCounts.of(left_out.values())
 
 
-def _matches(text: str) -> Iterator[Path]:
-    """Files that an argument names: itself, the images in a folder, or matches of a pattern."""
+def _left_out(path: Path, folder: Path | None) -> Skipped | None:
+    """Why a file below a folder is not sent; None if it is, or if an argument names it."""
+    if folder is None:
+        return None
+    name = path.relative_to(folder).as_posix()
+    by_name = left_out_by_path(name)
+    if by_name is None:
+        with path.open("rb") as file:
+            by_name = left_out_by_content(name, file.read(HEAD_BYTES))
+    if by_name is not None:
+        return Skipped(file=name, **vars(by_name))
+    return None if path.suffix.lower() in SUFFIXES else Skipped(file=name, reason=_OTHER_FORMAT)
+
+
+def _matches(text: str) -> Iterator[tuple[Path, Path | None]]:
+    """Files that an argument means: itself, all in a folder, or matches of a pattern.
+
+    Each with the folder that the argument names; None for a file or a pattern.
+    """
     path = Path(text)
     if path.is_dir():
-        below = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-        yield from sorted(p for p in below if p.is_file())
+        yield from ((below, path) for below in sorted(path.rglob("*")) if below.is_file())
     elif path.is_file():
-        yield path
+        yield path, None
     elif has_magic(text):
         # A folder that exists is no pattern, such as `slide [a]` of `slide [a]/*.jpg`.
         folder = next((parent for parent in path.parents if parent.is_dir()), Path())
         pattern = f"{escape(str(folder))}/{path.relative_to(folder)}"
         matched = sorted(glob(pattern, recursive=True))  # noqa: PTH207  # accepts absolute patterns
-        yield from (Path(one) for one in matched if Path(one).is_file())
+        yield from ((Path(one), None) for one in matched if Path(one).is_file())
 
 
 def predict_all(

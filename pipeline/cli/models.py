@@ -17,6 +17,7 @@ from pipeline.cli.options import (
     name_run,
     plain_console,
     report_promotion,
+    warn,
 )
 from pipeline.dag_ids import TRAINING
 from pipeline.entrypoints import deployment, promotion, served_models
@@ -128,7 +129,8 @@ def predict(
 
     from pipeline.cli.batch_prediction import find_images, predict_all, spreadsheet
 
-    paths = find_images(images)
+    paths, left_out = find_images(images)
+    warn(left_out.lines())
     with Progress(console=plain_console(stderr=True), transient=True) as progress:
         task = progress.add_task("Predicting", total=len(paths))
         settings = load_settings()

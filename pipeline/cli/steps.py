@@ -105,11 +105,12 @@ def group(
     exclude: Exclude = None,
     config: Config = "",
     run_id: RunId = "",
+    as_json: Json = False,
 ) -> None:
     """Group the images that show one cell, in a dataset or an archive.
 
     --archive needs no running stack. Images that are left out of the CSV, such as those in a folder
-    that is not a class of the config, are reported on stderr.
+    that is not a class of the config, are reported on stderr and in the JSON.
     """
     from pipeline.steps.cells.group import groups_csv
 
@@ -120,9 +121,15 @@ def group(
     records, left_out = cells.group_archive(archive, config, path_filter(include, exclude))
     out.write_text(groups_csv(records))
     warn(left_out.warnings())
-    n_cells = len({record.cell for record in records})
-    n_groups = len({record.group for record in records})
-    print(f"{len(records)} images, {n_cells} cells in {n_groups} groups: {out}")
+    counts = {
+        "images": len(records),
+        "cells": len({record.cell for record in records}),
+        "groups": len({record.group for record in records}),
+    }
+    if as_json:
+        print(json.dumps({**counts, **left_out.model_dump()}, indent=2))
+    else:
+        print("{images} images, {cells} cells in {groups} groups".format(**counts) + f": {out}")
 
 
 @app.command()
@@ -186,6 +193,8 @@ def evaluate(
     predictions.write_text(table)
     warn(left_out.warnings())
     printed = ["tag", "images", "cells", "accuracy", "unknown_labels", "ignored", "skipped"]
+    if left_out.nearest_classes:
+        printed += ["nearest_classes"]
     if left_out.remark:
         printed += ["remark", "unknown"]
     print(json.dumps({key: report[key] for key in printed if key in report}))

@@ -38,13 +38,13 @@ def match(name: str, classes: Iterable[str]) -> str | None:
     return by_canonical(classes).get(canonical(name))
 
 
-def nearest(name: str, classes: Iterable[str]) -> str:
+def nearest(name: str, classes: Iterable[str], *, abbreviations: bool = True) -> str:
     """The class that a near miss may mean: a plural, a typo or an abbreviation; empty if none is.
 
     Two classes that are equally near give none. A proposal is for a person; nothing applies it.
     """
-    form = canonical(name)
-    scores = {own: _similarity(form, other) for other, own in by_canonical(classes).items()}
+    form, similarity = canonical(name), _similarity if abbreviations else _ratio
+    scores = {own: similarity(form, other) for other, own in by_canonical(classes).items()}
     best = max(scores.values(), default=0.0)
     names = [own for own, score in scores.items() if score == best]
     return names[0] if best >= _MIN_SIMILARITY and len(names) == 1 else ""
@@ -97,5 +97,9 @@ def _similarity(one: str, other: str) -> float:
     """0 to 1; 0.9 or more if the shorter one, also without its plural's s, begins the longer."""
     short, long = sorted((one, other), key=len)
     stems = (stem for stem in (short, short.removesuffix("s")) if len(stem) >= _MIN_PREFIX)
-    ratio = SequenceMatcher(None, one, other).ratio()
+    ratio = _ratio(one, other)
     return max(ratio, 0.9) if any(map(long.startswith, stems)) else ratio
+
+
+def _ratio(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other).ratio()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -11,6 +12,11 @@ from pipeline.doctor.finding import Finding, Subject, note, ok, problem
 from pipeline.errors import ArtifactError, InvalidInputError
 
 ROOT = Path(__file__).resolve().parents[2]
+ADDRESSES = (
+    *("mlflow_tracking_uri", "airflow_url", "service_url", "reports_url", "aws_endpoint_url_s3"),
+)
+"""Settings with the address of a server."""
+_HTTP = ("http", "https")
 _MONITORING = "monitoring.yaml"
 
 
@@ -61,6 +67,27 @@ def configs(_: Subject) -> Iterator[Finding]:
             yield problem("configs", f"{path}: {error}", meaning, "correct or remove the file")
     if not unreadable:
         yield ok("configs", ", ".join(path.name for path in _configs()))
+
+
+def addresses(subject: Subject) -> Iterator[Finding]:
+    """Whether every server's address is a URL; MLflow may have a database or another scheme."""
+    for setting in ADDRESSES:
+        url = str(getattr(subject.settings, setting))
+        scheme, rest = url.partition("://")[::2]
+        other = setting == "mlflow_tracking_uri" and scheme != url and scheme not in _HTTP
+        if not url or other or (scheme in _HTTP and _has_host(url) and rest):
+            continue
+        value, meaning = f"{setting.upper()} is {url}, which is no address", "nothing can reach it"
+        yield problem("addresses", value, meaning, f"{setting.upper()}=http://host:port")
+
+
+def _has_host(url: str) -> bool:
+    """Whether a URL has a host and, if any, a valid port."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
 
 
 def api_keys(subject: Subject) -> Iterator[Finding]:

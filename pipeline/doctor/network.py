@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
+from pipeline.doctor.configuration import ADDRESSES
 from pipeline.doctor.finding import Finding, Subject, note, ok, problem, unreachable
 from pipeline.embedded import ports as stack_ports
 from pipeline.embedded.credentials import S3_URL
@@ -13,9 +14,6 @@ from pipeline.http.proxies import is_loopback, unusable_socks
 from pipeline.telemetry import PROXY_VARIABLES
 
 LOOPBACK = ("127.0.0.1", "localhost")
-_ADDRESSES = (
-    *("mlflow_tracking_uri", "airflow_url", "service_url", "reports_url", "aws_endpoint_url_s3"),
-)
 
 
 def ports(subject: Subject) -> Iterator[Finding]:
@@ -75,7 +73,7 @@ def proxied_loopback(subject: Subject) -> list[str]:
     """Loopback hosts of the servers' addresses that NO_PROXY does not list."""
     excluded = _bypassed(subject.environment)
     bypass = {"no": "*" if "*" in excluded else ",".join(excluded)}
-    addresses = (getattr(subject.settings, setting) for setting in _ADDRESSES)
+    addresses = (getattr(subject.settings, setting) for setting in ADDRESSES)
     hosts = sorted({urlsplit(address).hostname or "" for address in addresses})
     return [
         host for host in hosts if is_loopback(host) and not proxy_bypass_environment(host, bypass)

@@ -30,6 +30,7 @@ CHECKS: tuple[Check, ...] = (
     *MACHINE,
     configuration.model,
     configuration.configs,
+    configuration.addresses,
     configuration.api_keys,
     network.ports,
     network.proxies,

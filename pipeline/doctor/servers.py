@@ -164,7 +164,9 @@ def _get(
             return client.get(path, headers={"X-API-Key": key} if key else {})
     except InvalidInputError as error:
         return problem(name, error.message, meaning, f"needed: {error.expected}")
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError) as error:
+        return problem(name, f"{url}: {error}", meaning, f"{setting.upper()}=http://host:port")
+    except httpx.HTTPError as error:
         if not subject.expects(setting):
             return note(name, f"not started at {url}", "`make up` starts the stack")
         reason = failure(url, error) if isinstance(error, httpx.TransportError) else str(error)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -39,8 +40,11 @@ def store(subject: Subject) -> Iterator[Finding]:
         yield note("store", value)
     elif bucket_of(uri):
         yield from _bucket(subject, uri)
-    else:
+    elif urlsplit(uri).scheme in ("", "file"):
         yield _folder(uri)
+    else:
+        action = "set STORE_URI to s3://bucket[/prefix], or to a local folder"
+        yield problem("store", f"STORE_URI is {uri}, which names no store", _NOTHING, action)
 
 
 def credentials(subject: Subject) -> Iterator[Finding]:
@@ -92,7 +96,7 @@ def seconds_ahead(date: str, now: datetime) -> float | None:
 def pointer(subject: Subject) -> Iterator[Finding]:
     """Whether the pointer of MODEL_NAME can be read, and its bundle is complete."""
     settings = subject.settings
-    if not settings.store_uri:
+    if urlsplit(settings.store_uri).scheme not in ("", "file", "s3") or not settings.store_uri:
         return
     objects = UriStore(settings, fail_fast=True)
     try:
@@ -100,7 +104,7 @@ def pointer(subject: Subject) -> Iterator[Finding]:
         yield _served(current, ArtifactStore(objects, settings.store_uri), settings)
     except UnreachableError:
         return  # `store` reports it
-    except (ArtifactError, ValueError) as error:
+    except ArtifactError as error:
         meaning = "the service keeps the model that it has loaded, and loads none after a restart"
         action = "restore the object, or `leukoflow rollback`; `leukoflow history` has the moves"
         yield problem("pointer", str(error), meaning, action)

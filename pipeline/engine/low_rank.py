@@ -208,6 +208,6 @@ def _replace_convolution(graph: Any, name: str, fitted: LowRank) -> None:
 
 
 def _as_four_axes(values: Floats, axis: int) -> Floats:
-    """The values reshaped to four axes, as OpenVINO needs: their first axis becomes axis `axis`."""
+    """Reshape values to a convolution's four axes, from `axis` on; other axes have length 1."""
     shape = [1] * axis + list(values.shape)
     return values.reshape(shape + [1] * (4 - len(shape)))

@@ -2,11 +2,17 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
+from pipeline.adapters.storage import UriStore
 from pipeline.artifacts import SnapshotManifest
 from pipeline.config.archive_limits import ALL_FILES, PathFilter
 from pipeline.entrypoints.jobs.job import open_job, open_store
 from pipeline.entrypoints.jobs.report_pages import publish, publish_refusal
+from pipeline.entrypoints.jobs.run_note import write_note
+
+if TYPE_CHECKING:
+    from pipeline.steps.inspection.inspect import Inspection
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +41,44 @@ def ingest(
     job = open_job(config, run_id, limit, paths)
     named = [uri for uri in archives if uri.strip()]
     return step(named, job.config, store=job.store, run=job.run).uri
+
+
+def inspect(
+    config: str,
+    archives: Sequence[str] = (),
+    limit: int = 0,
+    paths: PathFilter = ALL_FILES,
+    *,
+    cells: bool = True,
+) -> "tuple[Inspection, str]":
+    """What a training would make of archives (default: all of the model), and the report's HTML.
+
+    Needs no stack for local archives, and changes nothing.
+    """
+    from pipeline.steps.dataset.watch import list_archives
+    from pipeline.steps.inspection.inspect import inspect as step
+
+    job = open_job(config, "inspect", limit, paths)
+    named = [uri for uri in archives if uri.strip()]
+    uris = named or sorted(list_archives(job.config.name, store=job.store))
+    objects = UriStore(job.settings)
+    return step(uris, job.config, objects=objects, run=job.run, named=bool(named), cells=cells)
+
+
+def inspect_run(
+    config: str,
+    dag_id: str,
+    run_id: str,
+    archives: Sequence[str] = (),
+    limit: int = 0,
+    paths: PathFilter = ALL_FILES,
+) -> None:
+    """Inspect archives and write the result to the note of an Airflow run."""
+    from pipeline.steps.inspection.inspect import summary
+
+    text = summary(inspect(config, archives, limit, paths)[0])
+    log.info(text)
+    write_note(dag_id, run_id, text)
 
 
 def snapshot_manifest(snapshot: str) -> SnapshotManifest:

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.adapters.airflow import AirflowClient
 from pipeline.artifacts import (
     Artifact,
     BundleManifest,
@@ -21,6 +20,7 @@ from pipeline.entrypoints.jobs.best_effort_mlflow import (
     tag_training,
 )
 from pipeline.entrypoints.jobs.job import Job, local_store, open_job
+from pipeline.entrypoints.jobs.run_note import write_note
 from pipeline.errors import InvalidInputError, PipelineError, UnreachableError
 from pipeline.run_context import RunContext
 from pipeline.settings import load_settings
@@ -140,11 +140,7 @@ def close_training(
     except InvalidInputError as error:
         log.warning("the outcome is not recorded in MLflow: %s", error)
     text = f"{outcome}: {sentence}" + (f". Skipped archives: {skipped}" if skipped else "")
-    try:
-        AirflowClient(load_settings()).note(dag_id, run_id, text)
-    except (UnreachableError, InvalidInputError) as error:
-        # Without a login of this task, only the log of `promote` has the reason.
-        log.warning("the run's page has no note: %s", error)
+    write_note(dag_id, run_id, text)
 
 
 def _skipped_archives(snapshot: str) -> str:

@@ -88,6 +88,7 @@ PHASES = {
     "promotion": ("evaluation",),
     "deployment": (),
     "labels": ("dataset",),
+    "inspection": ("dataset", "cells"),
     "experiments": ("dataset", "cells", "training", "export", "evaluation", "promotion"),
 }
 """Room of `pipeline/steps` to the other rooms there that it may import."""

@@ -8,7 +8,9 @@ from boto3.exceptions import Boto3Error, S3UploadFailedError
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    EndpointProviderError,
     NoCredentialsError,
+    ParamValidationError,
     PartialCredentialsError,
     ProfileNotFound,
     SSOError,
@@ -31,6 +33,8 @@ _NO_CREDENTIALS = (
     SSOError,
     TokenRetrievalError,
 )
+_INVALID = (EndpointProviderError, ParamValidationError, ValueError)
+"""Errors of botocore, before it sends anything, for a wrong bucket name or endpoint."""
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 _DENIED = {"401", "403", "AccessDenied", "AllAccessDisabled", "AccountProblem"}
 _REJECTED = {
@@ -131,6 +135,12 @@ def translated(uri: str) -> Iterator[None]:
         raise BucketError(
             f"no AWS credentials for bucket {split_s3(uri)[0]}: {error}",
             expected="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a role",
+            received=uri,
+        ) from error
+    except _INVALID as error:
+        raise BucketError(
+            f"no request for bucket {split_s3(uri)[0]} can be made: {error}".partition("\n")[0],
+            expected="STORE_URI=s3://bucket[/prefix]; AWS_ENDPOINT_URL_S3=http://host:port, if set",
             received=uri,
         ) from error
     except RecursionError as error:

@@ -191,7 +191,8 @@ def client(uri: str) -> "MlflowClient":
     """A client of an MLflow server; MLflow is imported here."""
     import mlflow
 
-    return mlflow.MlflowClient(tracking_uri=uri)
+    with errors(uri):
+        return mlflow.MlflowClient(tracking_uri=uri)
 
 
 def _named(pipeline_run: str) -> str:

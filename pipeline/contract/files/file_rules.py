@@ -164,7 +164,7 @@ RULES = (
         "folder of masks or annotations",
         (),
         (
-            *("mask *", "masks *", "* mask", "* masks", "gt", "seg", "segs", "contours"),
+            *("mask *", "masks *", "* mask", "* masks", "gt", "contours"),
             *("segmentation", "segmentations", "SegmentationClass", "SegmentationObject"),
             *("annotation", "annotations", "annot", "annots", "label", "labels"),
             *("labelmap", "labelmaps", "bbox", "bboxes", "bounding boxes"),

@@ -70,7 +70,9 @@ def split(
 
 
 def require_folds(records: Iterable[Record], config: RunConfig) -> None:
-    """Raise InvalidInputError if training cannot fit every class: before features are computed.
+    """Raise InvalidInputError, with every class that training cannot fit.
+
+    The split calls it, so that no features are computed in vain.
 
     A head on region means is cross-fitted: each fold is predicted by a head that was fitted to the
     others, so every class needs groups in two folds.
@@ -82,15 +84,22 @@ def require_folds(records: Iterable[Record], config: RunConfig) -> None:
         contains[bisect_left(names, record.group), classes.index(record.label)] = True
     folds = balanced_folds(contains, config.train.folds)
     required = 2 if config.features.keep == "regions" else 1
-    for label, of_class in zip(classes, contains.T, strict=True):
-        if len(np.unique(folds[of_class])) < required:
-            raise InvalidInputError(
-                f"class {label} cannot be trained on: its training and validation groups are in "
-                "too few folds; add images of other slides, patients or cells of that class",
-                expected=f"groups (slides, patients or source cells) in {required} of "
-                f"{config.train.folds} folds",
-                received=", ".join(np.array(names)[of_class]) or "no group",
-            )
+    received = {
+        label: ", ".join(np.array(names)[of_class]) or "no group"
+        for label, of_class in zip(classes, contains.T, strict=True)
+        if len(np.unique(folds[of_class])) < required
+    }
+    if received:
+        several = len(received) > 1
+        lines = [f"{label} {groups}" for label, groups in received.items()]
+        raise InvalidInputError(
+            f"class{'es' if several else ''} {', '.join(received)} cannot be trained on: training "
+            "and validation groups are in too few folds; add images of other slides, patients or "
+            "cells",
+            expected=f"groups (slides, patients or source cells) in {required} of "
+            f"{config.train.folds} folds",
+            received="; ".join(lines if several else received.values()),
+        )
 
 
 def classes_without_reserve(records: Iterable[Record]) -> list[str]:

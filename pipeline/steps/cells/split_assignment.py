@@ -36,7 +36,7 @@ class Group:
         return min(self.images, key=lambda label: (-self.images[label], label))
 
     def images_for(self, label: str, part: Part) -> int:
-        """Number of images of a class that count for a part: for test, without returned labels."""
+        """Number of images of a class that count for a part; for test, not the returned labels."""
         returned = self.returned.get(label, 0) if part == "test" else 0
         return self.images.get(label, 0) - returned
 
@@ -72,7 +72,8 @@ def assign(
         with an archive's label.
 
     Raises:
-        InvalidInputError: when a class has too few groups, or too few that are not locked.
+        InvalidInputError: when classes have too few groups, or too few that are not locked; names
+            every such class.
     """
     classes: dict[str, list[Group]] = defaultdict(list)
     for group in sorted(groups, key=lambda group: sha256_bytes(f"{seed}:{group.id}".encode())):
@@ -84,8 +85,7 @@ def assign(
         _assign_class(label, classes[label], shares, parts)
     for label in order:
         _fill_missing_parts(label, classes, parts, locked)
-    for label in order:
-        _require_all_parts(label, classes[label], parts, locked)
+    _require_all_parts(classes, parts, locked)
     return parts
 
 
@@ -109,10 +109,10 @@ def _assign_class(label: str, members: Sequence[Group], shares: SplitConfig, par
 def _fill_part(
     label: str, members: Sequence[Group], part: Part, share: float, parts: Parts
 ) -> None:
-    """Add groups to `parts` until the share of `part` is reached; half of a group must fit.
+    """Add groups to `parts`, in order, until the share of `part` is reached; skips too large ones.
 
-    A part without a group of the class gets at least one; one group is left for each other missing
-    part.
+    A group fits if half of it does. A part without a group of the class gets at least one; one
+    group is left for each other missing part.
     """
     weights = {group.id: group.images_for(label, part) for group in members}
     free = [group.id for group in members if group.id not in parts]
@@ -148,23 +148,34 @@ def _fill_missing_parts(
                 break
 
 
-def _require_all_parts(
-    label: str, members: Sequence[Group], parts: Parts, locked: AbstractSet[str]
-) -> None:
-    """Raise InvalidInputError if a required part has no group of the class."""
-    missing = _missing_parts(label, members, parts)
-    if missing:
-        n_locked = sum(group.id in locked for group in members)
-        n_returned = sum(not group.images_for(label, "test") for group in members)
-        raise InvalidInputError(
-            f"class {label} has too few groups to split, none is left for {' and '.join(missing)}: "
-            f"it has {_names(members)}; add images of other slides, patients or cells, or leave "
-            "the class out of contract.classes",
-            expected="at least 3 groups (slides, patients or source cells), 2 of them outside the "
-            "locked test part, and one for the test part with a label from an archive",
-            received=f"{len(members)} groups, {n_locked} of them locked"
-            + (f", {n_returned} with returned labels only" if n_returned else ""),
-        )
+def _require_all_parts(classes: Classes, parts: Parts, locked: AbstractSet[str]) -> None:
+    """Raise InvalidInputError, with every class that has no group in a required part."""
+    missing = {label: _missing_parts(label, classes[label], parts) for label in sorted(classes)}
+    short = {label: lacking for label, lacking in missing.items() if lacking}
+    if not short:
+        return
+    problems = [
+        f"class {label} has too few groups to split, none is left for {' and '.join(lacking)}: "
+        f"it has {_names(classes[label])}"
+        for label, lacking in short.items()
+    ]
+    counts = {label: _count(label, classes[label], locked) for label in short}
+    named = [f"{label} {count}" for label, count in counts.items()]
+    raise InvalidInputError(
+        f"{'; '.join(problems)}; add images of other slides, patients or cells, or leave the class "
+        "out of contract.classes",
+        expected="at least 3 groups (slides, patients or source cells), 2 of them outside the "
+        "locked test part, and one for the test part with a label from an archive",
+        received="; ".join(named if len(named) > 1 else counts.values()),
+    )
+
+
+def _count(label: str, members: Sequence[Group], locked: AbstractSet[str]) -> str:
+    """Number of a class's groups, also of those that cannot enter every part."""
+    n_locked = sum(group.id in locked for group in members)
+    n_returned = sum(not group.images_for(label, "test") for group in members)
+    returned = f", {n_returned} with returned labels only" if n_returned else ""
+    return f"{len(members)} groups, {n_locked} of them locked{returned}"
 
 
 def _names(groups: Sequence[Group]) -> str:

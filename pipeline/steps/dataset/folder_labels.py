@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from pipeline.config.archive_limits import IngestConfig
-from pipeline.contract.class_names import canonical
+from pipeline.contract.class_names import canonical, nearest
 from pipeline.errors import InvalidInputError
 
 
@@ -21,9 +22,19 @@ def class_folder(file: str, spelling: Mapping[str, str]) -> PurePosixPath | None
 
 
 def label_of(file: str, spelling: Mapping[str, str]) -> str:
-    """Name of the class folder as the archive spells it; without one, that of the file's folder."""
+    """Name of the class folder as the archive spells it; without one, that of the file's folder.
+
+    A folder below the class folder that nearly has the name of another class, such as `Eosinophils`
+    in `NEUTROPHIL`, is the label: an unknown class, because either name may be wrong.
+    """
     folder = class_folder(file, spelling)
-    return (folder or PurePosixPath(file).parent).name
+    if folder is None:
+        return PurePosixPath(file).parent.name
+    below = PurePosixPath(file).relative_to(folder).parts[:-1]
+    own, classes = spelling[canonical(folder.name)], tuple(spelling.values())
+    return next(
+        (name for name in reversed(below) if _misspelt(name, classes) not in ("", own)), folder.name
+    )
 
 
 def group_of(file: str, spelling: Mapping[str, str], config: IngestConfig) -> str:
@@ -38,6 +49,11 @@ def group_of(file: str, spelling: Mapping[str, str], config: IngestConfig) -> st
         require_pattern(config)
         return _searched(file, config.group_pattern)
     return ""
+
+
+@lru_cache(4096)
+def _misspelt(name: str, classes: tuple[str, ...]) -> str:
+    return nearest(name, classes, abbreviations=False)
 
 
 def _folder_below_class(file: str, spelling: Mapping[str, str]) -> str:

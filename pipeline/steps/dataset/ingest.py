@@ -30,7 +30,7 @@ from pipeline.steps.dataset.refused_archives import (
     remember_refusal,
 )
 from pipeline.steps.dataset.repack import RECORDS, SKIPPED, repack
-from pipeline.steps.dataset.watch import list_archives
+from pipeline.steps.dataset.watch import list_archives, list_other_archives
 
 _log = logging.getLogger(__name__)
 
@@ -103,14 +103,16 @@ def _ingest_uploaded(
 ) -> tuple[list[Artifact[ArchiveManifest]], list[RefusedArchive]]:
     """The archives in `archives/<name>/`, ingested or refused; InvalidInputError if none is."""
     uploaded = list_archives(config.name, store=store)
+    others = list_other_archives(config.name, store=store)
     if not uploaded:
         raise InvalidInputError(
             "there is no archive to ingest: upload one",
             expected=f"{store.root}/archives/{config.name}/*.zip",
+            received=", ".join(others),
         )
     _log.info("ingest: %d archives of %s", len(uploaded), config.name)
     return ingest_usable(
-        uploaded,
+        uploaded | others,
         lambda uri: _ingest_archive(uri, config, store, run, remember=True),
         lambda archive: foreign_labels(store.records(archive), config.contract.classes),
         lambda: list_archives(config.name, store=store),

@@ -6,13 +6,25 @@ from collections.abc import Iterable, Sequence
 from glob import escape
 from pathlib import PurePosixPath
 
-from pipeline.config.archive_limits import IngestConfig, PathFilter
+from pipeline.config.archive_limits import EXCLUDED, NOT_INCLUDED, IngestConfig, PathFilter
 from pipeline.config.run_config import RunConfig
 from pipeline.contract.class_names import by_canonical, nearest_classes
-from pipeline.records import Quarantined, Record
-from pipeline.steps.dataset.folder_labels import group_of
+from pipeline.records import FileCounts, Quarantined, Record
+from pipeline.steps.dataset.folder_labels import class_folder, group_of
 from pipeline.steps.dataset.validation_rules import UNKNOWN_CLASS
 
+_REMEDIES = {
+    "mask": "if masks are photographs of cells, rename their folder or list them in manifest.csv",
+    "folder of masks or annotations": "if these are photographs of cells, rename their folder or "
+    "list them in manifest.csv",
+    "table": "if a table has the labels, name it manifest.csv, with the columns file and label",
+    "unknown file type": "if these are images, save them as JPEG or PNG",
+    "array or model": "if these are images, save each as JPEG or PNG",
+    NOT_INCLUDED: "if these are needed, add a pattern to ingest.include",
+    EXCLUDED: "if these are needed, correct ingest.exclude",
+}
+"""What would help if ingest did not read a needed file, by the reason; not each has a remedy."""
+_TOP_REASONS = 3
 _NAMED = 3
 """Folders that a sentence names."""
 _MAX_PATTERNS = 8
@@ -59,7 +71,8 @@ def propose_groups(known: Iterable[Record], config: RunConfig) -> tuple[str, ...
         return ()
     spelling = by_canonical(config.contract.classes)
     by_folder = IngestConfig(group_from="folder")
-    folders = sorted({group_of(one.file, spelling, by_folder) for one in records} - {""})
+    files = [record.file for record in records if class_folder(record.file, spelling)]
+    folders = sorted({group_of(file, spelling, by_folder) for file in files} - {""})
     if len(folders) < 2:  # one folder divides nothing
         return ()
     more = f" and {len(folders) - _NAMED} others" if len(folders) > _NAMED else ""
@@ -67,6 +80,18 @@ def propose_groups(known: Iterable[Record], config: RunConfig) -> tuple[str, ...
         f"folders below the class folders ({', '.join(folders[:_NAMED])}{more}) are no groups: if "
         "they are patients or slides, set ingest.group_from: folder",
     )
+
+
+def propose_reading(left_out: FileCounts) -> dict[str, str]:
+    """Reason to what would help, for the three most frequent reasons of files that are not read.
+
+    Metadata needs no remedy, and neither do texts: their reasons are left out.
+    """
+    return {
+        reason: _REMEDIES[reason]
+        for reason in list(left_out.skipped)[:_TOP_REASONS]
+        if reason in _REMEDIES
+    }
 
 
 def propose_filter(needed: Iterable[str], unneeded: Iterable[str]) -> PathFilter | None:

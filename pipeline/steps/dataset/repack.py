@@ -31,6 +31,8 @@ from pipeline.steps.dataset.folder_labels import group_of, label_of
 RECORDS = "records.csv"
 SKIPPED = "skipped.csv"
 _BLOCK = 1 << 20
+_MANIFEST_BYTES, _MANIFEST_BYTES_PER_FILE = 1_000_000, 1_000
+"""Limit on `manifest.csv`, which is read into memory as a whole."""
 
 
 def repack(
@@ -93,6 +95,13 @@ def _manifest_rows(
     if path is None:
         return {}
     manifest = members.pop(path)
+    largest = _MANIFEST_BYTES + _MANIFEST_BYTES_PER_FILE * len(members)
+    if manifest.entry.file_size > largest:
+        raise InvalidInputError(
+            f"{path} is too large for a table of {len(members)} files",
+            expected=f"at most {largest} bytes",
+            received=f"{manifest.entry.file_size} bytes",
+        )
     return read_manifest_csv(
         b"".join(_stream(archive, manifest)),
         members,

@@ -4,6 +4,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 
 from pipeline.adapters.artifact_store import ArtifactStore
@@ -21,7 +22,7 @@ from pipeline.contract.decoding import Pixels
 from pipeline.errors import InvalidInputError
 from pipeline.records import Quarantined, Record, to_csv
 from pipeline.run_context import RunContext
-from pipeline.steps.dataset.proposals import proposals, propose_groups
+from pipeline.steps.dataset.proposals import proposals, propose_groups, propose_reading
 from pipeline.steps.dataset.validation_page import (
     EXAMPLES,
     Picture,
@@ -71,6 +72,22 @@ class _Inspection:
     """Quarantined images by reason, if they decode."""
 
 
+@dataclass(frozen=True)
+class Validation:
+    """The images of a snapshot that can be trained on, the quarantined ones, and the report."""
+
+    usable: Sequence[Record]
+    """Sorted by hash."""
+    result: ValidationResult
+    render_page: Callable[[Artifact[SnapshotManifest]], str]
+    """HTML of the report about a snapshot."""
+
+    @property
+    def broken(self) -> list[Rule]:
+        """The rules that the snapshot breaks; none of them may be broken."""
+        return [rule for rule in self.result.rules if not rule.passed]
+
+
 def validate(
     snapshot: Artifact[SnapshotManifest],
     config: RunConfig,
@@ -84,6 +101,25 @@ def validate(
         DatasetRefusedError: when too large a share is quarantined, or a class has too few images.
     """
     _log.info("validate: %s", snapshot.uri)
+    checked = check(snapshot, config, store=store)
+    proposed = checked.result.proposals
+    if checked.broken:
+        broken = checked.broken[0]
+        _log.warning("validate: refused %s: %s", snapshot.uri, broken.problem)
+        helpful = propose_reading(snapshot.manifest.left_out).values()
+        page = checked.render_page(snapshot)
+        raise DatasetRefusedError(broken, page, (*proposed, *helpful))
+    artifact = publish(checked, snapshot, config, store=store, run=run)
+    for proposal in proposed:
+        _log.warning("validate: %s", proposal)
+    _log.info("validate: %s %s", artifact.uri, artifact.manifest.counts)
+    return artifact
+
+
+def check(
+    snapshot: Artifact[SnapshotManifest], config: RunConfig, *, store: ArtifactStore
+) -> Validation:
+    """Check every image, label and rule; publishes nothing."""
     classes = config.contract.classes
     known, unknown = match_classes(store.records(snapshot), classes)
     agreed, disputed = resolve_labels(known)
@@ -96,32 +132,35 @@ def validate(
     shown = {reason: inspection.rejected[reason] for reason, _ in _top_reasons(quarantined)}
     proposed = (*proposals(known, unknown, classes), *propose_groups(known, config))
     result = ValidationResult(counts, quarantined, rules, proposed, inspection.examples, shown)
-    page = render(snapshot, result, config)
-    broken = next((rule for rule in rules if not rule.passed), None)
-    if broken is not None:
-        _log.warning("validate: refused %s: %s", snapshot.uri, broken.problem)
-        raise DatasetRefusedError(broken, page, proposed)
+    return Validation(inspection.usable, result, partial(render, result=result, config=config))
+
+
+def publish(
+    checked: Validation,
+    snapshot: Artifact[SnapshotManifest],
+    config: RunConfig,
+    *,
+    store: ArtifactStore,
+    run: RunContext,
+) -> Artifact[DatasetManifest]:
+    """Publish the dataset of a checked snapshot, whatever rules it breaks."""
+    counts, quarantined = checked.result.counts, checked.result.quarantined
     manifest = DatasetManifest(
         name=config.name,
         **run.model_dump(),
         inputs={"snapshot": content_uri(snapshot)},
-        counts={"images": len(inspection.usable), "quarantined": len(quarantined), **counts},
+        # The totals last: a class may be named `images`.
+        counts={**counts, "images": len(checked.usable), "quarantined": len(quarantined)},
     )
     files = {
-        "records.csv": to_csv(inspection.usable, Record),
+        "records.csv": to_csv(checked.usable, Record),
         "quarantine.csv": to_csv(quarantined, Quarantined),
-        "report.html": page,
+        "report.html": checked.render_page(snapshot),
     }
-    artifact = _publish(
-        files, manifest, snapshot, lambda plain: render(plain, result, config), store
-    )
-    for proposal in proposed:
-        _log.warning("validate: %s", proposal)
-    _log.info("validate: %s %s", artifact.uri, artifact.manifest.counts)
-    return artifact
+    return _publish_files(files, manifest, snapshot, checked.render_page, store)
 
 
-def _publish(
+def _publish_files(
     files: Mapping[str, str],
     manifest: DatasetManifest,
     snapshot: Artifact[SnapshotManifest],

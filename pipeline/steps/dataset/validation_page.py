@@ -16,6 +16,7 @@ from pipeline.contract.model_contract import ModelContract
 from pipeline.contract.preprocessing import prepare_pixels
 from pipeline.pages.report_site import page_templates
 from pipeline.records import Quarantined, Record
+from pipeline.steps.dataset.proposals import propose_reading
 from pipeline.steps.dataset.validation_rules import Rule, reasons
 
 EXAMPLES = 12
@@ -74,6 +75,7 @@ def render(
             broken=[rule for rule in result.rules if not rule.passed],
             reasons=reasons(result.quarantined),
             rows=result.quarantined[:_MAX_ROWS],
+            remedies=propose_reading(snapshot.manifest.left_out),
         )
     )
 

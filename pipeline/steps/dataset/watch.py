@@ -25,6 +25,19 @@ class ArchiveWatermark(Frozen):
     """Number of claims; distinguishes two claims of an archive that returned to earlier content."""
 
 
+_OTHER_ARCHIVES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zst")
+"""Extensions of archives that are not read."""
+
+
+def list_other_archives(name: str, *, store: ArtifactStore) -> dict[str, str]:
+    """URI to ETag of archives in `archives/<name>/` that are no zip, by their extension."""
+    return {
+        item.uri: item.etag
+        for item in store.objects.list(f"{store.root}/archives/{name}/")
+        if item.uri.lower().endswith(_OTHER_ARCHIVES)
+    }
+
+
 def list_archives(name: str, *, store: ArtifactStore) -> dict[str, str]:
     """URI to ETag of each `archives/<name>/*.zip`."""
     return {

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from monitoring.retraining.retrain_requests import RetrainRequestStore
 from pipeline.adapters.airflow import AirflowClient, DagRun
+from pipeline.adapters.airflow_session import AirflowSession
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.pointer_store import Pointer, PointerStore
 from pipeline.adapters.storage import LocalStore
@@ -21,6 +23,7 @@ from pipeline.embedded.environment import stack_variables
 from pipeline.embedded.parts import ROOT
 from pipeline.embedded.processes.temporary_parts import running
 from pipeline.errors import InvalidInputError
+from pipeline.sample.archive import write_archive
 from pipeline.settings import Settings
 from tests.integration.waiting import until
 from tests.unit.monitoring.fake_predictions import TAG, FakePredictions
@@ -130,6 +133,24 @@ def test_a_scheduled_run_without_archives_is_skipped(
     assert _finished(airflow, airflow.trigger(TRAINING, {})).state == "failed"
 
 
+def test_archives_can_be_only_checked(
+    airflow: AirflowClient, settings: Settings, tmp_path: Path
+) -> None:
+    """The note says whether they would train; nothing is stored and all other tasks are skipped."""
+    (tmp_path / "broken.zip").write_bytes(b"PK")
+    write_archive(tmp_path / "cells.zip", seed=3, cells_per_class=8, copies=1)
+    expected = {"broken.zip": "would not train: broken.zip", "cells.zip": "would train"}
+    for name, verdict in expected.items():
+        conf = {"archives": [str(tmp_path / name)], "only_check": True}
+        run = _finished(airflow, airflow.trigger(TRAINING, conf | {"config": "configs/demo.yaml"}))
+        states = _states(airflow, run)
+        assert (run.state, states.pop("ingest")) == ("success", "success")
+        assert set(states.values()) == {"skipped"}
+        note = AirflowSession(settings).get(f"/dags/{TRAINING}/dagRuns/{run.run_id}")["note"]
+        assert note.startswith(f"only checked: these archives {verdict}")
+    assert not list(LocalStore().list(f"{settings.store_uri}/snapshot/"))
+
+
 def test_an_archive_starts_exactly_one_run(airflow: AirflowClient, settings: Settings) -> None:
     """An unchanged archive starts no run, a replaced or restored one does; a bad one fails."""
     archive = Path(settings.store_uri) / "archives" / "blood_cells" / "cells.zip"
@@ -145,6 +166,27 @@ def test_an_archive_starts_exactly_one_run(airflow: AirflowClient, settings: Set
     log = airflow.log(TRAINING, failed.run_id, ingest)
     assert any(line.startswith("InvalidInputError: ") and "cells.zip" in line for line in log), log
     assert _states(airflow, failed)["promote"] == "upstream_failed"
+
+
+@pytest.mark.field("broken_zip")
+def test_a_broken_archive_among_good_ones_is_skipped(
+    airflow: AirflowClient, settings: Settings, cell_image: Callable[..., bytes]
+) -> None:
+    """A run without archives in its form reads the others, and its note has the reason."""
+    folder = Path(settings.store_uri) / "archives" / "blood_cells"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "broken.zip").write_bytes(b"broken")
+    with zipfile.ZipFile(folder / "good.zip", "w") as good:
+        good.writestr("NEUTROPHIL/1.jpeg", cell_image(0))
+    run = _finished(airflow, airflow.trigger(TRAINING, {}))
+    states = _states(airflow, run)
+    assert (states["ingest"], states["validate"]) == ("success", "failed"), "one image is too few"
+    path = f"/dags/{TRAINING}/dagRuns/{run.run_id}"
+    note = str(AirflowSession(settings).get(path)["note"])
+    assert note.startswith("failed: ")
+    assert "Skipped archives: broken.zip: broken.zip cannot be opened" in note
+    named = airflow.trigger(TRAINING, {"archives": [str(folder / "broken.zip")]})
+    assert _states(airflow, _finished(airflow, named))["ingest"] == "failed"
 
 
 def test_monitoring_is_skipped_without_a_promoted_model(airflow: AirflowClient) -> None:

@@ -82,6 +82,29 @@ def test_a_dropped_folder_is_classified(
     screenshot(browser, "page-folder", 1280)
 
 
+@pytest.mark.field("appledouble")
+def test_metadata_in_a_folder_is_counted_on_one_line(
+    browser: webdriver.Chrome, page_url: str, files: list[Path]
+) -> None:
+    """It is not sent; the rules are those of the pipeline. The next choice starts a new line."""
+    top = files[0].parent
+    names = (*(f"._{path.name}" for path in files), "Icon\r", "Thumbs.db", "IMG_1.THM")
+    for name in (*names, "masks/first.jpeg", "@eaDir/first.jpeg", "counts.csv"):
+        (top / name).parent.mkdir(exist_ok=True)
+        (top / name).write_bytes(b"\x00\x05\x16\x07")
+    resize(browser, 1280)
+    browser.get(page_url)
+    _drop(browser, top)
+    until(browser, "#tally", "4 images · ")
+    until(browser, "#left-out", "8 metadata files skipped · 2 other files skipped")
+    browser.find_element(By.ID, "folder").send_keys(str(top / "masks"))
+    until(browser, "#tally", "5 images · ")
+    assert not browser.find_element(By.ID, "left-out").is_displayed()
+    browser.find_element(By.ID, "files").send_keys(str(top / "._first.jpeg"))
+    until(browser, "#left-out", "1 metadata file skipped")
+    assert violations(browser) == []
+
+
 def test_a_folder_without_images_is_reported(browser: webdriver.Chrome, page_url: str) -> None:
     """Nothing is sent, and the page states the reason."""
     browser.get(page_url)

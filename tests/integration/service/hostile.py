@@ -59,12 +59,16 @@ def good_but_odd(image: bytes) -> dict[str, bytes]:
         "very wide": saved(Image.new("RGB", (20_000, 1)), "PNG"),
         "as large as allowed": saved(Image.new("1", (6_000, 4_000)), "PNG"),
         "more pixels than announced": png(64, 64, rows=square + bytes(50_000_000)),
+        "bmp": saved(Image.new("RGB", (64, 64)), "BMP"),
+        "a large profile": saved(
+            Image.new("RGB", (64, 64)), "PNG", icc_profile=bytes(range(256)) * 8_000
+        ),
         "a large text": png(64, 64, packed(b"tEXt", b"a\0" + b"x" * 3_000_000), rows=square),
     }
 
 
 def bad_files(image: bytes) -> dict[str, bytes]:
-    """Files that are not a complete JPEG or PNG of an accepted size."""
+    """Files that are not a complete JPEG, PNG or BMP of an accepted size."""
     rgb = Image.open(io.BytesIO(image)).convert("RGB").resize((80, 60))
     whole = saved(rgb, "PNG")
     bomb = zlib.compress(bytes(100_000_000), 9)
@@ -91,7 +95,6 @@ def bad_files(image: bytes) -> dict[str, bytes]:
         "animated gif": saved(rgb, "GIF", save_all=True, append_images=[rgb.rotate(90)]),
         "tiff": saved(rgb, "TIFF"),
         "webp": saved(rgb, "WEBP"),
-        "bmp": saved(rgb, "BMP"),
         "ppm": saved(rgb, "PPM"),
         "icon": saved(rgb, "ICO"),
         "pdf": saved(rgb, "PDF"),

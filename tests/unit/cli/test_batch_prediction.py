@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.cli import batch_prediction
 from pipeline.errors import InvalidInputError
+from pipeline.records import FileCounts
 
 RESPONSE = {
     "label": "ROUND",
@@ -32,13 +33,45 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_means_all_images_below_it(folder: Path) -> None:
     """By suffix, sorted, and each once."""
-    found = batch_prediction.find_images([str(folder), str(folder / "a.jpg")])
+    found, left_out = batch_prediction.find_images([str(folder), str(folder / "a.jpg")])
+    assert left_out == FileCounts(skipped={"text": 1})
     assert [path.name for path in found] == ["a.jpg", "b.PNG", "c.jpeg"]
+
+
+@pytest.mark.field("appledouble")
+def test_metadata_and_other_formats_in_a_folder_are_counted_and_not_sent(folder: Path) -> None:
+    """By name, folder and first bytes; a file that an argument names is sent."""
+    apple_double = b"\x00\x05\x16\x07" + bytes(60)
+    others = {
+        **{f"._{name}": apple_double for name in ("a.jpg", "b.PNG")},
+        "deep/_c.jpeg": apple_double,
+        "deep/@eaDir/c.jpeg/SYNO.jpg": b"x",
+        "Thumbs.db": b"x",
+        "scan.svs": b"x",
+        "masks/a.jpg": b"x",
+    }
+    for name, data in others.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    found, left_out = batch_prediction.find_images([str(folder)])
+    assert [path.name for path in found] == ["a.jpg", "b.PNG", "c.jpeg"]
+    assert left_out.ignored == {
+        "macOS metadata": 3,
+        "Windows metadata": 1,
+        "network storage metadata": 1,
+    }
+    assert left_out.skipped == {
+        "format that the service does not read": 1,
+        "mask": 1,
+        "text": 1,
+    }
+    named, _ = batch_prediction.find_images([str(folder / "._a.jpg"), str(folder / "masks")])
+    assert [path.name for path in named] == ["._a.jpg", "a.jpg"]
 
 
 def test_a_pattern_means_its_matches(folder: Path) -> None:
     """Also below folders; a named file is sent with any suffix."""
-    found = batch_prediction.find_images([str(folder / "**/*.jp*g"), str(folder / "notes.txt")])
+    found, _ = batch_prediction.find_images([str(folder / "**/*.jp*g"), str(folder / "notes.txt")])
     assert [path.name for path in found] == ["a.jpg", "c.jpeg", "notes.txt"]
 
 
@@ -94,5 +127,5 @@ def test_a_folder_with_brackets_in_its_name_is_no_pattern(tmp_path: Path) -> Non
     folder.mkdir(parents=True)
     (folder / "x [b].jpg").write_bytes(b"x")
     for argument in (folder, folder / "x [b].jpg", folder / "*.jpg", folder.parent / "**/*.jpg"):
-        (found,) = batch_prediction.find_images([str(argument)])
+        (found,), _ = batch_prediction.find_images([str(argument)])
         assert found == folder / "x [b].jpg"

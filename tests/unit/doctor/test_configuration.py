@@ -63,3 +63,21 @@ def test_a_key_file_that_cannot_be_read_is_a_problem(examined: Examined, tmp_pat
         (keys,) = configuration.api_keys(examined(API_KEYS_FILE=str(path)))
         assert keys.exit_code == 2
         path.write_text("damaged")
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:5000", "http://", "http://[::1", "http://host:99999", "host"]
+)
+@pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_URI", "AWS_ENDPOINT_URL_S3", "AIRFLOW_URL"])
+def test_an_address_that_is_no_url_is_a_problem(
+    examined: Examined, variable: str, address: str
+) -> None:
+    """The variable is named, with the expected form."""
+    (finding,) = configuration.addresses(examined(**{variable: address}))
+    assert finding.action == f"{variable}=http://host:port"
+    assert finding.exit_code == 2
+
+
+def test_mlflow_may_be_a_database(examined: Examined) -> None:
+    """As for its own client."""
+    assert list(configuration.addresses(examined(MLFLOW_TRACKING_URI="sqlite:///m.db"))) == []

@@ -71,6 +71,21 @@ def test_an_mlflow_that_refuses_this_host_says_so(examined: Examined, respond: R
     assert "MLFLOW_SERVER_ALLOWED_HOSTS" in finding.action
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:8080", "http://[::1"])
+def test_an_address_that_is_no_url_is_a_problem_of_the_input(
+    examined: Examined, address: str
+) -> None:
+    """It is not called unreachable."""
+    (finding,) = servers.airflow(examined(AIRFLOW_URL=address))
+    assert (finding.exit_code, finding.action) == (2, "AIRFLOW_URL=http://host:port")
+
+
+def test_an_address_that_mlflow_does_not_know_is_a_problem(examined: Examined) -> None:
+    """Its client refuses it before it asks anybody."""
+    (finding,) = servers.mlflow(examined(MLFLOW_TRACKING_URI="127.0.0.1:5000"))
+    assert finding.state == "problem"
+
+
 def _airflow(examined: Examined, url: str) -> list[Finding]:
     return list(servers.airflow(examined(AIRFLOW_URL=url, AIRFLOW_PASSWORD="secret")))
 

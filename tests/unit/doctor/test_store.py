@@ -89,6 +89,26 @@ def test_a_local_store_must_be_writable(
     assert found(examined(STORE_URI=str(tmp_path / "store"))).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("uri", "endpoint", "words"),
+    [
+        ("gs://cells", "", "STORE_URI"),
+        ("s3:///cells", "", "STORE_URI"),
+        ("s3://No_Bucket!", "http://127.0.0.1:9", "STORE_URI"),
+        ("s3://cells", "127.0.0.1:9", "AWS_ENDPOINT_URL_S3"),
+        ("s3://cells", "http://127.0.0.1:99999", "AWS_ENDPOINT_URL_S3"),
+    ],
+)
+def test_a_wrong_address_is_a_problem_of_the_input(
+    examined: Examined, uri: str, endpoint: str, words: str
+) -> None:
+    """Nothing is sent; the variable is named in one line."""
+    finding = found(examined(STORE_URI=uri, AWS_ENDPOINT_URL_S3=endpoint, **KEYS))
+    assert (finding.state, finding.exit_code) == ("problem", 2)
+    assert words in finding.action
+    assert "\n" not in finding.value
+
+
 def test_a_temporary_key_without_its_token_is_a_problem(examined: Examined) -> None:
     """AWS's temporary keys begin with ASIA."""
     variables = {**KEYS, "AWS_ACCESS_KEY_ID": "ASIA1", "STORE_URI": "s3://cells"}

@@ -102,6 +102,7 @@ def test_a_tag_names_the_model(champion: str) -> None:
 
 
 @pytest.mark.field("misspelt_class")
+@pytest.mark.field("stray_files")
 def test_omissions_of_an_archive_are_reported_everywhere(
     champion: str,
     archive: str,
@@ -125,7 +126,7 @@ def test_omissions_of_an_archive_are_reported_everywhere(
         assert result["images"] == 36
         assert result["unknown_labels"] == {"Neutrophils": 12}
         assert sum(result["skipped"].values()) == 2
-    assert report["nearest_classes"] == {"Neutrophils": "NEUTROPHIL"}
+        assert result["nearest_classes"] == {"Neutrophils": "NEUTROPHIL"}
     assert {(one["file"], one["kind"]) for one in report["skipped_files"]} == {
         ("Neutrophils/readme.txt", "skipped"),
         ("MONOCYTE/broken.png", "skipped"),
@@ -144,6 +145,7 @@ def test_omissions_of_an_archive_are_reported_everywhere(
     ]
 
 
+@pytest.mark.field("stray_files")
 def test_drift_reports_the_images_that_it_skips(
     champion: str,
     archive: str,
@@ -163,6 +165,7 @@ def test_drift_reports_the_images_that_it_skips(
     assert sum(result["skipped"].values()) == 2
 
 
+@pytest.mark.field("stray_files")
 def test_grouping_reports_the_images_that_it_leaves_out(
     archive: str,
     run_command: Callable[..., int],
@@ -187,6 +190,13 @@ def test_grouping_reports_the_images_that_it_leaves_out(
     assert "did you mean NEUTROPHIL? Then rename the folder" in output
     assert "warning: 1 file is skipped: text: 'Neutrophils/readme.txt'\n" in output
     assert "'MONOCYTE/broken.png'\n" in output
+    words = ("--archive", archive, "--out", str(out), "--config", str(config), "--json")
+    assert run_command("group", *words) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["images"], report["skipped"]["text"], report["ignored"]) == (36, 1, {})
+    assert {"file": "Neutrophils/readme.txt", "kind": "skipped", "reason": "text"} in (
+        report["skipped_files"]
+    )
 
 
 @pytest.mark.field("foreign_classes")

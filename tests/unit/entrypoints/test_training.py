@@ -9,6 +9,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.storage import LocalStore
 from pipeline.artifacts import RefusedArchive, SnapshotManifest
 from pipeline.entrypoints import training
+from pipeline.entrypoints.jobs import run_note
 from pipeline.run_context import RunContext
 from pipeline.settings import Settings
 
@@ -50,7 +51,7 @@ def test_the_note_of_a_run_names_skipped_archives(
     """With the reason; an unreadable snapshot leaves the note without."""
     monkeypatch.setenv("LEUKOFLOW_HOME", str(tmp_path))
     monkeypatch.setenv("STORE_URI", str(tmp_path / "store"))
-    monkeypatch.setattr(training, "AirflowClient", FakeAirflow)
+    monkeypatch.setattr(run_note, "AirflowClient", FakeAirflow)
     monkeypatch.setattr(FakeAirflow, "notes", [])
     refused = RefusedArchive(uri="s3://b/archives/cells/broken.zip", etag="1", reason="no zip")
     manifest = SnapshotManifest(name="cells", archives=(), refused=(refused,), **run.model_dump())

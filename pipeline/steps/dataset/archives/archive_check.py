@@ -10,6 +10,7 @@ import unicodedata
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import NoReturn
 
@@ -80,6 +81,7 @@ def check_members(
             expected=f"at most {config.max_members}",
             received=str(len(entries)),
         )
+    is_class = lru_cache(is_class)
     members = []
     for entry, (name, *others) in zip(entries, member_names(entries, is_class), strict=True):
         left_out = left_out_by_path(name, is_class)

@@ -11,6 +11,8 @@ from pipeline.steps.dataset.archives.member_names import CODE_PAGES
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _MAX_LINE = 100_000
 """Characters of a line: a longer one is no row of a table."""
+_MAX_SHOWN = 200
+"""Characters of a received text that an error shows."""
 _SEPARATOR_LINE = re.compile(r"\s*\"?sep=([,;\t])\"?[ ,;\t]*(\r\n|\r|\n)", re.IGNORECASE)
 """First line by which Excel is given the separator."""
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -57,33 +59,35 @@ def table_error(
     path: str, line: int, problem: str, expected: str, received: object
 ) -> InvalidInputError:
     """The error for one line of a table."""
-    return InvalidInputError(
-        f"{path} line {line} {problem}", expected=expected, received=str(received)
-    )
+    shown = str(received)
+    if len(shown) > _MAX_SHOWN:
+        shown = f"{shown[:_MAX_SHOWN]}..."
+    return InvalidInputError(f"{path} line {line} {problem}", expected=expected, received=shown)
 
 
 def _decode(data: bytes, is_known: Callable[[str], bool]) -> str:
     """The text of a table in UTF-8 or UTF-16, else in the code page with the most known names."""
     if data.startswith(_UTF_16) or b"\0" in data[:2]:
         little = data.startswith(_UTF_16[0]) or data[1:2] == b"\0"
-        texts = _decoded(data, ("utf-16-le" if little else "utf-16-be",))
+        encoding = "utf-16-le" if little else "utf-16-be"
     else:
-        texts = _decoded(data, ("utf-8-sig",))
-    texts = texts or _decoded(data, ("cp1252", *CODE_PAGES))
-    if len(texts) == 1:
-        return texts[0].removeprefix("\ufeff")
-    return max(texts, key=lambda text: _n_known(text, is_known))
+        encoding = "utf-8-sig"
+    text = _decoded(data, encoding)
+    if text is not None:
+        return text.removeprefix("\ufeff")
+    best, n_best = "", -1
+    for encoding in ("cp1252", *CODE_PAGES):
+        text = _decoded(data, encoding)
+        if text is not None and (n_known := _n_known(text, is_known)) > n_best:
+            best, n_best = text, n_known
+    return best
 
 
-def _decoded(data: bytes, encodings: Sequence[str]) -> list[str]:
-    """The different texts of the encodings in which the data are valid, in their order."""
-    texts: dict[str, None] = {}
-    for encoding in encodings:
-        try:
-            texts[data.decode(encoding)] = None
-        except UnicodeDecodeError:
-            continue
-    return list(texts)
+def _decoded(data: bytes, encoding: str) -> str | None:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        return None
 
 
 def _n_known(text: str, is_known: Callable[[str], bool]) -> int:

@@ -146,7 +146,12 @@ def _folders(name: str) -> list[str]:
 
 
 def _is_plausible(reading: _Names) -> bool:
-    """Whether every letter outside ASCII is one, and East Asian letters stand side by side."""
+    """Whether every letter outside ASCII is one, and a name has one kind of separator.
+
+    The second byte of a letter may be that of a backslash.
+    """
+    if any("/" in name and "\\" in name for name in reading.names):
+        return False
     letters = [c for name in reading.names for c in name if not c.isascii()]
     if not all(unicodedata.category(c)[0] in "LM" for c in letters):
         return False

@@ -261,6 +261,17 @@ def test_a_class_in_one_fold_is_refused_before_features_are_computed(
     assert refused.value.received == "P1, P3"
 
 
+def test_every_class_that_cannot_be_trained_on_is_named(config: RunConfig) -> None:
+    """Two of three classes have no group."""
+    contract = config.contract.model_copy(update={"classes": ("A", "B", "C")})
+    rows = [
+        r.model_copy(update={"part": "train"}) for r in _records({f"P{n}": ["A"] for n in "123"})
+    ]
+    with pytest.raises(InvalidInputError, match="classes B, C cannot be trained on") as refused:
+        require_folds(rows, config.model_copy(update={"contract": contract}))
+    assert refused.value.received == "B no group; C no group"
+
+
 @pytest.mark.field("rare_class_in_one_patient")
 def test_a_class_without_an_image_is_refused(
     publish: Publish, config: RunConfig, store: ArtifactStore, run: RunContext

@@ -111,6 +111,20 @@ def test_too_few_groups_are_rejected(count: int, locked: set[str]) -> None:
         assign(groups, SHARES, locked, seed="x")
 
 
+def test_every_class_with_too_few_groups_is_named() -> None:
+    """One refusal has the groups of all of them, so that no second run finds the next."""
+    common = [Group(f"c{n}", {"COMMON": 5}) for n in range(9)]
+    rare = [Group("p1", {"RARE": 5}), Group("p2", {"RARE": 5}), Group("p3", {"SCARCE": 9})]
+    with pytest.raises(InvalidInputError) as error:
+        assign([*common, *rare], SHARES, set(), seed="x")
+    assert "class RARE has too few groups to split" in error.value.message
+    assert "class SCARCE has too few groups to split" in error.value.message
+    assert "COMMON" not in error.value.message
+    assert error.value.received == (
+        "RARE 2 groups, 0 of them locked; SCARCE 1 groups, 0 of them locked"
+    )
+
+
 def test_groups_of_one_class_are_assigned_as_by_version_0_1() -> None:
     """Parts of 40 datasets, and of each with ten more groups, equal those of version 0.1."""
     rng, parts = np.random.default_rng(14), []

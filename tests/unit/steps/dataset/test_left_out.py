@@ -7,11 +7,16 @@ from pathlib import Path
 import pytest
 
 from pipeline.adapters.artifact_store import ArtifactStore
+from pipeline.artifacts import SnapshotManifest
+from pipeline.config.archive_limits import EXCLUDED, NOT_INCLUDED
 from pipeline.config.run_config import RunConfig
+from pipeline.contract.files.file_rules import RULES
 from pipeline.errors import InvalidInputError
 from pipeline.records import FileCounts, Skipped
 from pipeline.run_context import RunContext
+from pipeline.steps.dataset import proposals
 from pipeline.steps.dataset.ingest import ingest, skipped_files
+from pipeline.steps.dataset.validate import DatasetRefusedError, validate
 
 WriteZip = Callable[..., str]
 Draw = Callable[..., bytes]
@@ -106,6 +111,61 @@ def test_a_row_of_the_manifest_makes_a_mask_an_image(
     assert snapshot.manifest.left_out == FileCounts(
         ignored={"macOS metadata": 1}, skipped={"text": 1}
     )
+
+
+def test_the_validation_page_counts_the_files_that_are_not_read(
+    cells: dict[str, bytes],
+    write_zip: WriteZip,
+    config: RunConfig,
+    store: ArtifactStore,
+    run: RunContext,
+) -> None:
+    """By reason, the most frequent first; for the first three with what would help."""
+    others = {
+        **{f"masks/{n}.png": b"" for n in range(4)},
+        **{f"a{n}.dat": b"\x00" for n in range(3)},
+        "a.csv": b"x",
+        "b.csv": b"y",
+        "c.npy": b"z",
+        "ROUND/._1.png": APPLE_DOUBLE,
+    }
+    snapshot = ingest([write_zip("m.zip", cells | others)], config, store=store, run=run)
+    stored = store.open(snapshot.uri, SnapshotManifest)
+    page = store.read(validate(stored, config, store=store, run=run), "report.html").decode()
+    section = page.partition("<h2>Files that are not read</h2>")[2].partition("<h2>")[0]
+    reasons = ("mask", "unknown file type", "table")
+    order = [section.index(f"<td>{reason}</td>") for reason in reasons]
+    assert order == sorted(order)
+    assert '<td>macOS metadata</td><td class="num">1</td>' in section
+    assert "Table: if a table has the labels, name it manifest.csv" in section
+    assert "save each as JPEG" not in section
+    strict = config.model_copy(
+        update={"validation": config.validation.model_copy(update={"min_images_per_class": 3})}
+    )
+    with pytest.raises(DatasetRefusedError, match="if these are images, save them as JPEG or PNG"):
+        validate(snapshot, strict, store=store, run=run)
+
+
+def test_every_remedy_is_for_a_reason_that_exists() -> None:
+    """Of the policy, or of the patterns."""
+    known = {rule.reason for rule in RULES if rule.kind == "skipped"}
+    assert known | {EXCLUDED, NOT_INCLUDED} >= set(proposals._REMEDIES)
+
+
+def test_a_table_that_is_too_large_for_its_files_is_refused(
+    cells: dict[str, bytes],
+    write_zip: WriteZip,
+    config: RunConfig,
+    store: ArtifactStore,
+    run: RunContext,
+) -> None:
+    """Before it is read into memory."""
+    table = b"file,label\n" + b"\n" * 1_004_000
+    path = write_zip("m.zip", cells | {"manifest.csv": table})
+    with pytest.raises(
+        InvalidInputError, match=r"manifest.csv is too large for a table of 4 files"
+    ):
+        ingest([path], config, store=store, run=run)
 
 
 def test_an_archive_without_images_says_what_it_contains(

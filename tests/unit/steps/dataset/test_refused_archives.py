@@ -84,6 +84,7 @@ def test_a_broken_archive_among_good_ones_is_skipped(
         "html.zip": (b"<html>404</html>", "html.zip cannot be opened"),
         "imageless.zip": (Path(write_zip("no.zip", {})).read_bytes(), "contains no images"),
         "manifest.zip": (manifest, "manifest.csv"),
+        "packed.7z": (b"7z\xbc\xaf", "expected a zip archive"),
         "unsafe.zip": (unsafe, "the archive is rejected"),
     }
     for name, (content, _) in expected.items():
@@ -151,6 +152,16 @@ def test_when_all_archives_are_broken_every_reason_is_given(
     upload("a.zip", b"")
     upload("b.zip", b"broken")
     with pytest.raises(InvalidInputError, match=r"a\.zip: .*; b\.zip: .*cannot be opened"):
+        ingest([], config, store=store, run=run)
+
+
+def test_an_archive_of_another_program_is_named_if_it_is_the_only_one(
+    upload: Upload, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """A folder with nothing but a RAR is not called empty."""
+    upload("cells.rar", b"Rar!")
+    upload("readme.txt", b"text")
+    with pytest.raises(InvalidInputError, match=r"\*\.zip; received .*cells\.rar$"):
         ingest([], config, store=store, run=run)
 
 

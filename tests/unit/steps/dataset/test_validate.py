@@ -188,3 +188,15 @@ def test_an_image_over_the_configs_limit_is_quarantined(
     with pytest.raises(DatasetRefusedError, match=r"the image is too large \(16\)") as refused:
         validate(snapshot, _tolerant(config, max_pixels=48 * 47), store=store, run=run)
     assert refused.value.page.count("data:image/jpeg;base64,") == 12
+
+
+def test_a_class_may_be_named_as_a_count(
+    write_zip: WriteZip, draw: Draw, config: RunConfig, store: ArtifactStore, run: RunContext
+) -> None:
+    """The totals of the manifest stay totals."""
+    contract = config.contract.model_copy(update={"classes": ("images", "quarantined")})
+    named = config.model_copy(update={"contract": contract})
+    members = {"images/1.png": draw(1), "images/2.png": draw(2), "quarantined/3.png": draw(3)}
+    snapshot = ingest([write_zip("a.zip", members)], named, store=store, run=run)
+    counts = validate(snapshot, named, store=store, run=run).manifest.counts
+    assert counts == {"images": 3, "quarantined": 0}

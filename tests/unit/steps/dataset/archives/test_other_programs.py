@@ -82,11 +82,19 @@ def test_what_can_be_read_one_way_only_is_read_so(
         ("лимфоцит/1.jpg", "cp1251"),
         ("Müller/NEUTROPHIL/Größe.jpg", "cp1252"),
         ("中性/NEUTROPHIL/1.jpg", "gbk"),
+        ("好中球/表/ソ.jpg", "cp932"),
     ],
 )
 def test_names_without_the_utf_8_flag_are_decoded(name: str, encoding: str, tmp_path: Path) -> None:
     """By the folder that is a class, or by the letters."""
     assert names_of([Entry(name.encode(encoding), b"x")], tmp_path) == [name]
+
+
+def test_a_backslash_within_a_letter_is_no_separator(tmp_path: Path) -> None:
+    """In Shift-JIS; no folder tells the encoding, but the class folder stays one."""
+    (name,) = names_of([Entry("血液/NEUTROPHIL/表.jpg".encode("cp932"), b"x")], tmp_path)
+    assert name.split("/")[1] == "NEUTROPHIL"
+    assert name.count("/") == 2
 
 
 def test_the_flag_and_the_unicode_path_name_the_encoding(tmp_path: Path) -> None:
