@@ -30,11 +30,16 @@ _READERS: dict[str, type[ImageFile]] = {
     "BMP": BmpImageFile,
     "TIFF": TiffImageFile,
 }
-_SUBFILE_TYPE, _DESCRIPTION, _TILE_WIDTH, _TILE_LENGTH = 254, 270, 322, 323
+_SUBFILE_TYPE, _BITS, _DESCRIPTION, _PLANAR = 254, 258, 270, 284
+_TILE_WIDTH, _TILE_LENGTH = 322, 323
+_SEPARATE_PLANES = 2
+_BYTE = 8
 _DNG_VERSION, _NDPI = 50706, 65420
 _WITH_AN = frozenset({"AppleDouble", "AVIF", "HDF5", "HTML", "icon (ICO)", "OpenEXR", "SVG", "XML"})
 _MAX_PAGES = 100
 """Pages of a TIFF that are counted."""
+_MAX_PROFILES = 16
+"""More than one is invalid; some four letters of a PNG's pixels may look like one."""
 _MAX_RLE_PIXELS = 4_000_000
 """Largest run-length encoded BMP: Pillow decodes them slowly, in Python."""
 
@@ -48,8 +53,18 @@ def open_image(data: bytes) -> ImageFile:
 
     `Image.open` warns of large images or rejects them before our limit can. Disabling that
     would change the process's warning filters, which all threads share.
+
+    Raises:
+        InvalidInputError: for a PNG with many colour profiles, each of which would be decompressed.
     """
-    return _READERS[format_name(data[:SIGNATURE_BYTES])](io.BytesIO(data))
+    name = format_name(data[:SIGNATURE_BYTES])
+    if name == "PNG" and (profiles := data.count(b"iCCP")) > _MAX_PROFILES:
+        raise InvalidInputError(
+            "the image cannot be read",
+            expected="a PNG with one colour profile",
+            received=f"{profiles} profiles",
+        )
+    return _READERS[name](io.BytesIO(data))
 
 
 def check_header(image: ImageFile, n_bytes: int, max_pixels: int) -> None:
@@ -138,6 +153,9 @@ def _check_tiff(image: TiffImageFile, max_pixels: int) -> None:
         )
     if tags.get(_SUBFILE_TYPE, 0) & 1:
         raise _refused("the preview of a camera raw file or slide", ARCHIVE_FORMATS)
+    if tags.get(_PLANAR) == _SEPARATE_PLANES and max(tags.get(_BITS, ())[1:], default=1) > _BYTE:
+        # Pillow would read them as planes of 8 bits.
+        raise _refused("a TIFF file with a plane of 16 bits for each channel", ARCHIVE_FORMATS)
     # libtiff allocates a whole tile, whatever the size of the image.
     _check_pixels((tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0)), max_pixels)
 

@@ -38,6 +38,16 @@ def test_a_folder_means_all_images_below_it(folder: Path) -> None:
     assert [path.name for path in found] == ["a.jpg", "b.PNG", "c.jpeg"]
 
 
+@pytest.mark.field("bitmaps")
+def test_bitmaps_in_a_folder_are_sent(folder: Path) -> None:
+    """As every suffix of the formats that the service reads; a TIFF is counted."""
+    for name in ("d.BMP", "e.dib", "f.jfif", "g.tif"):
+        (folder / name).write_bytes(b"x")
+    found, left_out = batch_prediction.find_images([str(folder)])
+    assert {path.name for path in found} >= {"d.BMP", "e.dib", "f.jfif"}
+    assert left_out.skipped == {"format that the service does not read": 1, "text": 1}
+
+
 @pytest.mark.field("appledouble")
 def test_metadata_and_other_formats_in_a_folder_are_counted_and_not_sent(folder: Path) -> None:
     """By name, folder and first bytes; a file that an argument names is sent."""

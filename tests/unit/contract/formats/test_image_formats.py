@@ -45,6 +45,7 @@ def tiff_of(samples: NDArray[np.uint16], order: str = "<", **tags: int) -> bytes
     entries |= {277: (3, 1, channels), 278: (4, 1, height), 279: (4, 1, len(raw))}
     entries[262] = (3, 1, tags.get("photometric", 1 if channels == 1 else 2))
     entries[258] = (3, 1, 16) if channels == 1 else (3, channels, 8 + len(raw))
+    entries[284] = (3, 1, tags.get("planar", 1))
     bits = struct.pack(f"{order}{channels}H", *[16] * channels)
     first = 8 + len(raw) + len(bits)
     table = struct.pack(f"{order}H", len(entries))
@@ -191,6 +192,12 @@ def test_a_tiff_of_several_pages_is_refused_with_their_number() -> None:
         decode(encoded(image, "TIFF", tiffinfo=slide))
 
 
+def test_a_tiff_with_wide_planes_is_refused() -> None:
+    """Pillow would mix the bytes of its pixels up."""
+    with pytest.raises(InvalidInputError, match="a plane of 16 bits for each channel"):
+        decode(tiff_of(NOISE.astype(np.uint16), planar=2))
+
+
 def test_the_preview_of_a_raw_file_is_refused() -> None:
     """Raw formats are TIFFs whose first page is a thumbnail."""
     preview = TiffImagePlugin.ImageFileDirectory_v2()
@@ -279,6 +286,14 @@ def test_a_large_text_does_not_matter() -> None:
         texts.add_text("a", "x" * 3_000_000, zip=compressed)
         texts.add_itxt("b", "y" * 3_000_000, zip=compressed)
         np.testing.assert_array_equal(decode(encoded(Image.fromarray(NOISE), pnginfo=texts)), NOISE)
+
+
+def test_many_profiles_are_not_decompressed() -> None:
+    """20 MB of them would take more than ten seconds."""
+    whole = encoded(Image.fromarray(NOISE))
+    profile = packed(b"iCCP", b"a\0\0" + zlib.compress(bytes(1_000_000), 9))
+    with pytest.raises(InvalidInputError, match="one colour profile; received 17 profiles"):
+        decode(whole[:33] + profile * 17 + whole[33:])
 
 
 def boxed(brand: bytes) -> bytes:
