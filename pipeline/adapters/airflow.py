@@ -1,6 +1,7 @@
 """Airflow through its public API, version 2: start, follow, cancel and annotate runs."""
 
 import logging
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -69,11 +70,13 @@ class AirflowClient:
     def trigger(self, dag_id: str, conf: dict[str, Any], *, run_id: str | None = None) -> DagRun:
         """Start a run with form fields `conf`; returns the existing run if `run_id` is taken.
 
-        Returns at once, while the run is queued.
+        Returns at once, while the run is queued. The id makes a retry safe.
         """
+        run_id = run_id or f"manual__{datetime.now(UTC).isoformat()}_{secrets.token_hex(4)}"
         body = {"logical_date": None, "conf": conf, "dag_run_id": run_id}
-        response = self._session.send("POST", f"/dags/{dag_id}/dagRuns", json=body)
-        if response.status_code == httpx.codes.CONFLICT and run_id is not None:
+        path = f"/dags/{dag_id}/dagRuns"
+        response = self._session.send("POST", path, idempotent=True, json=body)
+        if response.status_code == httpx.codes.CONFLICT:
             return self.run(dag_id, run_id)
         started = self._dag_run(require_success(response).json())
         log.info("started %s as %s", dag_id, started.run_id)

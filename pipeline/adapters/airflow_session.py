@@ -29,38 +29,49 @@ class AirflowSession:
         """Send a GET and return its JSON; retries as `send`, raises as `require_success`."""
         return require_success(self.send("GET", path, params=params)).json()
 
-    def send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """Send a request and return any response; a 5xx is retried 3 times, except for a POST.
+    def send(
+        self, method: str, path: str, *, idempotent: bool | None = None, **arguments: Any
+    ) -> httpx.Response:
+        """Send a request and return any response; if it is idempotent, a 5xx is retried 3 times.
 
         With an expired token, the request is sent again with a new one. On SQLite, Airflow returns
-        500, or is late, while another process locks the database. A POST is not idempotent.
+        500, or is late, while another process locks the database.
+
+        Args:
+            method: of HTTP.
+            path: below `/api/v2`.
+            idempotent: whether the request may be sent again; by default all but a POST.
+            arguments: those of `httpx.Client.request`.
 
         Raises:
             UnreachableError: when Airflow does not respond.
         """
+        repeatable = method != "POST" if idempotent is None else idempotent
         try:
             if "Authorization" not in self._http.headers:
                 self._log_in()
-            response = self._request(method, path, **arguments)
+            response = self._request(repeatable, method, path, **arguments)
             if response.status_code == httpx.codes.UNAUTHORIZED:
                 self._log_in()
-                response = self._request(method, path, **arguments)
-            for delay in () if method == "POST" else _RETRY_DELAYS_S:
+                response = self._request(repeatable, method, path, **arguments)
+            for delay in _RETRY_DELAYS_S if repeatable else ():
                 if not response.is_server_error:
                     break
                 time.sleep(delay)
-                response = self._request(method, path, **arguments)
+                response = self._request(repeatable, method, path, **arguments)
         except httpx.TransportError as error:
             reason = failure(self.url, error)
             raise UnreachableError(f"Airflow does not respond at {self.url}: {reason}") from error
         return response
 
-    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """Send a request; after a read timeout, send it once more unless it is a POST."""
+    def _request(
+        self, repeatable: bool, method: str, path: str, **arguments: Any
+    ) -> httpx.Response:
+        """Send a request; after a read timeout, send it once more if it is repeatable."""
         try:
             return self._http.request(method, f"/api/v2{path}", **arguments)
         except httpx.ReadTimeout:
-            if method == "POST":
+            if not repeatable:
                 raise
             return self._http.request(method, f"/api/v2{path}", **arguments)
 

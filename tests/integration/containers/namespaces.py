@@ -25,8 +25,8 @@ mount -t overlay overlay -o lowerdir={root},upperdir={own}/upper,workdir={own}/w
 mount -t proc proc {own}/root/proc
 mount --rbind /dev {own}/root/dev
 {binds}
-echo ready
-exec chroot {own}/root sleep infinity
+# Ready only inside: a command that enters earlier has the machine's root.
+exec chroot {own}/root sh -c 'echo ready; exec sleep infinity'
 """
 
 
