@@ -1,23 +1,27 @@
 """What importing a module does, in a new interpreter."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.architecture.source_tree import PACKAGES, ROOT, modules
 
 
-def fresh(code: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def fresh(
+    code: str, folder: Path, *words: str, sources: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
     """Run code in a new interpreter; home and working folder are one empty folder."""
     return subprocess.run(
         [sys.executable, "-B", "-c", code, *words],
         cwd=folder,
         env={
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(sources),
             "HOME": str(folder),
             # What Keras and matplotlib leave in a home is theirs.
             "KERAS_HOME": str(folder.parent),
@@ -106,3 +110,29 @@ def test_importing_a_module_does_nothing(tmp_path: Path) -> None:
     done = fresh(WATCHED, home, *names)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert [str(path.relative_to(home)) for path in home.rglob("*")] == []
+
+
+def test_a_bento_contains_what_it_imports(tmp_path: Path) -> None:
+    """Every module in it can be imported where only the Bento and packages are installed."""
+    bento, home = tmp_path / "bento", tmp_path / "home"
+    home.mkdir()
+    for name in yaml.safe_load((ROOT / "bentofile.yaml").read_text())["include"]:
+        source, target = ROOT / name, bento / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+    files = [path.relative_to(bento).with_suffix("") for path in sorted(bento.rglob("*.py"))]
+    names = [".".join(path.parts).removesuffix(".__init__") for path in files]
+    assert "bento_service.worker" in names
+    done = fresh(
+        "import importlib, sys\n"
+        # The development environment finds our packages in the checkout as well.
+        "sys.meta_path[:] = [one for one in sys.meta_path if 'editable' not in repr(one)]\n"
+        "for name in sys.argv[1:]: importlib.import_module(name)",
+        home,
+        *names,
+        sources=bento,
+    )
+    assert done.returncode == 0, done.stderr
