@@ -1,5 +1,6 @@
 """Decode an image to upright RGB; no other code opens an image for the network."""
 
+import io
 import struct
 
 import numpy as np
@@ -8,9 +9,11 @@ from PIL import ExifTags, Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ImageFile import ImageFile
 
+from pipeline.contract.files.image_signatures import SIGNATURE_BYTES, format_name
 from pipeline.contract.formats.bit_depth import load
 from pipeline.contract.formats.image_formats import (
     ARCHIVE_FORMATS,
+    SERVED_FORMATS,
     check_header,
     expected_formats,
     open_image,
@@ -68,6 +71,19 @@ def decode(
             expected=f"a complete {expected_formats(formats)}",
             received=str(error),
         ) from error
+
+
+def served_copy(data: bytes) -> bytes:
+    """The data if the service reads their format, else a PNG of the same pixels.
+
+    Raises:
+        InvalidInputError: when the image cannot be read.
+    """
+    if format_name(data[:SIGNATURE_BYTES]) in SERVED_FORMATS:
+        return data
+    out = io.BytesIO()
+    Image.fromarray(decode(data)).save(out, "PNG")
+    return out.getvalue()
 
 
 def _open_image(data: bytes) -> ImageFile:

@@ -13,6 +13,7 @@ from PIL import Image, ImageFilter
 from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
 from pipeline.adapters.service_client import classify, served_model
+from pipeline.contract.decoding import decode, served_copy
 from pipeline.errors import UnreachableError
 from pipeline.records import Record
 from pipeline.sample.archive import draw_images
@@ -61,8 +62,9 @@ def send(url: str, images: Iterable[tuple[str, bytes]], key: str = "") -> Traffi
 
 
 def labelled_images(store: ArtifactStore, records: Sequence[Record]) -> Iterator[tuple[str, bytes]]:
-    """Yield label and image bytes of each record; sorted by archive and hash."""
-    return ((record.label, data) for record, data in read_images(store, records))
+    """Yield label and bytes of each record, a TIFF as PNG; sorted by archive and hash."""
+    images = read_images(store, records)
+    return ((record.label, served_copy(data)) for record, data in images)
 
 
 def shifted_images(
@@ -83,7 +85,7 @@ def shifted_title(images: int, drawn: bool) -> str:
 
 def other_camera(data: bytes) -> bytes:
     """JPEG of an image, blurred and in a warmer light: simulates another camera."""
-    soft = Image.open(io.BytesIO(data)).convert("RGB").filter(ImageFilter.GaussianBlur(1.2))
+    soft = Image.fromarray(decode(data)).filter(ImageFilter.GaussianBlur(1.2))
     light = np.array([1.08, 0.94, 0.78], np.float32)
     pixels = np.clip(np.asarray(soft, np.float32) * light, 0, 255).astype(np.uint8)
     out = io.BytesIO()

@@ -9,13 +9,14 @@ Everything else is refused by its format's name.
 """
 
 import io
+import re
 
 from PIL import PngImagePlugin
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from pipeline.contract.files.image_signatures import SIGNATURE_BYTES, format_name
 from pipeline.errors import InvalidInputError
@@ -30,12 +31,23 @@ _READERS: dict[str, type[ImageFile]] = {
     "BMP": BmpImageFile,
     "TIFF": TiffImageFile,
 }
-_SUBFILE_TYPE, _BITS, _DESCRIPTION, _PLANAR = 254, 258, 270, 284
+_SUBFILE_TYPE, _BITS, _COMPRESSION, _COLOURS, _DESCRIPTION = 254, 258, 259, 262, 270
+_PLANAR, _SUBSAMPLING, _XMP = 284, 530, 700
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 _SEPARATE_PLANES = 2
 _BYTE = 8
-_DNG_VERSION, _NDPI = 50706, 65420
+_OTHER_FORMATS = {
+    33629: "a MetaMorph stack",
+    34412: "a Zeiss LSM file",
+    50706: "a camera raw (DNG) file",
+    65420: "a Hamamatsu slide (NDPI)",
+}
+"""Tag that only files of another format have."""
+_UNCOMPRESSED, _YCBCR, _CIELAB = 1, 6, (8, 9, 10)
+_IMAGEJ_STACK = re.compile(r"ImageJ=.*?^images=(\d{1,9})", re.DOTALL | re.MULTILINE)
+"""Description of a stack of ImageJ, which may have one page for all of its images."""
 _WITH_AN = frozenset({"AppleDouble", "AVIF", "HDF5", "HTML", "icon (ICO)", "OpenEXR", "SVG", "XML"})
+_NO_IMAGES = frozenset({"7z", "gzip", "HTML", "RAR", "XML", "ZIP"})
 _MAX_PAGES = 100
 """Pages of a TIFF that are counted."""
 _MAX_PROFILES = 16
@@ -111,7 +123,10 @@ def require_format(data: bytes, formats: tuple[str, ...]) -> None:
         raise InvalidInputError(
             "the image is a Git LFS pointer", expected=f"{expected}: run `git lfs pull` first"
         )
-    raise _refused(f"{'an' if name in _WITH_AN else 'a'} {name} file", formats)
+    named = f"{'an' if name in _WITH_AN else 'a'} {name} file"
+    if name in _NO_IMAGES:
+        raise InvalidInputError(f"the image is {named}", expected=f"{expected}: this is no image")
+    raise _refused(named, formats)
 
 
 def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
@@ -138,13 +153,15 @@ def _check_rle(image: ImageFile, n_bytes: int) -> None:
 def _check_tiff(image: TiffImageFile, max_pixels: int) -> None:
     """InvalidInputError for a slide, a camera's raw image, several pages, or huge tiles."""
     tags = image.tag_v2
-    pages = _pages(image)
-    if str(tags.get(_DESCRIPTION, "")).startswith("Aperio"):
+    description = str(tags.get(_DESCRIPTION, ""))
+    stack = _IMAGEJ_STACK.match(description)
+    pages = max(_pages(image), int(stack[1]) if stack else 1)
+    if description.startswith("Aperio"):
         raise _refused("an Aperio slide (SVS)", ARCHIVE_FORMATS, f"{pages} pages")
-    if _NDPI in tags:
-        raise _refused("a Hamamatsu slide (NDPI)", ARCHIVE_FORMATS, f"{pages} pages")
-    if _DNG_VERSION in tags:
-        raise _refused("a camera raw (DNG) file", ARCHIVE_FORMATS)
+    if b"<iScan" in bytes(tags.get(_XMP, b"")) or description.startswith("<iScan"):
+        raise _refused("a Roche slide (BIF)", ARCHIVE_FORMATS, f"{pages} pages")
+    for tag in _OTHER_FORMATS.keys() & tags.keys():
+        raise _refused(_OTHER_FORMATS[tag], ARCHIVE_FORMATS, f"{pages} pages")
     if pages > 1:
         count = f"more than {_MAX_PAGES}" if pages > _MAX_PAGES else pages
         raise InvalidInputError(
@@ -156,8 +173,18 @@ def _check_tiff(image: TiffImageFile, max_pixels: int) -> None:
     if tags.get(_PLANAR) == _SEPARATE_PLANES and max(tags.get(_BITS, ())[1:], default=1) > _BYTE:
         # Pillow would read them as planes of 8 bits.
         raise _refused("a TIFF file with a plane of 16 bits for each channel", ARCHIVE_FORMATS)
+    _check_colours(tags)
     # libtiff allocates a whole tile, whatever the size of the image.
     _check_pixels((tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0)), max_pixels)
+
+
+def _check_colours(tags: ImageFileDirectory_v2) -> None:
+    """InvalidInputError for colours that Pillow reads wrongly without an error."""
+    if tags.get(_COLOURS) in _CIELAB:
+        raise _refused("a TIFF file with CIELAB colours", ARCHIVE_FORMATS)
+    subsampled = tuple(tags.get(_SUBSAMPLING, (2, 2))) != (1, 1)
+    if tags.get(_COLOURS) == _YCBCR and subsampled and tags.get(_COMPRESSION) == _UNCOMPRESSED:
+        raise _refused("a TIFF file with subsampled YCbCr colours", ARCHIVE_FORMATS)
 
 
 def _pages(image: TiffImageFile) -> int:

@@ -10,6 +10,7 @@ from pipeline.adapters.artifact_store import ArtifactStore
 from pipeline.adapters.image_packs import read_images
 from pipeline.config.run_config import RunConfig
 from pipeline.contract.decision import write_review
+from pipeline.contract.decoding import served_copy
 from pipeline.contract.golden_images import GoldenExample, write_golden
 from pipeline.contract.preprocessing import prepare
 from pipeline.digests import canonical_json
@@ -66,12 +67,19 @@ def write_golden_images(
     images = {record.sha256: data for record, data in read_images(store, chosen)}
     crops = np.stack([prepare(images[r.sha256], config.contract).crop for r in chosen])
     probabilities, _ = predict(model, crops)
+    served = {sha256: served_copy(data) for sha256, data in images.items()}
     examples = [
         GoldenExample(
-            file=f"{record.sha256[:16]}{Path(record.file).suffix.lower()}",
+            file=_golden_name(record, is_original=served[record.sha256] is images[record.sha256]),
             label=record.label,
             probabilities=tuple(float(p) for p in row),
         )
         for record, row in zip(chosen, probabilities, strict=True)
     ]
-    write_golden(folder, examples, [images[record.sha256] for record in chosen])
+    write_golden(folder, examples, [served[record.sha256] for record in chosen])
+
+
+def _golden_name(record: Record, *, is_original: bool) -> str:
+    """File name of a golden image: with its own suffix, or that of a PNG copy."""
+    suffix = Path(record.file).suffix.lower() if is_original else ".png"
+    return f"{record.sha256[:16]}{suffix}"

@@ -12,7 +12,7 @@ from PIL import Image, TiffImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
 from benchmarks.fuzz_decoder import packed
-from pipeline.contract.decoding import decode
+from pipeline.contract.decoding import decode, served_copy
 from pipeline.contract.formats.image_formats import ARCHIVE_FORMATS, SERVED_FORMATS
 from pipeline.errors import InvalidInputError
 
@@ -190,6 +190,35 @@ def test_a_tiff_of_several_pages_is_refused_with_their_number() -> None:
     slide[270] = "Aperio Image Library v11"
     with pytest.raises(InvalidInputError, match=r"an Aperio slide \(SVS\)"):
         decode(encoded(image, "TIFF", tiffinfo=slide))
+
+
+@pytest.mark.parametrize(
+    ("mode", "tags", "problem"),
+    [
+        ("LAB", {}, "CIELAB colours"),
+        ("YCbCr", {530: (2, 2)}, "subsampled YCbCr colours"),
+        ("L", {34412: b"LSM"}, "a Zeiss LSM file"),
+        ("L", {33629: 1}, "a MetaMorph stack"),
+        ("L", {700: b"<iScan Magnification='40'/>"}, r"a Roche slide \(BIF\)"),
+        ("L", {270: "ImageJ=1.53\nimages=12\nslices=12"}, "TIFF file with 12 pages"),
+    ],
+)
+def test_a_tiff_that_would_be_read_wrongly_is_refused(
+    mode: str, tags: dict[int, object], problem: str
+) -> None:
+    """Colours that Pillow converts wrongly, and files of which it reads the first image only."""
+    with pytest.raises(InvalidInputError, match=problem):
+        decode(encoded(Image.new(mode, (40, 40)), "TIFF", tiffinfo=tags))
+
+
+@pytest.mark.field("tiffs")
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF"])
+def test_a_copy_for_the_service_has_the_same_pixels(kind: str) -> None:
+    """A format that the service reads is not changed."""
+    data = encoded(Image.fromarray(NOISE), kind)
+    copy = served_copy(data)
+    assert (copy is data) == (kind != "TIFF")
+    np.testing.assert_array_equal(decode(copy, formats=SERVED_FORMATS), decode(data))
 
 
 def test_a_tiff_with_wide_planes_is_refused() -> None:
