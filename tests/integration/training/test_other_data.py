@@ -1,4 +1,4 @@
-"""Training and serving eight classes by a config file alone, with groups from a manifest."""
+"""Training and serving eight classes, half of them TIFF, by a config file and a manifest."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ SIZE = (360, 363)
 
 
 def _eight_classes(folder: Path) -> tuple[Path, list[str]]:
-    """An archive of four classes in two stains, `peripheral/<class>/`, with its `manifest.csv`."""
+    """An archive of four classes in two stains, JPEG and TIFF, with its `manifest.csv`."""
     members = write_archive(folder / "four.zip", seed=5, cells_per_class=6, copies=3)
     rows, classes = io.StringIO(), set()
     table = csv.writer(rows)
@@ -43,7 +43,8 @@ def _eight_classes(folder: Path) -> tuple[Path, list[str]]:
         for member in members:
             for stain in ("pale", "dark"):
                 label = f"{stain}_{member.label.lower()}"
-                file = f"peripheral/{label}/{Path(member.file).stem}.jpg"
+                suffix = {"pale": "jpg", "dark": "tif"}[stain]
+                file = f"peripheral/{label}/{Path(member.file).stem}.{suffix}"
                 eight.writestr(file, _stained(four.read(member.file), stain))
                 table.writerow([file, label, _group(member, stain)])
                 classes.add(label)
@@ -52,11 +53,15 @@ def _eight_classes(folder: Path) -> tuple[Path, list[str]]:
 
 
 def _stained(data: bytes, stain: str) -> bytes:
-    """The image with a darker or paler stain, as JPEG."""
+    """The image with a darker stain as TIFF, or with a paler one as JPEG."""
     pixels = decode(data).astype(np.float64)
     stained = pixels * 0.8 if stain == "dark" else 255 - (255 - pixels) * 0.8
     out = io.BytesIO()
-    Image.fromarray(stained.astype(np.uint8)).resize(SIZE).save(out, "JPEG", quality=95)
+    image = Image.fromarray(stained.astype(np.uint8)).resize(SIZE)
+    if stain == "dark":
+        image.save(out, "TIFF")
+    else:
+        image.save(out, "JPEG", quality=95)
     return out.getvalue()
 
 
@@ -79,6 +84,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return train_on(folder, archive, folder / "peripheral.yaml", unreachable)
 
 
+@pytest.mark.field("tiffs")
 def test_the_contract_has_eight_classes(trained: Trained) -> None:
     """The gate passes the model."""
     with variables(trained.environment):
