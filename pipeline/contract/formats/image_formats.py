@@ -183,7 +183,8 @@ def _check_colours(tags: ImageFileDirectory_v2) -> None:
     if tags.get(_COLOURS) in _CIELAB:
         raise _refused("a TIFF file with CIELAB colours", ARCHIVE_FORMATS)
     subsampled = tuple(tags.get(_SUBSAMPLING, (2, 2))) != (1, 1)
-    if tags.get(_COLOURS) == _YCBCR and subsampled and tags.get(_COMPRESSION) == _UNCOMPRESSED:
+    is_raw = tags.get(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED
+    if tags.get(_COLOURS) == _YCBCR and subsampled and is_raw:
         raise _refused("a TIFF file with subsampled YCbCr colours", ARCHIVE_FORMATS)
 
 

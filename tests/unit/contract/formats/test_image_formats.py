@@ -211,6 +211,15 @@ def test_a_tiff_that_would_be_read_wrongly_is_refused(
         decode(encoded(Image.new(mode, (40, 40)), "TIFF", tiffinfo=tags))
 
 
+def test_colours_of_a_tiff_without_compression_tag_are_checked() -> None:
+    """Such a TIFF is not compressed, and its subsampled colours would be read wrongly."""
+    data = encoded(Image.fromarray(NOISE).convert("YCbCr"), "TIFF", tiffinfo={530: (2, 2)})
+    entry, unknown = struct.pack("<HHI", 259, 3, 1), struct.pack("<HHI", 260, 3, 1)
+    assert data.count(entry) == 1
+    with pytest.raises(InvalidInputError, match="subsampled YCbCr colours"):
+        decode(data.replace(entry, unknown))
+
+
 @pytest.mark.field("tiffs")
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF"])
 def test_a_copy_for_the_service_has_the_same_pixels(kind: str) -> None:
