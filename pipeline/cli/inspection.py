@@ -65,13 +65,13 @@ def _print(result: "Inspection") -> None:
     for kind in ("quarantined", "skipped", "ignored"):
         _add_rows(table, kind, getattr(result, kind))
     console.print(table)
-    if result.cells is None:
-        console.print("Cells and groups were not searched: the split is not checked.")
-    else:
+    searched = result.cells is not None
+    if searched:
         console.print(f"{result.cells} cells in {result.groups} groups")
     for proposal in result.proposals:
         console.print(f"Proposal: {proposal}", soft_wrap=True)
-    verdict = "yes" if result.would_train else "no, because"
+    accepted = "yes" if searched else "yes, unless it has too few cells: they were not searched"
+    verdict = accepted if result.would_train else "no, because"
     console.print(f"This would train: {verdict}", style="green" if result.would_train else "red")
     for reason in result.why:
         console.print(f"- {reason}", soft_wrap=True)

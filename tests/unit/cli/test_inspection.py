@@ -59,3 +59,11 @@ def test_a_refused_archive_exits_with_two(
     assert "slide [b]" in output
     assert "This would train: no, because" in output
     assert "- too many images are quarantined" in output
+
+
+def test_a_verdict_without_cells_says_so(
+    inspect: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--no-cells` needs seconds, and cannot know whether the split would succeed."""
+    assert inspect(str(tmp_path / "drawn.zip"), "--no-cells") == 0
+    assert "yes, unless it has too few cells: they were not searched" in capsys.readouterr().out

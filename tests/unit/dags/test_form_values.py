@@ -102,6 +102,7 @@ def test_the_task_trains_on_the_archives_that_the_form_means(
         "include": [" NEUTROPHIL/** ", ""],
         "exclude": None,
         "limit": None,
+        "only_check": None,
     }
     pushed: dict[str, str] = {}
     context = {
