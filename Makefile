@@ -30,7 +30,7 @@ check: env ## style, types and unit tests: two minutes on two cores
 	$(BIN)/mypy -n $(WORKERS)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow and not integration" tests/architecture tests/unit
 
-test: env ## all tests: 15 minutes on two cores
+test: env ## all tests: half an hour on two cores
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: env ## style, types, Dockerfiles, Compose file and workflows
